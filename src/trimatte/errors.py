@@ -1,0 +1,44 @@
+"""What can go wrong, typed.
+
+Every error that trimatte raises on purpose derives from `TrimatteError`, so that a caller can tell
+"this picture is bad" from a defect. A wrong argument value is also a `ValueError`, an unreadable file
+also an `OSError`, a missing optional dependency also an `ImportError`.
+"""
+
+from __future__ import annotations
+
+
+class TrimatteError(Exception):
+    """Base of all errors that trimatte raises on purpose."""
+
+
+class ArgumentError(TrimatteError, ValueError):
+    """An argument has a wrong shape, type, range or name; the message names it."""
+
+
+class ImageReadError(TrimatteError, OSError):
+    """A file cannot be read as a picture."""
+
+
+class ImageTooLargeError(ImageReadError):
+    """A picture has more pixels than the limit allows."""
+
+
+class ImageWriteError(TrimatteError, OSError):
+    """A picture cannot be written."""
+
+
+class MissingExtraError(TrimatteError, ImportError):
+    """An optional dependency is not installed; the message says what to install."""
+
+
+class ModelError(TrimatteError):
+    """A model file or its card is missing, damaged or does not fit."""
+
+
+class SolverError(TrimatteError, RuntimeError):
+    """A linear system was not solved as demanded (only with `strict=True`), or its memory plan does not fit."""
+
+
+class SubjectNotFoundError(TrimatteError):
+    """No subject was found in the picture (only with `strict=True`)."""
