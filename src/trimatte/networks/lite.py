@@ -1,0 +1,112 @@
+"""`lite`, the embedded segmenter: an EfficientNet-Lite0 encoder and a slim pyramid decoder.
+
+The deepest map is given a view of the whole picture (means over the picture and over a 2x2 and 3x3 grid, after
+Zhao et al., CVPR 2017), then features are merged upwards by depthwise convolutions to a quarter of the
+input, where the subject is decided, and once more at half the input, where its edge is drawn.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from trimatte.networks.efficientnet_lite import CHANNELS, DepthwiseConv2d, EfficientNetLite0
+
+
+class SeparableConv(nn.Sequential):
+    """Depthwise 5x5, then 1x1, each followed by batch norm."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 5) -> None:
+        super().__init__(
+            DepthwiseConv2d(inputs, kernel),
+            nn.BatchNorm2d(inputs),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class PyramidPooling(nn.Module):
+    """Adds means over a coarse grid to each position."""
+
+    def __init__(self, inputs: int, outputs: int, bins: tuple[int, ...] = (1, 2, 3)) -> None:
+        super().__init__()
+        part = outputs // 4
+        self.bins = bins
+        self.reduce = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+        self.parts = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(outputs, part, 1), nn.ReLU(inplace=True)) for _ in bins
+        )
+        self.merge = SeparableConv(outputs + part * len(bins), outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.reduce(x)
+        size = x.shape[-2:]
+        maps = [x]
+        for bins, part in zip(self.bins, self.parts, strict=True):
+            pooled = part(grid_mean(x, bins))
+            maps.append(nn.functional.interpolate(pooled, size=size, mode="bilinear", align_corners=False))
+        out: Tensor = self.merge(torch.cat(maps, 1))
+        return out
+
+
+def grid_mean(x: Tensor, bins: int) -> Tensor:
+    """Means of (N, C, H, W) over a bins x bins grid, by matrix products so that it exports at any size."""
+    if bins == 1:
+        return x.mean((2, 3), keepdim=True)
+    rows, columns = _cells(x.shape[2], bins, x), _cells(x.shape[3], bins, x)
+    return rows @ x @ columns.transpose(0, 1)
+
+
+def _cells(length: int, bins: int, like: Tensor) -> Tensor:
+    position = torch.arange(length, device=like.device)
+    cell = torch.div(position * bins, length, rounding_mode="floor")
+    member = (cell[None, :] == torch.arange(bins, device=like.device)[:, None]).to(like.dtype)
+    return member / member.sum(1, keepdim=True).clamp(min=1)
+
+
+class Merge(nn.Module):
+    """Upsamples the deeper map, adds the encoder's map of that scale, mixes twice."""
+
+    def __init__(self, deeper: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.lateral = nn.Sequential(nn.Conv2d(skip, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.descend = nn.Sequential(nn.Conv2d(deeper, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.mix = nn.Sequential(SeparableConv(outputs, outputs), SeparableConv(outputs, outputs))
+
+    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        up = nn.functional.interpolate(self.descend(deep), size=skip.shape[-2:], mode="bilinear", align_corners=False)
+        out: Tensor = self.mix(nn.functional.relu(up + self.lateral(skip)))
+        return out
+
+
+class Lite(nn.Module):
+    """Foreground logits of a picture.
+
+    Input (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32. Returns logits (N, 1, H, W); in training
+    a list of them, the final ones first, then those seen at 1/4, 1/8, 1/16 and 1/32, at their own sizes.
+    """
+
+    def __init__(self, widths: tuple[int, int, int, int, int] = (24, 48, 64, 96, 128)) -> None:
+        super().__init__()
+        self.encoder = EfficientNetLite0()
+        w2, w4, w8, w16, w32 = widths
+        c2, c4, c8, c16, c32 = CHANNELS
+        self.context = PyramidPooling(c32, w32)
+        self.merge16 = Merge(w32, c16, w16)
+        self.merge8 = Merge(w16, c8, w8)
+        self.merge4 = Merge(w8, c4, w4)
+        self.merge2 = Merge(w4, c2, w2)
+        self.heads = nn.ModuleList(nn.Conv2d(w, 1, 3, padding=1) for w in widths)
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        f2, f4, f8, f16, f32 = self.encoder(x)
+        d32 = self.context(f32)
+        d16 = self.merge16(d32, f16)
+        d8 = self.merge8(d16, f8)
+        d4 = self.merge4(d8, f4)
+        d2 = self.merge2(d4, f2)
+        final = nn.functional.interpolate(self.heads[0](d2), size=x.shape[-2:], mode="bilinear", align_corners=False)
+        if not self.training:
+            return final
+        return [final, *(head(d) for head, d in zip(list(self.heads)[1:], (d4, d8, d16, d32), strict=True))]

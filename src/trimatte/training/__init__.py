@@ -1,0 +1,1 @@
+"""Data, losses and loops that made the shipped weights. Needs the extra `train`."""

@@ -1,0 +1,280 @@
+"""Training of the embedded segmenter `lite`: data, loss, loop.
+
+Pictures come in batches of one shape, wide, tall or square, so that none is squashed. The loss is binary
+cross-entropy plus soft IoU, both weighted towards the mask's boundary (the structure loss of Wei et al.,
+F3Net, AAAI 2020), on the final map and, lighter, on the decoder's deeper maps. Shipped are the exponential
+moving averages of the weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from trimatte.networks.efficientnet_lite import load_imagenet
+from trimatte.networks.lite import Lite
+from trimatte.training.augment import paste_cutout, random_colour, random_damage, random_view
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Photos and masks of equal stems; `weight` scales how often they are drawn and `trust` their loss."""
+
+    photos: Path
+    masks: Path
+    weight: float = 1.0
+    trust: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run."""
+
+    sources: list[Source]
+    cutouts: list[Path] = field(default_factory=list)
+    backgrounds: list[Path] = field(default_factory=list)
+    pasted: float = 0.06
+    steps: int = 2400
+    batch: int = 16
+    long_side: int = 320
+    rate: float = 1.5e-3
+    encoder_rate: float = 0.35
+    decay: float = 0.02
+    warm_up: int = 100
+    average: float = 0.997
+    seed: int = 0
+
+
+class Pictures:
+    """Decoded pictures of all sources, kept in memory; draws augmented batches of one shape."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.items: list[tuple[Image.Image, Image.Image, float]] = []
+        chance: list[float] = []
+        for source in recipe.sources:
+            masks = {p.stem: p for p in source.masks.iterdir()}
+            for path in sorted(p for p in source.photos.iterdir() if p.stem in masks):
+                photo = Image.open(path).convert("RGB")
+                mask = Image.open(masks[path.stem]).convert("L")
+                self.items.append((photo, mask, source.trust))
+                chance.append(source.weight)
+        self.cutouts = [Image.open(p).convert("RGBA") for p in recipe.cutouts]
+        self.backgrounds = [_shrunk(Image.open(p).convert("RGB"), 512) for p in recipe.backgrounds]
+        kinds = np.array([_kind(photo) for photo, _, _ in self.items])
+        self.groups = [np.flatnonzero(kinds == k) for k in range(3)]
+        self.chance = np.array(chance)
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Photos (N, 3, H, W), masks (N, 1, H, W) in [0, 1] and trusts (N,) of step `index`; a pure function of it."""
+        rng = np.random.default_rng((self.recipe.seed, index))
+        share = np.array([self.chance[g].sum() for g in self.groups])
+        kind = int(rng.choice(3, p=share / share.sum()))
+        size = shape_of(kind, self.recipe.long_side if rng.random() < 0.75 else round(self.recipe.long_side * 0.8))
+        group = self.groups[kind]
+        chance = self.chance[group] / self.chance[group].sum()
+        photos, masks, trusts = [], [], []
+        for pick in rng.choice(group, self.recipe.batch, p=chance):
+            photo, mask, trust = self.items[pick]
+            if self.cutouts and self.backgrounds and rng.random() < self.recipe.pasted:
+                cutout = self.cutouts[int(rng.integers(len(self.cutouts)))]
+                photo, mask = paste_cutout(cutout, self.backgrounds[int(rng.integers(len(self.backgrounds)))], rng)
+                trust = 1.0
+            photo, mask = random_view(photo, mask, size, rng)
+            photos.append(np.asarray(random_damage(random_colour(photo, rng), rng)))
+            masks.append(np.asarray(mask))
+            trusts.append(trust)
+        x = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float()
+        x = (x / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+        y = torch.from_numpy(np.stack(masks))[:, None].float() / 255
+        return x.contiguous(memory_format=torch.channels_last), y, torch.tensor(trusts)
+
+
+class _Steps(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
+    def __init__(self, pictures: Pictures, first: int) -> None:
+        self.pictures, self.first = pictures, first
+
+    def __len__(self) -> int:
+        return self.pictures.recipe.steps - self.first
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        torch.set_num_threads(1)
+        return self.pictures.batch(self.first + index)
+
+
+def _kind(photo: Image.Image) -> int:
+    ratio = photo.width / photo.height
+    return 0 if ratio > 1.15 else 1 if ratio < 0.87 else 2
+
+
+def shape_of(kind: int, long_side: int) -> tuple[int, int]:
+    """(width, height), multiples of 32, of a wide (0), tall (1) or square (2) batch."""
+    long, short = (max(32, round(side / 32) * 32) for side in (long_side, long_side * 0.72))
+    square = max(32, round(long_side * 0.83 / 32) * 32)
+    return ((long, short), (short, long), (square, square))[kind]
+
+
+def _shrunk(photo: Image.Image, side: int) -> Image.Image:
+    photo.thumbnail((side, side))
+    return photo
+
+
+def structure_loss(logits: Tensor, mask: Tensor, trust: Tensor) -> Tensor:
+    """Boundary-weighted cross-entropy plus soft IoU of logits (N, 1, h, w) against a mask of the same size."""
+    reach = max(3, (mask.shape[-1] // 10) | 1)
+    smooth = nn.functional.avg_pool2d(mask, reach, 1, reach // 2, count_include_pad=False)
+    weight = 1 + 4 * (smooth - mask).abs()
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
+    entropy = (weight * entropy).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+    p = torch.sigmoid(logits)
+    inter = (weight * p * mask).sum((1, 2, 3))
+    union = (weight * (p + mask - p * mask)).sum((1, 2, 3))
+    iou = 1 - (inter + 1) / (union + 1)
+    return (trust * (entropy + iou)).mean()
+
+
+def deep_loss(outputs: list[Tensor], mask: Tensor, trust: Tensor) -> Tensor:
+    """`structure_loss` over the final map and, at their own sizes, the deeper ones."""
+    total = torch.zeros(())
+    for weight, logits in zip(DEEP_WEIGHTS, outputs, strict=True):
+        target = mask if logits.shape == mask.shape else nn.functional.adaptive_avg_pool2d(mask, logits.shape[-2:])
+        total = total + weight * structure_loss(logits.float(), target, trust)
+    return total
+
+
+def rate_at(step: int, recipe: Recipe) -> float:
+    """Share of the peak learning rate: linear warm-up, then a half cosine."""
+    if step < recipe.warm_up:
+        return (step + 1) / recipe.warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)))
+
+
+def train(recipe: Recipe, out: Path, *, validation: Source | None = None, every: int = 200) -> Path:
+    """Run or resume `recipe` in the folder `out`; returns the file of averaged weights.
+
+    `out` gets `recipe.json`, `log.csv`, `checkpoint.pt` (to resume) and `weights.pt` (the average so far).
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.json").write_text(json.dumps(asdict(recipe), default=str, indent=1))
+    torch.manual_seed(recipe.seed)
+    network = Lite()
+    load_imagenet(network.encoder)
+    network = network.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).eval()
+    optimizer = _optimizer(network, recipe)
+    first = _resume(out / "checkpoint.pt", network, average, optimizer)
+    steps = _Steps(Pictures(recipe), first)
+    loader = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=1, prefetch_factor=6)
+    started, recent = time.time(), []
+    for step, (photos, masks, trusts) in enumerate(loader, first):
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * rate_at(step, recipe)
+        network.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = network(photos)
+        loss = deep_loss(outputs, masks, trusts)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        _update(average, network, min(recipe.average, (step + 1) / (step + 10)))
+        recent.append(float(loss.detach()))
+        if (step + 1) % every == 0 or step + 1 == recipe.steps:
+            scores = validate(average, validation, recipe.long_side) if validation else {}
+            row = {"step": step + 1, "loss": round(float(np.mean(recent)), 4), **scores}
+            _log(out / "log.csv", {**row, "seconds": round(time.time() - started)})
+            recent.clear()
+            torch.save(average.state_dict(), out / "weights.pt")
+            state = {"step": step + 1, "network": network.state_dict(), "average": average.state_dict()}
+            torch.save({**state, "optimizer": optimizer.state_dict()}, out / "checkpoint.pt")
+    return out / "weights.pt"
+
+
+def _optimizer(network: Lite, recipe: Recipe) -> torch.optim.AdamW:
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        groups.setdefault((name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
+    settings = [
+        {
+            "params": parameters,
+            "peak": recipe.rate * (recipe.encoder_rate if encoder else 1.0),
+            "weight_decay": recipe.decay if matrix else 0.0,
+        }
+        for (encoder, matrix), parameters in groups.items()
+    ]
+    return torch.optim.AdamW(settings, lr=recipe.rate)
+
+
+def _resume(file: Path, network: Lite, average: Lite, optimizer: torch.optim.Optimizer) -> int:
+    if not file.exists():
+        return 0
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+@torch.no_grad()
+def _update(average: Lite, network: Lite, keep: float) -> None:
+    for a, b in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if a.dtype.is_floating_point:
+            a.lerp_(b, 1 - keep)
+        else:
+            a.copy_(b)
+
+
+def _log(file: Path, row: dict[str, float]) -> None:
+    new = not file.exists()
+    with file.open("a", newline="") as handle:
+        writer = csv.DictWriter(handle, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _pairs(source: Source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    masks = {p.stem: p for p in source.masks.iterdir()}
+    for path in sorted(source.photos.iterdir()):
+        yield (
+            np.asarray(Image.open(path).convert("RGB")),
+            np.asarray(Image.open(masks[path.stem]).convert("L")) >= 128,
+        )
+
+
+@torch.no_grad()
+def validate(network: Lite, source: Source, long_side: int) -> dict[str, float]:
+    """Mean absolute error and IoU at 0.5 over `source`, every picture at its own aspect."""
+    network.eval()
+    errors, ious = [], []
+    for photo, mask in _pairs(source):
+        p = predict(network, photo, long_side)
+        errors.append(float(np.abs(p - mask).mean()))
+        union = ((p > 0.5) | mask).sum()
+        ious.append(float(((p > 0.5) & mask).sum() / max(union, 1)))
+    return {"mae": round(float(np.mean(errors)), 4), "iou": round(float(np.mean(ious)), 4)}
+
+
+def predict(network: Lite, photo: np.ndarray, long_side: int) -> np.ndarray:
+    """Probability (H, W) of a uint8 photo (H, W, 3), seen with its long side at `long_side`."""
+    height, width = photo.shape[:2]
+    scale = long_side / max(height, width)
+    size = [max(32, round(side * scale / 32) * 32) for side in (width, height)]
+    seen = np.asarray(Image.fromarray(photo).resize((size[0], size[1]), Image.Resampling.BILINEAR))
+    x = torch.from_numpy((seen / 255.0 - MEAN) / STD).permute(2, 0, 1)[None].float()
+    p = torch.sigmoid(network(x.contiguous(memory_format=torch.channels_last)))[0, 0].numpy()
+    return np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR))
