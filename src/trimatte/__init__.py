@@ -1,0 +1,73 @@
+"""trimatte: image matting without a GPU.
+
+`cutout` goes the whole way from a photo to a clean RGBA cut-out; `segment`, `make_trimap`, `estimate_alpha`,
+`estimate_foreground` and `composite` are its steps. Names are imported when first used.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "Cutout": "cutout",
+    "CutoutReport": "cutout",
+    "cutout": "cutout",
+    "segment": "segmentation",
+    "segmenters": "segmentation",
+    "make_trimap": "trimap",
+    "Matte": "alpha",
+    "alpha_methods": "alpha",
+    "estimate_alpha": "alpha",
+    "estimate_foreground": "foreground",
+    "composite": "composite",
+    "checkerboard": "composite",
+    "load_image": "images",
+    "load_picture": "images",
+    "save_image": "images",
+    "SolveReport": "linalg",
+    "TrimatteError": "errors",
+    "metrics": "",
+}
+
+if TYPE_CHECKING:
+    from trimatte import metrics
+    from trimatte.alpha import Matte, alpha_methods, estimate_alpha
+    from trimatte.composite import checkerboard, composite
+    from trimatte.cutout import Cutout, CutoutReport, cutout
+    from trimatte.errors import TrimatteError
+    from trimatte.foreground import estimate_foreground
+    from trimatte.images import load_image, load_picture, save_image
+    from trimatte.linalg import SolveReport
+    from trimatte.segmentation import segment, segmenters
+    from trimatte.trimap import make_trimap
+
+__all__ = sorted([*_NAMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'trimatte' has no attribute {name!r}")
+    module = _NAMES[name]
+    value = getattr(import_module(f"trimatte.{module}"), name) if module else import_module(f"trimatte.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Importing a submodule binds its name here; where a public function has the same name, the function wins.
+        if isinstance(value, ModuleType) and _NAMES.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

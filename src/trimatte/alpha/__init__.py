@@ -1,0 +1,151 @@
+"""Photo and trimap to alpha: one file a method, and `estimate_alpha`.
+
+A method is a function `method(image, trimap, report, **options) -> alpha`: image (H, W, 3) float32 in [0, 1],
+trimap (H, W) uint8 of 0, 128 and 255 with at least one pixel of each kind, report a `SolveReport` to fill
+in, alpha (H, W) of any float type. Trimap-free methods get None for the trimap. Other packages add theirs by the
+entry point group `trimatte.alpha_methods`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from trimatte._measure import peak_bytes, timed
+from trimatte._registry import known, resolve
+from trimatte.errors import ArgumentError, SolverError
+from trimatte.images import as_image, as_trimap
+from trimatte.linalg.report import SolveReport
+
+METHODS = {
+    "closed-form": "trimatte.alpha.peer:closed_form",
+    "knn": "trimatte.alpha.peer:knn",
+    "learning-based": "trimatte.alpha.peer:learning_based",
+    "large-kernel": "trimatte.alpha.peer:large_kernel",
+    "random-walk": "trimatte.alpha.peer:random_walk",
+    "shared": "trimatte.alpha.peer:shared",
+}
+TRIMAP_FREE = {"modnet", "gfm"}
+ENTRY_POINTS = "trimatte.alpha_methods"
+
+
+class ConvergenceWarning(UserWarning):
+    """The alpha solver stopped before it reached the demanded residual."""
+
+
+@dataclass(frozen=True)
+class Matte:
+    """An alpha matte and how it came about.
+
+    Attributes
+    ----------
+    alpha : (H, W) float32 in [0, 1]; known trimap pixels are exactly 0 or 1.
+    report : SolveReport
+    """
+
+    alpha: np.ndarray
+    report: SolveReport
+
+
+def alpha_methods() -> list[str]:
+    """Names of all alpha methods, without the `pymatting:` ones."""
+    return known(METHODS, ENTRY_POINTS)
+
+
+def estimate_alpha(
+    image: Any, trimap: Any = None, *, method: str = "closed-form", strict: bool = False, **options: Any
+) -> Matte:
+    """Estimate the coverage of the foreground at each pixel.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path.
+    trimap : (H, W); 0 is background, 255 (1.0 in floats) foreground, all between unknown. Not needed by
+        trimap-free methods.
+    method : a name of `alpha_methods()`, or "pymatting:M" for method M of that package.
+    strict : raise `SolverError` where the result would carry a warning.
+    options : of the method.
+
+    Returns
+    -------
+    Matte
+        Known pixels are exactly 0 or 1. A trimap without foreground gives 0 everywhere, one without background 1,
+        one without unknown pixels itself; the report says so.
+
+    Raises
+    ------
+    ArgumentError
+        A wrong shape, range, method or option.
+    SolverError
+        With `strict`, if the solver did not converge.
+    """
+    function = _method(method)
+    image = as_image(image)
+    report = SolveReport(method=method)
+    if method in TRIMAP_FREE:
+        known_trimap = None
+    elif trimap is None:
+        raise ArgumentError(f"trimap: got None, method {method!r} needs one of shape {image.shape[:2]}")
+    else:
+        known_trimap = as_trimap(trimap, shape=image.shape[:2])
+    _check_options(method, function, options)
+    with timed(report.seconds, "alpha"):
+        alpha = _estimate(function, image, known_trimap, report, options)
+    report.peak_bytes = peak_bytes()
+    if not report.converged:
+        message = f"{method}: not converged after {report.iterations} iterations, residual {report.residual:.1e}"
+        if strict:
+            raise SolverError(message)
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    return Matte(alpha, report)
+
+
+def _method(name: str) -> Callable[..., np.ndarray]:
+    if name.startswith("pymatting:"):
+        from trimatte.alpha.peer import pymatting_method
+
+        return partial(pymatting_method, name.removeprefix("pymatting:"))
+    function: Callable[..., np.ndarray] = resolve("method", name, METHODS, ENTRY_POINTS)
+    return function
+
+
+def _check_options(name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in allowed:
+            raise ArgumentError(f"{option}: no option of {name!r}, which has {', '.join(allowed) or 'none'}")
+
+
+def _estimate(
+    function: Callable[..., np.ndarray],
+    image: np.ndarray,
+    trimap: np.ndarray | None,
+    report: SolveReport,
+    options: dict[str, Any],
+) -> np.ndarray:
+    if trimap is None:
+        return np.clip(function(image, None, report, **options), 0, 1, dtype=np.float32)
+    foreground, background = trimap == 255, trimap == 0
+    alpha = foreground.astype(np.float32)
+    unknown = ~(foreground | background)
+    report.unknown = int(np.count_nonzero(unknown))
+    if report.unknown == 0:
+        report.fallbacks.append("the trimap has no unknown pixel: it is the alpha")
+    elif not foreground.any():
+        report.fallbacks.append("the trimap has no foreground: alpha is 0 everywhere")
+    elif not background.any():
+        alpha[:] = 1
+        report.fallbacks.append("the trimap has no background: alpha is 1 everywhere")
+    else:
+        solved = function(image, trimap, report, **options)
+        alpha[unknown] = np.clip(solved[unknown], 0, 1)
+    return alpha

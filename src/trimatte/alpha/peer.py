@@ -1,0 +1,46 @@
+"""Alpha methods of pymatting (Germer et al., JOSS 2020), for comparison and where we have none of our own."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from trimatte.errors import ArgumentError
+from trimatte.linalg.report import SolveReport
+
+NAMES = ("cf", "knn", "lbdm", "lkm", "rw", "sm")
+
+
+def pymatting_method(
+    name: str, image: np.ndarray, trimap: np.ndarray | None, report: SolveReport, **options: Any
+) -> np.ndarray:
+    """Alpha (H, W) float64 by pymatting's `estimate_alpha_<name>`; its failure to converge is reported."""
+    if name not in NAMES:
+        raise ArgumentError(f"method: pymatting has no {name!r}, it has {', '.join(NAMES)}")
+    assert trimap is not None
+    import pymatting
+
+    values = np.where(trimap == 128, 0.5, trimap / 255.0)
+    report.solver = f"pymatting {name}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            alpha = getattr(pymatting, f"estimate_alpha_{name}")(image.astype(np.float64), values, **options)
+        except ValueError as error:
+            if "converge" not in str(error):
+                raise
+            report.converged, report.residual = False, float("nan")
+            report.fallbacks.append(f"pymatting: {error}; unknown pixels are 0.5")
+            return values
+    return np.asarray(alpha)
+
+
+closed_form = partial(pymatting_method, "cf")
+knn = partial(pymatting_method, "knn")
+learning_based = partial(pymatting_method, "lbdm")
+large_kernel = partial(pymatting_method, "lkm")
+random_walk = partial(pymatting_method, "rw")
+shared = partial(pymatting_method, "sm")

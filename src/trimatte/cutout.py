@@ -1,0 +1,186 @@
+"""The whole way of a photo: subject, trimap, alpha, foreground colours."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from trimatte._measure import peak_bytes, timed
+from trimatte.alpha import TRIMAP_FREE, ConvergenceWarning, estimate_alpha
+from trimatte.composite import composite
+from trimatte.errors import ArgumentError, SubjectNotFoundError
+from trimatte.foreground import estimate_foreground
+from trimatte.images import Picture, as_trimap, load_picture, restore_colours, save_image
+from trimatte.linalg.report import SolveReport
+from trimatte.segmentation import segment
+from trimatte.trimap import TrimapReport, make_trimap
+
+
+class SubjectWarning(UserWarning):
+    """No subject was found, or the trimap had to depart from what was asked."""
+
+
+@dataclass
+class CutoutReport:
+    """What happened on the way of one photo.
+
+    Attributes
+    ----------
+    segmenter : name, empty if a trimap was given or the method needs none.
+    subject : whether a subject was found.
+    band : half width of the unknown band in pixels, 0 if a trimap was given.
+    warnings : whatever the user should know, in words.
+    alpha : SolveReport of the alpha method.
+    seconds : wall time by stage.
+    peak_bytes : the process's greatest resident memory so far.
+    """
+
+    segmenter: str = ""
+    subject: bool = True
+    band: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+    alpha: SolveReport = field(default_factory=SolveReport)
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_bytes: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {**self.__dict__, "alpha": self.alpha.as_dict()}
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A photo, cut out.
+
+    Attributes
+    ----------
+    image : (H, W, 3) float32 in [0, 1], as the stages saw it (sRGB).
+    probability : (H, W) float32 in [0, 1] of foreground, None if a trimap was given or the method needs none.
+    trimap : (H, W) uint8 of 0, 128 and 255, None if the method needs none.
+    alpha : (H, W) float32 in [0, 1].
+    foreground : (H, W, 3) float32 in [0, 1], straight colours.
+    report : CutoutReport
+    picture : the photo as it was read: original colours, profile, bit depth.
+    """
+
+    image: np.ndarray
+    probability: np.ndarray | None
+    trimap: np.ndarray | None
+    alpha: np.ndarray
+    foreground: np.ndarray
+    report: CutoutReport
+    picture: Picture = field(repr=False)
+
+    def rgba(self) -> np.ndarray:
+        """(H, W, 4) float32 in [0, 1], sRGB, straight alpha."""
+        return np.dstack([self.foreground, self.alpha])
+
+    def over(self, background: Any) -> np.ndarray:
+        """(H, W, 3) float32: the subject over a colour, a picture or a path (see `trimatte.composite`)."""
+        return composite(self.foreground, self.alpha, background)
+
+    def save(self, path: str | PathLike[str], **options: Any) -> None:
+        """Write the cut-out in the photo's own colours, profile and bit depth; options as of `trimatte.save_image`."""
+        colours = restore_colours(self.foreground, self.picture, self.alpha)
+        save_image(path, colours, alpha=self.alpha, icc_profile=self.picture.icc_profile, **options)
+
+
+def cutout(
+    image: Any,
+    *,
+    segmenter: str = "lite",
+    method: str = "closed-form",
+    trimap: Any = None,
+    band: float | None = None,
+    band_pixels: float | None = None,
+    foreground: str = "multilevel",
+    strict: bool = False,
+    max_pixels: int = 200_000_000,
+    **options: Any,
+) -> Cutout:
+    """Cut the subject out of a photo.
+
+    Parameters
+    ----------
+    image : a path, bytes, a file object, a PIL image, or an array (H, W, 3) or (H, W, 4) of uint8, uint16 or
+        float in [0, 1]. An alpha that it has is an upper bound of the result's.
+    segmenter : who finds the subject, a name of `trimatte.segmenters()`.
+    method : how alpha is estimated, a name of `trimatte.alpha_methods()`.
+    trimap : (H, W), replaces the segmenter's; 0 background, 255 foreground, all between unknown.
+    band, band_pixels : half width of the unknown band, relative to the subject or in pixels.
+    foreground : how its colours are estimated; "keep" leaves the photo's colours as they are.
+    strict : raise where the result would carry a warning.
+    max_pixels : refuse larger pictures before they are decoded.
+    options : of the alpha method.
+
+    Returns
+    -------
+    Cutout
+        If no subject is found, it is fully transparent and the report and a warning say so.
+
+    Raises
+    ------
+    ArgumentError, ImageReadError, ImageTooLargeError
+        A bad argument or picture.
+    SubjectNotFoundError, SolverError
+        With `strict`.
+    """
+    report = CutoutReport()
+    with timed(report.seconds, "read"):
+        picture = load_picture(image, max_pixels=max_pixels)
+    size = picture.image.shape[:2]
+    probability: np.ndarray | None = None
+    known: np.ndarray | None = None
+    if trimap is not None:
+        known = as_trimap(trimap, shape=size)
+    elif method not in TRIMAP_FREE:
+        probability, known = _find(picture.image, segmenter, band, band_pixels, report)
+    if report.subject:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            matte = estimate_alpha(picture.image, known, method=method, strict=strict, **options)
+        report.warnings.extend(str(w.message) for w in caught)
+        alpha, report.alpha = matte.alpha, matte.report
+        report.warnings.extend(matte.report.fallbacks)
+        report.seconds.update(matte.report.seconds)
+    else:
+        alpha = np.zeros(size, np.float32)
+    if picture.alpha is not None:
+        alpha = np.minimum(alpha, picture.alpha)
+    with timed(report.seconds, "foreground"):
+        colours = picture.image if foreground == "keep" else estimate_foreground(picture.image, alpha, method=foreground)
+    report.peak_bytes = peak_bytes()
+    _tell(report, strict)
+    return Cutout(picture.image, probability, known, alpha, colours, report, picture)
+
+
+def _find(
+    image: np.ndarray, segmenter: str, band: float | None, band_pixels: float | None, report: CutoutReport
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probability and trimap of the subject."""
+    report.segmenter = segmenter
+    with timed(report.seconds, "segment"):
+        probability = segment(image, segmenter=segmenter)
+    notes = TrimapReport()
+    widths = {"band": band} if band is not None else {}
+    with timed(report.seconds, "trimap"):
+        trimap = make_trimap(probability, band_pixels=band_pixels, report=notes, **widths)
+    report.subject, report.band = notes.subject, notes.band
+    report.warnings.extend(notes.notes)
+    return probability, trimap
+
+
+def _tell(report: CutoutReport, strict: bool) -> None:
+    if strict and not report.subject:
+        raise SubjectNotFoundError("no subject found")
+    if not report.subject:
+        warnings.warn("no subject found: the cut-out is fully transparent", SubjectWarning, stacklevel=3)
+    for message in report.warnings if report.subject else ():
+        warnings.warn(message, SubjectWarning, stacklevel=3)
+
+
+__all__ = ["ArgumentError", "Cutout", "CutoutReport", "SubjectWarning", "cutout"]

@@ -1,0 +1,34 @@
+"""Photo and alpha to the foreground's own colours: one file a method, and `estimate_foreground`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trimatte._registry import resolve
+from trimatte.images import as_alpha, as_image
+
+METHODS = {"multilevel": "trimatte.foreground.multilevel:multilevel"}
+ENTRY_POINTS = "trimatte.foreground_methods"
+
+
+def estimate_foreground(image: Any, alpha: Any, *, method: str = "multilevel", **options: Any) -> np.ndarray:
+    """Estimate the foreground's straight colours, freed of the background that shines through.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path.
+    alpha : (H, W) of the same size.
+    method : "multilevel" (Germer et al., 2020).
+    options : of the method.
+
+    Returns
+    -------
+    (H, W, 3) float32 in [0, 1]; where alpha is 1 it is the image itself.
+    """
+    function = resolve("method", method, METHODS, ENTRY_POINTS)
+    image = as_image(image)
+    alpha = as_alpha(alpha, shape=image.shape[:2])
+    foreground: np.ndarray = function(image, alpha, **options)
+    return foreground

@@ -1,0 +1,144 @@
+"""Foreground probability to trimap: a band of unknown pixels about the boundary, by exact distances.
+
+Erosion and dilation by a disk are thresholds on the distance to the other side, so that the band is symmetric
+whatever its width (even-sized structuring elements, as many tools use them, shift it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from trimatte.errors import ArgumentError
+from trimatte.images import as_alpha
+
+BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+
+
+@dataclass
+class TrimapReport:
+    """How a trimap came about: subject found, half width of the band in pixels, notes on departures."""
+
+    subject: bool = True
+    band: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def make_trimap(
+    probability: Any,
+    *,
+    band: float = 0.05,
+    band_pixels: float | None = None,
+    sure: float = 0.9,
+    speck: float = 0.002,
+    report: TrimapReport | None = None,
+) -> np.ndarray:
+    """Derive known foreground, known background and the unknown band between them.
+
+    Parameters
+    ----------
+    probability : (H, W) of foreground, in [0, 1].
+    band : half width of the band relative to the subject's size (the square root of its area).
+    band_pixels : half width in pixels instead.
+    sure : probability that known foreground has at least; known background has at most `1 - sure`.
+    speck : holes and islands of less than this share of the subject's area follow what surrounds them.
+    report : filled in if given.
+
+    Returns
+    -------
+    (H, W) uint8 of 0, 128 and 255. There is always an unknown pixel; foreground at the picture's border stays
+    foreground. Where no foreground or no background would remain beside the band, it narrows on that side. Without a
+    boundary (no probability, or every one, reaches 0.5) what is not sure is unknown, or else the whole picture.
+
+    Raises
+    ------
+    ArgumentError
+        A wrong shape or range, or a width that is not positive.
+    """
+    probability = as_alpha(probability, name="probability")
+    for name, value in (("band", band), ("band_pixels", band_pixels), ("speck", speck)):
+        if value is not None and not value >= 0:
+            raise ArgumentError(f"{name}: got {value}, wanted a number of at least 0")
+    if not 0.5 < sure <= 1:
+        raise ArgumentError(f"sure: got {sure}, wanted a number above 0.5 and up to 1")
+    report = TrimapReport() if report is None else report
+    mask = probability >= 0.5
+    if not mask.any() or mask.all():
+        return _without_boundary(probability, sure, report)
+    mask = without_specks(mask, speck)
+    half = band_pixels if band_pixels is not None else band * float(np.sqrt(np.count_nonzero(mask)))
+    half = max(1.0, half)
+    inside, outside = distances(mask, half)
+    foreground = _core(inside, half, mask, probability >= sure, "foreground", report)
+    background = _core(outside, half, ~mask, probability <= 1 - sure, "background", report)
+    report.band = half
+    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+    trimap[foreground] = FOREGROUND
+    trimap[background] = BACKGROUND
+    return trimap
+
+
+def distances(mask: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Euclidean distance of each pixel to the other side of `mask`, within it and outside it, 0 elsewhere.
+
+    Only exact up to `reach` pixels; farther pixels get a distance above it.
+    """
+    from trimatte._distance import squared_distance
+
+    limit = int(np.ceil(reach)) + 1
+    inside = np.sqrt(squared_distance(~mask, limit))
+    outside = np.sqrt(squared_distance(mask, limit))
+    return inside, outside
+
+
+def without_specks(mask: np.ndarray, share: float) -> np.ndarray:
+    """`mask` with islands and holes of less than `share` of its area turned over; its greatest island stays."""
+    from scipy import ndimage
+
+    least = share * np.count_nonzero(mask)
+    if least < 1:
+        return mask
+    result = mask.copy()
+    for side in (True, False):
+        labels, count = ndimage.label(result == side)
+        if count > 1:
+            sizes = np.bincount(labels.ravel())
+            small = sizes < least
+            small[0] = False
+            small[1 + int(np.argmax(sizes[1:]))] = False
+            result[small[labels]] = not side
+    return result
+
+
+def _core(
+    distance: np.ndarray, half: float, side: np.ndarray, sure: np.ndarray, name: str, report: TrimapReport
+) -> np.ndarray:
+    """The pixels of one side that are known: deep enough and sure; less deep, or less sure, if none is."""
+    width = half
+    while width >= 1:
+        core: np.ndarray = (distance > width) & sure
+        if core.any():
+            break
+        width /= 2
+    else:
+        core = side & (distance >= distance.max())
+        report.notes.append(f"no sure {name}: its innermost pixels were taken")
+        return core
+    if width < half:
+        report.notes.append(f"{name} too narrow for the band: half width {width:.1f} instead of {half:.1f} pixels there")
+    return core
+
+
+def _without_boundary(probability: np.ndarray, sure: float, report: TrimapReport) -> np.ndarray:
+    """The subject is nowhere, or everywhere, by the 0.5 level: what is not sure is unknown, else the whole picture."""
+    report.subject = bool(probability.max() >= 0.5)
+    report.notes.append("the subject fills the picture" if report.subject else "no subject found")
+    trimap = np.full(probability.shape, UNKNOWN, np.uint8)
+    trimap[probability >= sure] = FOREGROUND
+    trimap[probability <= 1 - sure] = BACKGROUND
+    if not (trimap == UNKNOWN).any():
+        report.notes.append("no boundary to follow: the whole picture is unknown")
+        trimap[:] = UNKNOWN
+    return trimap
