@@ -75,9 +75,6 @@ class DIM(nn.Module):
     is left unclipped, for a clipped pixel would have no gradient.
     """
 
-    _mean: Tensor
-    _std: Tensor
-
     def __init__(self, config: DIMConfig = PAPER) -> None:
         super().__init__()
         self.config = config
@@ -86,8 +83,6 @@ class DIM(nn.Module):
         if config.refine is not None:
             for name, inputs, outputs in _refine_layers(config.refine_width):
                 self.add_module(name, nn.Conv2d(inputs, outputs, 3, padding=1))
-        self.register_buffer("_mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("_std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
         self.reset_parameters()
 
     def _build_encoder(self) -> None:
@@ -147,8 +142,9 @@ class DIM(nn.Module):
             return coarse, None
         if self.config.refine == "logit":
             return coarse, torch.sigmoid(raw + self._residual(torch.cat((x[:, :3], coarse), 1)))
-        colours = x[:, :3] * self._std + self._mean
-        return coarse, self._clip(coarse + self._residual(255 * torch.cat((colours, coarse), 1)))
+        mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+        levels = 255 * torch.cat((x[:, :3] * std + mean, coarse), 1)
+        return coarse, self._clip(coarse + self._residual(levels))
 
     def _clip(self, alpha: Tensor) -> Tensor:
         return alpha if self.training else alpha.clamp(0, 1)

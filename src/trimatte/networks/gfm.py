@@ -324,7 +324,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
 class DenseNet(nn.Module):
     """DenseNet's layers under their usual names (Huang et al., CVPR 2017); its end is there for the file's sake.
 
-    Each layer adds half the stem's width, as in DenseNet-121; `channels` are those behind each transition and at the end.
+    Each layer adds half the stem's width, as in DenseNet-121; `channels`: after each transition and at the end.
     """
 
     def __init__(self, width: int, blocks: tuple[int, int, int, int]) -> None:
