@@ -1,0 +1,291 @@
+"""Files, bytes and PIL images to arrays of codes, by Pillow.
+
+Pillow has no images of 16 bits a channel but grey ones; yet its unpackers for 16-bit RGB(A) take the high byte of
+each sample in the one byte order and the low byte in the other. So such a picture is decoded twice, once for each
+half of its bits, and neither interlaced PNG nor compressed TIFF needs a decoder of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, TiffImagePlugin
+
+from trimatte import _icc
+from trimatte._files import reason
+from trimatte.errors import ImageReadError, ImageTooLargeError
+
+Codes = NDArray[Any]
+Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
+
+MAX_PIXELS = 200_000_000
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "PPM")
+
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339
+_ORIENTATION = 274
+
+_DEEP_LAYOUTS = ("LA", "RGB", "RGBX", "RGBA", "RGBa")
+
+_TURNS: dict[int, Callable[[Codes], Codes]] = {  # EXIF orientation -> what undoes it
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: x[::-1].swapaxes(0, 1),
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+    8: lambda x: x[:, ::-1].swapaxes(0, 1),
+}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture as its file has it, but upright and with palettes and CMYK resolved.
+
+    Attributes
+    ----------
+    codes : (H, W) or (H, W, 3) uint8 or uint16 array
+        Grey or RGB.
+    alpha : (H, W) uint8 or uint16 array or None
+    profile : bytes or None
+        The colour profile of `codes`.
+    format : str
+    """
+
+    codes: Codes
+    alpha: Codes | None
+    profile: bytes | None
+    format: str
+
+
+def is_source(x: object) -> TypeGuard[Source]:
+    """Whether `x` is something to decode, rather than an array."""
+    return isinstance(x, (str, os.PathLike, bytes, bytearray, Image.Image)) or hasattr(x, "read")
+
+
+def decode(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode a picture; `trimatte.images.load_picture` says what is read and raised."""
+    name = repr(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else "the picture"
+    try:
+        if isinstance(source, Image.Image):
+            _check_size(source.size, max_pixels)
+            return _decoded(source, *_plain_samples(source))
+        with _stream(source) as stream:
+            return _decoded_stream(stream, max_pixels)
+    except ImageTooLargeError as error:
+        raise ImageTooLargeError(f"cannot read {name}: {error}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageTooLargeError(f"cannot read {name}: {reason(error)}") from error
+    except MemoryError as error:
+        raise ImageReadError(f"cannot read {name}: not enough memory to decode it") from error
+    except Exception as error:  # damaged files make Pillow's plug-ins raise nearly anything
+        raise ImageReadError(f"cannot read {name}: {reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _stream(source: str | os.PathLike[str] | bytes | bytearray | IO[bytes]) -> Iterator[IO[bytes]]:
+    """The source as a stream that can be read again from its start, as Pillow needs it."""
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            yield file if file.seekable() else io.BytesIO(file.read())
+    elif isinstance(source, (bytes, bytearray)):
+        yield io.BytesIO(source)
+    else:
+        yield io.BytesIO(source.read())
+
+
+def _decoded_stream(stream: IO[bytes], max_pixels: int) -> Decoded:
+    try:
+        image = _identified(stream)
+    except SyntaxError:
+        stream.seek(0)
+        if not stream.read(4).startswith((b"II", b"MM")):
+            raise
+        return _plain_tiff(stream, max_pixels)
+    _check_size(image.size, max_pixels)
+    layout, deep, order = _raw_mode(image).partition(";16")
+    if not deep or layout not in _DEEP_LAYOUTS:
+        return _decoded(image, *_plain_samples(image))
+    if _tag(image, _PLANAR) == 2:  # Pillow would take every plane for 8 bits
+        return _plain_tiff(stream, max_pixels)
+    return _decoded(image, *_deep_samples(image, stream, layout, order))
+
+
+def _identified(stream: IO[bytes]) -> ImageFile.ImageFile:
+    """Like `Image.open`, but without Pillow's own pixel limit, a global that does not know of `max_pixels`."""
+    stream.seek(0)
+    prefix = stream.read(16)
+    if not prefix:
+        raise ImageReadError("it is empty")
+    Image.init()
+    for format in FORMATS:
+        factory, accepts = Image.OPEN.get(format, (None, None))
+        if factory is not None and accepts is not None and accepts(prefix) is True:
+            stream.seek(0)
+            return factory(stream, "")
+    raise ImageReadError(f"it is not a picture of a known format ({', '.join(FORMATS)})")
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageTooLargeError(f"it has {width} x {height} pixels, over the limit of {max_pixels / 1e6:g} megapixels")
+
+
+def _decoded(image: Image.Image, codes: Codes, alpha: Codes | None) -> Decoded:
+    profile = image.info.get("icc_profile") or None
+    if image.mode == "CMYK":  # its profile has been made use of
+        profile = None
+    orientation = image.getexif().get(_ORIENTATION, 1)  # asked after decoding: Pillow turns a TIFF by itself
+    return _turned(codes, alpha, profile, image.format or "", orientation)
+
+
+def _turned(codes: Codes, alpha: Codes | None, profile: bytes | None, format: str, orientation: int) -> Decoded:
+    """The picture as it is meant to be seen, by its EXIF orientation."""
+    turn = _TURNS.get(orientation)
+    if turn is not None:
+        codes = np.ascontiguousarray(turn(codes))
+        alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
+    return Decoded(codes, alpha, profile, format)
+
+
+def _plain_samples(image: Image.Image) -> tuple[Codes, Codes | None]:
+    """Codes and alpha of what Pillow can hold: 8 bits, or grey of more."""
+    mode, transparent = image.mode, image.has_transparency_data
+    if mode.startswith("I") or mode == "F":
+        return _deep_grey(image)
+    if mode == "CMYK":
+        return np.asarray(_rgb_of_cmyk(image)), None
+    if mode in ("1", "L", "LA", "La"):
+        samples = np.asarray(image.convert("LA" if transparent else "L"))
+        return (samples[..., 0].copy(), samples[..., 1].copy()) if transparent else (samples, None)
+    samples = np.asarray(image.convert("RGBA" if transparent else "RGB"))
+    return (samples[..., :3].copy(), samples[..., 3].copy()) if transparent else (samples, None)
+
+
+def _deep_grey(image: Image.Image) -> tuple[Codes, Codes | None]:
+    """Grey of more than 8 bits as uint16."""
+    samples = np.asarray(image)
+    if image.mode == "F":
+        low, high, full = samples.min(), samples.max(), 1.0
+    else:
+        low, high, full = samples.min(), samples.max(), _full_scale(image)
+    if not (low >= 0 and high <= full):
+        raise ImageReadError(f"its samples go from {low} to {high}; wanted 0 to {full}")
+    key = image.info.get("transparency")
+    alpha = None if key is None else np.where(samples == key, 0, 65535).astype(np.uint16)
+    codes = samples.astype(np.uint16) if full == 65535 else _icc.quantised(samples / np.float32(full), 16)
+    if _tag(image, _PHOTOMETRIC) == 0:  # white is zero, which Pillow heeds for 8 bits only
+        np.subtract(65535, codes, out=codes)
+    return codes, alpha
+
+
+def _full_scale(image: Image.Image) -> int:
+    """The integer that is white."""
+    bits = _tag(image, _BITS_PER_SAMPLE)
+    if bits == (12,):
+        return 4095
+    if bits == (16,) and _tag(image, _SAMPLE_FORMAT) == (2,):
+        return 32767
+    return 65535  # of 32-bit integers too: Pillow and others keep 16-bit values in them
+
+
+def _rgb_of_cmyk(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            return _icc.cmyk_to_srgb(image, profile)
+        except _icc.ProfileError as error:
+            _icc.warn_unusable(error)
+    return image.convert("RGB")
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """How Pillow would unpack the samples, such as "RGB;16B"."""
+    if not image.tile:
+        return ""
+    args = image.tile[0].args
+    return str(args if isinstance(args, str) else args[0] if args else "")
+
+
+def _tag(image: Image.Image, tag: int) -> Any:
+    return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+
+
+def _deep_samples(image: ImageFile.ImageFile, stream: IO[bytes], layout: str, order: str) -> tuple[Codes, Codes | None]:
+    """Codes and alpha of a picture of 16 bits a channel, read from `stream` once as `image` and once more."""
+    if layout == "LA":  # its two samples of two bytes are unpacked like four of one
+        pairs = np.ascontiguousarray(_unpacked(image, "RGBA", "RGBA")).view(">u2").astype(np.uint16)
+        return pairs[..., 0].copy(), pairs[..., 1].copy()
+    mode = "RGB" if layout == "RGB" else "RGBA"
+    little = order == "L" or (order == "N" and sys.byteorder == "little")
+    samples = _unpacked(image, mode, f"{mode};16{'L' if little else 'B'}").astype(np.uint16)
+    samples <<= 8
+    samples |= _unpacked(_identified(stream), mode, f"{mode};16{'B' if little else 'L'}")
+    key = image.info.get("transparency")
+    if layout == "RGB":
+        alpha = None if key is None else np.where((samples == np.array(key)).all(axis=-1), 0, 65535).astype(np.uint16)
+        return samples, alpha
+    codes, alpha = samples[..., :3].copy(), samples[..., 3].copy()
+    if layout == "RGBX":
+        return codes, None
+    return (_straight(codes, alpha) if layout == "RGBa" else codes), alpha
+
+
+def _unpacked(image: ImageFile.ImageFile, mode: str, raw_mode: str) -> NDArray[np.uint8]:
+    """Decode with another unpacker than the one that Pillow chose."""
+    image._mode = mode
+    image.tile = [
+        tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
+        for tile in image.tile
+        if tile.args is not None
+    ]
+    return np.asarray(image)
+
+
+def _straight(codes: Codes, alpha: Codes) -> Codes:
+    """Colours that were stored multiplied by alpha, divided by it."""
+    share = codes / np.maximum(alpha, 1)[..., None].astype(np.float32)
+    return _icc.quantised(np.minimum(share, np.float32(1)), 8 * codes.itemsize)
+
+
+def _plain_tiff(stream: IO[bytes], max_pixels: int) -> Decoded:
+    """Read a TIFF whose layout Pillow does not know: grey with alpha, or planes, of 16 bits; uncompressed only."""
+    import tifffile
+
+    stream.seek(0)
+    with tifffile.TiffFile(stream) as tiff:
+        page = tiff.pages.first
+        _check_size((page.imagewidth, page.imagelength), max_pixels)
+        channels = page.samplesperpixel
+        if (
+            page.compression != 1
+            or page.dtype not in (np.uint8, np.uint16)
+            or page.photometric not in (0, 1, 2)
+            or not 1 <= channels <= 4
+            or page.imagedepth != 1
+            or page.nbytes > sum(page.databytecounts)
+        ):
+            raise ImageReadError("its TIFF layout is not supported; wanted 8 or 16 bits, grey or RGB, uncompressed")
+        samples = page.asarray()
+        if page.planarconfig == 2 and channels > 1:
+            samples = np.moveaxis(samples, 0, -1)
+        samples = samples.reshape(page.imagelength, page.imagewidth, channels)
+        if page.photometric == 0:
+            samples = np.iinfo(samples.dtype).max - samples
+        colours = 3 if page.photometric == 2 else 1
+        codes = np.ascontiguousarray(samples[..., :colours] if colours == 3 else samples[..., 0])
+        alpha = None
+        if channels > colours and page.extrasamples and page.extrasamples[0] in (1, 2):
+            alpha = np.ascontiguousarray(samples[..., colours])
+            if page.extrasamples[0] == 1:
+                codes = _straight(codes.reshape(*codes.shape[:2], -1), alpha).reshape(codes.shape)
+        orientation = page.tags.valueof(_ORIENTATION, 1)
+        return _turned(codes, alpha, page.iccprofile, "TIFF", orientation)
