@@ -1,0 +1,51 @@
+"""The files of a benchmark folder, on this machine or wherever fsspec reaches (s3://, hf://, zip://, ...)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trimatte.errors import ArgumentError, MissingExtraError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder and the names of all files below it, relative, with forward slashes, sorted."""
+
+    root: str
+    names: tuple[str, ...]
+
+    def read(self, name: str) -> bytes:
+        """The content of one file."""
+        if "://" not in self.root:
+            return (Path(self.root) / name).read_bytes()
+        system, base = _remote(self.root)
+        content: bytes = system.cat_file(f"{base}/{name}")
+        return content
+
+
+def open_folder(root: str | os.PathLike[str]) -> Folder:
+    """List a folder. Raises ArgumentError if there is none or it holds no file."""
+    root = os.fspath(root)
+    if "://" in root:
+        system, base = _remote(root)
+        found = [path[len(base) :].lstrip("/") for path in system.find(base)]
+    elif not os.path.isdir(root):
+        raise ArgumentError(f"dataset: there is no folder {root!r}")
+    else:
+        found = [path.relative_to(root).as_posix() for path in Path(root).rglob("*") if path.is_file()]
+    names = sorted(name for name in found if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")))
+    if not names:
+        raise ArgumentError(f"dataset: the folder {root!r} holds no files")
+    return Folder(root, tuple(names))
+
+
+def _remote(root: str) -> tuple[Any, str]:
+    try:
+        import fsspec  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingExtraError(f"reading {root!r} needs fsspec: pip install 'trimatte[eval]'") from error
+    system, base = fsspec.core.url_to_fs(root)
+    return system, base.rstrip("/")
