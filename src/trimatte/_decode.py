@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from trimatte import _icc
+from trimatte._arrays import Codes, quantised
 from trimatte._files import reason
 from trimatte.errors import ImageReadError, ImageTooLargeError
 
-Codes = NDArray[Any]
 Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
 
 MAX_PIXELS = 200_000_000
@@ -85,8 +85,10 @@ def decode(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
         raise ImageTooLargeError(f"cannot read {name}: {reason(error)}") from error
     except MemoryError as error:
         raise ImageReadError(f"cannot read {name}: not enough memory to decode it") from error
-    except Exception as error:  # damaged files make Pillow's plug-ins raise nearly anything
+    except OSError as error:
         raise ImageReadError(f"cannot read {name}: {reason(error)}") from error
+    except Exception as error:  # damaged files make Pillow's plug-ins raise nearly anything
+        raise ImageReadError(f"cannot read {name}: it is damaged or of a rare kind ({reason(error)})") from error
 
 
 @contextlib.contextmanager
@@ -143,13 +145,20 @@ def _decoded(image: Image.Image, codes: Codes, alpha: Codes | None) -> Decoded:
     profile = image.info.get("icc_profile") or None
     if image.mode == "CMYK":  # its profile has been made use of
         profile = None
-    orientation = image.getexif().get(_ORIENTATION, 1)  # asked after decoding: Pillow turns a TIFF by itself
-    return _turned(codes, alpha, profile, image.format or "", orientation)
+    return _turned(codes, alpha, profile, image.format or "", _orientation(image))
 
 
-def _turned(codes: Codes, alpha: Codes | None, profile: bytes | None, format: str, orientation: int) -> Decoded:
+def _orientation(image: Image.Image) -> Any:
+    """The EXIF orientation; to be asked after decoding, since Pillow turns a TIFF by itself."""
+    try:
+        return image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block, of which Pillow says little, does not make the picture unreadable
+        return 1
+
+
+def _turned(codes: Codes, alpha: Codes | None, profile: bytes | None, format: str, orientation: Any) -> Decoded:
     """The picture as it is meant to be seen, by its EXIF orientation."""
-    turn = _TURNS.get(orientation)
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     if turn is not None:
         codes = np.ascontiguousarray(turn(codes))
         alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
@@ -181,7 +190,7 @@ def _deep_grey(image: Image.Image) -> tuple[Codes, Codes | None]:
         raise ImageReadError(f"its samples go from {low} to {high}; wanted 0 to {full}")
     key = image.info.get("transparency")
     alpha = None if key is None else np.where(samples == key, 0, 65535).astype(np.uint16)
-    codes = samples.astype(np.uint16) if full == 65535 else _icc.quantised(samples / np.float32(full), 16)
+    codes = samples.astype(np.uint16) if full == 65535 else quantised(np.divide(samples, full, dtype=np.float32), 16)
     if _tag(image, _PHOTOMETRIC) == 0:  # white is zero, which Pillow heeds for 8 bits only
         np.subtract(65535, codes, out=codes)
     return codes, alpha
@@ -253,7 +262,7 @@ def _unpacked(image: ImageFile.ImageFile, mode: str, raw_mode: str) -> NDArray[n
 def _straight(codes: Codes, alpha: Codes) -> Codes:
     """Colours that were stored multiplied by alpha, divided by it."""
     share = codes / np.maximum(alpha, 1)[..., None].astype(np.float32)
-    return _icc.quantised(np.minimum(share, np.float32(1)), 8 * codes.itemsize)
+    return quantised(np.minimum(share, np.float32(1)), 8 * codes.itemsize)
 
 
 def _plain_tiff(stream: IO[bytes], max_pixels: int) -> Decoded:

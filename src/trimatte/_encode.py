@@ -8,12 +8,10 @@ import zlib
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from trimatte._arrays import Codes
 from trimatte.errors import ArgumentError
-
-Codes = NDArray[Any]
 
 SUFFIXES = {
     ".png": "PNG",

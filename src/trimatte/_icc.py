@@ -1,7 +1,7 @@
 """Colour profiles: from a picture's own RGB to sRGB and back.
 
-Most RGB profiles are a 3x3 matrix and one tone curve a channel (ICC.1:2022, 8.3.3 and F.3). Those are computed
-here in float32, since Pillow's binding of LittleCMS knows no more than 8 bits a channel. A profile made of
+Most RGB profiles are a 3x3 matrix and a tone curve for each channel (ICC.1:2022, 8.3.3 and F.3). Pillow's binding of
+LittleCMS knows no more than 8 bits a channel, so what needs more is computed here, in float32. A profile made of
 look-up tables goes through LittleCMS in 8 bits.
 """
 
@@ -11,18 +11,16 @@ import functools
 import io
 import struct
 import warnings
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-Array = NDArray[Any]
+from trimatte._arrays import Codes, Floats, bands, floats_of, quantised
 
-_BAND_PIXELS = 1 << 18
 _CODES = 1 << 16
-_ENCODE_STEPS = 1 << 17
+_ENCODER_STEPS = 1 << 17
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
@@ -31,16 +29,16 @@ class ProfileError(Exception):
     """A colour profile that cannot be used."""
 
 
+class MatrixProfile(NamedTuple):
+    """Linear light in XYZ under D50 is `matrix` times the three values that `curves` give for the channels' codes."""
+
+    matrix: NDArray[np.float64]  # (3, 3)
+    curves: tuple[Floats, Floats, Floats]  # each (65536,): 16-bit code -> linear light in [0, 1]
+
+
 def warn_unusable(error: ProfileError) -> None:
     """Say that a picture's profile is left out."""
     warnings.warn(f"the colour profile cannot be used ({error}); the colours are taken for sRGB", stacklevel=2)
-
-
-class MatrixProfile(NamedTuple):
-    """Linear light is `matrix @ curves[channel](code)` in XYZ under D50."""
-
-    matrix: Array  # (3, 3)
-    curves: tuple[Array, Array, Array]  # each (65536,) float32: 16-bit code -> linear light
 
 
 def colour_space(profile: bytes) -> str:
@@ -50,23 +48,19 @@ def colour_space(profile: bytes) -> str:
 
 def is_srgb(profile: bytes) -> bool:
     """Whether the profile differs from sRGB by less than a quarter of an 8-bit level."""
-    parsed = matrix_profile(profile)
-    if parsed is None:
+    parsed, srgb = matrix_profile(profile), _srgb()
+    if parsed is None or np.abs(parsed.matrix - srgb.matrix).max() > 1e-3:
         return False
-    srgb = _srgb()
-    encoder = _encoder(srgb.curves[0])
-    codes = np.linspace(0, 1, _CODES, dtype=np.float32)
-    same_tones = all(np.abs(_encoded(curve, encoder) - codes).max() < 1 / 1024 for curve in parsed.curves)
-    return bool(same_tones and np.abs(parsed.matrix - srgb.matrix).max() < 1e-3)
+    codes, encoder = np.linspace(0, 1, _CODES), _encoder(srgb.curves[0])
+    return all(np.abs(_encoded(curve, encoder) - codes).max() < 1 / 1024 for curve in parsed.curves)
 
 
 def check_both_ways(profile: bytes) -> None:
     """Raise `ProfileError` unless the profile converts RGB to sRGB and back."""
-    pixel = np.zeros((1, 1, 3), np.float32)
-    to_srgb(from_srgb(pixel, profile, 8), profile)
+    to_srgb(from_srgb(np.zeros((1, 1, 3), np.float32), profile, 8), profile)
 
 
-def to_srgb(pixels: Array, profile: bytes) -> NDArray[np.float32]:
+def to_srgb(pixels: Codes, profile: bytes) -> Floats:
     """Convert colours of a profile to sRGB.
 
     Parameters
@@ -88,12 +82,13 @@ def to_srgb(pixels: Array, profile: bytes) -> NDArray[np.float32]:
     """
     parsed = matrix_profile(profile)
     if parsed is None or pixels.dtype == np.uint8:
-        pixels = _by_lcms(pixels, _opened(profile), _opened(None))
-        return as_floats(pixels)
-    return _by_matrix(pixels, parsed, _srgb(), np.empty(pixels.shape, np.float32))
+        return floats_of(_by_lcms(pixels, _opened(profile), _opened(None)), "pixels")
+    image = np.empty(pixels.shape, np.float32)
+    _by_matrix(pixels, parsed, _srgb(), image)
+    return image
 
 
-def from_srgb(image: Array, profile: bytes, bits: int) -> Array:
+def from_srgb(image: Floats, profile: bytes, bits: int) -> Codes:
     """Convert sRGB to colours of a profile: the way back of `to_srgb`.
 
     Parameters
@@ -108,7 +103,7 @@ def from_srgb(image: Array, profile: bytes, bits: int) -> Array:
     Returns
     -------
     pixels : (H, W, 3) uint8 or uint16 array
-        Colours in `profile`. A profile made of look-up tables gives 8-bit steps at any depth.
+        Colours in `profile`. A profile made of look-up tables gives steps of 8 bits at any depth.
 
     Raises
     ------
@@ -117,59 +112,29 @@ def from_srgb(image: Array, profile: bytes, bits: int) -> Array:
     """
     parsed = matrix_profile(profile)
     if parsed is None:
-        pixels = _by_lcms(quantised(image, 8), _opened(None), _opened(profile))
-        return pixels if bits == 8 else np.multiply(pixels, 257, dtype=np.uint16)
-    pixels = np.empty(image.shape, np.uint8 if bits == 8 else np.uint16)
-    return _by_matrix(image, _srgb(), parsed, pixels)
+        codes = _by_lcms(quantised(image, 8), _opened(None), _opened(profile))
+        return codes if bits == 8 else np.multiply(codes, 257, dtype=np.uint16)
+    pixels = np.empty(image.shape, f"uint{bits}")
+    _by_matrix(image, _srgb(), parsed, pixels)
+    return pixels
 
 
-def grey_to_srgb(profile: bytes, bits: int) -> Array:
+def grey_to_srgb(profile: bytes, bits: int) -> Codes:
     """The sRGB grey of each code of a grey profile: a (256,) uint8 or (65536,) uint16 table."""
     curve = _tags(profile).get(b"kTRC")
-    if curve is None:
-        raise ProfileError("it has no grey tone curve")
-    light = _curve(curve)
-    return quantised(_encoded(light[:: 257 if bits == 8 else 1], _encoder(_srgb().curves[0]))[None], bits)[0]
+    if curve is None or profile[20:24] != b"XYZ ":
+        raise ProfileError("it is a grey one of a rare kind")
+    light = _curve(curve)[None, :: 257 if bits == 8 else 1]
+    return quantised(_encoded(light, _encoder(_srgb().curves[0])), bits).ravel()
 
 
 def cmyk_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Convert a CMYK picture to sRGB by its profile."""
     try:
-        converted = ImageCms.profileToProfile(
-            image,
-            _opened(profile),
-            _opened(None),
-            renderingIntent=_INTENT,
-            outputMode="RGB",
-            flags=_FLAGS,
-        )
+        transform = ImageCms.buildTransform(_opened(profile), _opened(None), "CMYK", "RGB", _INTENT, flags=_FLAGS)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
         raise ProfileError(str(error)) from error
-    assert converted is not None  # only an in-place conversion gives none
-    return converted
-
-
-def as_floats(codes: Array) -> NDArray[np.float32]:
-    """uint8 or uint16 codes as float32 in [0, 1]."""
-    floats = codes.astype(np.float32)
-    floats /= np.float32(np.iinfo(codes.dtype).max)
-    return floats
-
-
-def quantised(floats: Array, bits: int) -> Array:
-    """Codes of floats in [0, 1]: rounded to uint8 (`bits` 8) or uint16 (16)."""
-    codes = np.empty(floats.shape, np.uint8 if bits == 8 else np.uint16)
-    for rows in _bands(floats.shape):
-        scaled = floats[rows] * np.float32((1 << bits) - 1)
-        scaled += np.float32(0.5)
-        codes[rows] = scaled  # the assignment cuts off, so that a half and more is rounded up
-    return codes
-
-
-def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Bands of rows, so that what is computed in between stays small."""
-    step = max(1, _BAND_PIXELS // max(1, shape[1]))
-    return (slice(top, top + step) for top in range(0, shape[0], step))
+    return transform.apply(image)
 
 
 @functools.lru_cache(maxsize=8)
@@ -177,17 +142,16 @@ def matrix_profile(profile: bytes) -> MatrixProfile | None:
     """Read a profile of matrix and tone curves, or None if it is of another kind or damaged."""
     tags = _tags(profile)
     names = (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC")
-    if colour_space(profile) != "RGB" or b"A2B0" in tags or not all(name in tags for name in names):
+    tables = any(name[:3] in (b"A2B", b"B2A", b"D2B", b"B2D") for name in tags)  # these come before the matrix
+    if colour_space(profile) != "RGB" or tables or not all(name in tags for name in names):
         return None
     try:
         columns = [np.array(struct.unpack(">3i", tags[name][8:20])) / 65536 for name in names[:3]]
-        curves = tuple(_curve(tags[name]) for name in names[3:])
+        red, green, blue = (_curve(tags[name]) for name in names[3:])
     except (struct.error, ProfileError):
         return None
     matrix = np.stack(columns, axis=1)
-    if abs(np.linalg.det(matrix)) < 1e-6:
-        return None
-    return MatrixProfile(matrix, (curves[0], curves[1], curves[2]))
+    return MatrixProfile(matrix, (red, green, blue)) if abs(np.linalg.det(matrix)) > 1e-6 else None
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:
@@ -200,40 +164,38 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
     return {name: profile[offset : offset + size] for name, offset, size in entries}
 
 
-def _curve(tag: bytes) -> NDArray[np.float32]:
+def _curve(tag: bytes) -> Floats:
     """Sample a `curv` or `para` tag at the 65536 codes (ICC.1:2022, 10.6 and 10.18)."""
     x = np.linspace(0, 1, _CODES)
-    if tag[:4] == b"curv":
-        (count,) = struct.unpack_from(">I", tag, 8)
-        values = np.frombuffer(tag, ">u2", count, 12) if 12 + 2 * count <= len(tag) else np.empty(0)
-        if len(values) != count:
-            raise ProfileError("its tone curve is cut short")
-        if count == 0:
-            y = x
-        elif count == 1:
-            y = x ** (values[0] / 256)
-        else:
-            y = np.interp(x, np.linspace(0, 1, count), values / 65535)
-    elif tag[:4] == b"para":
-        y = _parametric(tag, x)
-    else:
-        raise ProfileError("its tone curve is of an unknown type")
+    try:
+        with np.errstate(all="ignore"):
+            y = {b"curv": _sampled, b"para": _parametric}[tag[:4]](tag, x)
+    except (KeyError, struct.error) as error:
+        raise ProfileError("a tone curve is damaged") from error
     if not np.isfinite(y).all() or y[-1] <= y[0] or (np.diff(y) < 0).any():
-        raise ProfileError("its tone curve does not rise")
+        raise ProfileError("a tone curve does not rise")
     return y.clip(0, 1).astype(np.float32)
 
 
-def _parametric(tag: bytes, x: Array) -> Array:
+def _sampled(tag: bytes, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    (count,) = struct.unpack_from(">I", tag, 8)
+    values = np.array(struct.unpack_from(f">{count}H", tag, 12), np.float64)
+    if count == 0:
+        return x
+    if count == 1:
+        return np.asarray(x ** (values[0] / 256))
+    return np.interp(x, np.linspace(0, 1, count), values / 65535)
+
+
+def _parametric(tag: bytes, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(a x + b)^g + e from x = d on, c x + f below."""
     (kind,) = struct.unpack_from(">H", tag, 8)
-    if kind > 4:
-        raise ProfileError("its tone curve is of an unknown type")
-    count = (1, 3, 4, 5, 7)[kind]
+    count = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}[kind]
     g, *rest = (value / 65536 for value in struct.unpack_from(f">{count}i", tag, 12))
-    a, b, c, d, e, f = (*rest, *([0.0] * (6 - len(rest)))) if rest else (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    if kind in (1, 2):  # (a x + b)^g + c above -b/a, the constant c below
-        a, b, c, d, e, f = a, b, 0.0, -b / a if a else 0.0, c, c
-    with np.errstate(all="ignore"):
-        return np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
+    a, b, c, d, e, f = [*rest, *[1.0, 0.0, 0.0, 0.0, 0.0, 0.0][len(rest) :]]
+    if kind in (1, 2):  # the third number is what is added, and below -b / a all that there is
+        c, d, e, f = 0.0, -b / a if a else 0.0, c, c
+    return np.asarray(np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f))
 
 
 @functools.lru_cache(maxsize=1)
@@ -251,41 +213,39 @@ def _opened(profile: bytes | None) -> ImageCms.ImageCmsProfile:
         raise ProfileError(str(error)) from error
 
 
-def _by_lcms(pixels: Array, source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile) -> Array:
-    """Convert (H, W, 3) pixels by LittleCMS, to uint8."""
+def _by_lcms(pixels: Codes, source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile) -> NDArray[np.uint8]:
+    """Convert (H, W, 3) pixels by LittleCMS, in 8 bits."""
     try:
         transform = ImageCms.buildTransform(source, target, "RGB", "RGB", _INTENT, flags=_FLAGS)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
         raise ProfileError(str(error)) from error
     converted = np.empty(pixels.shape, np.uint8)
-    for rows in _bands(pixels.shape):
-        band = pixels[rows] if pixels.dtype == np.uint8 else quantised(as_floats(pixels[rows]), 8)
+    for rows in bands(pixels.shape):
+        band = pixels[rows] if pixels.dtype == np.uint8 else quantised(floats_of(pixels[rows], "pixels"), 8)
         converted[rows] = np.asarray(transform.apply(Image.fromarray(band)))
     return converted
 
 
-def _by_matrix(colours: Array, source: MatrixProfile, target: MatrixProfile, out: Array) -> Array:
-    """Convert (H, W, 3) codes or floats by tone curve, matrix and inverse tone curve, to the type of `out`."""
-    # Float32 light is precise to 2**-24 of white, which is finer than a 16-bit code's step but in the deepest shadow.
+def _by_matrix(colours: Floats | Codes, source: MatrixProfile, target: MatrixProfile, out: Floats | Codes) -> None:
+    """Convert (H, W, 3) floats or 16-bit codes by tone curves, matrix and inverse tone curves, into `out`."""
     matrix = np.linalg.solve(target.matrix, source.matrix).astype(np.float32)
     encoders = [_encoder(curve) for curve in target.curves]
-    for rows in _bands(colours.shape):
+    for rows in bands(colours.shape):
         codes = colours[rows] if colours.dtype == np.uint16 else quantised(colours[rows], 16)
         light = np.stack([curve[codes[..., i]] for i, curve in enumerate(source.curves)], axis=-1) @ matrix.T
         for channel, encoder in enumerate(encoders):
             encoded = _encoded(light[..., channel], encoder)
             out[rows, :, channel] = encoded if out.dtype == np.float32 else quantised(encoded, 8 * out.itemsize)
-    return out
 
 
-def _encoder(curve: NDArray[np.float32]) -> NDArray[np.float32]:
+def _encoder(curve: Floats) -> Floats:
     """The inverse of a tone curve, sampled evenly in the square root of light, where it is nearly straight."""
-    root = np.linspace(0, 1, _ENCODE_STEPS + 1)
+    root = np.linspace(0, 1, _ENCODER_STEPS + 1)
     return np.interp(root * root, curve, np.linspace(0, 1, _CODES)).astype(np.float32)
 
 
-def _encoded(light: NDArray[np.float32], encoder: NDArray[np.float32]) -> NDArray[np.float32]:
+def _encoded(light: Floats, encoder: Floats) -> Floats:
     root = np.sqrt(light.clip(0, 1))
-    root *= np.float32(_ENCODE_STEPS)
+    root *= np.float32(_ENCODER_STEPS)
     root += np.float32(0.5)
-    return encoder[root.astype(np.int32)]
+    return np.asarray(encoder[root.astype(np.int32)])

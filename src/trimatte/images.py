@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -16,7 +15,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trimatte import _icc
-from trimatte._decode import MAX_PIXELS, Codes, Decoded, Source, decode, is_source
+from trimatte._arrays import (
+    Array,
+    Codes,
+    Floats,
+    array_of,
+    bands,
+    channels_of,
+    codes_of,
+    floats_of,
+    plane_of,
+    quantised,
+    read_only,
+    white_of,
+)
+from trimatte._decode import MAX_PIXELS, Decoded, Source, decode, is_source
 from trimatte._encode import DEEP_FORMATS, encode, output_format
 from trimatte._files import atomic_write, reason
 from trimatte.errors import ArgumentError, ImageWriteError
@@ -57,15 +70,15 @@ class Picture:
         Such as "JPEG"; empty for an image made in memory.
     """
 
-    image: NDArray[np.float32]
-    pixels: NDArray[np.uint8] | NDArray[np.uint16]
-    alpha: NDArray[np.float32] | None
+    image: Floats
+    pixels: Codes
+    alpha: Floats | None
     icc_profile: bytes | None
     bits: int
     format: str
 
 
-def as_image(x: ImageLike, *, name: str = "image") -> NDArray[np.float32]:
+def as_image(x: ImageLike, *, name: str = "image") -> Floats:
     """Convert what a caller may pass for an image to the one form that is computed with.
 
     Parameters
@@ -89,15 +102,12 @@ def as_image(x: ImageLike, *, name: str = "image") -> NDArray[np.float32]:
         If a file cannot be read.
     """
     if is_source(x):
-        return _read_only(load_picture(x).image)
-    array = _channels(np.asarray(x), name)[..., :3]
-    if array.dtype == bool:
-        raise _refused(name, array, "uint8, uint16 or float")
-    floats = _floats(array, name)
-    return _read_only(np.ascontiguousarray(np.repeat(floats, 3, axis=2) if floats.shape[2] == 1 else floats))
+        return read_only(load_picture(x).image)
+    floats = floats_of(channels_of(x, name)[..., :3], name)
+    return read_only(np.repeat(floats, 3, axis=2) if floats.shape[2] == 1 else floats)
 
 
-def as_alpha(x: ImageLike, *, name: str = "alpha", shape: tuple[int, int] | None = None) -> NDArray[np.float32]:
+def as_alpha(x: ImageLike, *, name: str = "alpha", shape: tuple[int, int] | None = None) -> Floats:
     """Convert what a caller may pass for an alpha matte or a probability to the one form that is computed with.
 
     Parameters
@@ -124,11 +134,8 @@ def as_alpha(x: ImageLike, *, name: str = "alpha", shape: tuple[int, int] | None
     """
     if is_source(x):
         decoded = decode(x)
-        array = _greys(decoded, name) if decoded.alpha is None or _opaque(decoded.alpha) else decoded.alpha
-    else:
-        array = np.asarray(x)
-    array = _plane(array, name, shape)
-    return _read_only(np.ascontiguousarray(_floats(array, name)))
+        x = _greys(decoded, name) if decoded.alpha is None or _opaque(decoded.alpha) else decoded.alpha
+    return read_only(floats_of(plane_of(x, name, shape), name))
 
 
 def as_trimap(x: ImageLike, *, name: str = "trimap", shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
@@ -156,15 +163,15 @@ def as_trimap(x: ImageLike, *, name: str = "trimap", shape: tuple[int, int] | No
     ImageReadError
         If a file cannot be read.
     """
-    array = _plane(_greys(decode(x), name) if is_source(x) else np.asarray(x), name, shape)
-    white = _white(array, name)
-    trimap = np.full(array.shape, 128, np.uint8)
-    trimap[array == 0] = 0
-    trimap[array == white] = 255
-    return _read_only(trimap)
+    plane = plane_of(_greys(decode(x), name) if is_source(x) else x, name, shape)
+    white = white_of(plane, name)
+    trimap = np.full(plane.shape, 128, np.uint8)
+    trimap[plane == 0] = 0
+    trimap[plane == white] = 255
+    return read_only(trimap)
 
 
-def load_image(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
+def load_image(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Floats:
     """Read a picture's colours.
 
     Parameters
@@ -218,16 +225,14 @@ def load_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
         If its colour profile cannot be used; the colours are then taken for sRGB.
     """
     if not is_source(source):
-        return _picture_of(np.asarray(source))
+        return _picture_of(array_of(source, "image"))
     decoded = decode(source, max_pixels)
     pixels, image, profile = _colours(decoded)
-    alpha = None if decoded.alpha is None else _icc.as_floats(decoded.alpha)
+    alpha = None if decoded.alpha is None else floats_of(decoded.alpha, "alpha")
     return Picture(image, pixels, alpha, profile, 8 * pixels.itemsize, decoded.format)
 
 
-def restore_colours(
-    foreground: ArrayLike, picture: Picture, alpha: ArrayLike | None = None
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def restore_colours(foreground: ArrayLike, picture: Picture, alpha: ArrayLike | None = None) -> Codes:
     """Bring computed colours back to a picture's own profile and depth.
 
     Parameters
@@ -251,17 +256,18 @@ def restore_colours(
         If the sizes differ, or a type or range is wrong.
     """
     foreground = as_image(foreground, name="foreground")
-    shape = picture.pixels.shape
-    if foreground.shape != shape:
-        raise ArgumentError(f"foreground: got shape {foreground.shape}; wanted the picture's, {shape}")
+    if foreground.shape != picture.image.shape:
+        raise ArgumentError(f"foreground: got shape {foreground.shape}; wanted the picture's, {picture.image.shape}")
+    covered = None if alpha is None else as_alpha(alpha, shape=foreground.shape[:2])
     if picture.icc_profile is None or _icc.is_srgb(picture.icc_profile):
-        colours = _icc.quantised(foreground, picture.bits)
+        colours = quantised(foreground, picture.bits)
     else:
         colours = _icc.from_srgb(foreground, picture.icc_profile, picture.bits)
-    own = (foreground == picture.image).all(axis=2)
-    if alpha is not None:
-        own |= as_alpha(alpha, shape=shape[:2]) == 1
-    np.copyto(colours, picture.pixels, where=own[..., None])
+    for rows in bands(colours.shape):
+        own = (foreground[rows] == picture.image[rows]).all(axis=2)
+        if covered is not None:
+            own |= covered[rows] == 1
+        np.copyto(colours[rows], picture.pixels[rows], where=own[..., None])
     return colours
 
 
@@ -308,7 +314,7 @@ def save_image(
         If the file cannot be written; nothing is left behind, and a file that was there is left alone.
     """
     format = output_format(path, format)
-    array = as_image(image) if is_source(image) else _channels(np.asarray(image), "image")
+    array = as_image(image) if is_source(image) else channels_of(image, "image")
     if bits is None:
         bits = 16 if array.dtype == np.uint16 and format in DEEP_FORMATS else 8
     codes, opacity = _to_write(array, alpha, bits)
@@ -326,66 +332,35 @@ def save_image(
         raise ImageWriteError(f"cannot write the picture: {reason(error)}") from error
 
 
-def _to_write(array: NDArray[Any], alpha: ImageLike | None, bits: int) -> tuple[Codes, Codes | None]:
-    """Codes (H, W, 3) and alpha (H, W) of the depth that is written, untouched where they have it already."""
-    if bits not in (8, 16):
-        raise ArgumentError(f"bits: got {bits!r}; wanted 8 or 16")
-    if alpha is None and array.shape[2] == 4:
-        alpha = array[..., 3]
-    codes = _codes(array[..., :3], bits, "image")
-    codes = np.broadcast_to(codes, (*codes.shape[:2], 3))
-    if alpha is None:
-        return codes, None
-    plane = as_alpha(alpha) if is_source(alpha) else np.asarray(alpha)
-    return codes, _codes(_plane(plane, "alpha", codes.shape[:2]), bits, "alpha")
-
-
-def _codes(array: NDArray[Any], bits: int, name: str) -> Codes:
-    """The array as codes of the given depth; itself if it is."""
-    return array if array.dtype == f"uint{bits}" else _icc.quantised(_floats(array, name), bits)
-
-
-def _laid_over(codes: Codes, opacity: Codes, background: Any, profile: bytes | None) -> Codes:
-    """The picture over a background, whose colours are first brought to the picture's profile."""
-    from trimatte.composite import background_image, composite
-
-    canvas = background_image(background, opacity.shape)
-    bits = 8 * codes.itemsize
-    if profile is not None and not _icc.is_srgb(profile):
-        try:
-            canvas = _icc.as_floats(_icc.from_srgb(canvas, profile, bits))
-        except _icc.ProfileError as error:
-            raise ArgumentError(f"icc_profile: got one that cannot be used ({error}); wanted an RGB profile") from error
-    return _icc.quantised(composite(codes, opacity, canvas), bits)
-
-
-def _picture_of(array: NDArray[Any]) -> Picture:
-    channels = _channels(array, "image")
+def _picture_of(array: Array) -> Picture:
+    """An array as a picture in sRGB."""
+    channels = channels_of(array, "image")
     image = as_image(array)
-    alpha = as_alpha(channels[..., 3], name="the image's alpha") if channels.shape[2] == 4 else None
+    alpha = as_alpha(channels[..., 3], name="image") if channels.shape[2] == 4 else None
     bits = 16 if array.dtype == np.uint16 else 8
-    pixels = _codes(channels[..., :3], bits, "image")
-    pixels = np.ascontiguousarray(np.broadcast_to(pixels, image.shape))
-    return Picture(image, _read_only(pixels), alpha, None, bits, "")
+    pixels = np.broadcast_to(codes_of(channels[..., :3], bits, "image"), image.shape)
+    return Picture(image, read_only(pixels), alpha, None, bits, "")
 
 
-def _colours(decoded: Decoded) -> tuple[Codes, NDArray[np.float32], bytes | None]:
+def _colours(decoded: Decoded) -> tuple[Codes, Floats, bytes | None]:
     """The pixels (H, W, 3), the same in sRGB, and the profile of the pixels, if it is to be kept."""
     codes, profile = decoded.codes, decoded.profile
-    grey = codes.ndim == 2
     try:
-        if profile is not None and grey and _icc.colour_space(profile) == "GRAY":
+        if profile and codes.ndim == 2 and _icc.colour_space(profile) == "GRAY":
             codes, profile = _icc.grey_to_srgb(profile, 8 * codes.itemsize)[codes], None
-        if grey:
-            codes = np.repeat(codes[..., None], 3, axis=2)
-        if profile is None or _icc.is_srgb(profile):
-            return codes, _icc.as_floats(codes), profile
-        _icc.check_both_ways(profile)
-        return codes, _icc.to_srgb(codes, profile), profile
+        if profile and not _icc.is_srgb(profile):
+            pixels = _in_rgb(codes)
+            _icc.check_both_ways(profile)
+            return pixels, _icc.to_srgb(pixels, profile), profile
     except _icc.ProfileError as error:
         _icc.warn_unusable(error)
-        codes = np.repeat(codes[..., None], 3, axis=2) if codes.ndim == 2 else codes
-        return codes, _icc.as_floats(codes), None
+        profile = None
+    pixels = _in_rgb(codes)
+    return pixels, floats_of(pixels, "image"), profile
+
+
+def _in_rgb(codes: Codes) -> Codes:
+    return np.repeat(codes[..., None], 3, axis=2) if codes.ndim == 2 else codes
 
 
 def _greys(decoded: Decoded, name: str) -> Codes:
@@ -401,54 +376,29 @@ def _opaque(alpha: Codes) -> bool:
     return bool(alpha.min() == np.iinfo(alpha.dtype).max)
 
 
-def _channels(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """The array as (H, W, 1), (H, W, 3) or (H, W, 4)."""
-    channels = array[..., None] if array.ndim == 2 else array
-    if channels.ndim != 3 or channels.shape[2] not in (1, 3, 4) or channels.size == 0:
-        raise _refused(name, array, "shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)")
-    return channels
+def _to_write(array: Array, alpha: ImageLike | None, bits: int) -> tuple[Codes, Codes | None]:
+    """Codes (H, W, 3) and alpha (H, W) of the depth that is written, untouched where they have it already."""
+    if bits not in (8, 16):
+        raise ArgumentError(f"bits: got {bits!r}; wanted 8 or 16")
+    if alpha is None and array.shape[2] == 4:
+        alpha = array[..., 3]
+    codes = codes_of(array[..., :3], bits, "image")
+    codes = np.broadcast_to(codes, (*codes.shape[:2], 3))
+    if alpha is None:
+        return codes, None
+    plane = plane_of(as_alpha(alpha) if is_source(alpha) else alpha, "alpha", codes.shape[:2])
+    return codes, codes_of(plane, bits, "alpha")
 
 
-def _plane(array: NDArray[Any], name: str, shape: Sequence[int] | None) -> NDArray[Any]:
-    """The array as (H, W), of the height and width asked for."""
-    plane = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    if plane.ndim != 2 or plane.size == 0:
-        raise _refused(name, array, "shape (H, W) or (H, W, 1)")
-    if shape is not None and plane.shape != tuple(shape):
-        raise _refused(name, array, f"the size of the image, {tuple(shape)}")
-    return plane
+def _laid_over(codes: Codes, opacity: Codes, background: Any, profile: bytes | None) -> Codes:
+    """The picture over a background, whose colours are first brought to the picture's profile."""
+    from trimatte.composite import background_image, composite
 
-
-def _white(array: NDArray[Any], name: str) -> int:
-    """The value that stands for 1, once the type and range are found right."""
-    if array.dtype in (np.uint8, np.uint16):
-        return int(np.iinfo(array.dtype).max)
-    if array.dtype == bool:
-        return 1
-    if array.dtype.kind != "f":
-        raise _refused(name, array, "uint8, uint16 or float")
-    low, high = array.min(), array.max()
-    if np.isnan(low):
-        raise ArgumentError(f"{name}: got NaN; wanted floats in [0, 1]")
-    if low < 0 or high > 1:
-        raise ArgumentError(f"{name}: got floats from {low:g} to {high:g}; wanted them in [0, 1]")
-    return 1
-
-
-def _floats(array: NDArray[Any], name: str) -> NDArray[np.float32]:
-    """The array as float32 in [0, 1]; itself if it is."""
-    white = _white(array, name)
-    floats = array.astype(np.float32, copy=False)
-    if white > 1:
-        floats /= np.float32(white)
-    return floats
-
-
-def _refused(name: str, array: NDArray[Any], wanted: str) -> ArgumentError:
-    return ArgumentError(f"{name}: got shape {array.shape}, type {array.dtype}; wanted {wanted}")
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    canvas = background_image(background, opacity.shape)
+    bits = 8 * codes.itemsize
+    if profile is not None and not _icc.is_srgb(profile):
+        try:
+            canvas = floats_of(_icc.from_srgb(canvas, profile, bits), "background")
+        except _icc.ProfileError as error:
+            raise ArgumentError(f"icc_profile: got one that cannot be used ({error}); wanted an RGB profile") from error
+    return quantised(composite(codes, opacity, canvas), bits)
