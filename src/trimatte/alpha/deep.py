@@ -1,0 +1,287 @@
+"""Alpha methods that are networks: Deep Image Matting behind a trimap, MODNet and GFM without one.
+
+Their weights are not shipped: `weights` names a file of one of the public checkpoints (or of our own training). Needs
+the extra `torch`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimatte.errors import ArgumentError, MissingExtraError, ModelError
+from trimatte.images import as_alpha, as_image, as_trimap
+from trimatte.linalg.report import SolveReport
+
+if TYPE_CHECKING:
+    from trimatte.networks.checkpoints import Checkpoint, NetworkName
+    from trimatte.networks.inference import Runner
+
+Weights = str | PathLike[str] | None
+
+
+@dataclass(frozen=True)
+class KnownWeights:
+    """A public checkpoint: whose it is, where to get it, on what terms, and which options it wants."""
+
+    method: str
+    name: str
+    source: str
+    licence: str
+    options: str = ""
+
+
+_ADOBE = "trained on Adobe's data set, which is for non-commercial research"
+
+KNOWN_WEIGHTS = (
+    KnownWeights(
+        "deep-image-matting",
+        "stage1_skip_sad_52.9.pth",
+        "https://github.com/huochaitiantang/pytorch-deep-image-matting/releases",
+        f"no licence stated; {_ADOBE}",
+        "skips=True",
+    ),
+    KnownWeights(
+        "deep-image-matting",
+        "stage1_sad_54.4.pth",
+        "https://github.com/huochaitiantang/pytorch-deep-image-matting/releases",
+        f"no licence stated; {_ADOBE}",
+        "skips=False",
+    ),
+    KnownWeights(
+        "deep-image-matting",
+        "dim_stage3-v16-pln of mmagic",
+        "https://github.com/open-mmlab/mmagic/tree/main/configs/dim",
+        f"Apache-2.0; {_ADOBE}",
+    ),
+    KnownWeights(
+        "deep-image-matting",
+        "deep_matting.pth.tar of IndexNet",
+        "https://github.com/poppinace/indexnet_matting",
+        "non-commercial purposes only",
+    ),
+    KnownWeights(
+        "deep-image-matting",
+        "BEST_checkpoint.tar of foamliu",
+        "https://github.com/foamliu/Deep-Image-Matting-PyTorch",
+        f"MIT; {_ADOBE}",
+    ),
+    KnownWeights(
+        "modnet",
+        "modnet_photographic_portrait_matting.ckpt",
+        "https://github.com/ZHKKKe/MODNet",
+        "Apache-2.0",
+    ),
+    KnownWeights(
+        "gfm",
+        "the checkpoints r34, r34_2b, r101 and d121",
+        "https://github.com/JizhiziLi/GFM#gfm",
+        "MIT",
+        'for FT and BT scheme="FT" or scheme="BT"',
+    ),
+)
+
+
+def deep_image_matting(
+    image: NDArray[np.float32],
+    trimap: NDArray[np.uint8] | None,
+    report: SolveReport,
+    *,
+    weights: Weights = None,
+    device: str = "auto",
+    precision: Literal["auto", "single", "half"] = "auto",
+    skips: bool | None = None,
+    window: int = 512,
+) -> NDArray[np.float32]:
+    """Deep Image Matting (Xu et al., CVPR 2017), in windows over the unknown band.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 in [0, 1].
+    trimap : (H, W) uint8 of 0, 128 and 255.
+    weights : a checkpoint file; see `docs/deep.md` for the public ones.
+    device : "auto", "cpu", "cuda" or "mps".
+    precision : "half" is for GPUs; "auto" uses it on CUDA.
+    skips : whether the network has skips, where the file does not tell.
+    window : side in pixels of the parts that are computed at a time; memory grows with its square.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]; known pixels are exactly 0 or 1.
+
+    Raises
+    ------
+    MissingExtraError, ModelError, ArgumentError
+        Without PyTorch; for no or unfitting weights; for a device that is not there.
+    """
+    if trimap is None:
+        raise ArgumentError(f"trimap: got None, Deep Image Matting needs one of shape {image.shape[:2]}")
+    runner = _runner("deep-image-matting", weights, device, precision, report, skips=skips)
+    from trimatte.networks.inference import dim_alpha
+
+    alpha = dim_alpha(runner, image, trimap, window=window)
+    report.fallbacks += runner.notes
+    return alpha
+
+
+def modnet(
+    image: NDArray[np.float32],
+    trimap: NDArray[np.uint8] | None,
+    report: SolveReport,
+    *,
+    weights: Weights = None,
+    device: str = "auto",
+    precision: Literal["auto", "single", "half"] = "auto",
+) -> NDArray[np.float32]:
+    """MODNet (Ke et al., AAAI 2022) for portraits, without a trimap; seen at about 512 pixels, as its authors do.
+
+    Arguments, result and errors as for `deep_image_matting`; known pixels of a trimap, if there is one, are kept.
+    """
+    runner = _runner("modnet", weights, device, precision, report)
+    from trimatte.networks.inference import modnet_alpha
+
+    alpha = modnet_alpha(runner, image)
+    report.fallbacks += runner.notes
+    return _keep_known(alpha, trimap)
+
+
+def gfm(
+    image: NDArray[np.float32],
+    trimap: NDArray[np.uint8] | None,
+    report: SolveReport,
+    *,
+    weights: Weights = None,
+    device: str = "auto",
+    precision: Literal["auto", "single", "half"] = "auto",
+    scheme: Literal["TT", "FT", "BT"] | None = None,
+    sizing: Literal["hybrid", "resize"] = "hybrid",
+) -> NDArray[np.float32]:
+    """Glance and Focus Matting (Li et al., IJCV 2022), without a trimap.
+
+    Arguments, result and errors as for `deep_image_matting`, and:
+
+    scheme : how the decoders are joined, where the file does not tell.
+    sizing : "hybrid" glances at a third of the size and focuses at half; "resize" does both at half.
+    """
+    runner = _runner("gfm", weights, device, precision, report, scheme=scheme)
+    from trimatte.networks.inference import gfm_alpha
+
+    alpha = gfm_alpha(runner, image, sizing=sizing)
+    report.fallbacks += runner.notes
+    return _keep_known(alpha, trimap)
+
+
+def refine_alpha(
+    image: Any,
+    trimap: Any,
+    alpha: Any,
+    *,
+    report: SolveReport | None = None,
+    sure: float = 0.98,
+    margin: int = 8,
+    **options: Any,
+) -> NDArray[np.float32]:
+    """Let Deep Image Matting redo an alpha matte where it is unsure.
+
+    Parameters
+    ----------
+    image, trimap, alpha : (H, W, 3), (H, W) and (H, W), of one size; alpha from any other method.
+    report : filled in if given: `unknown` becomes the number of pixels that were redone.
+    sure, margin : see `narrow_trimap`.
+    options : of `deep_image_matting`.
+
+    Returns
+    -------
+    (H, W) float32: the network's alpha where the narrowed trimap is unknown, the given one elsewhere; pixels that the
+    given trimap knows are exactly 0 or 1.
+    """
+    image = as_image(image)
+    trimap = as_trimap(trimap, shape=image.shape[:2])
+    alpha = as_alpha(alpha, shape=image.shape[:2])
+    narrow = narrow_trimap(trimap, alpha, sure=sure, margin=margin)
+    report = report if report is not None else SolveReport(method="deep-image-matting")
+    report.unknown = int(np.count_nonzero(narrow == 128))
+    if report.unknown == 0:
+        report.fallbacks.append("the alpha is sure everywhere: nothing to refine")
+        return _keep_known(alpha, trimap)
+    refined = deep_image_matting(image, narrow, report, **options)
+    return _keep_known(np.where(narrow == 128, refined, alpha), trimap)
+
+
+def narrow_trimap(
+    trimap: NDArray[np.uint8], alpha: NDArray[np.float32], *, sure: float = 0.98, margin: int = 8
+) -> NDArray[np.uint8]:
+    """Shrink a trimap's unknown band to where `alpha` lies between `1 - sure` and `sure`, and `margin` pixels about it.
+
+    Pixels that leave the band become what alpha says they are. Raises `ArgumentError` for `sure` outside (0.5, 1] or a
+    negative `margin`.
+    """
+    if not 0.5 < sure <= 1:
+        raise ArgumentError(f"sure: got {sure}, wanted more than 0.5 and at most 1")
+    if margin < 0:
+        raise ArgumentError(f"margin: got {margin}, wanted no less than 0 pixels")
+    from trimatte._distance import squared_distance
+
+    unknown = trimap == 128
+    unsure = unknown & (alpha > 1 - sure) & (alpha < sure)
+    keep = unknown & (squared_distance(unsure, margin) <= margin**2)
+    settled = np.where(alpha >= 0.5, 255, 0)
+    return np.where(keep, 128, np.where(unknown, settled, trimap)).astype(np.uint8)
+
+
+def _keep_known(alpha: NDArray[np.float32], trimap: NDArray[np.uint8] | None) -> NDArray[np.float32]:
+    if trimap is None:
+        return alpha
+    return np.where(trimap == 128, alpha, trimap / np.float32(255)).astype(np.float32)
+
+
+def _runner(
+    method: NetworkName, weights: Weights, device: str, precision: str, report: SolveReport, **variant: Any
+) -> Runner:
+    """The network on its device; what was inferred about it goes into the report."""
+    try:
+        from trimatte.networks.inference import Runner, pick_device
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "torch":
+            raise
+        raise MissingExtraError(
+            f'method {method!r} needs PyTorch: pip install "trimatte[torch]"', name="torch"
+        ) from None
+    if weights is None:
+        raise ModelError(_no_weights(method))
+    place, half = pick_device(device, precision)
+    checkpoint = _load(method, Path(fspath(weights)), tuple(variant.items()))
+    report.solver = f"{checkpoint.layout} weights on {place.type}{' in half precision' if half else ''}"
+    return Runner(checkpoint.network, place, half, list(checkpoint.notes))
+
+
+def _load(method: NetworkName, path: Path, variant: tuple[tuple[str, Any], ...]) -> Checkpoint:
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError as error:
+        raise ModelError(f"weights: {path} cannot be read ({error.strerror}). {_no_weights(method)}") from None
+    return _load_cached(method, path, stamp, variant)
+
+
+@lru_cache(maxsize=1)
+def _load_cached(method: NetworkName, path: Path, stamp: int, variant: tuple[tuple[str, Any], ...]) -> Checkpoint:
+    from trimatte.networks.checkpoints import load_checkpoint
+
+    return load_checkpoint(path, method, **dict(variant))
+
+
+def _no_weights(method: str) -> str:
+    """Which weights there are, on what terms, and how to give them."""
+    lines = [f"method {method!r} comes without weights; give a file with weights=PATH. Known are:"]
+    for known in KNOWN_WEIGHTS:
+        if known.method == method:
+            options = f"; with {known.options}" if known.options else ""
+            lines.append(f"  {known.name} from {known.source} ({known.licence}){options}")
+    lines.append("or train your own: trimatte train alpha --network " + method)
+    return "\n".join(lines)

@@ -1,0 +1,257 @@
+"""Networks on whole pictures: sizes as their authors chose them, windows where memory asks for them, devices.
+
+Images are (H, W, 3) float32 in [0, 1], trimaps (H, W) uint8 of 0, 128 and 255, alpha (H, W) float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trimatte.errors import ArgumentError
+from trimatte.networks import dim
+from trimatte.networks.dim import DIM, receptive_radius
+from trimatte.networks.gfm import GFM
+from trimatte.networks.modnet import MODNet
+
+Floats = NDArray[np.float32]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "single", "half"]
+
+STRIDE = 32
+WINDOW = 512
+"""Side of the cells that a picture is cut into; what the network sees is this and its reach on either side."""
+
+OVERLAP = 32
+"""Pixels over which neighbouring cells are blended."""
+
+
+@dataclass
+class Runner:
+    """A network on its device. `notes` gathers departures from what was asked."""
+
+    network: nn.Module
+    device: torch.device
+    half: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Channels last is what convolutions on CPUs and tensor cores work in; it saves them their own copies.
+        self.network = cast(Any, self.network).to(self.device, memory_format=torch.channels_last).eval()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The network's alpha (N, 1, H, W), in single precision on the CPU."""
+        return self.run(lambda y: (self.network(y),), x)[0]
+
+    def run(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> tuple[Tensor, ...]:
+        """What `function` returns on the device, in single precision on the CPU."""
+        x = x.to(self.device, memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=self.half):
+            outputs = tuple(output.float().cpu() for output in function(x))
+        if self.half and not all(bool(torch.isfinite(output).all()) for output in outputs):
+            self.half = False
+            self.notes.append("half precision overflowed, so single precision was used")
+            return self.run(function, x)
+        return outputs
+
+
+def pick_device(device: str = "auto", precision: str = "auto") -> tuple[torch.device, bool]:
+    """The device that a name stands for, and whether to compute in half precision there.
+
+    "auto" takes CUDA, then MPS, then the CPU; and half precision on CUDA only. Raises `ArgumentError` for a device
+    that is not there, and for half precision on a CPU, which would be slower and less exact there.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if device not in there:
+        raise ArgumentError(f"device: got {device!r}, wanted auto, cpu, cuda or mps")
+    if not there[device]:
+        usable = ", ".join(name for name, usable in there.items() if usable)
+        raise ArgumentError(f"device: {device!r} is not available to this PyTorch; there is {usable}")
+    if precision not in ("auto", "single", "half"):
+        raise ArgumentError(f"precision: got {precision!r}, wanted auto, single or half")
+    if precision == "half" and device == "cpu":
+        raise ArgumentError('precision: got "half", which is for GPUs; on the CPU it is "single"')
+    return torch.device(device), precision == "half" or (precision == "auto" and device == "cuda")
+
+
+def dim_alpha(runner: Runner, image: Floats, trimap: NDArray[np.uint8], *, window: int | None = WINDOW) -> Floats:
+    """Alpha of Deep Image Matting; the network runs only where the trimap is unknown.
+
+    The unknown band is cut into cells of `window` pixels, each seen with as much around it as the network's output can
+    depend on, at places that fit its pooling: so the windows' result is that of the whole picture (`window=None`) but
+    for rounding, and memory depends on the window, not on the picture. Cells are blended over `OVERLAP` pixels.
+    """
+    if window is not None and window < 2 * OVERLAP:
+        raise ArgumentError(f"window: got {window}, wanted at least {2 * OVERLAP} pixels")
+    network = runner.network
+    assert isinstance(network, DIM)
+    unknown = trimap == 128
+    alpha = np.where(unknown, np.float32(0), trimap / np.float32(255))
+    for box, weight in _cells(unknown, window):
+        top, bottom, left, right = box
+        seen = _reach(box, receptive_radius(network.config), unknown.shape)
+        out = runner(_dim_input(image, trimap, seen))[0, 0].numpy()
+        part = out[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]]
+        alpha[top:bottom, left:right] += np.where(unknown[top:bottom, left:right], weight * part, 0)
+    return np.clip(alpha, 0, 1)
+
+
+Box = tuple[int, int, int, int]
+
+
+def _cells(unknown: NDArray[np.bool_], window: int | None) -> Iterator[tuple[Box, Floats]]:
+    """Boxes (top, bottom, left, right) about the unknown pixels of each cell, and the cell's share of each pixel there.
+
+    Cells overlap; over all of them the shares of a pixel add up to one.
+    """
+    height, width = unknown.shape
+    for top, bottom in _intervals(height, window):
+        for left, right in _intervals(width, window):
+            box = _bounds(unknown, _grown(top, bottom, height), _grown(left, right, width))
+            if box is not None:
+                rows = _share(box[0], box[1], top, bottom, height)
+                columns = _share(box[2], box[3], left, right, width)
+                yield box, rows[:, None] * columns
+
+
+def _intervals(length: int, window: int | None) -> list[tuple[int, int]]:
+    count = 1 if window is None else -(-length // window)
+    edges = [round(i * length / count) for i in range(count + 1)]
+    return list(pairwise(edges))
+
+
+def _grown(start: int, stop: int, length: int) -> tuple[int, int]:
+    return max(0, start - OVERLAP // 2), min(length, stop + OVERLAP // 2)
+
+
+def _bounds(unknown: NDArray[np.bool_], rows: tuple[int, int], columns: tuple[int, int]) -> Box | None:
+    """The smallest box that holds the unknown pixels of a part of the picture."""
+    part = unknown[rows[0] : rows[1], columns[0] : columns[1]]
+    ys, xs = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+    if not len(ys):
+        return None
+    return rows[0] + int(ys[0]), rows[0] + int(ys[-1]) + 1, columns[0] + int(xs[0]), columns[0] + int(xs[-1]) + 1
+
+
+def _share(first: int, last: int, start: int, stop: int, length: int) -> Floats:
+    """A cell's weight at positions first to last: 1 inside, falling to 0 over the overlap with its neighbours."""
+    centre = np.arange(first, last) + 0.5
+    rise = (centre - (start - OVERLAP / 2)) / OVERLAP if start > 0 else np.ones_like(centre)
+    fall = ((stop + OVERLAP / 2) - centre) / OVERLAP if stop < length else np.ones_like(centre)
+    return np.clip(np.minimum(rise, fall), 0, 1).astype(np.float32)
+
+
+def _reach(box: Box, radius: int, shape: tuple[int, ...]) -> Box:
+    """`box` grown by `radius`, with edges on multiples of the stride; it may end beyond the picture."""
+    top, bottom, left, right = box
+    height, width = (-(-n // STRIDE) * STRIDE for n in shape)
+    return (
+        max(0, (top - radius) // STRIDE * STRIDE),
+        min(height, -(-(bottom + radius) // STRIDE) * STRIDE),
+        max(0, (left - radius) // STRIDE * STRIDE),
+        min(width, -(-(right + radius) // STRIDE) * STRIDE),
+    )
+
+
+def _dim_input(image: Floats, trimap: NDArray[np.uint8], seen: Box) -> Tensor:
+    """(1, 4, H, W): what the network sees of the picture, which is mirrored where the window ends beyond it."""
+    top, bottom, left, right = seen
+    view = image[top:bottom, left:right]
+    known = trimap[top:bottom, left:right]
+    margin = ((0, bottom - top - view.shape[0]), (0, right - left - view.shape[1]))
+    planes = np.empty((4, bottom - top, right - left), np.float32)
+    for i in range(3):
+        planes[i] = np.pad((view[..., i] - dim.MEAN[i]) / dim.STD[i], margin, mode="reflect")
+    planes[3] = np.pad(known, margin, mode="reflect") / np.float32(255)
+    return torch.from_numpy(planes)[None]
+
+
+def modnet_alpha(runner: Runner, image: Floats) -> Floats:
+    """Alpha of MODNet, seen at the size its authors use (`modnet_size`)."""
+    assert isinstance(runner.network, MODNet)
+    height, width = image.shape[:2]
+    small = resize_area(image, modnet_size(height, width))
+    x = torch.from_numpy(small.transpose(2, 0, 1).copy())[None] * 2 - 1
+    alpha = resize_area(runner(x)[0, 0].numpy(), (height, width))
+    return np.clip(alpha, 0, 1)
+
+
+def modnet_size(height: int, width: int, reference: int = 512) -> tuple[int, int]:
+    """The shorter side becomes `reference` unless it lies between the two; both are cut to multiples of the stride.
+
+    A side that would vanish becomes one stride.
+    """
+    if max(height, width) < reference or min(height, width) > reference:
+        if width >= height:
+            height, width = reference, int(width / height * reference)
+        else:
+            height, width = int(height / width * reference), reference
+    return max(STRIDE, height // STRIDE * STRIDE), max(STRIDE, width // STRIDE * STRIDE)
+
+
+def gfm_alpha(runner: Runner, image: Floats, *, sizing: Literal["hybrid", "resize"] = "hybrid") -> Floats:
+    """Alpha of GFM at the sizes its authors test with.
+
+    "resize": all at half the size. "hybrid": glance at a third, where more is in view, focus at half, joined at the
+    picture's own size. Sides are cut to multiples of the stride and to 1600.
+    """
+    if sizing not in ("hybrid", "resize"):
+        raise ArgumentError(f"sizing: got {sizing!r}, wanted hybrid or resize")
+    network = runner.network
+    assert isinstance(network, GFM)
+    size = image.shape[:2]
+    if sizing == "resize":
+        return np.clip(_resize(runner(_gfm_input(image, 2))[0, 0].numpy(), size), 0, 1)
+    scheme = network.config.scheme
+    glance, _ = runner.run(network.predict, _gfm_input(image, 3))
+    _, focus = runner.run(network.predict, _gfm_input(image, 2))
+    detail = _resize(torch.sigmoid(focus)[0, 0].numpy(), size)
+    likeliest = glance.argmax(1)[0].numpy() / (2 if scheme == "TT" else 1)
+    verdict = _resize(likeliest.astype(np.float32), size)
+    if scheme != "TT":
+        joined: Floats = np.clip(verdict + detail if scheme == "FT" else verdict - detail, 0, 1)
+        return joined
+    unsure = (verdict > 1e-6) & (verdict < 1 - 1e-6)
+    return np.where(unsure, detail, verdict)
+
+
+def _gfm_input(image: Floats, divisor: int) -> Tensor:
+    height, width = (max(STRIDE, min(1600, n // divisor // STRIDE * STRIDE)) for n in image.shape[:2])
+    return torch.from_numpy(255 * _resize(image, (height, width)).transpose(2, 0, 1))[None].contiguous()
+
+
+def _resize(picture: Floats, size: tuple[int, int]) -> Floats:
+    """Bilinear, after a blur when the picture shrinks."""
+    from skimage import transform
+
+    resize: Any = transform.resize
+    return np.asarray(resize(picture, size, order=1), np.float32)
+
+
+def resize_area(picture: Floats, size: tuple[int, int]) -> Floats:
+    """Each new pixel is the mean of the old ones under it; also when the picture grows."""
+    rows, columns = _area_weights(picture.shape[0], size[0]), _area_weights(picture.shape[1], size[1])
+    planes = np.atleast_3d(picture)
+    out = np.stack([rows @ (columns @ planes[..., i].T).T for i in range(planes.shape[2])], -1)
+    return out.reshape(*size, *picture.shape[2:]).astype(np.float32)
+
+
+def _area_weights(old: int, new: int) -> Any:
+    """(new, old) sparse: the share of new pixel i that lies on old pixel j."""
+    from scipy import sparse
+
+    edges = np.linspace(0, old, new + 1)
+    breaks = np.union1d(edges, np.arange(old + 1))
+    centre, length = (breaks[:-1] + breaks[1:]) / 2, np.diff(breaks)
+    target = np.minimum(np.searchsorted(edges, centre, side="right") - 1, new - 1)
+    share = (length * new / old).astype(np.float32)
+    return sparse.coo_array((share, (target, centre.astype(int))), shape=(new, old)).tocsr()
