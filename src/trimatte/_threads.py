@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+_limit: int | None = None
 
 
 def available_threads() -> int:
-    """Processors that this process may run on, cut to a container's CPU quota; at least 1."""
+    """Processors that this process may run on, cut to a container's CPU quota and `limit_threads`; at least 1."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(Path("/sys/fs/cgroup/cpu.max"))
-    return max(1, min(count, quota)) if quota else max(1, count)
+    return max(1, min(count, quota or count, _limit or count))
 
 
 def _quota(file: Path) -> int | None:
@@ -22,7 +25,17 @@ def _quota(file: Path) -> int | None:
 
 
 def limit_threads(count: int) -> None:
-    """Let numba kernels use at most `count` threads."""
-    import numba
+    """Let the numerical libraries of this process use at most `count` threads.
 
-    numba.set_num_threads(max(1, min(count, numba.config.NUMBA_NUM_THREADS)))
+    Those not imported yet read the environment; numba and onnxruntime heed it later, too.
+    """
+    global _limit
+    _limit = max(1, count)
+    for library in ("OMP", "OPENBLAS", "MKL", "VECLIB"):
+        os.environ[f"{library}_NUM_THREADS"] = str(_limit)
+    if "numba" in sys.modules:
+        import numba
+
+        numba.set_num_threads(min(_limit, numba.config.NUMBA_NUM_THREADS))
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = str(_limit)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from trimatte._measure import peak_bytes, timed
 from trimatte.alpha import TRIMAP_FREE, ConvergenceWarning, estimate_alpha
-from trimatte.composite import composite
+from trimatte.alpha import _method as find_alpha_method
+from trimatte.composite import background_image, composite
 from trimatte.errors import ArgumentError, SubjectNotFoundError
+from trimatte.foreground import _method as find_foreground_method
 from trimatte.foreground import estimate_foreground
 from trimatte.images import Picture, as_trimap, load_picture, restore_colours, save_image
 from trimatte.linalg.report import SolveReport
+from trimatte.segmentation import _builder as find_segmenter
 from trimatte.segmentation import segment
 from trimatte.trimap import TrimapReport, make_trimap
 
@@ -83,10 +86,35 @@ class Cutout:
         """(H, W, 3) float32: the subject over a colour, a picture or a path (see `trimatte.composite`)."""
         return composite(self.foreground, self.alpha, background)
 
-    def save(self, path: str | PathLike[str], **options: Any) -> None:
-        """Write the cut-out in the photo's own colours, profile and bit depth; options as of `trimatte.save_image`."""
+    def content(self, margin: int = 0) -> tuple[slice, slice]:
+        """Rows and columns of what is not transparent in 8 bits, and of `margin` pixels about it; all if nothing is."""
+        visible = self.alpha >= 0.5 / 255
+        return _span(visible.any(axis=1), margin), _span(visible.any(axis=0), margin)
+
+    def save(
+        self, path: str | PathLike[str] | IO[bytes], *, crop: int | None = None, background: Any = None, **options: Any
+    ) -> None:
+        """Write the cut-out in the photo's own colours, profile and bit depth.
+
+        Parameters
+        ----------
+        path : path or binary file object
+        crop : cut to the subject with a margin of so many pixels.
+        background : as of `trimatte.composite`: what the subject is laid over, instead of keeping alpha.
+        options : of `trimatte.save_image`.
+        """
+        box = np.s_[:, :] if crop is None else self.content(crop)
         colours = restore_colours(self.foreground, self.picture, self.alpha)
-        save_image(path, colours, alpha=self.alpha, icc_profile=self.picture.icc_profile, **options)
+        if background is not None:
+            background = background_image(background, self.alpha.shape)[box]
+        save_image(
+            path,
+            colours[box],
+            alpha=self.alpha[box],
+            icc_profile=self.picture.icc_profile,
+            background=background,
+            **options,
+        )
 
 
 def cutout(
@@ -113,7 +141,7 @@ def cutout(
     trimap : (H, W), replaces the segmenter's; 0 background, 255 foreground, all between unknown.
     band, band_pixels : half width of the unknown band, relative to the subject or in pixels.
     foreground : how its colours are estimated; "keep" leaves the photo's colours as they are.
-    strict : raise where the result would carry a warning.
+    strict : raise if no subject is found or the solver does not converge.
     max_pixels : refuse larger pictures before they are decoded.
     options : of the alpha method.
 
@@ -129,6 +157,7 @@ def cutout(
     SubjectNotFoundError, SolverError
         With `strict`.
     """
+    check_names(segmenter=segmenter, method=method, foreground=foreground)
     report = CutoutReport()
     with timed(report.seconds, "read"):
         picture = load_picture(image, max_pixels=max_pixels)
@@ -152,10 +181,20 @@ def cutout(
     if picture.alpha is not None:
         alpha = np.minimum(alpha, picture.alpha)
     with timed(report.seconds, "foreground"):
-        colours = picture.image if foreground == "keep" else estimate_foreground(picture.image, alpha, method=foreground)
+        colours = (
+            picture.image if foreground == "keep" else estimate_foreground(picture.image, alpha, method=foreground)
+        )
     report.peak_bytes = peak_bytes()
     _tell(report, strict)
     return Cutout(picture.image, probability, known, alpha, colours, report, picture)
+
+
+def check_names(*, segmenter: str, method: str, foreground: str) -> None:
+    """Raise `ArgumentError`, which lists the names there are, for a stage's method that there is not."""
+    find_segmenter(segmenter)
+    find_alpha_method(method)
+    if foreground != "keep":
+        find_foreground_method(foreground)
 
 
 def _find(
@@ -172,6 +211,12 @@ def _find(
     report.subject, report.band = notes.subject, notes.band
     report.warnings.extend(notes.notes)
     return probability, trimap
+
+
+def _span(occupied: np.ndarray, margin: int) -> slice:
+    """From the first to the last that is set, and `margin` more on both sides; everything if none is."""
+    (where,) = np.nonzero(occupied)
+    return slice(max(0, where[0] - margin), where[-1] + 1 + margin) if len(where) else slice(None)
 
 
 def _tell(report: CutoutReport, strict: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,13 @@ def estimate_foreground(image: Any, alpha: Any, *, method: str = "multilevel", *
     -------
     (H, W, 3) float32 in [0, 1]; where alpha is 1 it is the image itself.
     """
-    function = resolve("method", method, METHODS, ENTRY_POINTS)
+    function = _method(method)
     image = as_image(image)
     alpha = as_alpha(alpha, shape=image.shape[:2])
     foreground: np.ndarray = function(image, alpha, **options)
     return foreground
+
+
+def _method(name: str) -> Callable[..., np.ndarray]:
+    function: Callable[..., np.ndarray] = resolve("foreground", name, METHODS, ENTRY_POINTS)
+    return function

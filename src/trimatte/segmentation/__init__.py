@@ -46,5 +46,9 @@ def segment(image: Any, *, segmenter: str = "lite") -> np.ndarray:
 
 @cache
 def _built(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    function: Callable[[np.ndarray], np.ndarray] = resolve("segmenter", name, SEGMENTERS, ENTRY_POINTS)()
-    return function
+    return _builder(name)()
+
+
+def _builder(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+    builder: Callable[[], Callable[[np.ndarray], np.ndarray]] = resolve("segmenter", name, SEGMENTERS, ENTRY_POINTS)
+    return builder

@@ -1,0 +1,5 @@
+"""`python -m trimatte`: the command line."""
+
+from trimatte.cli import main
+
+main(prog_name="trimatte")

@@ -1,0 +1,176 @@
+"""What the verbs share: options, and the doing and telling of many pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from trimatte._jobs import STREAM, Job
+from trimatte.errors import TrimatteError
+
+SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
+
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+out = click.option(
+    "-o", "--out", metavar="PATH", help="File for one picture, folder for several; - is standard output."
+)
+method = click.option(
+    "--method", default="closed-form", show_default=True, metavar="NAME", help="How alpha is estimated."
+)
+segmenter = click.option(
+    "--segmenter", default="lite", show_default=True, metavar="NAME", help="Who finds the subject."
+)
+band = click.option("--band", type=float, metavar="X", help="Half width of the unknown band, relative to the subject.")
+band_pixels = click.option("--band-pixels", type=float, metavar="N", help="Half width of the unknown band in pixels.")
+format = click.option(
+    "--format",
+    type=click.Choice([*SUFFIXES], case_sensitive=False),
+    help="Of the result; by default as --out says, or PNG.",
+)
+quality = click.option("--quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF.")
+strict = click.option("--strict", is_flag=True, help="Fail if no subject is found or a solver does not converge.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON a picture.")
+verbose = click.option("-v", "--verbose", is_flag=True, help="Tell what was done and how long it took.")
+max_pixels = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=200_000_000,
+    show_default=True,
+    help="Refuse larger pictures before they are decoded.",
+)
+
+
+def _limit(ctx: click.Context, parameter: click.Parameter, count: int | None) -> None:
+    if count is not None:
+        from trimatte._threads import limit_threads
+
+        limit_threads(count)
+
+
+threads = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    callback=_limit,
+    expose_value=False,
+    is_eager=True,
+    help="The most threads to use; by default all processors.",
+)
+
+
+def check(*, segmenter: str = "lite", method: str = "closed-form", foreground: str = "keep") -> None:
+    """Raise `ArgumentError` for a name there is none of, once for all pictures."""
+    from trimatte.cutout import check_names
+
+    check_names(segmenter=segmenter, method=method, foreground=foreground)
+
+
+def run(jobs: Sequence[Job], work: Callable[[Job], dict[str, Any]], *, as_json: bool, verbose: bool) -> None:
+    """Do every job, tell of each, and list the failures at the end.
+
+    `work` does one job and returns its report. The process exits with 1 unless every job was done.
+    """
+    if as_json and any(job.target == STREAM for job in jobs):
+        raise click.UsageError("--json and a picture on standard output do not go together: give --out a file.")
+    failures: list[tuple[Job, str]] = []
+    try:
+        for job in _progress(jobs):
+            record, told, failure = _done(job, work, verbose)
+            if failure:
+                failures.append((job, failure))
+            if as_json:
+                _say(json.dumps({"input": job.source, "output": job.target, **record}, allow_nan=False))
+            elif not failure and job.target != STREAM:
+                _say(job.target)
+            for line in told:
+                _say(f"{job.source}: {line}", err=True)
+    finally:
+        _list(failures, len(jobs))
+    if failures:
+        sys.exit(1)
+
+
+def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tuple[dict[str, Any], list[str], str]:
+    """One job's record for JSON, what there is to tell of it, and why it failed."""
+    start = time.perf_counter()
+    failure, report, trace = job.problem, {}, ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            if not failure:
+                report = work(job)
+        except TrimatteError as error:
+            failure = str(error)
+        except MemoryError:
+            failure = "not enough memory"
+        except Exception as error:  # a defect of ours must not lose the other pictures
+            failure, trace = f"unexpected {type(error).__name__}: {error}", traceback.format_exc()
+            if not verbose:
+                failure += " (a defect; -v shows where)"
+    if failure:
+        return {"done": False, "error": failure}, [trace] if trace and verbose else [], failure
+    told = [f"warning: {text}" for text in dict.fromkeys(str(w.message) for w in caught if _ours(w))]
+    if verbose:
+        told.extend(_summary(report, time.perf_counter() - start))
+    return {"done": True, "report": _finite(report)}, told, ""
+
+
+def _ours(warning: warnings.WarningMessage) -> bool:
+    """Whether it is meant for the user, rather than for programmers or from a library."""
+    return issubclass(warning.category, UserWarning)
+
+
+def _summary(report: dict[str, Any], total: float) -> list[str]:
+    solve = report.get("alpha", report)
+    lines = []
+    if solve.get("solver"):
+        lines.append(
+            f"{solve['method']}: {solve['unknown']} unknown pixels, {solve['solver']}, "
+            f"{solve['iterations']} iterations, residual {solve['residual']:.1e}"
+        )
+    stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in report.get("seconds", {}).items())
+    return [*lines, f"{stages}{', ' if stages else ''}in all {total:.2f} s"]
+
+
+def _finite(value: Any) -> Any:
+    """The value with NaN and infinities, which JSON has not, as None."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def _progress(jobs: Sequence[Job]) -> Any:
+    """The jobs, with a progress bar on a terminal if they are several."""
+    if len(jobs) < 2 or not sys.stderr.isatty():
+        return jobs
+    from tqdm import tqdm
+
+    return tqdm(jobs, unit="picture", leave=False)
+
+
+def _say(line: str, err: bool = False) -> None:
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr if err else sys.stdout)
+    else:
+        click.echo(line, err=err)
+
+
+def _list(failures: Sequence[tuple[Job, str]], count: int) -> None:
+    if count == 1 and failures:
+        click.echo(f"Error: {failures[0][1]}", err=True)
+    elif failures:
+        click.echo(f"Error: {len(failures)} of {count} pictures failed:", err=True)
+        for job, failure in failures:
+            click.echo(f"  {job.source}: {failure}", err=True)

@@ -1,0 +1,66 @@
+"""`trimatte alpha`: a photo and its trimap to an alpha matte."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import click
+
+from trimatte._jobs import Job, format_of, opened, plan, writable
+from trimatte.cli import _common as common
+from trimatte.errors import ArgumentError, ImageReadError
+
+
+@click.command("alpha")
+@click.argument("photo")
+@click.argument("trimap", required=False)
+@common.out
+@common.method
+@common.format
+@common.quality
+@common.max_pixels
+@common.threads
+@common.strict
+@common.as_json
+@common.verbose
+def command(
+    photo: str,
+    trimap: str | None,
+    out: str | None,
+    method: str,
+    format: str | None,
+    quality: int | None,
+    max_pixels: int,
+    strict: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Estimate the alpha matte of PHOTO by a TRIMAP of the same size: white is foreground, black background.
+
+    A method that needs no trimap takes none. Without --out the matte lands beside the photo as NAME-alpha.png.
+    """
+    from trimatte.alpha import estimate_alpha
+    from trimatte.images import as_trimap, load_image, save_image
+
+    common.check(method=method)
+    for name in (photo, trimap):
+        if name and os.path.isdir(name):
+            raise ImageReadError(f"cannot read {name!r}: it is a folder")
+    if photo == trimap == "-":
+        raise ArgumentError("trimap: got standard input, which is the photo already")
+    read = [trimap] if trimap else []
+    jobs = plan([photo], out, suffix=common.SUFFIXES[format or "png"], tag="-alpha", always_tag=True, also_read=read)
+
+    def work(job: Job) -> dict[str, Any]:
+        target = writable(job)
+        image = load_image(opened(job.source), max_pixels=max_pixels)
+        known = None if trimap is None else as_trimap(opened(trimap), shape=image.shape[:2])
+        matte = estimate_alpha(image, known, method=method, strict=strict)
+        for fallback in matte.report.fallbacks:
+            warnings.warn(fallback, UserWarning, stacklevel=1)
+        save_image(target, matte.alpha, format=format_of(job, format), quality=quality)
+        return matte.report.as_dict()
+
+    common.run(jobs, work, as_json=as_json, verbose=verbose)

@@ -1,0 +1,70 @@
+"""`trimatte composite`: cut-outs over a colour or a picture."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from trimatte._jobs import Job, format_of, opened, plan, writable
+from trimatte.cli import _common as common
+
+
+@click.command("composite")
+@common.inputs
+@click.option("--background", required=True, metavar="COLOUR|FILE", help="What the cut-outs are laid over.")
+@click.option("--alpha", metavar="FILE", help="Alpha matte of the one picture, instead of its own alpha.")
+@common.out
+@common.format
+@common.quality
+@common.max_pixels
+@common.as_json
+@common.verbose
+def command(
+    inputs: tuple[str, ...],
+    background: str,
+    alpha: str | None,
+    out: str | None,
+    format: str | None,
+    quality: int | None,
+    max_pixels: int,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Lay cut-outs over a colour ("white", "#1e90ff") or a picture, which is scaled to cover them.
+
+    Without --out a result lands beside its cut-out as NAME-composite.png.
+    """
+    from trimatte.errors import ArgumentError
+    from trimatte.images import as_alpha, load_picture, save_image
+
+    jobs = plan(
+        inputs,
+        out,
+        suffix=common.SUFFIXES[format or "png"],
+        tag="-composite",
+        always_tag=True,
+        also_read=[path for path in (background, alpha) if path and os.path.exists(path)],
+    )
+    if alpha is not None and len(jobs) > 1:
+        raise ArgumentError(f"alpha: got one for {len(jobs)} pictures; it goes with one")
+
+    def work(job: Job) -> dict[str, Any]:
+        target = writable(job)
+        picture = load_picture(opened(job.source), max_pixels=max_pixels)
+        matte = picture.alpha if alpha is None else as_alpha(alpha, shape=picture.image.shape[:2])
+        if matte is None:
+            raise ArgumentError("alpha: the picture has none; give --alpha, or cut it out first")
+        save_image(
+            target,
+            picture.pixels,
+            alpha=matte,
+            icc_profile=picture.icc_profile,
+            background=background,
+            format=format_of(job, format),
+            quality=quality,
+        )
+        return {}
+
+    common.run(jobs, work, as_json=as_json, verbose=verbose)

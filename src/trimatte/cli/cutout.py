@@ -1,0 +1,84 @@
+"""`trimatte cutout`: photos to cut-outs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from trimatte._jobs import Job, cut_out_file, plan
+from trimatte.cli import _common as common
+from trimatte.errors import ArgumentError
+
+
+@click.command("cutout")
+@common.inputs
+@common.out
+@common.method
+@common.segmenter
+@click.option("--trimap", metavar="FILE", help="Your own trimap of the one picture, instead of the segmenter's.")
+@common.band
+@common.band_pixels
+@common.format
+@click.option("--background", metavar="COLOUR|FILE", help="Lay the subject over it instead of keeping alpha.")
+@click.option("--crop", is_flag=True, help="Cut to the subject.")
+@click.option("--margin", type=click.IntRange(0), metavar="N", help="Pixels that --crop leaves about it.  [default: 0]")
+@common.quality
+@click.option(
+    "--decontaminate/--keep-colours",
+    default=True,
+    help="Whether the subject's colours are freed of the background's.  [default: decontaminate]",
+)
+@click.option("--sheet", is_flag=True, help="Also write NAME-sheet.png, which shows every stage.")
+@common.max_pixels
+@common.threads
+@common.strict
+@common.as_json
+@common.verbose
+def command(
+    inputs: tuple[str, ...],
+    out: str | None,
+    trimap: str | None,
+    format: str | None,
+    background: str | None,
+    crop: bool,
+    margin: int | None,
+    decontaminate: bool,
+    sheet: bool,
+    as_json: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Cut the subject out of photos.
+
+    INPUT is a file, a folder (searched for pictures, and mirrored in --out) or - for standard input. Without --out
+    a cut-out lands beside its photo as NAME.png, or NAME-cutout.png if the photo is a PNG itself.
+    """
+    if margin is not None and not crop:
+        raise click.UsageError("--margin goes with --crop.")
+    foreground = "multilevel" if decontaminate else "keep"
+    common.check(segmenter=options["segmenter"], method=options["method"], foreground=foreground)
+    jobs = plan(
+        inputs,
+        out,
+        suffix=common.SUFFIXES[format or "png"],
+        tag="-cutout",
+        companions=["-sheet.png"] if sheet else [],
+        also_read=[path for path in (trimap, background) if path],
+    )
+    if trimap is not None and len(jobs) > 1:
+        raise ArgumentError(f"trimap: got one for {len(jobs)} pictures; it goes with one")
+
+    def work(job: Job) -> dict[str, Any]:
+        return cut_out_file(
+            job,
+            sheet=sheet,
+            crop=(margin or 0) if crop else None,
+            background=background,
+            format=format,
+            trimap=trimap,
+            foreground=foreground,
+            **options,
+        ).as_dict()
+
+    common.run(jobs, work, as_json=as_json, verbose=verbose)

@@ -1,0 +1,49 @@
+"""`trimatte segment`: photos to the probability of foreground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from trimatte._jobs import Job, format_of, opened, plan, writable
+from trimatte.cli import _common as common
+
+
+@click.command("segment")
+@common.inputs
+@common.out
+@common.segmenter
+@common.format
+@common.quality
+@common.max_pixels
+@common.threads
+@common.as_json
+@common.verbose
+def command(
+    inputs: tuple[str, ...],
+    out: str | None,
+    segmenter: str,
+    format: str | None,
+    quality: int | None,
+    max_pixels: int,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Find the subject of photos: grey pictures, the brighter the likelier foreground.
+
+    Without --out a result lands beside its photo as NAME-probability.png.
+    """
+    from trimatte.images import load_image, save_image
+    from trimatte.segmentation import segment
+
+    common.check(segmenter=segmenter)
+    jobs = plan(inputs, out, suffix=common.SUFFIXES[format or "png"], tag="-probability", always_tag=True)
+
+    def work(job: Job) -> dict[str, Any]:
+        target = writable(job)
+        probability = segment(load_image(opened(job.source), max_pixels=max_pixels), segmenter=segmenter)
+        save_image(target, probability, format=format_of(job, format), quality=quality)
+        return {"segmenter": segmenter, "subject": bool(probability.max() >= 0.5)}
+
+    common.run(jobs, work, as_json=as_json, verbose=verbose)

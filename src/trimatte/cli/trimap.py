@@ -1,0 +1,67 @@
+"""`trimatte trimap`: photos, or probabilities, to trimaps."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from trimatte._jobs import Job, format_of, opened, plan, writable
+from trimatte.cli import _common as common
+
+
+@click.command("trimap")
+@common.inputs
+@common.out
+@common.segmenter
+@click.option("--from-probability", is_flag=True, help="INPUT is a probability or a mask rather than a photo.")
+@common.band
+@common.band_pixels
+@common.max_pixels
+@common.threads
+@click.option("--strict", is_flag=True, help="Fail if no subject is found.")
+@common.as_json
+@common.verbose
+def command(
+    inputs: tuple[str, ...],
+    out: str | None,
+    segmenter: str,
+    from_probability: bool,
+    band: float | None,
+    band_pixels: float | None,
+    max_pixels: int,
+    strict: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Derive trimaps: white is foreground, black background, grey between them is unknown.
+
+    Without --out a result lands beside its photo as NAME-trimap.png.
+    """
+    from trimatte.errors import SubjectNotFoundError
+    from trimatte.images import as_alpha, load_image, save_image
+    from trimatte.segmentation import segment
+    from trimatte.trimap import TrimapReport, make_trimap
+
+    common.check(segmenter=segmenter)
+    widths = {name: width for name, width in (("band", band), ("band_pixels", band_pixels)) if width is not None}
+    jobs = plan(inputs, out, suffix=".png", tag="-trimap", always_tag=True)
+
+    def work(job: Job) -> dict[str, Any]:
+        target = writable(job)
+        source, report = opened(job.source), TrimapReport()
+        if from_probability:
+            probability = as_alpha(source, name="probability")
+        else:
+            probability = segment(load_image(source, max_pixels=max_pixels), segmenter=segmenter)
+        trimap = make_trimap(probability, report=report, **widths)
+        if strict and not report.subject:
+            raise SubjectNotFoundError("no subject found")
+        for note in report.notes:
+            warnings.warn(note, UserWarning, stacklevel=1)
+        save_image(target, trimap, format=format_of(job, None))
+        return asdict(report)
+
+    common.run(jobs, work, as_json=as_json, verbose=verbose)
