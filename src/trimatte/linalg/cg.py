@@ -1,0 +1,106 @@
+"""Preconditioned conjugate gradients in float64, the same bits for any number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from trimatte._jit import njit, prange
+
+CHUNK = 8192
+"""Vector kernels work on pieces of this fixed length, so that sums never depend on the number of threads."""
+
+
+def conjugate_gradients(
+    multiply: Callable[[np.ndarray, np.ndarray], None],
+    b: np.ndarray,
+    precondition: Callable[[np.ndarray, np.ndarray], None],
+    *,
+    rtol: float,
+    max_iterations: int,
+    x: np.ndarray | None = None,
+) -> tuple[np.ndarray, int, float]:
+    """Solve A x = b for a symmetric positive definite A (Hestenes and Stiefel, 1952).
+
+    Parameters
+    ----------
+    multiply : `multiply(p, out)` writes A p into out.
+    b : (n,) float64.
+    precondition : `precondition(r, out)` writes an approximation of the inverse, itself symmetric positive
+        definite, times r into out.
+    rtol : stop at |b - Ax| <= rtol |b|.
+    max_iterations : stop after so many in any case.
+    x : (n,) float64, a first guess; overwritten with the solution.
+
+    Returns
+    -------
+    x, iterations, relative residual
+    """
+    n = len(b)
+    size = np.sqrt(dot(b, b))
+    if size == 0:
+        return np.zeros(n), 0, 0.0
+    r = b.copy()
+    z, p, q = np.empty(n), np.empty(n), np.empty(n)
+    if x is None:
+        x = np.zeros(n)
+    else:
+        multiply(x, q)
+        r -= q
+    residual = np.sqrt(dot(r, r)) / size
+    iteration, rz = 0, 1.0
+    while residual > rtol and iteration < max_iterations:
+        precondition(r, z)
+        previous, rz = rz, dot(r, z)
+        direction(z, rz / previous if iteration else 0.0, p)
+        multiply(p, q)
+        curvature = dot(p, q)
+        if not (curvature > 0 and rz > 0):
+            break
+        residual = np.sqrt(advance(rz / curvature, p, q, x, r)) / size
+        iteration += 1
+    return x, iteration, float(residual)
+
+
+@njit(parallel=True, fastmath=True)
+def dot(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of a * b over fixed chunks."""
+    chunks = (len(a) + CHUNK - 1) // CHUNK
+    parts = np.zeros(chunks)
+    for c in prange(chunks):
+        total = 0.0
+        for i in range(c * CHUNK, min(len(a), (c + 1) * CHUNK)):
+            total += a[i] * b[i]
+        parts[c] = total
+    total = 0.0
+    for c in range(chunks):
+        total += parts[c]
+    return total
+
+
+@njit(parallel=True, fastmath=True)
+def direction(z: np.ndarray, beta: float, p: np.ndarray) -> None:
+    """p = z + beta p; p need not be set if beta is 0."""
+    chunks = (len(z) + CHUNK - 1) // CHUNK
+    for c in prange(chunks):
+        for i in range(c * CHUNK, min(len(z), (c + 1) * CHUNK)):
+            p[i] = z[i] + beta * p[i] if beta != 0.0 else z[i]
+
+
+@njit(parallel=True, fastmath=True)
+def advance(step: float, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.ndarray) -> float:
+    """x += step p, r -= step q; the new r . r."""
+    chunks = (len(x) + CHUNK - 1) // CHUNK
+    parts = np.zeros(chunks)
+    for c in prange(chunks):
+        total = 0.0
+        for i in range(c * CHUNK, min(len(x), (c + 1) * CHUNK)):
+            x[i] += step * p[i]
+            r[i] -= step * q[i]
+            total += r[i] * r[i]
+        parts[c] = total
+    total = 0.0
+    for c in range(chunks):
+        total += parts[c]
+    return total
