@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import redirect_stdout
 from functools import partial
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ def pymatting_method(
 
     values = np.where(trimap == 128, 0.5, trimap / 255.0)
     report.solver = f"pymatting {name}"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):  # it prints advice, where a picture may be going
         warnings.simplefilter("ignore")
         try:
             alpha = getattr(pymatting, f"estimate_alpha_{name}")(image.astype(np.float64), values, **options)
