@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -32,7 +33,10 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "PPM")
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339
 _ORIENTATION = 274
 
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
 _DEEP_LAYOUTS = ("LA", "RGB", "RGBX", "RGBA", "RGBa")
+
+_SILENT = logging.NullHandler()
 
 _TURNS: dict[int, Callable[[Codes], Codes]] = {  # EXIF orientation -> what undoes it
     2: lambda x: x[:, ::-1],
@@ -112,11 +116,14 @@ def _decoded_stream(stream: IO[bytes], max_pixels: int) -> Decoded:
             raise
         return _plain_tiff(stream, max_pixels)
     _check_size(image.size, max_pixels)
-    layout, deep, order = _raw_mode(image).partition(";16")
+    if _tag(image, _PLANAR) == 2 and (_tag(image, _BITS_PER_SAMPLE) or ())[1:2] == (16,):
+        return _plain_tiff(stream, max_pixels)  # Pillow takes each plane for 8 bits
+    raw_mode = _raw_mode(image)
+    if raw_mode in _GREY_STEPS and "transparency" in image.info:  # Pillow scales the greys, yet not the transparent one
+        image.info["transparency"] *= _GREY_STEPS[raw_mode]
+    layout, deep, order = raw_mode.partition(";16")
     if not deep or layout not in _DEEP_LAYOUTS:
         return _decoded(image, *_plain_samples(image))
-    if _tag(image, _PLANAR) == 2:  # Pillow would take every plane for 8 bits
-        return _plain_tiff(stream, max_pixels)
     return _decoded(image, *_deep_samples(image, stream, layout, order))
 
 
@@ -137,6 +144,8 @@ def _identified(stream: IO[bytes]) -> ImageFile.ImageFile:
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
+    if width * height == 0:
+        raise ImageReadError("it has no pixels")
     if width * height > max_pixels:
         raise ImageTooLargeError(f"it has {width} x {height} pixels, over the limit of {max_pixels / 1e6:g} megapixels")
 
@@ -167,6 +176,7 @@ def _turned(codes: Codes, alpha: Codes | None, profile: bytes | None, format: st
 
 def _plain_samples(image: Image.Image) -> tuple[Codes, Codes | None]:
     """Codes and alpha of what Pillow can hold: 8 bits, or grey of more."""
+    _load(image)
     mode, transparent = image.mode, image.has_transparency_data
     if mode.startswith("I") or mode == "F":
         return _deep_grey(image)
@@ -252,11 +262,18 @@ def _unpacked(image: ImageFile.ImageFile, mode: str, raw_mode: str) -> NDArray[n
     """Decode with another unpacker than the one that Pillow chose."""
     image._mode = mode
     image.tile = [
-        tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
+        tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
         for tile in image.tile
-        if tile.args is not None
     ]
+    _load(image)
     return np.asarray(image)
+
+
+def _load(image: Image.Image) -> None:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile and image._im is None:
+        # Where it makes room for a TIFF, Pillow asks its own pixel limit; so the room is made here.
+        image.im = Image.new(image.mode, image._tile_size).im
+    image.load()
 
 
 def _straight(codes: Codes, alpha: Codes) -> Codes:
@@ -269,32 +286,25 @@ def _plain_tiff(stream: IO[bytes], max_pixels: int) -> Decoded:
     """Read a TIFF whose layout Pillow does not know: grey with alpha, or planes, of 16 bits; uncompressed only."""
     import tifffile
 
+    logging.getLogger("tifffile").addHandler(_SILENT)  # what is wrong is raised, once
+    size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     with tifffile.TiffFile(stream) as tiff:
         page = tiff.pages.first
         _check_size((page.imagewidth, page.imagelength), max_pixels)
-        channels = page.samplesperpixel
-        if (
-            page.compression != 1
-            or page.dtype not in (np.uint8, np.uint16)
-            or page.photometric not in (0, 1, 2)
-            or not 1 <= channels <= 4
-            or page.imagedepth != 1
-            or page.nbytes > sum(page.databytecounts)
-        ):
+        colours, channels = (3 if page.photometric == 2 else 1), page.samplesperpixel
+        readable = page.compression == 1 and page.photometric in (0, 1, 2) and page.imagedepth == 1
+        fits = colours <= channels <= 4 and page.dtype in (np.uint8, np.uint16) and page.nbytes <= size
+        if not (readable and fits):
             raise ImageReadError("its TIFF layout is not supported; wanted 8 or 16 bits, grey or RGB, uncompressed")
         samples = page.asarray()
-        if page.planarconfig == 2 and channels > 1:
-            samples = np.moveaxis(samples, 0, -1)
-        samples = samples.reshape(page.imagelength, page.imagewidth, channels)
-        if page.photometric == 0:
-            samples = np.iinfo(samples.dtype).max - samples
-        colours = 3 if page.photometric == 2 else 1
-        codes = np.ascontiguousarray(samples[..., :colours] if colours == 3 else samples[..., 0])
-        alpha = None
-        if channels > colours and page.extrasamples and page.extrasamples[0] in (1, 2):
-            alpha = np.ascontiguousarray(samples[..., colours])
-            if page.extrasamples[0] == 1:
-                codes = _straight(codes.reshape(*codes.shape[:2], -1), alpha).reshape(codes.shape)
-        orientation = page.tags.valueof(_ORIENTATION, 1)
-        return _turned(codes, alpha, page.iccprofile, "TIFF", orientation)
+        planes = page.planarconfig == 2 and channels > 1
+        samples = np.moveaxis(samples, 0, -1) if planes else samples.reshape(*samples.shape[:2], channels)
+        if page.photometric == 0:  # white is zero
+            samples[..., 0] = ~samples[..., 0]
+        codes, alpha = samples[..., :colours], None
+        if page.extrasamples and page.extrasamples[0] in (1, 2):
+            alpha = samples[..., colours].copy()
+            codes = _straight(codes, alpha) if page.extrasamples[0] == 1 else codes
+        codes = np.ascontiguousarray(codes if colours == 3 else codes[..., 0])
+        return _turned(codes, alpha, page.iccprofile, "TIFF", page.tags.valueof(_ORIENTATION, 1))

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from trimatte._arrays import Codes
-from trimatte.errors import ArgumentError
+from trimatte._files import reason
+from trimatte.errors import ArgumentError, ImageWriteError
 
 SUFFIXES = {
     ".png": "PNG",
@@ -72,6 +73,15 @@ def encode(
     if quality is not None and not 1 <= quality <= 100:
         raise ArgumentError(f"quality: got {quality!r}; wanted 1 to 100")
     samples = np.ascontiguousarray(codes) if alpha is None else np.dstack([codes, alpha])
+    try:
+        _write(stream, samples, format, profile, quality)
+    except (ValueError, struct.error) as error:  # such as a width that the format has no room for
+        raise ImageWriteError(
+            f"cannot write {format} of {codes.shape[1]} x {codes.shape[0]}: {reason(error)}"
+        ) from error
+
+
+def _write(stream: IO[bytes], samples: Codes, format: str, profile: bytes | None, quality: int | None) -> None:
     if format == "TIFF":
         _write_tiff(stream, samples, profile)
     elif format == "PNG" and samples.dtype == np.uint16:
@@ -83,7 +93,8 @@ def encode(
         else:
             options["quality"] = quality or _QUALITY[format]
         if format == "AVIF":
-            options.update(speed=8, subsampling="4:4:4")
+            # Without the encoder's own word for it, alpha would lose as much as the colours do.
+            options.update(speed=8, subsampling="4:4:4", codec="aom", advanced={"alpha:lossless": "1"})
         if format == "WEBP":
             options["exact"] = True  # keep the colours where alpha is 0
         Image.fromarray(samples).save(stream, format, **options)

@@ -35,6 +35,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """
     name = os.fspath(path)
     try:
+        if "\0" in str(name):
+            raise OSError("embedded null byte")
         target = os.path.realpath(name)
         if os.path.isdir(target):
             raise IsADirectoryError("it is a folder")

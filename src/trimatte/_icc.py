@@ -191,8 +191,8 @@ def _parametric(tag: bytes, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """(a x + b)^g + e from x = d on, c x + f below."""
     (kind,) = struct.unpack_from(">H", tag, 8)
     count = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}[kind]
-    g, *rest = (value / 65536 for value in struct.unpack_from(f">{count}i", tag, 12))
-    a, b, c, d, e, f = [*rest, *[1.0, 0.0, 0.0, 0.0, 0.0, 0.0][len(rest) :]]
+    numbers = [value / 65536 for value in struct.unpack_from(f">{count}i", tag, 12)]
+    g, a, b, c, d, e, f = numbers + [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count:]
     if kind in (1, 2):  # the third number is what is added, and below -b / a all that there is
         c, d, e, f = 0.0, -b / a if a else 0.0, c, c
     return np.asarray(np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f))
