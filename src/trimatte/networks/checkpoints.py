@@ -342,6 +342,6 @@ def _indexnet(layer: str) -> str:
 def _foamliu(layer: str) -> str:
     if match := re.fullmatch(r"(conv|bn)(\d)_(\d)", layer):
         return f"down{match[2]}.conv{match[3]}.cbr_unit.{int(match[1] == 'bn')}"
-    match = re.fullmatch(r"(bn_)?deconv(\d)(_1)?", layer)
-    assert match is not None
-    return f"up{match[2]}.conv.cbr_unit.{int(match[1] is not None)}"
+    if match := re.fullmatch(r"(bn_)?deconv(\d)(_1)?", layer):
+        return f"up{match[2]}.conv.cbr_unit.{int(match[1] is not None)}"
+    return layer

@@ -36,6 +36,7 @@ _DTYPES = {
     "BoolStorage": torch.bool,
 }
 _INERT = ("torch", "numpy", "argparse", "pathlib", "models", "utils", "mmengine", "mmcv", "mmedit", "mmagic")
+_PLAIN = {kind.__name__: kind for kind in (dict, list, tuple, set, frozenset, int, float, bool, str)}
 _STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 _STREAM_VERSION = 1001
 
@@ -106,7 +107,6 @@ class _Reader(pickle.Unpickler):
         self._known: dict[tuple[str, str], Callable[..., Any]] = {
             ("collections", "OrderedDict"): OrderedDict,
             ("collections", "defaultdict"): self._default_dict,
-            ("builtins", "set"): set,
             ("_codecs", "encode"): self._encode,
             ("torch", "Size"): tuple,
             ("torch._utils", "_rebuild_tensor"): self._rebuild_tensor,
@@ -121,6 +121,8 @@ class _Reader(pickle.Unpickler):
         module = {"__builtin__": "builtins", "numpy._core.multiarray": "numpy.core.multiarray"}.get(module, module)
         if (module, name) in self._known:
             return self._known[module, name]
+        if module == "builtins" and name in _PLAIN:
+            return _PLAIN[name]
         if module in ("torch", "torch.cuda", "torch.storage") and name in _DTYPES:
             return _DTYPES[name]
         if module.split(".")[0] in _INERT:
