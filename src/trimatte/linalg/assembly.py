@@ -1,0 +1,229 @@
+"""Matting Laplacians on the band, as 5x5 stencils.
+
+A Laplacian of local colour models is a sum over 3x3 windows w. Within each, alpha is compared with its best
+fit by a function of colour, and pixels i and j of w share the coefficient
+
+    delta_ij - u_i' N_w u_j,    u_i = (1, I_i - c_w),
+
+with a symmetric 4x4 matrix N_w that is the method's own. Only windows that touch an unknown pixel are looked at.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trimatte._jit import njit, prange
+from trimatte.linalg.band import Band
+from trimatte.linalg.stencil import OFFSETS, StencilSystem, multiply
+
+CLOSED_FORM, LEARNING_BASED = 0, 1
+MODEL_SIZE = 13
+
+
+def window_system(
+    image: np.ndarray, trimap: np.ndarray, band: Band, model: int, epsilon: float
+) -> StencilSystem:
+    """Assemble the system of a Laplacian of 3x3 colour windows, known pixels eliminated.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 in [0, 1], H and W at least 3.
+    trimap : (H, W) uint8 of 0, 128 and 255.
+    band : its unknown pixels.
+    model : CLOSED_FORM or LEARNING_BASED.
+    epsilon : regularisation of the colour model.
+    """
+    known, b, coefficients, neighbours = _empty(band)
+    _assemble(
+        image, trimap, band.index, band.position, band.strips, model, epsilon, known, b, coefficients, neighbours
+    )
+    return _closed(band, known, coefficients, neighbours, b)
+
+
+def walk_system(image: np.ndarray, trimap: np.ndarray, band: Band, sigma: float) -> StencilSystem:
+    """Assemble the system of random walks to the eight neighbours, weighted exp(-|I_i - I_j|^2 / sigma^2)."""
+    known, b, coefficients, neighbours = _empty(band)
+    _assemble_walk(image, trimap, band.index, band.position, sigma, known, b, coefficients, neighbours)
+    return _closed(band, known, coefficients, neighbours, b)
+
+
+def _empty(band: Band) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    n = band.size
+    return np.zeros(n), np.zeros(n), np.zeros((n, 12), np.float32), np.empty((n, 12), np.int32)
+
+
+def _closed(
+    band: Band, known: np.ndarray, coefficients: np.ndarray, neighbours: np.ndarray, b: np.ndarray
+) -> StencilSystem:
+    """Give the diagonal what makes each row sum to its share of known pixels."""
+    n = band.size
+    sums = np.empty(n)
+    multiply(np.zeros(n), coefficients, neighbours, band.strips, band.even, np.ones(n), sums)
+    return StencilSystem(band, known - sums, coefficients, neighbours, b)
+
+
+@njit()
+def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: np.ndarray) -> None:
+    # out = c (3), then N by rows of its upper triangle (10); N of the closed form is block diagonal about the mean
+    c0, c1, c2 = 0.0, 0.0, 0.0
+    if model == CLOSED_FORM:
+        for j in range(9):
+            pixel = image[y - 1 + j // 3, x - 1 + j % 3]
+            c0 += pixel[0]
+            c1 += pixel[1]
+            c2 += pixel[2]
+        c0 /= 9
+        c1 /= 9
+        c2 /= 9
+    s0, s1, s2, s00, s01, s02, s11, s12, s22 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for j in range(9):
+        pixel = image[y - 1 + j // 3, x - 1 + j % 3]
+        d0, d1, d2 = pixel[0] - c0, pixel[1] - c1, pixel[2] - c2
+        s0 += d0
+        s1 += d1
+        s2 += d2
+        s00 += d0 * d0
+        s01 += d0 * d1
+        s02 += d0 * d2
+        s11 += d1 * d1
+        s12 += d1 * d2
+        s22 += d2 * d2
+    out[0], out[1], out[2] = c0, c1, c2
+    s00 += epsilon
+    s11 += epsilon
+    s22 += epsilon
+    if model == CLOSED_FORM:
+        m00, m01, m02 = s11 * s22 - s12 * s12, s02 * s12 - s01 * s22, s01 * s12 - s02 * s11
+        m11, m12, m22 = s00 * s22 - s02 * s02, s01 * s02 - s00 * s12, s00 * s11 - s01 * s01
+        scale = 1.0 / (s00 * m00 + s01 * m01 + s02 * m02)
+        out[3] = 1.0 / 9.0
+        out[4], out[5], out[6] = 0.0, 0.0, 0.0
+        out[7], out[8], out[9] = m00 * scale, m01 * scale, m02 * scale
+        out[10], out[11], out[12] = m11 * scale, m12 * scale, m22 * scale
+        return
+    # N = 2 G - G S G = G + epsilon G G with G = (S + epsilon)^-1 over (1, I)
+    S = np.empty((4, 4))
+    S[0, 0], S[0, 1], S[0, 2], S[0, 3] = 9.0 + epsilon, s0, s1, s2
+    S[1, 1], S[1, 2], S[1, 3], S[2, 2], S[2, 3], S[3, 3] = s00, s01, s02, s11, s12, s22
+    for i in range(4):
+        for j in range(i):
+            S[i, j] = S[j, i]
+    G = np.linalg.inv(S)
+    k = 3
+    for i in range(4):
+        for j in range(i, 4):
+            total = G[i, j]
+            for m in range(4):
+                total += epsilon * G[i, m] * G[m, j]
+            out[k] = total
+            k += 1
+
+
+@njit(parallel=True)
+def _assemble(
+    image: np.ndarray,
+    trimap: np.ndarray,
+    index: np.ndarray,
+    position: np.ndarray,
+    strips: np.ndarray,
+    model: int,
+    epsilon: float,
+    known: np.ndarray,
+    b: np.ndarray,
+    coefficients: np.ndarray,
+    neighbours: np.ndarray,
+) -> None:
+    height, width = index.shape
+    for s in prange(len(strips) - 1):
+        models = np.empty((3, width, MODEL_SIZE))
+        row = np.zeros((5, 5))
+        ready = -2
+        for i in range(strips[s], strips[s + 1]):
+            y, x = position[i] // width, position[i] % width
+            for wy in range(max(1, y - 1, ready + 1), min(height - 1, y + 2)):
+                for wx in range(1, width - 1):
+                    touched = False
+                    for vy in range(wy - 1, wy + 2):
+                        touched |= index[vy, wx - 1] >= 0 or index[vy, wx] >= 0 or index[vy, wx + 1] >= 0
+                    if touched:
+                        _window(image, wy, wx, model, epsilon, models[wy % 3, wx])
+                ready = wy
+            row[:] = 0.0
+            for wy in range(max(1, y - 1), min(height - 1, y + 2)):
+                for wx in range(max(1, x - 1), min(width - 1, x + 2)):
+                    m = models[wy % 3, wx]
+                    d0, d1, d2 = image[y, x, 0] - m[0], image[y, x, 1] - m[1], image[y, x, 2] - m[2]
+                    n0 = m[3] + m[4] * d0 + m[5] * d1 + m[6] * d2
+                    n1 = m[4] + m[7] * d0 + m[8] * d1 + m[9] * d2
+                    n2 = m[5] + m[8] * d0 + m[10] * d1 + m[11] * d2
+                    n3 = m[6] + m[9] * d0 + m[11] * d1 + m[12] * d2
+                    n0 -= n1 * m[0] + n2 * m[1] + n3 * m[2]
+                    for vy in range(wy - 1, wy + 2):
+                        for vx in range(wx - 1, wx + 2):
+                            pixel = image[vy, vx]
+                            row[vy - y + 2, vx - x + 2] -= n0 + n1 * pixel[0] + n2 * pixel[1] + n3 * pixel[2]
+            _store_row(row, i, y, x, trimap, index, known, b, coefficients, neighbours)
+
+
+@njit()
+def _store_row(
+    row: np.ndarray,
+    i: int,
+    y: int,
+    x: int,
+    trimap: np.ndarray,
+    index: np.ndarray,
+    known: np.ndarray,
+    b: np.ndarray,
+    coefficients: np.ndarray,
+    neighbours: np.ndarray,
+) -> None:
+    # known neighbours go to the diagonal and the right-hand side, unknown ones that follow are stored
+    height, width = index.shape
+    for k in range(12):
+        neighbours[i, k] = i
+    for oy in range(5):
+        vy = y + oy - 2
+        if vy < 0 or vy >= height:
+            continue
+        for ox in range(5):
+            vx = x + ox - 2
+            if vx < 0 or vx >= width or (oy == 2 and ox == 2):
+                continue
+            j = index[vy, vx]
+            if j < 0:
+                known[i] -= row[oy, ox]
+                if trimap[vy, vx] == 255:
+                    b[i] -= row[oy, ox]
+            elif oy > 2 or (oy == 2 and ox > 2):
+                k = ox - 3 if oy == 2 else 2 + (oy - 3) * 5 + ox
+                coefficients[i, k] = row[oy, ox]
+                neighbours[i, k] = j
+
+
+@njit(parallel=True)
+def _assemble_walk(
+    image: np.ndarray,
+    trimap: np.ndarray,
+    index: np.ndarray,
+    position: np.ndarray,
+    sigma: float,
+    known: np.ndarray,
+    b: np.ndarray,
+    coefficients: np.ndarray,
+    neighbours: np.ndarray,
+) -> None:
+    height, width = index.shape
+    for i in prange(len(position)):
+        y, x = position[i] // width, position[i] % width
+        row = np.zeros((5, 5))
+        for vy in range(max(0, y - 1), min(height, y + 2)):
+            for vx in range(max(0, x - 1), min(width, x + 2)):
+                distance = 0.0
+                for c in range(3):
+                    distance += (image[y, x, c] - image[vy, vx, c]) ** 2
+                row[vy - y + 2, vx - x + 2] = -np.exp(-distance / sigma**2)
+        _store_row(row, i, y, x, trimap, index, known, b, coefficients, neighbours)
+
+
+assert len(OFFSETS) == 12
