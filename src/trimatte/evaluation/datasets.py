@@ -10,19 +10,8 @@ from itertools import islice
 from typing import Any
 
 from trimatte.errors import ArgumentError
-from trimatte.evaluation.folders import Folder, open_folder
+from trimatte.evaluation.folders import File, Folder, open_folder
 from trimatte.evaluation.layouts import LAYOUTS, PICTURE, Layout
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of a benchmark."""
-
-    folder: Folder
-    name: str
-
-    def read(self) -> bytes:
-        return self.folder.read(self.name)
 
 
 @dataclass(frozen=True)
@@ -105,13 +94,18 @@ Matched = dict[str, dict[str, list[File]]]  # role -> picture name -> files
 
 def _matches(folder: Folder, layout: Layout) -> Matched:
     matched: Matched = {}
+    # Sets that lie side by side may share names such as "mask": the pictures say which folder is meant.
+    main = layout.patterns[layout.needs[0]]
+    above = {match["above"] for path in folder.names if (match := main.fullmatch(path))}
     for path in folder.names:
         for role, pattern in layout.patterns.items():
             if match := pattern.fullmatch(path):
+                if match["above"] not in above and role in layout.needs:
+                    continue
                 groups = match.groupdict()
                 # "Trimap1/GT01.png" has a role of its own beside "Trimap2/GT01.png".
                 role = (groups.get("trimap") or role).lower()
-                matched.setdefault(role, {}).setdefault(groups.get("name", path), []).append(File(folder, path))
+                matched.setdefault(role, {}).setdefault(groups.get("name", path), []).append(File(folder.root, path))
                 break
     return matched
 
@@ -135,7 +129,11 @@ def _fits(folder: Folder, layout: Layout) -> bool:
     if layout.needs == ("cutout",):
         pictures = [path for path in folder.names if layout.patterns["cutout"].fullmatch(path)]
         # Colour type 6 in a PNG's header is RGBA: any other folder of pictures is no set of cut-outs.
-        return bool(pictures) and not any("/" in p for p in pictures) and folder.read(pictures[0])[25:26] == b"\x06"
+        return (
+            bool(pictures)
+            and not any("/" in p for p in pictures)
+            and File(folder.root, pictures[0]).read()[25:26] == b"\x06"
+        )
     matched = _matches(folder, layout)
     return all(any(role == need or role.startswith(need) for role in matched) for need in layout.needs)
 
@@ -204,7 +202,7 @@ def _backgrounds(folder: Folder, where: str | os.PathLike[str] | None) -> tuple[
     if where is None:
         return [], ["its foregrounds are to be composed: name a folder of backgrounds (--backgrounds DIR)"]
     source = open_folder(where)
-    pictures = {_stem(path): File(source, path) for path in source.names if re.search(PICTURE + "$", path, re.I)}
+    pictures = {_stem(path): File(source.root, path) for path in source.names if re.search(PICTURE + "$", path, re.I)}
     order = _in_order(folder, "test_bg_names.txt", pictures)
     missing = [name for name in order if name not in pictures]
     problems = [f"{len(missing)} of {len(order)} listed backgrounds are missing, first {missing[0]}"] if missing else []
@@ -220,7 +218,7 @@ def _listed(folder: Folder, listing: str) -> list[str]:
     path = next((path for path in folder.names if path.endswith(listing)), None)
     if path is None:
         return []
-    lines = folder.read(path).decode("utf-8-sig").splitlines()
+    lines = File(folder.root, path).read().decode("utf-8-sig").splitlines()
     return [_stem(line.strip()) for line in lines if line.strip()]
 
 

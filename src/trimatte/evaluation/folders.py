@@ -17,12 +17,19 @@ class Folder:
     root: str
     names: tuple[str, ...]
 
-    def read(self, name: str) -> bytes:
-        """The content of one file."""
+
+@dataclass(frozen=True)
+class File:
+    """One file below a root."""
+
+    root: str
+    name: str
+
+    def read(self) -> bytes:
         if "://" not in self.root:
-            return (Path(self.root) / name).read_bytes()
+            return (Path(self.root) / self.name).read_bytes()
         system, base = _remote(self.root)
-        content: bytes = system.cat_file(f"{base}/{name}")
+        content: bytes = system.cat_file(f"{base}/{self.name}")
         return content
 
 

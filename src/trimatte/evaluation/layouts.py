@@ -41,7 +41,7 @@ class Layout:
 
     def __post_init__(self) -> None:
         # A set may lie in folders of its own within the one that was given.
-        compiled = {role: re.compile(r"(?:.*/)?" + rule, re.IGNORECASE) for role, rule in self.rules.items()}
+        compiled = {role: re.compile(r"(?P<above>(?:.*/)?)" + rule, re.IGNORECASE) for role, rule in self.rules.items()}
         object.__setattr__(self, "patterns", compiled)
 
     def describe(self) -> str:
@@ -54,13 +54,6 @@ def _folder(rule: str) -> str:
     text = rule.replace(DEEP, "**/*").replace(ANY, "*").replace(PICTURE, "")
     text = re.sub(r"\(\?P<(\w+)>[^()]*\)", r"{\1}", text)
     return re.sub(r"\(\?:([^()|]*)\)\?", r"[\1]", text).replace("(?:", "(").replace("\\", "")
-
-
-def _on_backgrounds(test: str, foreground: str) -> dict[str, str]:
-    return {
-        "foreground": rf"{test}/{foreground}/{ANY}",
-        "alpha": rf"{test}/(?:alpha|gt)/{ANY}",
-    }
 
 
 LAYOUTS: tuple[Layout, ...] = (
@@ -154,7 +147,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "distinctions-646",
         "Distinctions-646, to be composed",
-        _on_backgrounds(r"Test", "FG"),
+        {"foreground": rf"Test/FG/{ANY}", "alpha": rf"Test/GT/{ANY}"},
         needs=("foreground", "alpha"),
         count=1000,
         copies=20,
@@ -162,7 +155,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "transparent-460",
         "Transparent-460, to be composed",
-        _on_backgrounds(r"Test(?:ing)?", "(?:fg|foreground)"),
+        {"foreground": rf"Test/fg/{ANY}", "alpha": rf"Test/alpha/{ANY}"},
         needs=("foreground", "alpha"),
         count=1000,
         copies=20,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from PIL import Image
 
 from trimatte._decode import decode
 from trimatte.errors import ArgumentError, ImageReadError
-from trimatte.evaluation.datasets import File, Sample
+from trimatte.evaluation.datasets import Sample
+from trimatte.evaluation.folders import File
 from trimatte.images import as_alpha, as_image, as_trimap
 
 MADE = "made"  # the trimap that is made from alpha
@@ -25,7 +26,8 @@ class Trial:
     """What a method is given and what it is held against.
 
     image (H, W, 3) and alpha (H, W) float32 in [0, 1], trimap (H, W) of 0, 128 and 255 or None, foreground (H, W, 3)
-    or None; hashes: SHA-256 of every file read, by role; trimap_rule: how the trimap came about if it was made.
+    or None; hashes: SHA-256 of every file read, by role; trimap_name and
+    trimap_rule: which trimap it is and, if it was made, how.
     """
 
     name: str
@@ -34,7 +36,8 @@ class Trial:
     trimap: NDArray[np.uint8] | None
     foreground: NDArray[np.float32] | None
     hashes: dict[str, str]
-    trimap_rule: dict[str, int] | None = field(default=None)
+    trimap_name: str | None = None
+    trimap_rule: dict[str, int] | None = None
 
 
 def load_trial(sample: Sample, trimap: str | None = None) -> Trial:
@@ -74,7 +77,7 @@ def load_trial(sample: Sample, trimap: str | None = None) -> Trial:
         if known.shape != alpha.shape:
             raise ArgumentError(f"{sample.name}: {trimap} is {_size(known)}, the picture {_size(alpha)}")
     truth = None if foreground is None else as_image(foreground, name="foreground")
-    return Trial(sample.name, image, alpha, known, truth, hashes, rule)
+    return Trial(sample.name, image, alpha, known, truth, hashes, trimap, rule)
 
 
 def input_hashes(sample: Sample, trimap: str | None) -> dict[str, str]:

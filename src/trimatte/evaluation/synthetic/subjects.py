@@ -72,6 +72,7 @@ def feather(rng: Rng, height: int, width: int) -> Painted:
     spacing = 0.87 * 0.88 * short / pairs * np.sin(0.75)
     _strands(rng, canvas, cloth, paths, spacing * rng.uniform(0.5, 1.1, len(s)), grain=0.12)
     draw_strokes(canvas, shaft, taper(np.array([0.012 * short]), 64), cloth.mean(axis=(0, 1))[None] * np.float32(0.7))
+    _hold(canvas, cloth, tuple(base[0]), 0.05 * short)
     return canvas, cloth
 
 
@@ -86,7 +87,7 @@ def foliage(rng: Rng, height: int, width: int) -> Painted:
     for generation in range(4):
         bend = rng.normal(0, 0.5, len(start))
         paths = curves(start, angle, size, bend, knots=12)
-        thick = 0.03 * short * 0.5**generation * np.ones(len(start))
+        thick = 0.07 * short * 0.45**generation * np.ones(len(start))
         draw_strokes(canvas, paths, taper(thick, 12), np.repeat(bark, len(start), axis=0))
         children = 4
         parent = np.repeat(np.arange(len(start)), children)
@@ -117,7 +118,7 @@ def lace(rng: Rng, height: int, width: int) -> Painted:
     corner = np.hypot(u - np.floor(u) - np.float32(0.5), v - np.floor(v) - np.float32(0.5))
     threads = np.minimum(threads, (corner - np.float32(0.2)) * period)
     edge = inside(_scallops(rng), height, width, (0, 0), 0.4)
-    hem = np.abs(edge - np.float32(0.012 * short)) - np.float32(0.012 * short)
+    hem = np.abs(edge - np.float32(0.025 * short)) - np.float32(0.025 * short)
     alpha = np.maximum(coverage(-threads) * coverage(edge), coverage(-hem))
     return _premultiplied(cloth, alpha), cloth
 
@@ -134,7 +135,7 @@ def net(rng: Rng, height: int, width: int) -> Painted:
     threads = coverage(half - np.minimum(along_u, along_v)) * min(np.float32(1), 2 * half)
     knots = coverage(2 * half - np.hypot(along_u, along_v))
     edge = inside(outline(rng, roughness=0.08), height, width, (0, 0), 0.41)
-    hem = coverage(np.float32(0.008 * short) - np.abs(edge))
+    hem = coverage(np.float32(0.025 * short) - np.abs(edge))
     return _premultiplied(cloth, np.maximum(np.maximum(threads, knots) * coverage(edge), hem)), cloth
 
 
@@ -149,7 +150,9 @@ def glass(rng: Rng, height: int, width: int) -> Painted:
     alpha = clear + np.float32(rng.uniform(0.5, 0.85)) * (1 - depth) ** np.float32(4)
     gleam = fractal(rng, height, width, 3) * fractal(rng, height, width, 7)
     alpha += np.clip(gleam - np.float32(0.55), 0, 1) * 3
-    return _premultiplied(cloth, np.clip(alpha, 0, 1) * coverage(edge)), cloth
+    canvas = _premultiplied(cloth, np.clip(alpha, 0, 1) * coverage(edge))
+    _hold(canvas, cloth, (height / 2 + 0.36 * short, width / 2), 0.08 * short)
+    return canvas, cloth
 
 
 def smoke(rng: Rng, height: int, width: int) -> Painted:
@@ -160,7 +163,10 @@ def smoke(rng: Rng, height: int, width: int) -> Painted:
     envelope = np.clip(np.float32(1.15) - np.float32(2.3) * np.hypot(y, x), 0, 1)
     wisps = 1 - np.abs(2 * fractal(rng, height, width, 4, 4) - 1)
     alpha = np.clip((plume * np.float32(0.9) + wisps * np.float32(0.4) - np.float32(0.35)) * envelope * 2, 0, 1)
-    return _premultiplied(cloth, alpha * np.float32(rng.uniform(0.7, 1.0))), cloth
+    canvas = _premultiplied(cloth, alpha * np.float32(rng.uniform(0.7, 1.0)))
+    short = min(height, width)
+    _hold(canvas, cloth, (height / 2 + 0.3 * short, width / 2 + rng.normal(0, 0.1) * short), 0.07 * short)
+    return canvas, cloth
 
 
 def hard(rng: Rng, height: int, width: int) -> Painted:
@@ -226,6 +232,18 @@ def _premultiplied(cloth: FloatMap, alpha: FloatMap) -> FloatMap:
     np.multiply(cloth, alpha[..., None], out=canvas[..., :3])
     canvas[..., 3] = alpha
     return canvas
+
+
+def _hold(canvas: FloatMap, cloth: FloatMap, centre: tuple[float, float], radius: float) -> None:
+    """An opaque disc, in pixels: what has no solid part of its own hangs on something, so that a trimap can know it."""
+    height, width = canvas.shape[:2]
+    top, bottom = max(0, int(centre[0] - radius) - 1), min(height, int(centre[0] + radius) + 2)
+    left, right = max(0, int(centre[1] - radius) - 1), min(width, int(centre[1] + radius) + 2)
+    y = np.arange(top, bottom, dtype=np.float32)[:, None] + np.float32(0.5 - centre[0])
+    x = np.arange(left, right, dtype=np.float32)[None] + np.float32(0.5 - centre[1])
+    disc = coverage(np.float32(radius) - np.hypot(y, x))
+    part = canvas[top:bottom, left:right]
+    part += disc[..., None] * (np.dstack([cloth[top:bottom, left:right], np.ones_like(disc)]) - part)
 
 
 def _body(

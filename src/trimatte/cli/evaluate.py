@@ -1,0 +1,95 @@
+"""`trimatte evaluate`: score methods on a benchmark, into a folder of records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+if TYPE_CHECKING:
+    from trimatte.evaluation.runs import Region
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--methods", default="", help="Separated by commas: closed-form, pymatting:sm, cutout:lite+knn, ...")
+@click.option("--predictions", multiple=True, metavar="NAME=DIR", help="Results of another program: DIR/PICTURE.png.")
+@click.option("--trimap", "trimaps", multiple=True, help="One of the set's, or made[:LOW-HIGH[@SEED]]; repeatable.")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
+@click.option("--region", type=click.Choice(["auto", "unknown", "whole"]), default="auto", show_default=True)
+@click.option("--jobs", default=1, show_default=True, help="Pictures at the same time; times only compare with 1.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
+@click.option("--retry-failed", is_flag=True, help="Try again what is recorded as failed.")
+@click.option("--layout", help="Take the data set for this layout instead of guessing.")
+@click.option("--backgrounds", help="Folder of backgrounds, for sets whose foregrounds are to be composed.")
+@click.option("--csv", is_flag=True, help="Write OUT/records.csv too.")
+@click.option("--parquet", is_flag=True, help="Write OUT/records.parquet too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the means as JSON.")
+def command(
+    dataset: str,
+    methods: str,
+    predictions: tuple[str, ...],
+    trimaps: tuple[str, ...],
+    out: Path,
+    region: str,
+    jobs: int,
+    limit: int | None,
+    retry_failed: bool,
+    layout: str | None,
+    backgrounds: str | None,
+    csv: bool,
+    parquet: bool,
+    as_json: bool,
+) -> None:
+    """Score methods on the benchmark in the folder DATASET.
+
+    One record a picture, method and trimap goes to OUT/records.jsonl. A run that was interrupted goes on where it
+    stopped; a picture that a method cannot do is recorded as failed, and the exit code is then 1.
+    """
+    from tqdm import tqdm
+
+    from trimatte.evaluation.records import Record, export
+    from trimatte.evaluation.runs import evaluate
+    from trimatte.evaluation.summary import summarize
+    from trimatte.evaluation.tables import markdown
+
+    with tqdm(unit="picture", disable=None) as bar:
+
+        def progress(record: Record, done: int, total: int) -> None:
+            bar.total, bar.n = total, done
+            bar.set_postfix_str(f"{record['method']} {record['picture']}")
+
+        evaluation = evaluate(
+            dataset,
+            [name.strip() for name in methods.split(",") if name.strip()],
+            predictions=_named_folders(predictions),
+            trimaps=trimaps or None,
+            out=out,
+            region=cast("Region", region),
+            jobs=jobs,
+            limit=limit,
+            retry_failed=retry_failed,
+            layout=layout,
+            backgrounds=backgrounds,
+            progress=progress,
+        )
+    for wanted, suffix in ((csv, "csv"), (parquet, "parquet")):
+        if wanted:
+            export(evaluation.records, out / f"records.{suffix}")
+    rows = summarize(evaluation.records)
+    click.echo(json.dumps([row.as_dict() for row in rows], indent=1) if as_json else markdown(rows))
+    for record in evaluation.failures:
+        click.echo(f"failed: {record['method']} on {record['picture']}: {record['error']}", err=True)
+    raise SystemExit(len(evaluation.failures) > 0)
+
+
+def _named_folders(pairs: tuple[str, ...]) -> dict[str, Any]:
+    folders: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, folder = pair.partition("=")
+        if not (equals and name and folder) or name in folders:
+            raise click.BadParameter(f"got {pair!r}, wanted NAME=DIR, each name once", param_hint="--predictions")
+        folders[name] = folder
+    return folders

@@ -1,0 +1,176 @@
+"""What can be evaluated, under one form: a function from a trial to an outcome.
+
+- "closed-form", "pymatting:sm", ...: an alpha method that is given the trimap (or none, if it needs none)
+- "cutout", "cutout:SEGMENTER", "cutout:SEGMENTER+METHOD": the whole pipeline from the photo alone
+- "segment", "segment:SEGMENTER": a segmenter whose probability is taken for alpha
+- a folder of another program's results
+- any function (image, trimap) -> alpha
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimatte.errors import ArgumentError
+from trimatte.evaluation.folders import File, Folder, open_folder
+from trimatte.evaluation.layouts import PICTURE
+from trimatte.evaluation.pictures import Trial
+from trimatte.images import as_alpha
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method gave: alpha (H, W) in [0, 1], what it reports, and, of a pipeline, its stages."""
+
+    alpha: NDArray[np.float32]
+    report: dict[str, Any] = field(default_factory=dict)
+    probability: NDArray[np.float32] | None = None
+    trimap: NDArray[np.uint8] | None = None
+    foreground: NDArray[np.float32] | None = None
+
+
+def _no_inputs(picture: str, trimap: str | None) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Method:
+    """Something to evaluate.
+
+    run : Trial -> Outcome.
+    needs_trimap : whether it cannot do without one.
+    measured : whether its time and memory say anything (results read from files have none).
+    alpha_method : of a pipeline, the alpha method in it.
+    inputs : (picture, trimap) -> hashes of what it reads besides the trial.
+    """
+
+    name: str
+    run: Callable[[Trial], Outcome]
+    needs_trimap: bool = False
+    measured: bool = True
+    alpha_method: str | None = None
+    inputs: Callable[[str, str | None], dict[str, str]] = _no_inputs
+
+
+Function = Callable[[NDArray[np.float32], NDArray[np.uint8] | None], Any]
+
+
+def resolve_methods(
+    methods: Sequence[str] | Mapping[str, str | Function],
+    predictions: Mapping[str, str | os.PathLike[str]] | None = None,
+) -> list[Method]:
+    """Methods by name, a mapping of names to functions or method names, and folders of predictions.
+
+    Raises ArgumentError for an unknown name, or one given twice.
+    """
+    named = methods if isinstance(methods, Mapping) else {name: name for name in methods}
+    if not isinstance(methods, Mapping) and len(named) < len(methods):
+        raise ArgumentError(f"methods: got {', '.join(methods)}, wanted each once")
+    resolved = [
+        _by_name(name, what) if isinstance(what, str) else Method(name, partial(_run_function, what))
+        for name, what in named.items()
+    ]
+    for name, folder in (predictions or {}).items():
+        if name in named:
+            raise ArgumentError(f"predictions: {name!r} is also the name of a method")
+        results = _Predictions(open_folder(folder))
+        resolved.append(Method(name, results.read, measured=False, inputs=results.inputs))
+    if not resolved:
+        raise ArgumentError("methods: got none, wanted at least one method or folder of predictions")
+    return resolved
+
+
+def _by_name(name: str, method: str) -> Method:
+    from trimatte.alpha import TRIMAP_FREE
+
+    kind, _, detail = method.partition(":")
+    if kind == "cutout":
+        segmenter, _, alpha_method = (detail or "lite").partition("+")
+        alpha_method = alpha_method or "closed-form"
+        _check_alpha_method(alpha_method)
+        return Method(name, partial(_run_cutout, segmenter, alpha_method), alpha_method=alpha_method)
+    if kind == "segment":
+        return Method(name, partial(_run_segmenter, detail or "lite"))
+    _check_alpha_method(method)
+    return Method(name, partial(_run_alpha, method), needs_trimap=method not in TRIMAP_FREE)
+
+
+def _check_alpha_method(method: str) -> None:
+    """Better to fail before the first picture than at each of them."""
+    from trimatte.alpha import alpha_methods
+
+    if not method.startswith("pymatting:") and method not in alpha_methods():
+        raise ArgumentError(
+            f"methods: got {method!r}, wanted one of {', '.join(alpha_methods())}, pymatting:M, "
+            "cutout[:SEGMENTER[+METHOD]] or segment[:SEGMENTER]"
+        )
+
+
+def _run_alpha(method: str, trial: Trial) -> Outcome:
+    from trimatte.alpha import TRIMAP_FREE, estimate_alpha
+
+    matte = estimate_alpha(trial.image, None if method in TRIMAP_FREE else trial.trimap, method=method)
+    return Outcome(matte.alpha, matte.report.as_dict())
+
+
+def _run_cutout(segmenter: str, method: str, trial: Trial) -> Outcome:
+    from trimatte.cutout import cutout
+
+    cut = cutout(trial.image, segmenter=segmenter, method=method)
+    return Outcome(cut.alpha, cut.report.as_dict(), cut.probability, cut.trimap, cut.foreground)
+
+
+def _run_segmenter(segmenter: str, trial: Trial) -> Outcome:
+    from trimatte.segmentation import segment
+
+    probability = segment(trial.image, segmenter=segmenter)
+    return Outcome(probability, probability=probability)
+
+
+def _run_function(function: Function, trial: Trial) -> Outcome:
+    result = function(trial.image, trial.trimap)
+    alpha: Any = getattr(result, "alpha", result)
+    return Outcome(as_alpha(alpha, name="alpha", shape=_size(trial)))
+
+
+def _function(name: str, function: Function) -> Method:
+    return Method(name, partial(_run_function, function))
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """Another program's results, by picture."""
+
+    folder: Folder
+
+    def find(self, picture: str, trimap: str | None) -> File:
+        """The result for this trimap (DIR/TRIMAP/PICTURE.png) or else the one for all (DIR/PICTURE.png)."""
+        wanted = [f"{trimap}/{picture}", picture] if trimap else [picture]
+        stems = {os.path.splitext(name)[0]: name for name in self.folder.names if _is_picture(name)}
+        for stem in wanted:
+            if stem in stems:
+                return File(self.folder.root, stems[stem])
+        raise ArgumentError(f"{self.folder.root!r} holds no result for {picture}")
+
+    def read(self, trial: Trial) -> Outcome:
+        return Outcome(as_alpha(self.find(trial.name, trial.trimap_name).read(), name="alpha", shape=_size(trial)))
+
+    def inputs(self, picture: str, trimap: str | None) -> dict[str, str]:
+        return {"prediction": hashlib.sha256(self.find(picture, trimap).read()).hexdigest()}
+
+
+def _is_picture(name: str) -> bool:
+    return re.search(PICTURE + "$", name, re.IGNORECASE) is not None
+
+
+def _size(trial: Trial) -> tuple[int, int]:
+    return (trial.alpha.shape[0], trial.alpha.shape[1])

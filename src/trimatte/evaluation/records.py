@@ -1,0 +1,147 @@
+"""The records of a run: one JSON object a line, one line a picture, method and trimap.
+
+Lines are only ever appended whole, so that a run that is killed leaves at most its last line torn. When a run is
+complete its records are put into one order, whichever way it came about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from trimatte._files import atomic_write, reason
+from trimatte.errors import ArgumentError, ImageWriteError, MissingExtraError
+
+Record = dict[str, Any]
+Key = tuple[str, str, str, str]
+
+FILE = "records.jsonl"
+
+
+def key(record: Record) -> Key:
+    """What a record is about: (dataset, trimap, method, picture)."""
+    return (record["dataset"], record["trimap"] or "", record["method"], record["picture"])
+
+
+def read_records(run: str | os.PathLike[str]) -> list[Record]:
+    """The records of a run's folder; none if it has no records yet.
+
+    A torn last line is what a killed run leaves and is passed over; any other line that is no record, or a second
+    record of one picture and method, is passed over with a warning that names the line.
+    """
+    path = Path(run) / FILE
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    records: dict[Key, Record] = {}
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is torn, or nothing
+        try:
+            record = json.loads(line)
+            about = key(record)
+            if not isinstance(record["metrics"], dict) or record["status"] not in ("ok", "failed"):
+                raise ValueError("not a record")
+        except (ValueError, KeyError, TypeError):
+            warnings.warn(f"{path}, line {number} is damaged and is passed over", stacklevel=2)
+            continue
+        if about in records:
+            warnings.warn(f"{path}, line {number} repeats {' '.join(about)} and is passed over", stacklevel=2)
+            continue
+        records[about] = record
+    return list(records.values())
+
+
+def write_records(run: str | os.PathLike[str], records: Iterable[Record]) -> None:
+    """Replace a run's records, in order."""
+    with atomic_write(Path(run) / FILE) as file:
+        for record in sorted(records, key=key):
+            file.write(_line(record))
+
+
+def append_record(run: str | os.PathLike[str], record: Record) -> None:
+    """Add one record, on the disk before this returns.
+
+    Raises ImageWriteError if that fails (a full disk, say); the file is then as it was before.
+    """
+    path = Path(run) / FILE
+    try:
+        with open(path, "ab", buffering=0) as file:
+            size = file.tell()
+            line = _line(record)
+            try:
+                if file.write(line) != len(line):
+                    raise OSError("the disk is full")
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
+    except OSError as error:
+        raise ImageWriteError(f"cannot write {str(path)!r}: {reason(error)}") from error
+
+
+@contextlib.contextmanager
+def locked(run: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep a second process from writing to the same run; the system lets go when this one ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with open(Path(run) / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ArgumentError(f"out: another process is writing to {os.fspath(run)!r}") from error
+        yield
+
+
+def export(records: Sequence[Record], path: str | os.PathLike[str]) -> None:
+    """Write records as a flat table, .csv or .parquet (the latter needs pyarrow)."""
+    rows = [_flat(record) for record in records]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    suffix = Path(path).suffix
+    if suffix == ".csv":
+        with atomic_write(path) as file:
+            lines = csv.DictWriter(_Text(file), columns, restval="", lineterminator="\n")
+            lines.writeheader()
+            lines.writerows(rows)
+    elif suffix == ".parquet":
+        try:
+            import pyarrow  # type: ignore[import-untyped]
+            from pyarrow import parquet
+        except ImportError as error:
+            raise MissingExtraError("Parquet needs pyarrow: pip install 'trimatte[eval]'") from error
+        with atomic_write(path) as file:
+            parquet.write_table(pyarrow.table({c: [row.get(c) for row in rows] for c in columns}), file)
+    else:
+        raise ArgumentError(f"path: got {os.fspath(path)!r}, wanted a name that ends in .csv or .parquet")
+
+
+class _Text:
+    """What the csv module writes to, as bytes."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def write(self, text: str) -> None:
+        self.file.write(text.encode())
+
+
+def _line(record: Record) -> bytes:
+    return (json.dumps(record, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _flat(record: Record, prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined with dots; lists as JSON."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = json.dumps(value) if isinstance(value, list) else value
+    return flat

@@ -1,0 +1,243 @@
+"""Evaluation runs: every method on every picture, recorded so that nothing is lost and nothing counted twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal, get_args
+
+from trimatte._files import atomic_write
+from trimatte._threads import available_threads
+from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.evaluation.datasets import Dataset, open_dataset
+from trimatte.evaluation.methods import Function, Method, resolve_methods
+from trimatte.evaluation.pictures import MADE, input_hashes, parse_rule
+from trimatte.evaluation.records import Key, Record, append_record, key, locked, read_records, write_records
+from trimatte.evaluation.trials import Task, alpha_path, failed_record, run_task
+
+_THREAD_LIMITS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+Region = Literal["auto", "unknown", "whole"]
+Progress = Callable[[Record, int, int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The records of a run, ordered by data set, trimap, method and picture; `run` is its folder, if it has one."""
+
+    records: tuple[Record, ...]
+    run: str | None = None
+
+    @property
+    def failures(self) -> tuple[Record, ...]:
+        """Records of pictures that could not be scored."""
+        return tuple(record for record in self.records if record["status"] == "failed")
+
+    def mean(self, metric: str, method: str, trimap: str | None = None) -> float:
+        """Mean of a metric ("mse", "sad", ...) of one method. Raises ArgumentError if a picture of it failed."""
+        chosen = [r for r in self.records if r["method"] == method and trimap in (None, r["trimap"])]
+        if not chosen or any(r["status"] == "failed" for r in chosen):
+            raise ArgumentError(f"method: {method!r} has {'failures' if chosen else 'no records'}, so no mean")
+        return float(sum(r["metrics"][metric] for r in chosen) / len(chosen))
+
+
+def evaluate(
+    dataset: str | os.PathLike[str] | Dataset,
+    methods: Sequence[str] | Mapping[str, str | Function] = (),
+    *,
+    trimaps: Sequence[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    predictions: Mapping[str, str | os.PathLike[str]] | None = None,
+    region: Region = "auto",
+    jobs: int = 1,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    backgrounds: str | os.PathLike[str] | None = None,
+    layout: str | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score methods on a benchmark.
+
+    Parameters
+    ----------
+    dataset : a benchmark's folder (see `trimatte.evaluation.datasets`; also for `backgrounds` and `layout`).
+    methods : names (see `trimatte.evaluation.methods`), or a mapping of names to functions (image, trimap) -> alpha.
+    trimaps : the set's own by name, or "made[:LOW-HIGH[@SEED]]" from its alpha. By default all of its own; made ones if
+        it has none and a method needs one.
+    out : folder of the run. What is recorded there already is not computed again unless its inputs have changed.
+    predictions : name -> folder with results of another program, PICTURE.png or TRIMAP/PICTURE.png.
+    region : "unknown" pixels of the trimap, the "whole" picture, or "auto", as the set's papers do.
+    jobs : processes at work at the same time. Times are only comparable with 1.
+    limit : the first pictures only.
+    retry_failed : try again what is recorded as failed.
+    progress : called with each new record, how many are done and how many there are.
+
+    Returns
+    -------
+    Evaluation
+        Alpha mattes are rounded to 8 bits before they are measured, as published results are. A picture that a method
+        cannot do is recorded as failed. With `out`, mattes are kept in `out`/alpha.
+
+    Raises
+    ------
+    ArgumentError
+        for an unknown method, trimap, layout, or an empty or unknown folder.
+    ImageWriteError
+        if `out` cannot be written, say for want of space; what was recorded before stays.
+    """
+    if region not in get_args(Region):
+        raise ArgumentError(f"region: got {region!r}, wanted one of {', '.join(get_args(Region))}")
+    if jobs < 1 or (limit is not None and limit < 1):
+        raise ArgumentError(f"jobs, limit: got {jobs}, {limit}, wanted at least 1")
+    if not isinstance(dataset, Dataset):
+        dataset = open_dataset(dataset, layout=layout, backgrounds=backgrounds)
+    tasks = _tasks(dataset.first(limit), resolve_methods(methods, predictions), trimaps, region, out, jobs)
+    with ExitStack() as stack:
+        done: dict[Key, Record] = {}
+        if out is not None:
+            Path(out).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(out))
+            _describe(out, dataset)
+            done = _still_valid(out, tasks, retry_failed)
+        todo = [task for task in tasks if _key(task) not in done]
+        count = len(tasks) - len(todo)
+        for record in _results(todo, jobs):
+            if out is not None:
+                append_record(out, record)
+            done[key(record)] = record
+            count += 1
+            if progress is not None:
+                progress(record, count, len(tasks))
+        if out is not None:
+            write_records(out, done.values())
+    return Evaluation(tuple(done[k] for k in sorted(_key(task) for task in tasks)), None if out is None else str(out))
+
+
+def _tasks(
+    dataset: Dataset,
+    methods: Sequence[Method],
+    trimaps: Sequence[str] | None,
+    region: Region,
+    out: str | os.PathLike[str] | None,
+    jobs: int,
+) -> list[Task]:
+    chosen = _trimaps(dataset, methods, trimaps)
+    run = None if out is None else os.fspath(out)
+    return [
+        Task(dataset.name, sample, trimap, method, _region(region, dataset, trimap), run, jobs)
+        for trimap in chosen
+        for method in methods
+        for sample in dataset.samples
+    ]
+
+
+def _trimaps(dataset: Dataset, methods: Sequence[Method], asked: Sequence[str] | None) -> list[str | None]:
+    if asked is None:
+        made = any(method.needs_trimap for method in methods)
+        return list(dataset.trimaps) or [MADE if made else None]
+    for trimap in asked:
+        if parse_rule(trimap) is None and trimap not in dataset.trimaps:
+            there = ", ".join([*dataset.trimaps, f"{MADE}[:LOW-HIGH[@SEED]]"])
+            raise ArgumentError(f"trimaps: got {trimap!r}, this data set has {there}")
+    return list(dict.fromkeys(asked)) or [None]
+
+
+def _region(region: Region, dataset: Dataset, trimap: str | None) -> str:
+    if region == "auto":
+        return "whole" if trimap is None else dataset.layout.region
+    return region
+
+
+def _key(task: Task) -> Key:
+    return (task.dataset, task.trimap or "", task.method.name, task.sample.name)
+
+
+def _describe(out: str | os.PathLike[str], dataset: Dataset) -> None:
+    """Note in RUN/datasets.json where each data set lies, for reports that show its pictures."""
+    path = Path(out) / "datasets.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    root = dataset.root if "://" in dataset.root else os.path.abspath(dataset.root)
+    known[dataset.name] = {"root": root, "layout": dataset.layout.name, "title": dataset.layout.title}
+    with atomic_write(path) as file:
+        file.write((json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _still_valid(out: str | os.PathLike[str], tasks: Sequence[Task], retry_failed: bool) -> dict[Key, Record]:
+    """Records to be kept. Those whose inputs have changed since are dropped, and the file is put in order."""
+    records = {key(record): record for record in read_records(out)}
+    for task in tasks:
+        record = records.get(_key(task))
+        if record is not None and not _holds(record, task, retry_failed):
+            del records[_key(task)]
+    write_records(out, records.values())
+    return records
+
+
+def _holds(record: Record, task: Task, retry_failed: bool) -> bool:
+    try:
+        inputs = input_hashes(task.sample, task.trimap) | task.method.inputs(task.sample.name, task.trimap)
+    except TrimatteError:
+        return False
+    if record["inputs"] != inputs or record["region"] != task.region:
+        return False
+    if record["status"] == "failed":
+        return not retry_failed
+    return alpha_path(task.run or "", task.trimap, task.method.name, task.sample.name).exists()
+
+
+def _results(tasks: Sequence[Task], jobs: int) -> Iterator[Record]:
+    if jobs == 1 or len(tasks) < 2:
+        yield from map(run_task, tasks)
+        return
+    _check_portable(tasks)
+    lost = yield from _in_parallel(tasks, jobs)
+    # A process that dies takes its pool and others' work with it; each of those gets a process of its own.
+    for task in lost:
+        again = yield from _in_parallel([task], 1)
+        if again:
+            yield failed_record(task, "the process died while at it (out of memory?)")
+
+
+def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, list[Task]]:
+    """Yields records as they come; returns the tasks that were lost with a process."""
+    lost = []
+    with ExitStack() as stack:
+        stack.enter_context(_threads_shared_by(jobs))
+        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=get_context("spawn")))
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        futures = {pool.submit(run_task, task): task for task in tasks}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                lost.append(futures[future])
+    return lost
+
+
+def _check_portable(tasks: Sequence[Task]) -> None:
+    try:
+        pickle.dumps(tasks)
+    except Exception as error:
+        raise ArgumentError(f"methods: with jobs above 1 functions must be importable by name ({error})") from error
+
+
+@contextmanager
+def _threads_shared_by(jobs: int) -> Iterator[None]:
+    """Workers started meanwhile share the processors instead of each taking all of them."""
+    share = str(max(1, available_threads() // jobs))
+    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
+    os.environ.update({name: share for name, value in before.items() if value is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]

@@ -1,0 +1,218 @@
+"""Records boiled down: means with confidence intervals, ranks, and which differences are more than chance."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimatte.errors import ArgumentError
+from trimatte.evaluation.records import Record
+
+METRICS = ("sad", "mse", "mad", "gradient", "connectivity", "iou")
+RESAMPLES = 10_000
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one benchmark with one trimap.
+
+    means, intervals : over the pictures it did, by metric; 95 % intervals by bootstrap.
+    pictures, failed : how many it did and how many it failed at. Means over fewer pictures compare with no others.
+    seconds, peak_bytes : mean time and greatest memory of a picture, None if not measured; jobs: done how many at once.
+    rank : by the metric that was ranked by, 1 the best; methods that failed somewhere come last.
+    behind : difference to the first in rank, its 95 % interval, and p, Holm-corrected; None for the first.
+    losses : of a pipeline, the SAD by stage.
+    """
+
+    dataset: str
+    trimap: str | None
+    region: str
+    method: str
+    pictures: int
+    failed: int
+    means: dict[str, float]
+    intervals: dict[str, Interval]
+    seconds: float | None
+    peak_bytes: int | None
+    jobs: int | None
+    rank: int = 0
+    behind: tuple[float, Interval, float] | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        return (self.dataset, self.trimap or "", self.region)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def summarize(records: Sequence[Record], metric: str = "mse") -> list[Row]:
+    """One row a benchmark, trimap and method, best first within each benchmark and trimap."""
+    if metric not in METRICS:
+        raise ArgumentError(f"metric: got {metric!r}, wanted one of {', '.join(METRICS)}")
+    rows = []
+    for group in grouped(records).values():
+        methods = {method: [r for r in group if r["method"] == method] for method in _methods(group)}
+        ranked = sorted((_row(chosen) for chosen in methods.values()), key=lambda row: _order(row, metric))
+        p_values = _p_values_to_first(ranked, methods, metric)
+        for rank, row in enumerate(ranked, start=1):
+            behind = p_values.get(row.method)
+            rows.append(Row(**{**row.__dict__, "rank": rank, "behind": behind}))
+    return rows
+
+
+def grouped(records: Sequence[Record]) -> dict[tuple[str, str, str], list[Record]]:
+    """Records by (data set, trimap, region): what may be compared."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record["dataset"], record["trimap"] or "", record["region"]), []).append(record)
+    return groups
+
+
+def significance(records: Sequence[Record], metric: str) -> dict[tuple[str, str], tuple[float, Interval, float]]:
+    """For each pair of methods of one group: mean difference (first minus second), 95 % interval, Holm-corrected p."""
+    methods = _methods(records)
+    pairs = [(a, b) for i, a in enumerate(methods) for b in methods[i + 1 :]]
+    tests = {pair: test for pair in pairs if (test := _compare(records, *pair, metric))}
+    return _holm(tests)
+
+
+def bootstrap(values: NDArray[np.float64], clusters: Sequence[str], seed: int = 0) -> NDArray[np.float64]:
+    """Means of values (N,) over `RESAMPLES` draws of clusters with replacement.
+
+    Pictures that share an alpha (one foreground on many backgrounds) are no independent witnesses: they are drawn
+    together. Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+    """
+    names, index = np.unique(np.asarray(clusters), return_inverse=True)
+    sums = np.bincount(index, values, len(names))
+    counts = np.bincount(index, minlength=len(names)).astype(float)
+    rng = np.random.default_rng(seed)
+    means = np.empty(RESAMPLES)
+    step = max(1, 4_000_000 // len(names))
+    for start in range(0, RESAMPLES, step):
+        drawn = rng.integers(0, len(names), (min(step, RESAMPLES - start), len(names)))
+        means[start : start + step] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    return means
+
+
+def check_conditions(rows: Sequence[Row], conditions: Sequence[str]) -> list[str]:
+    """Conditions such as "closed-form.mse > 0.022" that hold, in words.
+
+    A method that failed at a picture has no figure, so any condition on it holds. Raises ArgumentError for a condition
+    that cannot be read, or names a method or a metric that is not there.
+    """
+    return [words for condition in conditions for words in _held(rows, condition)]
+
+
+_CONDITION = re.compile(r"\s*(.+)\.(\w+)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+_COMPARE = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
+
+
+def _held(rows: Sequence[Row], condition: str) -> list[str]:
+    match = _CONDITION.fullmatch(condition)
+    if match is None:
+        raise ArgumentError(f"fail-if: got {condition!r}, wanted such as closed-form.mse > 0.022")
+    method, metric, sign, limit = match.groups()
+    chosen = [row for row in rows if row.method == method]
+    if not chosen:
+        raise ArgumentError(f"fail-if: no method {method!r} here, but {', '.join(sorted({r.method for r in rows}))}")
+    held = []
+    for row in chosen:
+        where = f"{method} on {row.dataset}{', ' + row.trimap if row.trimap else ''}"
+        figures: dict[str, float | None] = {**row.means, "seconds": row.seconds, "peak_bytes": row.peak_bytes}
+        if row.failed:
+            held.append(
+                f"{where}: failed at {row.failed} of {row.failed + row.pictures} pictures, so it has no {metric}"
+            )
+        elif (value := figures.get(metric)) is None:
+            known = ", ".join(name for name, figure in figures.items() if figure is not None)
+            raise ArgumentError(f"fail-if: {method!r} has no {metric!r}, but {known}")
+        elif _COMPARE[sign](value, float(limit)):
+            held.append(f"{where}: {metric} is {value:.6g}: {condition.strip()}")
+    return held
+
+
+def _methods(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(record["method"] for record in records))
+
+
+def _row(records: Sequence[Record]) -> Row:
+    done = [record for record in records if record["status"] == "ok"]
+    means, intervals = {}, {}
+    # Every metric that all of its pictures have, so that a mean is always over all of them.
+    names = [m for m in (done[0]["metrics"] if done else ()) if all(m in record["metrics"] for record in done)]
+    for name in names:
+        values = np.array([record["metrics"][name] for record in done])
+        low, high = np.percentile(bootstrap(values, _clusters(done)), [2.5, 97.5])
+        means[name], intervals[name] = float(values.mean()), (float(low), float(high))
+    costs = [record["cost"] for record in done if record["cost"]]
+    peaks = [cost["peak_bytes"] for cost in costs if cost["peak_bytes"]]
+    losses = [record["stages"]["loss"] for record in done if "loss" in record["stages"]]
+    first = records[0]
+    return Row(
+        dataset=first["dataset"],
+        trimap=first["trimap"],
+        region=first["region"],
+        method=first["method"],
+        pictures=len(done),
+        failed=len(records) - len(done),
+        means=means,
+        intervals=intervals,
+        seconds=float(np.mean([cost["seconds"] for cost in costs])) if costs else None,
+        peak_bytes=max(peaks) if peaks else None,
+        jobs=max(cost.get("jobs", 1) for cost in costs) if costs else None,
+        losses={name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]} if losses else {},
+    )
+
+
+def _order(row: Row, metric: str) -> tuple[bool, float, str]:
+    value = row.means.get(metric, np.inf)
+    return (row.failed > 0, -value if metric == "iou" else value, row.method)
+
+
+def _clusters(records: Sequence[Record]) -> list[str]:
+    return [record["inputs"].get("alpha") or record["picture"] for record in records]
+
+
+def _p_values_to_first(
+    ranked: Sequence[Row], methods: dict[str, list[Record]], metric: str
+) -> dict[str, tuple[float, Interval, float]]:
+    first = ranked[0].method
+    tests = {}
+    for row in ranked[1:]:
+        if test := _compare([*methods[first], *methods[row.method]], row.method, first, metric):
+            tests[(row.method, first)] = test
+    return {pair[0]: test for pair, test in _holm(tests).items()}
+
+
+def _compare(records: Sequence[Record], first: str, second: str, metric: str) -> tuple[float, Interval, float] | None:
+    """First minus second over the pictures that both did; None if those are fewer than two."""
+    done = {(r["method"], r["picture"]): r for r in records if r["status"] == "ok"}
+    both = [(done[first, p], done[second, p]) for m, p in done if m == first and (second, p) in done]
+    if len(both) < 2:
+        return None
+    differences = np.array([a["metrics"][metric] - b["metrics"][metric] for a, b in both])
+    means = bootstrap(differences, _clusters([a for a, _ in both]))
+    low, high = np.percentile(means, [2.5, 97.5])
+    # Twice the share of resamples on the other side of zero, and never less than the resamples can tell.
+    p = 2 * min((means <= 0).mean(), (means >= 0).mean())
+    return float(differences.mean()), (float(low), float(high)), float(np.clip(p, 1 / RESAMPLES, 1))
+
+
+def _holm(
+    tests: dict[tuple[str, str], tuple[float, Interval, float]],
+) -> dict[tuple[str, str], tuple[float, Interval, float]]:
+    """The same tests with p corrected for their number (Holm, 1979)."""
+    corrected, largest = {}, 0.0
+    for i, (pair, (difference, interval, p)) in enumerate(sorted(tests.items(), key=lambda item: item[1][2])):
+        largest = max(largest, min(1.0, p * (len(tests) - i)))
+        corrected[pair] = (difference, interval, largest)
+    return corrected

@@ -1,0 +1,115 @@
+"""Summary rows as Markdown and LaTeX. Every table says its region and its scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from trimatte.evaluation.summary import Row
+
+# Metric, heading, factor and decimals, as papers print them.
+COLUMNS = (
+    ("sad", "SAD", 1.0, 2),
+    ("mse", "MSE", 1e3, 2),
+    ("mad", "MAD", 1e3, 2),
+    ("gradient", "Grad", 1.0, 2),
+    ("connectivity", "Conn", 1.0, 2),
+)
+SCALING = "SAD, Grad and Conn are sums divided by 1000; MSE and MAD are means times 1000"
+
+
+def title(row: Row) -> str:
+    trimap = f", {row.trimap}" if row.trimap else ""
+    return f"{row.dataset}{trimap}, {row.pictures + row.failed} pictures"
+
+
+def caption(row: Row) -> str:
+    """Where and how the figures of a row's table were taken."""
+    where = "unknown pixels of the trimap" if row.region == "unknown" else "the whole picture"
+    return f"Over {where}, alpha in 8 bits; {SCALING}. Lower is better."
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table for each benchmark and trimap."""
+    parts = []
+    for table in _tables(rows):
+        head = ["method", *(heading for _, heading, *_ in COLUMNS), "seconds", "peak memory", "failed"]
+        lines = [f"**{title(table[0])}.** {caption(table[0])}", "", _line(head)]
+        lines.append("| --- |" + " ---: |" * (len(head) - 1))
+        lines += [_line(_cells(row, table, bold=lambda text: f"**{text}**")) for row in table]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def latex(rows: Sequence[Row]) -> str:
+    """A booktabs table for each benchmark and trimap."""
+    parts = []
+    for table in _tables(rows):
+        head = ["Method", *(heading for _, heading, *_ in COLUMNS), "Time (s)", "Memory", "Failed"]
+        body = [" & ".join(_tex(cell) for cell in _cells(row, table, bold=_bold)) + r" \\" for row in table]
+        parts.append(
+            "\n".join(
+                [
+                    r"\begin{table}",
+                    rf"\caption{{{_tex(title(table[0]))}. {_tex(caption(table[0]))}}}",
+                    r"\centering",
+                    r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}",
+                    r"\toprule",
+                    " & ".join(head) + r" \\",
+                    r"\midrule",
+                    *body,
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                    r"\end{table}",
+                ]
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def best(metric: str, table: Sequence[Row]) -> float | None:
+    """The least value among methods that did every picture."""
+    values = [row.means[metric] for row in table if not row.failed and metric in row.means]
+    return min(values) if values else None
+
+
+def size(count: int | None) -> str:
+    return "" if count is None else f"{count / 2**20:.0f} MiB"
+
+
+def _tables(rows: Sequence[Row]) -> list[list[Row]]:
+    tables: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        tables.setdefault(row.group, []).append(row)
+    return list(tables.values())
+
+
+def _cells(row: Row, table: Sequence[Row], bold: Callable[[str], str]) -> list[str]:
+    cells = [row.method]
+    for metric, _, factor, decimals in COLUMNS:
+        value = row.means.get(metric)
+        text = "" if value is None else f"{value * factor:.{decimals}f}"
+        cells.append(bold(text) if value is not None and not row.failed and value == best(metric, table) else text)
+    cells += ["" if row.seconds is None else f"{row.seconds:.2f}", size(row.peak_bytes)]
+    # A mean over fewer pictures stands under another condition, and says so in its own row.
+    return [*cells, f"{row.failed} of {row.pictures + row.failed}" if row.failed else "0"]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+class _Tex(str):
+    """Text that is LaTeX already."""
+
+    __slots__ = ()
+
+
+def _bold(text: str) -> str:
+    return _Tex(rf"\textbf{{{text}}}")
+
+
+def _tex(text: str) -> str:
+    if isinstance(text, _Tex):
+        return text
+    replacements = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(replacements.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)

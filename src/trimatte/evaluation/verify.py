@@ -1,0 +1,117 @@
+"""Looking into every file of a benchmark: sizes, value ranges, duplicates, trimaps that contradict their alpha."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimatte._decode import decode
+from trimatte.errors import TrimatteError
+from trimatte.evaluation.datasets import Dataset, Sample
+
+Codes = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong ("error": it cannot be scored rightly) or odd ("warning") with a picture or with the set."""
+
+    severity: str
+    picture: str | None
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.picture + ': ' if self.picture else ''}{self.message}"
+
+
+def verify(dataset: Dataset) -> list[Finding]:
+    """Check a benchmark's completeness and the content of all its files."""
+    findings = [Finding("warning", None, problem) for problem in dataset.problems]
+    seen: dict[str, str] = {}
+    for sample in dataset.samples:
+        if sample.problem:
+            findings.append(Finding("error", sample.name, sample.problem))
+            continue
+        findings += [Finding(severity, sample.name, message) for severity, message in _look(sample, dataset, seen)]
+    return findings
+
+
+def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tuple[str, str]]:
+    planes: dict[str, Codes] = {}
+    composed = "background" in sample.files and "image" not in sample.files
+    for role, files in sample.files.items():
+        for file in files:
+            if role in ("usr", "mask", "scene"):
+                continue
+            try:
+                data = file.read()
+                decoded = decode(data)
+            except (OSError, TrimatteError) as error:
+                yield "error", f"{file.name} cannot be read: {error}"
+                continue
+            if role in ("image", "cutout"):
+                digest = hashlib.sha256(data).hexdigest()
+                if digest in seen:
+                    yield "warning", f"{file.name} is the same picture as {seen[digest]}"
+                seen[digest] = file.name
+            planes[role] = decoded.alpha if role == "cutout" and decoded.alpha is not None else decoded.codes
+            if role == "alpha":
+                yield from _alpha_range(file.name, planes[role], dataset.layout.alphas == "many")
+            elif role.startswith("trimap"):
+                yield from _trimap_range(file.name, planes[role])
+    # A background may have any size where it is fitted to the foreground.
+    sizes = {role: p.shape[:2] for role, p in planes.items() if not (composed and role == "background")}
+    if len(set(sizes.values())) > 1:
+        yield "error", "sizes differ: " + ", ".join(f"{role} {w}x{h}" for role, (h, w) in sizes.items())
+    elif "alpha" in planes and planes["alpha"].ndim == 2:
+        for role, plane in planes.items():
+            if role.startswith("trimap") and plane.ndim == 2:
+                yield from _contradictions(role, plane, planes["alpha"])
+
+
+def _alpha_range(name: str, codes: Codes, instances: bool) -> Iterator[tuple[str, str]]:
+    if codes.ndim == 3:
+        if not _grey(codes):
+            yield "error", f"{name} has three channels that differ: a colour picture, not an alpha"
+            return
+        codes = codes[..., 0]
+    white = np.iinfo(codes.dtype).max
+    values = np.unique(codes)
+    if len(values) == 1 and not instances:
+        yield "warning", f"{name} is {values[0]} everywhere"
+    elif values[-1] == 1:
+        yield "error", f"{name} holds only 0 and 1: a mask, not an alpha in 0..{white}"
+    elif len(values) == 2:
+        yield "warning", f"{name} holds only {values[0]} and {values[1]}: a mask, not an alpha"
+    elif values[-1] < white // 2:
+        yield "warning", f"{name} reaches only {values[-1]} of {white}"
+
+
+def _trimap_range(name: str, codes: Codes) -> Iterator[tuple[str, str]]:
+    codes = codes[..., 0] if codes.ndim == 3 else codes
+    white = np.iinfo(codes.dtype).max
+    values = set(np.unique(codes).tolist())
+    greys = sorted(values - {0, white})
+    if not greys:
+        yield "error", f"{name} has no unknown pixel"
+    elif len(greys) > 1:
+        yield "warning", f"{name} has {len(greys)} greys besides 0 and {white}, all taken for unknown"
+    if not {0, white} <= values:
+        yield "warning", f"{name} has no known {'background' if 0 not in values else 'foreground'}"
+
+
+def _contradictions(role: str, trimap: Codes, alpha: Codes) -> Iterator[tuple[str, str]]:
+    a = alpha / np.iinfo(alpha.dtype).max
+    white = np.iinfo(trimap.dtype).max
+    wrong = int(((trimap == 0) & (a > 0.02)).sum() + ((trimap == white) & (a < 0.98)).sum())
+    if wrong:
+        yield "warning", f"{role} calls {wrong} pixels known that its alpha does not"
+
+
+def _grey(codes: Codes) -> bool:
+    return bool((codes[..., 0] == codes[..., 1]).all() and (codes[..., 0] == codes[..., 2]).all())
