@@ -1,0 +1,54 @@
+"""Each family as an ONNX file gives the same alpha."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+ort = pytest.importorskip("onnxruntime")
+from trimatte.errors import ArgumentError  # noqa: E402
+from trimatte.networks import dim, gfm, modnet  # noqa: E402
+from trimatte.networks.export import export_onnx  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+def alike(network, path, x):
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    exported = session.run(["output"], {"input": x.numpy()})[0]
+    with torch.no_grad():
+        ours = network(x).numpy()
+    assert ours.std() > 1e-3
+    assert np.abs(exported - ours).max() < 1e-4
+
+
+def test_modnet(tmp_path):
+    network = modnet.MODNet(modnet.TINY)
+    export_onnx(network, tmp_path / "a.onnx", size=(64, 96))
+    alike(network, tmp_path / "a.onnx", torch.rand(1, 3, 64, 96))
+
+
+def test_gfm(tmp_path):
+    network = gfm.GFM(gfm.TINY).eval()
+    x = torch.rand(1, 3, 64, 96) * 255
+    with torch.no_grad():  # so that every class wins somewhere
+        network.decoder0_g[6].bias -= network.predict(x)[0].mean((0, 2, 3))
+    export_onnx(network, tmp_path / "a.onnx", size=(64, 96))
+    alike(network, tmp_path / "a.onnx", x)
+
+
+def test_open_size(tmp_path):
+    network = dim.DIM(dim.TINY)
+    torch.nn.init.normal_(network.deconv1.weight)
+    torch.nn.init.normal_(network.refine_pred.weight)
+    export_onnx(network, tmp_path / "a.onnx")
+    for shape in ((1, 4, 32, 96), (3, 4, 64, 64)):
+        alike(network, tmp_path / "a.onnx", torch.randn(shape))
+
+
+@pytest.mark.parametrize("size", [(0, 32), (33, 64)])
+def test_sizes_that_do_not_fit(size, tmp_path):
+    with pytest.raises(ArgumentError, match="multiples of 32"):
+        export_onnx(modnet.MODNet(modnet.TINY), tmp_path / "a.onnx", size=size)
