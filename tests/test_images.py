@@ -663,6 +663,16 @@ def test_a_truncated_file(format):
         load_picture(data[: len(data) // 2])
 
 
+def test_a_tiff_that_lacks_strips():
+    """Of which Pillow would leave the rest black."""
+    data = tiff(noise(8, 4, 3, bits=16), rowsperstrip=8)
+    height = struct.pack("<HHI", 257, 4, 1)
+    assert height + struct.pack("<I", 8) in data
+    data = data.replace(height + struct.pack("<I", 8), height + struct.pack("<I", 80))
+    with pytest.raises(ImageReadError, match="missing"):
+        load_picture(data)
+
+
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     """The bytes with some flipped, cut out or repeated, most of them near the header."""
     out = bytearray(data)

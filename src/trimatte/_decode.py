@@ -271,6 +271,9 @@ def _unpacked(image: ImageFile.ImageFile, mode: str, raw_mode: str) -> NDArray[n
 
 def _load(image: Image.Image) -> None:
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile and image._im is None:
+        parts = (tile.extents for tile in image.tile)
+        if sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in filter(None, parts)) < image.width * image.height:
+            raise ImageReadError("some of its strips or tiles are missing")
         # Where it makes room for a TIFF, Pillow asks its own pixel limit; so the room is made here.
         image.im = Image.new(image.mode, image._tile_size).im
     image.load()
