@@ -65,7 +65,7 @@ def output_format(path: object, format: str | None = None) -> str:
 def encode(
     stream: IO[bytes], codes: Codes, alpha: Codes | None, format: str, profile: bytes | None, quality: int | None
 ) -> None:
-    """Write codes (H, W, 3) and alpha (H, W), both uint8 or uint16, to a stream that can seek."""
+    """Write codes (H, W, 1 or 3), and alpha (H, W) beside three channels, to a stream that can seek."""
     if alpha is not None and format == "JPEG":
         raise ArgumentError("alpha: got one for JPEG, which holds none; wanted a background, or another format")
     if codes.dtype == np.uint16 and format not in DEEP_FORMATS:
@@ -97,7 +97,7 @@ def _write(stream: IO[bytes], samples: Codes, format: str, profile: bytes | None
             options.update(speed=8, subsampling="4:4:4", codec="aom", advanced={"alpha:lossless": "1"})
         if format == "WEBP":
             options["exact"] = True  # keep the colours where alpha is 0
-        Image.fromarray(samples).save(stream, format, **options)
+        Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(stream, format, **options)
 
 
 def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None) -> None:
@@ -105,8 +105,8 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None) -> Non
 
     tifffile.imwrite(
         stream,
-        samples,
-        photometric="rgb",
+        samples[..., 0] if samples.shape[2] == 1 else samples,
+        photometric="minisblack" if samples.shape[2] == 1 else "rgb",
         extrasamples=["unassalpha"] if samples.shape[2] == 4 else None,
         compression="zlib",
         compressionargs={"level": 1},
@@ -126,7 +126,7 @@ def _write_deep_png(stream: IO[bytes], samples: Codes, profile: bytes | None) ->
         stream.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
 
     stream.write(b"\x89PNG\r\n\x1a\n")
-    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0))
+    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
     if profile:
         chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
     deflate = zlib.compressobj(1, strategy=zlib.Z_FILTERED)

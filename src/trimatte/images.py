@@ -292,7 +292,7 @@ def save_image(
         Its suffix chooses the format: .png, .webp, .tif, .tiff, .avif, .jpg, .jpeg.
     image : (H, W), (H, W, 3) or (H, W, 4) array
         As for `as_image`; uint8 and uint16 codes of the depth that is written are written unchanged. The fourth
-        channel is taken for alpha.
+        channel is taken for alpha. Grey without alpha or profile is written as one channel.
     alpha : (H, W) array, optional
         As for `as_alpha`.
     icc_profile : bytes, optional
@@ -318,6 +318,8 @@ def save_image(
     if bits is None:
         bits = 16 if array.dtype == np.uint16 and format in DEEP_FORMATS else 8
     codes, opacity = _to_write(array, alpha, bits)
+    if opacity is not None or icc_profile is not None:
+        codes = np.broadcast_to(codes, (*codes.shape[:2], 3))
     if opacity is not None and background is not None:
         codes, opacity = _laid_over(codes, opacity, background, icc_profile), None
     if isinstance(path, (str, os.PathLike)):
@@ -377,13 +379,12 @@ def _opaque(alpha: Codes) -> bool:
 
 
 def _to_write(array: Array, alpha: ImageLike | None, bits: int) -> tuple[Codes, Codes | None]:
-    """Codes (H, W, 3) and alpha (H, W) of the depth that is written, untouched where they have it already."""
+    """Codes (H, W, 1 or 3) and alpha (H, W) of the depth that is written, untouched where they have it already."""
     if bits not in (8, 16):
         raise ArgumentError(f"bits: got {bits!r}; wanted 8 or 16")
     if alpha is None and array.shape[2] == 4:
         alpha = array[..., 3]
     codes = codes_of(array[..., :3], bits, "image")
-    codes = np.broadcast_to(codes, (*codes.shape[:2], 3))
     if alpha is None:
         return codes, None
     plane = plane_of(as_alpha(alpha) if is_source(alpha) else alpha, "alpha", codes.shape[:2])

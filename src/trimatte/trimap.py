@@ -48,9 +48,10 @@ def make_trimap(
 
     Returns
     -------
-    (H, W) uint8 of 0, 128 and 255. There is always an unknown pixel; foreground at the picture's border stays
-    foreground. Where no foreground or no background would remain beside the band, it narrows on that side. Without a
-    boundary (no probability, or every one, reaches 0.5) what is not sure is unknown, or else the whole picture.
+    (H, W) uint8 of 0, 128 and 255. Foreground at the picture's border stays foreground. Where no foreground or no
+    background would remain beside the band, it narrows on that side. If the subject fills the picture, what is not
+    sure is unknown, or else a band at the picture's border; if there is no subject, what is not sure, or else the
+    whole picture.
 
     Raises
     ------
@@ -65,11 +66,13 @@ def make_trimap(
         raise ArgumentError(f"sure: got {sure}, wanted a number above 0.5 and up to 1")
     report = TrimapReport() if report is None else report
     mask = probability >= 0.5
-    if not mask.any() or mask.all():
-        return _without_boundary(probability, sure, report)
+    if not mask.any():
+        return _without_subject(probability, sure, report)
     mask = without_specks(mask, speck)
     half = band_pixels if band_pixels is not None else band * float(np.sqrt(np.count_nonzero(mask)))
     half = max(1.0, half)
+    if mask.all():
+        return _without_background(probability, sure, half, report)
     inside, outside = distances(mask, half)
     foreground = _core(inside, half, mask, probability >= sure, "foreground", report)
     background = _core(outside, half, ~mask, probability <= 1 - sure, "background", report)
@@ -127,18 +130,29 @@ def _core(
         report.notes.append(f"no sure {name}: its innermost pixels were taken")
         return core
     if width < half:
-        report.notes.append(f"{name} too narrow for the band: half width {width:.1f} instead of {half:.1f} pixels there")
+        report.notes.append(f"{name} too narrow for the band: half width {width:.1f}, not {half:.1f} pixels there")
     return core
 
 
-def _without_boundary(probability: np.ndarray, sure: float, report: TrimapReport) -> np.ndarray:
-    """The subject is nowhere, or everywhere, by the 0.5 level: what is not sure is unknown, else the whole picture."""
-    report.subject = bool(probability.max() >= 0.5)
-    report.notes.append("the subject fills the picture" if report.subject else "no subject found")
-    trimap = np.full(probability.shape, UNKNOWN, np.uint8)
-    trimap[probability >= sure] = FOREGROUND
-    trimap[probability <= 1 - sure] = BACKGROUND
+def _without_subject(probability: np.ndarray, sure: float, report: TrimapReport) -> np.ndarray:
+    """What is not surely background is unknown, or else the whole picture."""
+    report.subject = False
+    report.notes.append("no subject found")
+    trimap = np.where(probability <= 1 - sure, BACKGROUND, UNKNOWN).astype(np.uint8)
     if not (trimap == UNKNOWN).any():
-        report.notes.append("no boundary to follow: the whole picture is unknown")
         trimap[:] = UNKNOWN
+    return trimap
+
+
+def _without_background(probability: np.ndarray, sure: float, half: float, report: TrimapReport) -> np.ndarray:
+    """What is not surely foreground is unknown, or else a band at the picture's border; some foreground remains."""
+    report.notes.append("the subject fills the picture")
+    report.band = half
+    trimap = np.where(probability >= sure, FOREGROUND, UNKNOWN).astype(np.uint8)
+    if not (trimap == UNKNOWN).any():
+        width = round(half)
+        trimap[:width] = trimap[-width:] = UNKNOWN
+        trimap[:, :width] = trimap[:, -width:] = UNKNOWN
+    if not (trimap == FOREGROUND).any():
+        trimap.flat[int(np.argmax(probability))] = FOREGROUND
     return trimap

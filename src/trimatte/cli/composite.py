@@ -14,7 +14,7 @@ from trimatte.cli import _common as common
 @click.command("composite")
 @common.inputs
 @click.option("--background", required=True, metavar="COLOUR|FILE", help="What the cut-outs are laid over.")
-@click.option("--alpha", metavar="FILE", help="Alpha matte of the one picture, instead of its own alpha.")
+@click.option("--alpha", metavar="FILE", help="Alpha matte of the one photo, which is no cut-out yet.")
 @common.out
 @common.format
 @common.quality
@@ -34,10 +34,12 @@ def command(
 ) -> None:
     """Lay cut-outs over a colour ("white", "#1e90ff") or a picture, which is scaled to cover them.
 
+    With --alpha, INPUT is the photo that the matte belongs to, and the subject's own colours are estimated.
     Without --out a result lands beside its cut-out as NAME-composite.png.
     """
     from trimatte.errors import ArgumentError
-    from trimatte.images import as_alpha, load_picture, save_image
+    from trimatte.foreground import estimate_foreground
+    from trimatte.images import as_alpha, load_picture, restore_colours, save_image
 
     jobs = plan(
         inputs,
@@ -56,9 +58,12 @@ def command(
         matte = picture.alpha if alpha is None else as_alpha(alpha, shape=picture.image.shape[:2])
         if matte is None:
             raise ArgumentError("alpha: the picture has none; give --alpha, or cut it out first")
+        colours = picture.pixels
+        if alpha is not None:
+            colours = restore_colours(estimate_foreground(picture.image, matte), picture, matte)
         save_image(
             target,
-            picture.pixels,
+            colours,
             alpha=matte,
             icc_profile=picture.icc_profile,
             background=background,

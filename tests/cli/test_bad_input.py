@@ -1,0 +1,321 @@
+"""Bad input: one clear line on standard error, a non-zero exit code, a typed exception, and no half-written file."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from trimatte.cutout import cutout
+from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError, MissingExtraError, TrimatteError
+
+Trimatte = Callable[..., Result]
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that says it has 60000 x 60000 pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1 << 16))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def jpeg(width: int = 96, height: int = 72) -> bytes:
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+FILES = {
+    "no picture": (b"#!/bin/sh\necho hello\n", ImageReadError, "not a picture"),
+    "truncated": (jpeg()[: len(jpeg()) // 2], ImageReadError, "truncated"),
+    "empty": (b"", ImageReadError, "empty"),
+    "bomb": (bomb(), ImageTooLargeError, "60000 x 60000"),
+}
+
+
+def check_failed(result: Result, *words: str) -> None:
+    """One line, no traceback, a failing exit code."""
+    assert result.exit_code != 0
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.mark.parametrize("case", FILES)
+@pytest.mark.parametrize("verb", ["cutout", "segment", "trimap"])
+def test_bad_files(trimatte: Trimatte, tmp_path: Path, bright: str, verb: str, case: str) -> None:
+    content, _, words = FILES[case]
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    check_failed(trimatte(verb, path, "--segmenter", bright), words)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_bad_files_in_python(tmp_path: Path, bright: str, case: str) -> None:
+    content, exception, words = FILES[case]
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(exception, match=words):
+        cutout(path, segmenter=bright)
+
+
+def test_bad_standard_input(trimatte: Trimatte, bright: str) -> None:
+    result = trimatte("cutout", "-", "--segmenter", bright, input=b"no picture")
+    check_failed(result, "not a picture")
+    assert result.stdout_bytes == b""
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (2, 2)])
+@pytest.mark.parametrize("grey", [0, 255])
+def test_tiny_and_thin_pictures_have_a_result(
+    trimatte: Trimatte, tmp_path: Path, bright: str, size: tuple[int, int], grey: int
+) -> None:
+    path = tmp_path / "thin.png"
+    Image.new("RGB", size, (grey, grey, grey)).save(path)
+    result = trimatte("cutout", path, "--segmenter", bright)
+    assert result.exit_code == 0, result.stderr
+    alpha = np.asarray(Image.open(tmp_path / "thin-cutout.png"))[..., 3]
+    assert alpha.shape == size[::-1]
+    assert (alpha == (255 if grey else 0)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1)])
+def test_a_thin_picture_with_a_boundary(tmp_path: Path, bright: str, size: tuple[int, int]) -> None:
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    image.reshape(5000, 3)[1000:3000] = 250
+    alpha = cutout(image, segmenter=bright).alpha.ravel()
+    assert alpha.shape == (5000,)
+    assert alpha[0] == 0
+    assert alpha[2000] == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.full((4, 4, 3), np.nan), "image: .*NaN"),
+        (np.full((4, 4, 3), 1.5), "image: .*1.5"),
+        (np.full((4, 4, 3), -0.1), "image: .*-0.1"),
+        (np.full((4, 4, 3), np.inf), "image: "),
+        (np.zeros((4, 4, 2), np.uint8), r"image: .*\(4, 4, 2\)"),
+        (np.zeros((2, 4, 4, 3), np.uint8), r"image: .*\(2, 4, 4, 3\)"),
+        (np.zeros(4, np.uint8), r"image: .*\(4,\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"image: .*\(0, 4, 3\)"),
+        (np.zeros((4, 4, 3), complex), "image: .*complex"),
+    ],
+)
+def test_bad_arrays(bright: str, image: np.ndarray, words: str) -> None:
+    with pytest.raises(ArgumentError, match=words) as error:
+        cutout(image, segmenter=bright)
+    assert isinstance(error.value, ValueError)
+    assert isinstance(error.value, TrimatteError)
+
+
+def test_a_trimap_of_another_size(trimatte: Trimatte, photo_file: Path, tmp_path: Path) -> None:
+    Image.new("L", (50, 60)).save(tmp_path / "trimap.png")
+    for verb in (("cutout", photo_file, "--trimap"), ("alpha", photo_file)):
+        check_failed(trimatte(*verb, tmp_path / "trimap.png"), "trimap: ", "(60, 50)", "(72, 96)")
+    assert list(photo_file.parent.iterdir()) == [photo_file]
+
+
+@pytest.mark.parametrize("verb", ["cutout", "segment", "trimap", "alpha", "composite"])
+def test_a_missing_photo(trimatte: Trimatte, tmp_path: Path, verb: str) -> None:
+    photo = tmp_path / "none.jpg"
+    more = {"alpha": [photo], "composite": ["--background", "white"]}.get(verb, [])
+    check_failed(trimatte(verb, photo, *more), "none.jpg", "No such file")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_trimap(trimatte: Trimatte, photo_file: Path) -> None:
+    check_failed(trimatte("cutout", photo_file, "--trimap", "no.png"), "no.png", "No such file")
+    check_failed(trimatte("alpha", photo_file), "trimap: ", "closed-form")
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [("missing/cut.png", "no folder"), ("photos/", "photo.png"), ("cut.xyz", ".webp"), ("cut", ".webp")],
+)
+def test_an_output_that_cannot_be_written(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str, out: str, words: str
+) -> None:
+    (photo_file.parent / "photo.png").mkdir()
+    check_failed(trimatte("cutout", photo_file, "--segmenter", bright, "-o", f"{tmp_path}/{out}"), words)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [photo_file]
+
+
+def test_a_folder_that_may_not_be_written_to(
+    trimatte: Trimatte, photo_file: Path, bright: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # the superuser may write anywhere
+    check_failed(trimatte("cutout", photo_file, "--segmenter", bright), "read-only")
+
+
+def test_a_full_disk_leaves_what_was_there(
+    trimatte: Trimatte, photo_file: Path, bright: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = photo_file.with_suffix(".png")
+    old.write_bytes(b"old")
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trimatte.images.encode", full)
+    check_failed(trimatte("cutout", photo_file, "--segmenter", bright), "No space left on device")
+    assert old.read_bytes() == b"old"
+    assert set(photo_file.parent.iterdir()) == {photo_file, old}
+
+
+def test_output_equal_to_input(trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str) -> None:
+    before = photo_file.read_bytes()
+    link = tmp_path / "link.jpg"
+    link.symlink_to(photo_file)
+    for out in (photo_file, link, photo_file.parent / ".." / "photos" / "photo.jpg"):
+        command = ("cutout", photo_file, "--segmenter", bright, "--background", "white", "-o", out)
+        check_failed(trimatte(*command), "overwritten")
+    mine = tmp_path / "mine.png"
+    Image.new("L", (96, 72)).save(mine)
+    check_failed(trimatte("cutout", photo_file, "--trimap", mine, "-o", mine), "overwritten")
+    assert photo_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--method", "closed-from"], ["closed-form", "knn", "did you mean"]),
+        (["--segmenter", "nobody"], ["lite"]),
+        (["--method", "pymatting:none"], ["cf"]),
+        (["--background", "no-such-colour"], ["background: ", "white"]),
+        (["--band", "-1"], ["band: ", "-1"]),
+        (["--format", "jpeg"], ["JPEG", "background"]),
+        (["--max-pixels", "100"], ["96 x 72"]),
+    ],
+)
+def test_bad_options(trimatte: Trimatte, photo_file: Path, options: list[str], words: list[str], bright: str) -> None:
+    result = trimatte("cutout", photo_file, "--segmenter", bright, *options)
+    check_failed(result, *words)
+    assert list(photo_file.parent.iterdir()) == [photo_file]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--margin", "3"], ["--quality", "0"], ["--format", "gif"], ["--threads", "0"], ["--unheard-of"], []],
+)
+def test_wrong_usage(trimatte: Trimatte, photo_file: Path, options: list[str]) -> None:
+    result = trimatte("cutout", *([photo_file] if options else []), *options)
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert list(photo_file.parent.iterdir()) == [photo_file]
+
+
+@pytest.mark.parametrize("name", ["cutuot", "models2"])
+def test_an_unknown_verb(trimatte: Trimatte, name: str) -> None:
+    result = trimatte(name)
+    assert result.exit_code == 2
+    assert name in result.stderr
+
+
+def test_a_missing_extra_says_what_to_install(
+    trimatte: Trimatte, photo_file: Path, trimap: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trimatte import alpha
+
+    def needs_more(image: np.ndarray, trimap: np.ndarray, report: object) -> np.ndarray:
+        raise MissingExtraError("needs PyTorch: pip install 'trimatte[torch]'")
+
+    monkeypatch.setattr("trimatte.alpha.peer.needs_more", needs_more, raising=False)
+    monkeypatch.setitem(alpha.METHODS, "needs-more", "trimatte.alpha.peer:needs_more")
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    result = trimatte("cutout", photo_file, "--trimap", tmp_path / "trimap.png", "--method", "needs-more")
+    check_failed(result, "pip install 'trimatte[torch]'")
+
+
+def test_good_pictures_are_done_and_bad_ones_listed_at_the_end(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str
+) -> None:
+    names = {"a.jpg": b"", "z.jpg": b"no picture"}
+    for name, content in names.items():
+        (photo_file.parent / name).write_bytes(content)
+    out = tmp_path / "out"
+    result = trimatte("cutout", photo_file.parent, "--segmenter", bright, "-o", out)
+    assert result.exit_code == 1
+    head, first, second = result.stderr.splitlines()
+    assert "2 of 3 pictures failed" in head
+    assert "a.jpg: " in first
+    assert "empty" in first
+    assert "z.jpg: " in second
+    assert [path.name for path in out.iterdir()] == ["photo.png"]
+
+
+def test_json_tells_of_failures(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
+    bad = photo_file.with_name("bad.jpg")
+    bad.write_bytes(b"")
+    result = trimatte("cutout", bad, photo_file, "--segmenter", bright, "--json")
+    assert result.exit_code == 1
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert not first["done"]
+    assert "empty" in first["error"]
+    assert second["done"]
+
+
+def test_a_defect_does_not_lose_the_other_pictures(
+    trimatte: Trimatte, photo_file: Path, bright: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trimatte import segmentation
+
+    second = photo_file.with_name("second.jpg")
+    second.write_bytes(photo_file.read_bytes())
+    find, calls = segmentation._built(bright), []
+
+    def broken_once(image: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyError("oops")
+        return find(image)
+
+    monkeypatch.setattr(segmentation, "_built", lambda name: broken_once)
+    result = trimatte("cutout", photo_file, second, "--segmenter", bright)
+    assert result.exit_code == 1
+    assert "unexpected KeyError" in result.stderr
+    assert second.with_suffix(".png").exists()
+
+
+def test_two_pictures_do_not_overwrite_each_others_results(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str
+) -> None:
+    photo_file.with_suffix(".webp").write_bytes(photo_file.read_bytes())
+    result = trimatte("cutout", photo_file.parent, "--segmenter", bright, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "already the result of" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo.png"]
+
+
+@pytest.mark.parametrize("out", ["cut.png", "-", "photos/photo.jpg"])
+def test_several_pictures_want_a_folder(trimatte: Trimatte, photo_file: Path, tmp_path: Path, out: str) -> None:
+    target = out if out == "-" else tmp_path / out
+    check_failed(trimatte("cutout", photo_file.parent, "-o", target), "folder")
+
+
+def test_an_empty_folder(trimatte: Trimatte, tmp_path: Path) -> None:
+    check_failed(trimatte("cutout", tmp_path, "-o", tmp_path / "out"), "no picture")
+
+
+def test_json_and_a_picture_do_not_share_standard_output(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
+    result = trimatte("cutout", photo_file, "--segmenter", bright, "-o", "-", "--json")
+    assert result.exit_code == 2
+    assert "--json" in result.stderr
+    assert result.stdout_bytes == b""

@@ -1,0 +1,77 @@
+"""Small photos made by code, and a segmenter that finds what is bright in them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+HEIGHT, WIDTH = 72, 96
+
+
+def subject_alpha(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """Coverage (height, width) of a disc with an edge eight pixels soft."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    distance = np.hypot(y - 0.5 * height, x - 0.45 * width)
+    return np.clip((0.3 * min(height, width) + 4 - distance) / 8, 0, 1)
+
+
+def photo_of(alpha: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A photo (H, W, 3) uint8 of a light subject of the coverage `alpha` before a dark background."""
+    noise = np.random.default_rng(seed).normal(0, 0.01, (*alpha.shape, 3))
+    subject = np.array([0.95, 0.85, 0.75]) + noise
+    background = np.array([0.05, 0.1, 0.25]) + noise
+    mixed = alpha[..., None] * subject + (1 - alpha[..., None]) * background
+    return np.round(np.clip(mixed, 0, 1) * 255).astype(np.uint8)
+
+
+def trimap_of(alpha: np.ndarray) -> np.ndarray:
+    """The trimap (H, W) uint8 that knows what of `alpha` is exactly 0 or 1."""
+    return np.where(alpha == 1, 255, np.where(alpha == 0, 0, 128)).astype(np.uint8)
+
+
+@pytest.fixture
+def truth() -> np.ndarray:
+    """The alpha (72, 96) float32 of `photo`'s subject."""
+    return subject_alpha()
+
+
+@pytest.fixture
+def photo(truth: np.ndarray) -> np.ndarray:
+    """A photo (72, 96, 3) uint8."""
+    return photo_of(truth)
+
+
+@pytest.fixture
+def trimap(truth: np.ndarray) -> np.ndarray:
+    """The trimap (72, 96) uint8 of `photo`."""
+    return trimap_of(truth)
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path, photo: np.ndarray) -> Path:
+    """`photo` as photo.jpg in a folder of its own."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    path = folder / "photo.jpg"
+    Image.fromarray(photo).save(path, quality=95)
+    return path
+
+
+@pytest.fixture
+def bright(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a segmenter for which foreground is what is bright."""
+    from trimatte import segmentation
+
+    module = ModuleType("bright_segmenter")
+    module.build = lambda: lambda image: np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "bright_segmenter", module)
+    monkeypatch.setitem(segmentation.SEGMENTERS, "bright", "bright_segmenter:build")
+    built = segmentation._built
+    yield "bright"
+    built.cache_clear()

@@ -1,0 +1,159 @@
+"""Probability to trimap: an exact band, subjects at the border, specks, and a usable trimap whatever comes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
+
+from trimatte import make_trimap
+from trimatte.errors import ArgumentError
+from trimatte.trimap import TrimapReport
+
+
+def disc(size: int = 81, radius: float = 25, centre: tuple[float, float] | None = None) -> np.ndarray:
+    """A probability (size, size) of 0 and 1."""
+    y, x = np.mgrid[:size, :size]
+    cy, cx = centre or ((size - 1) / 2, (size - 1) / 2)
+    return (np.hypot(y - cy, x - cx) <= radius).astype(np.float32)
+
+
+@pytest.mark.parametrize("half", [1, 2, 3.5, 8])
+def test_the_band_is_what_is_near_the_other_side(half: float) -> None:
+    probability = disc()
+    mask = probability > 0.5
+    expected = np.full(mask.shape, 128, np.uint8)
+    expected[distance_transform_edt(mask) > half] = 255
+    expected[distance_transform_edt(~mask) > half] = 0
+    np.testing.assert_array_equal(make_trimap(probability, band_pixels=half), expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(half=st.floats(1, 20), seed=st.integers(0, 2**32 - 1))
+def test_the_band_is_symmetric(half: float, seed: int) -> None:
+    probability = (np.random.default_rng(seed).random((24, 31)) > 0.5).repeat(4, 0).repeat(4, 1).astype(np.float32)
+    trimap = make_trimap(probability, band_pixels=half)
+    for turned in (np.flipud, np.fliplr, np.rot90):
+        np.testing.assert_array_equal(turned(trimap), make_trimap(turned(probability), band_pixels=half))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    height=st.integers(1, 30),
+    width=st.integers(1, 30),
+    low=st.floats(0, 1),
+    high=st.floats(0, 1),
+    band=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_what_is_known_lies_on_the_right_side(
+    height: int, width: int, low: float, high: float, band: float, seed: int
+) -> None:
+    noise = np.random.default_rng(seed).random((height, width))
+    probability = (min(low, high) + abs(high - low) * noise).astype(np.float32)
+    trimap = make_trimap(probability, band=band, speck=0)
+    assert set(np.unique(trimap)) <= {0, 128, 255}
+    assert (probability[trimap == 255] >= 0.5).all()
+    assert (probability[trimap == 0] < 0.5).all()
+    if (probability >= 0.5).any():
+        assert (trimap == 255).any()
+        if (probability < 0.5).any():
+            assert (trimap == 0).any()
+
+
+def test_the_default_width_follows_the_subject() -> None:
+    narrow, wide = TrimapReport(), TrimapReport()
+    make_trimap(disc(81, 20), report=narrow)
+    make_trimap(disc(161, 40), report=wide)
+    assert wide.band == pytest.approx(2 * narrow.band, rel=0.03)
+
+
+def test_foreground_at_the_border_stays_foreground() -> None:
+    probability = np.zeros((60, 60), np.float32)
+    probability[20:, 10:50] = 1
+    trimap = make_trimap(probability, band_pixels=4)
+    assert (trimap[59, 14:46] == 255).all()
+    assert (trimap[59, 6:14] == 128).all()
+
+
+def test_specks_and_holes_follow_what_surrounds_them() -> None:
+    clean = disc(201, 70)
+    speckled = clean.copy()
+    speckled[100, 100] = 0  # a hole in the subject
+    speckled[5, 5] = 1  # an island far from it
+    np.testing.assert_array_equal(make_trimap(speckled), np.where(speckled == clean, make_trimap(clean), 128))
+    assert make_trimap(speckled, speck=0)[100, 101] == 128
+
+
+def test_a_true_hole_remains() -> None:
+    probability = disc(201, 80) - disc(201, 20)
+    trimap = make_trimap(probability, band_pixels=5)
+    assert trimap[100, 100] == 0
+    assert trimap[100, 100 + 20] == 128
+    assert trimap[100, 100 + 50] == 255
+
+
+def test_unsure_pixels_are_unknown() -> None:
+    probability = disc(101, 40)
+    probability[48:53, 48:53] = 0.7
+    probability[2:5, 2:5] = 0.3
+    trimap = make_trimap(probability, band_pixels=2)
+    assert (trimap[48:53, 48:53] == 128).all()
+    assert (trimap[2:5, 2:5] == 128).all()
+
+
+def test_a_thin_subject_keeps_foreground_with_a_note() -> None:
+    probability = np.zeros((60, 60), np.float32)
+    probability[29:32] = 1
+    report = TrimapReport()
+    trimap = make_trimap(probability, band_pixels=10, report=report)
+    assert (trimap == 255).any()
+    assert (trimap == 0).any()
+    assert any("foreground" in note for note in report.notes)
+
+
+def test_no_subject_leaves_everything_unknown_and_says_so() -> None:
+    report = TrimapReport()
+    trimap = make_trimap(np.zeros((10, 12), np.float32), report=report)
+    assert (trimap == 128).all()
+    assert not report.subject
+    assert report.notes == ["no subject found"]
+
+
+@pytest.mark.parametrize("probability", [0.6, 0.95, 1.0])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 2), (40, 50)])
+def test_a_subject_that_fills_the_picture_is_foreground(shape: tuple[int, int], probability: float) -> None:
+    report = TrimapReport()
+    trimap = make_trimap(np.full(shape, probability, np.float32), report=report)
+    assert report.subject
+    assert report.notes == ["the subject fills the picture"]
+    assert (trimap == 255).any()
+    assert not (trimap == 0).any()
+    if shape != (1, 1):
+        assert (trimap == 128).any()
+
+
+@pytest.mark.parametrize(
+    ("probability", "options", "words"),
+    [
+        (np.zeros((3, 3, 3), np.float32), {}, "probability: "),
+        (np.full((3, 3), 2.0), {}, "probability: "),
+        (np.full((3, 3), np.nan), {}, "probability: "),
+        (np.zeros((3, 3)), {"band": -0.1}, "band: got -0.1"),
+        (np.zeros((3, 3)), {"band_pixels": float("nan")}, "band_pixels: got nan"),
+        (np.zeros((3, 3)), {"speck": -1}, "speck: got -1"),
+        (np.zeros((3, 3)), {"sure": 0.5}, "sure: got 0.5"),
+    ],
+)
+def test_bad_arguments(probability: np.ndarray, options: dict[str, float], words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        make_trimap(probability, **options)
+
+
+def test_the_input_is_not_changed() -> None:
+    probability = disc()
+    before = probability.copy()
+    make_trimap(probability)
+    np.testing.assert_array_equal(probability, before)
