@@ -247,7 +247,7 @@ def test_an_array_with_alpha():
         ("TIFF", {"compression": "packbits"}, 0),
         ("WEBP", {"lossless": True}, 0),
         ("JPEG", {"quality": 98}, 6),
-        ("AVIF", {"quality": 98}, 6),
+        ("AVIF", {"quality": 98}, 10),
         ("GIF", {}, 40),
     ],
 )

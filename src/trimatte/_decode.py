@@ -31,7 +31,7 @@ MAX_PIXELS = 200_000_000
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "PPM")
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339
-_ORIENTATION = 274
+_ORIENTATION, _ICC_PROFILE = 274, 34675
 
 _GREY_STEPS = {"L;2": 85, "L;4": 17}
 _DEEP_LAYOUTS = ("LA", "RGB", "RGBX", "RGBA", "RGBa")
@@ -310,4 +310,4 @@ def _plain_tiff(stream: IO[bytes], max_pixels: int) -> Decoded:
             alpha = samples[..., colours].copy()
             codes = _straight(codes, alpha) if page.extrasamples[0] == 1 else codes
         codes = np.ascontiguousarray(codes if colours == 3 else codes[..., 0])
-        return _turned(codes, alpha, page.iccprofile, "TIFF", page.tags.valueof(_ORIENTATION, 1))
+        return _turned(codes, alpha, page.tags.valueof(_ICC_PROFILE), "TIFF", page.tags.valueof(_ORIENTATION, 1))

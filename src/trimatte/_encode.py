@@ -28,6 +28,7 @@ DEEP_FORMATS = ("PNG", "TIFF")
 
 _QUALITY = {"JPEG": 95, "WEBP": 90, "AVIF": 80}
 _BAND_BYTES = 1 << 20
+_ICC_TAG = 34675
 
 
 def output_format(path: object, format: str | None = None) -> str:
@@ -112,7 +113,7 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None) -> Non
         compressionargs={"level": 1},
         predictor=2,
         rowsperstrip=max(1, _BAND_BYTES // samples[0].nbytes),
-        iccprofile=profile,
+        extratags=[(_ICC_TAG, 7, len(profile), profile, True)] if profile else None,
         metadata=None,
         software=False,
     )
