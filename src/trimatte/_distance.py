@@ -21,7 +21,7 @@ def squared_distance(target: np.ndarray, limit: int) -> np.ndarray:
 
 
 @njit(parallel=True)
-def _down(target: np.ndarray, far: int, out: np.ndarray) -> None:
+def _down(target: np.ndarray, far: np.int32, out: np.ndarray) -> None:
     # vertical distance to the nearest target in the same column, cut at `far`
     height, width = target.shape
     strips = (width + 63) // 64
@@ -38,7 +38,7 @@ def _down(target: np.ndarray, far: int, out: np.ndarray) -> None:
 
 
 @njit(parallel=True)
-def _along(columns: np.ndarray, far: int, out: np.ndarray) -> None:
+def _along(columns: np.ndarray, far: np.int32, out: np.ndarray) -> None:
     # out[y, x] = min over s of (x - s)^2 + columns[y, s]^2, cut at far^2; columns at `far` need no parabola
     height, width = columns.shape
     for y in prange(height):

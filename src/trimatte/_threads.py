@@ -34,8 +34,8 @@ def limit_threads(count: int) -> None:
     for library in ("OMP", "OPENBLAS", "MKL", "VECLIB"):
         os.environ[f"{library}_NUM_THREADS"] = str(_limit)
     if "numba" in sys.modules:
-        import numba
+        from numba import config, set_num_threads
 
-        numba.set_num_threads(min(_limit, numba.config.NUMBA_NUM_THREADS))
+        set_num_threads(min(_limit, config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     else:
         os.environ["NUMBA_NUM_THREADS"] = str(_limit)

@@ -89,7 +89,7 @@ class Cutout:
     def content(self, margin: int = 0) -> tuple[slice, slice]:
         """Rows and columns of what is not transparent in 8 bits, and of `margin` pixels about it; all if nothing is."""
         visible = self.alpha >= 0.5 / 255
-        return _span(visible.any(axis=1), margin), _span(visible.any(axis=0), margin)
+        return _span(np.any(visible, axis=1), margin), _span(np.any(visible, axis=0), margin)
 
     def save(
         self, path: str | PathLike[str] | IO[bytes], *, crop: int | None = None, background: Any = None, **options: Any

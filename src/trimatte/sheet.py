@@ -65,5 +65,5 @@ def _resized(array: np.ndarray, width: int, height: int) -> np.ndarray:
     out = np.empty((height, width, planes.shape[2]), np.float32)
     for c in range(planes.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(planes[..., c], np.float32))
-        out[..., c] = plane.resize((width, height), Image.Resampling.BOX)
+        out[..., c] = np.asarray(plane.resize((width, height), Image.Resampling.BOX))
     return out[..., 0] if array.ndim == 2 else out

@@ -132,8 +132,10 @@ def _estimate(
     report: SolveReport,
     options: dict[str, Any],
 ) -> np.ndarray:
+    alpha: np.ndarray
     if trimap is None:
-        return np.clip(function(image, None, report, **options), 0, 1, dtype=np.float32)
+        alpha = np.clip(function(image, None, report, **options), 0, 1).astype(np.float32, copy=False)
+        return alpha
     foreground, background = trimap == 255, trimap == 0
     alpha = foreground.astype(np.float32)
     unknown = ~(foreground | background)

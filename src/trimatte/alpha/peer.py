@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from contextlib import redirect_stdout
 from functools import partial
@@ -25,12 +26,19 @@ def pymatting_method(
     assert trimap is not None
     import pymatting
 
+    function = getattr(pymatting, f"estimate_alpha_{name}")
+    allowed = [
+        parameter for parameter in inspect.signature(function).parameters if parameter not in ("image", "trimap")
+    ]
+    for option in options:
+        if option not in allowed:
+            raise ArgumentError(f"{option}: no option of 'pymatting:{name}', which has {', '.join(allowed)}")
     values = np.where(trimap == 128, 0.5, trimap / 255.0)
     report.solver = f"pymatting {name}"
     with warnings.catch_warnings(), redirect_stdout(StringIO()):  # it prints advice, where a picture may be going
         warnings.simplefilter("ignore")
         try:
-            alpha = getattr(pymatting, f"estimate_alpha_{name}")(image.astype(np.float64), values, **options)
+            alpha = function(image.astype(np.float64), values, **options)
         except ValueError as error:
             if "converge" not in str(error):
                 raise

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as an encoder (Tan and Le, ICML 2019; the Lite variant drops squeeze-and-excitation and uses ReLU6).
+"""EfficientNet-Lite0 as an encoder (Tan and Le, ICML 2019; the Lite variant drops squeeze-and-excitation, uses ReLU6).
 
 Parameter names follow the public ImageNet weights (`_conv_stem`, `_blocks.N._depthwise_conv`, ...), so that
 these load as they are; the classifier's head is left out.
@@ -63,7 +63,7 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x
+        y: Tensor = x
         if self.expands:
             y = nn.functional.relu6(self._bn0(self._expand_conv(y)))
         y = nn.functional.relu6(self._bn1(self._depthwise_conv(y)))

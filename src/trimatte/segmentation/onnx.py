@@ -64,16 +64,18 @@ def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarr
     """Build a segmenter from an ONNX file of logits (1, 1, h, w) for pictures (1, 3, h, w)."""
     session = _session(path)
     name = session.get_inputs()[0].name
-    mean, std = np.float32(contract.mean), np.float32(contract.std)
+    mean, std = np.array(contract.mean, np.float32), np.array(contract.std, np.float32)
 
     def run(image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
         seen = resized(image, network_size(height, width, contract))
         x = ((seen - mean) / std).transpose(2, 0, 1)[None]
         logits = session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})[0][0, 0]
-        probability = 1 / (1 + np.exp(-logits / np.float32(contract.temperature)))
+        with np.errstate(over="ignore"):  # a logit far below 0 is a probability of 0
+            probability = 1 / (1 + np.exp(-logits / np.float32(contract.temperature)))
         full = Image.fromarray(probability).resize((width, height), Image.Resampling.BILINEAR)
-        return np.clip(np.asarray(full), 0, 1)
+        clipped: np.ndarray = np.clip(np.asarray(full), 0, 1)
+        return clipped
 
     return run
 
@@ -102,9 +104,9 @@ def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Antialiased resize of (H, W, 3) float32 to `size` (height, width); large pictures are first averaged in blocks."""
+    """Antialiased resize of (H, W, 3) float32 to `size` (height, width); the large are first averaged in blocks."""
     out = np.empty((*size, image.shape[2]), np.float32)
     for c in range(image.shape[2]):
         channel = Image.fromarray(np.ascontiguousarray(image[..., c]))
-        out[..., c] = channel.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0)
+        out[..., c] = np.asarray(channel.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0))
     return out

@@ -151,7 +151,8 @@ def deep_loss(outputs: list[Tensor], mask: Tensor, trust: Tensor) -> Tensor:
     """`structure_loss` over the final map and, at their own sizes, the deeper ones."""
     total = torch.zeros(())
     for weight, logits in zip(DEEP_WEIGHTS, outputs, strict=True):
-        target = mask if logits.shape == mask.shape else nn.functional.adaptive_avg_pool2d(mask, logits.shape[-2:])
+        size = (logits.shape[-2], logits.shape[-1])
+        target = mask if logits.shape == mask.shape else nn.functional.adaptive_avg_pool2d(mask, size)
         total = total + weight * structure_loss(logits.float(), target, trust)
     return total
 
@@ -173,7 +174,7 @@ def train(recipe: Recipe, out: Path, *, validation: Source | None = None, every:
     torch.manual_seed(recipe.seed)
     network = Lite()
     load_imagenet(network.encoder)
-    network = network.to(memory_format=torch.channels_last)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
     optimizer = _optimizer(network, recipe)
     first = _resume(out / "checkpoint.pt", network, average, optimizer)

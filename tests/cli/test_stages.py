@@ -1,0 +1,139 @@
+"""The verbs of single stages, and that they fit together."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+
+Trimatte = Callable[..., Result]
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_segment_writes_a_grey_picture_beside_the_photo(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
+    result = trimatte("segment", photo_file, "--segmenter", bright)
+    assert result.exit_code == 0, result.stderr
+    probability = pixels(photo_file.with_name("photo-probability.png"))
+    expected = np.clip(3 * pixels(photo_file).mean(axis=2) / 255 - 1, 0, 1)
+    np.testing.assert_allclose(probability / 255, expected, atol=0.01)
+
+
+def test_trimap_of_a_photo_and_of_its_probability_agree(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str
+) -> None:
+    probability = tmp_path / "probability.png"
+    assert trimatte("segment", photo_file, "--segmenter", bright, "-o", probability).exit_code == 0
+    assert trimatte("trimap", photo_file, "--segmenter", bright, "-o", tmp_path / "a.png").exit_code == 0
+    assert trimatte("trimap", probability, "--from-probability", "-o", tmp_path / "b.png").exit_code == 0
+    trimap = pixels(tmp_path / "a.png")
+    assert set(np.unique(trimap)) == {0, 128, 255}
+    assert (trimap != pixels(tmp_path / "b.png")).mean() < 0.01
+
+
+def test_trimap_says_how_wide_the_band_is(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
+    result = trimatte("trimap", photo_file, "--segmenter", bright, "--band-pixels", 5, "--json")
+    assert json.loads(result.stdout)["report"] == {"subject": True, "band": 5.0, "notes": []}
+    assert photo_file.with_name("photo-trimap.png").exists()
+
+
+def test_trimap_without_subject(trimatte: Trimatte, tmp_path: Path, bright: str) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "dark.png")
+    assert "no subject found" in trimatte("trimap", tmp_path / "dark.png", "--segmenter", bright).stderr
+    strict = trimatte("trimap", tmp_path / "dark.png", "--segmenter", bright, "--strict")
+    assert strict.exit_code == 1
+    assert strict.stderr == "Error: no subject found\n"
+
+
+@pytest.mark.parametrize("method", ["closed-form", "knn"])
+def test_alpha_of_a_photo_and_its_trimap(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, trimap: np.ndarray, truth: np.ndarray, method: str
+) -> None:
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    result = trimatte("alpha", photo_file, tmp_path / "trimap.png", "--method", method, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["report"]["unknown"] == np.count_nonzero(trimap == 128)
+    matte = Image.open(photo_file.with_name("photo-alpha.png"))
+    assert matte.mode == "L"
+    alpha = np.asarray(matte)
+    assert (alpha[trimap == 255] == 255).all()
+    assert (alpha[trimap == 0] == 0).all()
+    assert np.abs(alpha / 255 - truth)[trimap == 128].mean() < 0.2
+
+
+def test_alpha_takes_its_photo_from_standard_input(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, trimap: np.ndarray
+) -> None:
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    result = trimatte("alpha", "-", tmp_path / "trimap.png", input=photo_file.read_bytes())
+    assert result.exit_code == 0, result.stderr
+    assert Image.open(io.BytesIO(result.stdout_bytes)).size == (96, 72)
+    both = trimatte("alpha", "-", "-", input=photo_file.read_bytes())
+    assert both.exit_code == 1
+    assert "standard input" in both.stderr
+
+
+def test_a_cut_out_over_a_colour(trimatte: Trimatte, tmp_path: Path) -> None:
+    rgba = np.zeros((4, 6, 4), np.uint8)
+    rgba[..., 0], rgba[:, :3, 3], rgba[:, 3, 3] = 200, 255, 102
+    Image.fromarray(rgba).save(tmp_path / "cut.png")
+    assert trimatte("composite", tmp_path / "cut.png", "--background", "blue").exit_code == 0
+    picture = pixels(tmp_path / "cut-composite.png")
+    assert picture.shape == (4, 6, 3)
+    assert (picture[:, :3] == (200, 0, 0)).all()
+    assert (picture[:, 3] == (80, 0, 153)).all()
+    assert (picture[:, 4:] == (0, 0, 255)).all()
+
+
+def test_a_photo_with_its_matte_over_a_picture(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, truth: np.ndarray
+) -> None:
+    Image.fromarray(np.round(truth * 255).astype(np.uint8)).save(tmp_path / "alpha.png")
+    Image.new("RGB", (10, 10), (250, 250, 250)).save(tmp_path / "sky.png")
+    command = ("composite", photo_file, "--alpha", tmp_path / "alpha.png", "--background", tmp_path / "sky.png")
+    result = trimatte(*command, "-o", tmp_path / "over.png")
+    assert result.exit_code == 0, result.stderr
+    picture = pixels(tmp_path / "over.png")
+    assert (picture[truth == 0] == 250).all()
+    np.testing.assert_array_equal(picture[truth == 1], pixels(photo_file)[truth == 1])
+    assert picture[(truth > 0.3) & (truth < 0.7)].min() > 150  # no fringe of the dark background
+
+
+def test_composite_wants_an_alpha(trimatte: Trimatte, photo_file: Path) -> None:
+    result = trimatte("composite", photo_file, "--background", "white")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: alpha: ")
+    assert trimatte("composite", photo_file).exit_code == 2
+
+
+def test_doctor_tells_versions_threads_caches_and_the_card(trimatte: Trimatte) -> None:
+    result = trimatte("doctor")
+    assert result.exit_code == 0, result.stderr
+    for words in ("numpy", "onnxruntime", "threads", "kernels", "network", "lite.onnx"):
+        assert words in result.stdout
+    findings = json.loads(trimatte("doctor", "--json").stdout)
+    assert findings["versions"]["trimatte"] == "0.1.0"
+    assert findings["threads"]["usable"] >= 1
+    assert findings["network"]["input"]["long_side"] > 0
+    assert findings["problems"] == []
+
+
+def test_doctor_fails_where_the_network_is_damaged(trimatte: Trimatte, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trimatte.errors import ModelError
+
+    def damaged() -> None:
+        raise ModelError("lite.onnx: not a network")
+
+    monkeypatch.setattr("trimatte.segmentation.onnx.lite", damaged)
+    result = trimatte("doctor")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: network: lite.onnx: not a network\n"
+    assert "numpy" in result.stdout

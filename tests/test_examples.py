@@ -1,0 +1,43 @@
+"""The examples run as they are and write what they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(folder: Path, name: str, *arguments: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_demo(tmp_path: Path) -> None:
+    printed = run(tmp_path, "demo.py", "made/here")
+    for name, size in (("cat", (451, 300)), ("astronaut", (512, 512))):
+        for kind, mode in (("", "RGBA"), ("-alpha", "L"), ("-trimap", "L")):
+            path = tmp_path / "made" / "here" / f"{name}{kind}.png"
+            with Image.open(path) as image:
+                assert (image.mode, image.size) == (mode, size)
+            assert path.name in printed
+        assert (tmp_path / "made" / "here" / f"{name}-sheet.png").exists()
+
+
+@pytest.mark.parametrize(("name", "result"), [("stages.py", "stages.png"), ("own_trimap.py", "head.webp")])
+def test_the_others(tmp_path: Path, name: str, result: str) -> None:
+    assert result in run(tmp_path, name)
+    with Image.open(tmp_path / result) as image:
+        assert image.mode == "RGB"
+
+
+def test_each_example_is_named_in_the_readme() -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    scripts = sorted(EXAMPLES.glob("*.py"))
+    assert len(scripts) >= 3
+    for script in scripts:
+        assert f"examples/{script.name}" in readme

@@ -1,0 +1,84 @@
+"""Importing trimatte, and asking the command line for help, stays light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"numpy", "scipy", "numba", "PIL", "onnxruntime", "torch", "skimage", "pymatting", "tifffile", "tqdm"}
+VERBS = ["cutout", "segment", "trimap", "alpha", "composite", "evaluate", "compare", "datasets", "train", "doctor"]
+
+
+def imported_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter imports for `code`, beyond those that it has anyway."""
+    script = (
+        f"import sys, json; before = set(sys.modules)\n{code}\nprint(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(process.stdout.splitlines()[-1]))
+
+
+def roots(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+def test_import_trimatte() -> None:
+    modules = imported_by("import trimatte")
+    assert not roots(modules) & HEAVY
+    assert len(modules) < 30
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)])
+def test_help(arguments: list[str]) -> None:
+    modules = imported_by(f"from trimatte.cli import main\nmain({arguments!r}, standalone_mode=False)")
+    assert not roots(modules) & HEAVY
+    assert roots(modules) & {"click"}
+    assert len(modules) < 150
+
+
+def test_help_lists_every_verb_and_every_verb_has_help() -> None:
+    from click.testing import CliRunner
+
+    from trimatte.cli import main
+
+    listed = CliRunner().invoke(main, ["--help"])
+    assert listed.exit_code == 0
+    for verb in VERBS:
+        assert f"\n  {verb} " in listed.stdout
+        told = CliRunner().invoke(main, [verb, "--help"])
+        assert told.exit_code == 0
+        assert told.stdout.startswith("Usage: ")
+
+
+def test_a_verb_without_a_module_is_left_out() -> None:
+    from click.testing import CliRunner
+
+    from trimatte.cli import Verbs
+
+    group = Verbs({"doctor": "There.", "no-such-verb": "Not there."}, name="group")
+    listed = CliRunner().invoke(group, ["--help"])
+    assert listed.exit_code == 0
+    assert "There." in listed.stdout
+    assert "no-such-verb" not in listed.stdout
+    assert CliRunner().invoke(group, ["no-such-verb"]).exit_code == 2
+
+
+def test_all_public_names_are_there() -> None:
+    import trimatte
+
+    for name in trimatte.__all__:
+        assert getattr(trimatte, name) is not None
+    assert callable(trimatte.cutout)
+    assert callable(trimatte.composite)
+    with pytest.raises(AttributeError, match="no attribute 'cutuot'"):
+        trimatte.cutuot  # noqa: B018
+
+
+def test_python_m() -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "trimatte", "--version"], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.startswith("trimatte, version ")
