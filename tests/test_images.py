@@ -798,6 +798,22 @@ def test_depth_follows_the_array(tmp_path):
     np.testing.assert_array_equal(load_picture(tmp_path / "x.png").pixels, x)
 
 
+@pytest.mark.parametrize(
+    ("format", "bits"), [("png", 8), ("png", 16), ("tiff", 8), ("tiff", 16), ("webp", 8), ("avif", 8), ("jpeg", 8)]
+)
+def test_grey_is_written_as_one_channel(format, bits):
+    x = np.add.outer(np.arange(24), np.arange(32)).astype(np.uint8) * 4
+    stream = io.BytesIO()
+    save_image(stream, x.astype(np.uint16) * 257 if bits == 16 else x, format=format)
+    picture = load_picture(stream.getvalue())
+    assert picture.bits == bits
+    tolerance = 0 if format in ("png", "tiff") else 0.04
+    np.testing.assert_allclose(picture.image, np.dstack([x] * 3) / np.float32(255), atol=tolerance)
+    if format not in ("webp", "avif"):  # which Pillow gives as RGB
+        with Image.open(stream) as image:
+            assert len(image.getbands()) == 1
+
+
 def test_grey_pil_and_file_sources(tmp_path):
     x = noise(4, 5)
     save_image(tmp_path / "grey.png", x, alpha=Image.fromarray(x))

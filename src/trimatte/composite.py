@@ -106,26 +106,23 @@ def _colour(background: Any) -> NDArray[np.float32] | None:
     values = np.asarray(background)
     if values.ndim != 1:
         return None
-    wanted = "three integers of 0 to 255 or floats in [0, 1]"
-    if values.shape != (3,) or values.dtype.kind not in "iuf":
-        raise ArgumentError(f"background: got {background!r}; wanted {wanted}")
-    values = values / 255 if values.dtype.kind in "iu" else values
-    if not ((values >= 0) & (values <= 1)).all():
-        raise ArgumentError(f"background: got {background!r}; wanted {wanted}")
-    return values.astype(np.float32)
+    white = 255 if values.dtype.kind in "iu" else 1
+    if values.shape != (3,) or values.dtype.kind not in "iuf" or not ((values >= 0) & (values <= white)).all():
+        raise ArgumentError(
+            f"background: got {background!r}; wanted three integers of 0 to 255, or three floats in [0, 1]"
+        )
+    return (values / white).astype(np.float32)
 
 
 def _named_colour(name: str) -> NDArray[np.float32] | None:
     try:
         values = ImageColor.getrgb(name)
     except ValueError:
-        if name.startswith(("#", "rgb(", "hsl(", "hsv(", "hsb(")) or not (
-            os.path.splitext(name)[1] or os.path.exists(name)
-        ):
-            raise ArgumentError(
-                f"background: got {name!r}; wanted a colour such as 'white' or '#1e90ff', or a path"
-            ) from None
-        return None
+        could_be_path = os.path.splitext(name)[1] or os.path.exists(name)
+        if could_be_path and not name.startswith(("#", "rgb(", "rgba(", "hsl(", "hsv(", "hsb(")):
+            return None
+        wanted = "a colour such as 'white' or '#1e90ff', or a path"
+        raise ArgumentError(f"background: got {name!r}; wanted {wanted}") from None
     if len(values) == 4 and values[3] != 255:
         raise ArgumentError(f"background: got {name!r}; wanted an opaque colour")
     return np.asarray(values[:3], np.float32) / np.float32(255)
