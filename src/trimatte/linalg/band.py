@@ -29,6 +29,7 @@ class Band:
     position : (n,) int32; raster position y * W + x of each.
     strips : (s + 1,) int64; first number of each strip in processing order, even ones first.
     even : how many of the strips are even.
+    row_first, row_count : (H,) int64; number of each row's first unknown pixel, and how many it has.
     """
 
     shape: tuple[int, int]
@@ -36,6 +37,8 @@ class Band:
     position: np.ndarray
     strips: np.ndarray
     even: int
+    row_first: np.ndarray
+    row_count: np.ndarray
 
     @property
     def size(self) -> int:
@@ -51,7 +54,7 @@ class Band:
 def number_band(unknown: np.ndarray) -> Band:
     """Number the pixels set in `unknown` (H, W) bool."""
     height, width = unknown.shape
-    counts = np.count_nonzero(unknown, axis=1)
+    counts = np.count_nonzero(unknown, axis=1).astype(np.int64)
     tops = _strip_tops(counts)
     sizes = np.add.reduceat(counts, tops)
     order = np.concatenate([np.arange(0, len(tops), 2), np.arange(1, len(tops), 2)])
@@ -64,7 +67,7 @@ def number_band(unknown: np.ndarray) -> Band:
     index = np.empty((height, width), np.int32)
     position = np.empty(int(counts.sum()), np.int32)
     _number(unknown, row_first, index, position)
-    return Band((height, width), index, position, strips, (len(tops) + 1) // 2)
+    return Band((height, width), index, position, strips, (len(tops) + 1) // 2, row_first, counts)
 
 
 def _strip_tops(counts: np.ndarray) -> np.ndarray:

@@ -1,0 +1,286 @@
+"""The coarse space of a matting Laplacian: affine functions of colour, blended from node to node.
+
+Locally the matting Laplacian cannot tell alpha from an affine function of colour. So the functions
+
+    phi_a(i) (1, I_i),    a a node of a square grid, phi_a a bump about it, the bumps summing to 1,
+
+four to a node, hold what a Gauss-Seidel sweep leaves behind, and solving for them exactly makes conjugate
+gradients converge in some ten iterations whatever the size of the picture. This is a two-level method with a
+partition-of-unity coarse space (Melenk and Babuska, 1996) in place of the constants of plain aggregation.
+
+A bump falls from 1 to 0 across the cell between two nodes, but stays flat over the last pixel to either side of
+each node line, so that bumps two nodes apart do not meet in a 5x5 stencil: nodes are coupled to their eight
+neighbours only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimatte._jit import njit, prange
+from trimatte.linalg.band import Band
+from trimatte.linalg.dissection import Factor, factorise
+from trimatte.linalg.stencil import OFFSETS, StencilSystem
+
+
+@dataclass(frozen=True)
+class CoarseSpace:
+    """Nodes `spacing` pixels apart and the factor of the Galerkin product over them.
+
+    Attributes
+    ----------
+    grid : (rows, columns) int32, number of each node, -1 where no unknown pixel is near.
+    basis : (m, 4, 4) float64; turns the four functions of a node into ones of unit mass.
+    """
+
+    image: np.ndarray
+    band: Band
+    spacing: int
+    grid: np.ndarray
+    basis: np.ndarray
+    factor: Factor
+
+    def correct(self, r: np.ndarray, out: np.ndarray) -> None:
+        """out = P A_c^-1 P' r for a residual r (n,)."""
+        band = self.band
+        values = np.zeros((len(self.basis), 4))
+        _restrict(self.image, band.position, band.row_first, band.row_count, self.grid, self.spacing, r, values)
+        _change_basis(self.basis, values, False)
+        self.factor.solve(values)
+        _change_basis(self.basis, values, True)
+        _prolong(self.image, band.position, self.grid, self.spacing, values, out)
+
+
+def coarse_space(image: np.ndarray, system: StencilSystem, spacing: int) -> CoarseSpace:
+    """Build the coarse space of `system` over image (H, W, 3) float32 and factorise it; `spacing` of at least 3."""
+    band = system.band
+    grid, count = _nodes(band, spacing)
+    mass = np.zeros((count, 4, 4))
+    half = np.zeros((count, 9, 4, 4))
+    _galerkin(
+        image,
+        band.position,
+        band.row_first,
+        band.row_count,
+        system.diagonal,
+        system.coefficients,
+        system.neighbours,
+        OFFSETS,
+        grid,
+        spacing,
+        mass,
+        half,
+    )
+    basis = _unit_basis(mass)
+    blocks = _symmetric_blocks(half, basis, grid)
+    return CoarseSpace(image, band, spacing, grid, basis, factorise(grid, blocks))
+
+
+def _nodes(band: Band, spacing: int) -> tuple[np.ndarray, int]:
+    """Grid of node numbers; a node counts if an unknown pixel lies under its bump."""
+    height, width = band.shape
+    active = np.zeros((height // spacing + 2, width // spacing + 2), np.bool_)
+    _mark(band.position, width, spacing, active)
+    grid = np.full(active.shape, -1, np.int32)
+    count = int(np.count_nonzero(active))
+    grid[active] = np.arange(count, dtype=np.int32)
+    return grid, count
+
+
+@njit()
+def _mark(position: np.ndarray, width: int, spacing: int, active: np.ndarray) -> None:
+    for i in range(len(position)):
+        y, x = position[i] // width, position[i] % width
+        cy, cx = y // spacing, x // spacing
+        ty, tx = y % spacing, x % spacing
+        active[cy, cx] |= ty < spacing - 1 and tx < spacing - 1
+        active[cy, cx + 1] |= ty < spacing - 1 and tx > 0
+        active[cy + 1, cx] |= ty > 0 and tx < spacing - 1
+        active[cy + 1, cx + 1] |= ty > 0 and tx > 0
+
+
+@njit(parallel=True, fastmath=True)
+def _galerkin(
+    image: np.ndarray,
+    position: np.ndarray,
+    row_first: np.ndarray,
+    row_count: np.ndarray,
+    diagonal: np.ndarray,
+    coefficients: np.ndarray,
+    neighbours: np.ndarray,
+    offsets: np.ndarray,
+    grid: np.ndarray,
+    spacing: int,
+    mass: np.ndarray,
+    half: np.ndarray,
+) -> None:
+    # half[a, b] = sum over i, and over i itself and its stored neighbours j, of phi_a(i) u_i (a_ij phi_b(j) u_j)',
+    # the diagonal counted half; then half + half' is the Galerkin product. Cells of one row write to the nodes above
+    # and below, so that even and odd rows of cells take turns.
+    height, width = image.shape[0], image.shape[1]
+    cell_rows = (height + spacing - 1) // spacing
+    ramp = 1.0 / (spacing - 1)
+    for parity in range(2):
+        for turn in prange((cell_rows + 1 - parity) // 2):
+            cy = 2 * turn + parity
+            patch = np.empty((3, 4, 4))
+            u = np.empty(4)
+            v = np.empty(4)
+            for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
+                for i in range(row_first[y], row_first[y] + row_count[y]):
+                    x = position[i] - y * width
+                    cx = x // spacing
+                    patch[:] = 0.0
+                    for k in range(-1, 12):
+                        if k < 0:
+                            j, a, vy, vx = i, 0.5 * diagonal[i], y, x
+                        else:
+                            j, a = neighbours[i, k], np.float64(coefficients[i, k])
+                            vy, vx = y + offsets[k, 0], x + offsets[k, 1]
+                        if k >= 0 and j == i:
+                            continue
+                        v[0] = a
+                        v[1] = a * (image[vy, vx, 0] - 0.5)
+                        v[2] = a * (image[vy, vx, 1] - 0.5)
+                        v[3] = a * (image[vy, vx, 2] - 0.5)
+                        row, column = vy // spacing - cy, vx // spacing - cx + 1
+                        ty, tx = (vy % spacing) * ramp, (vx % spacing) * ramp
+                        w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
+                        for c in range(4):
+                            patch[row, column, c] += w00 * v[c]
+                            patch[row, column + 1, c] += w01 * v[c]
+                            patch[row + 1, column, c] += w10 * v[c]
+                            patch[row + 1, column + 1, c] += w11 * v[c]
+                    u[0] = 1.0
+                    u[1], u[2], u[3] = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
+                    ty, tx = (y % spacing) * ramp, (x % spacing) * ramp
+                    for ay in range(2):
+                        for ax in range(2):
+                            w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
+                            if w == 0.0:
+                                continue
+                            node = grid[cy + ay, cx + ax]
+                            for d in range(4):
+                                wu = w * u[d]
+                                for c in range(4):
+                                    mass[node, d, c] += wu * u[c]
+                            for row in range(max(0, ay - 1), ay + 2):
+                                for column in range(ax, ax + 3):
+                                    slot = (row - ay + 1) * 3 + column - ax
+                                    for d in range(4):
+                                        wu = w * u[d]
+                                        for c in range(4):
+                                            half[node, slot, d, c] += wu * patch[row, column, c]
+
+
+def _unit_basis(mass: np.ndarray) -> np.ndarray:
+    """Inverse Cholesky factors (m, 4, 4) of the nodes' mass matrices; directions without mass are held by a ridge."""
+    trace = np.trace(mass, axis1=1, axis2=2)
+    factors = np.linalg.cholesky(mass + (1e-5 * trace + 1e-12)[:, None, None] * np.eye(4))
+    return np.linalg.inv(factors)
+
+
+def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Blocks (m, 5, 4, 4) of the coarse matrix in the unit basis: each node with itself and its later neighbours."""
+    blocks = np.zeros((len(basis), 5, 4, 4))
+    _symmetrise(half, basis, grid, blocks)
+    ridge = 1e-10 * np.trace(blocks[:, 0], axis1=1, axis2=2).mean() / 4
+    blocks[:, 0] += max(ridge, 1e-30) * np.eye(4)
+    return blocks
+
+
+@njit()
+def _symmetrise(half: np.ndarray, basis: np.ndarray, grid: np.ndarray, blocks: np.ndarray) -> None:
+    # later neighbours: right, lower left, below, lower right; slots of `half` count the 3x3 neighbourhood by rows
+    rows, columns = grid.shape
+    for ny in range(rows):
+        for nx in range(columns):
+            a = grid[ny, nx]
+            if a < 0:
+                continue
+            for k in range(5):
+                dy = 0 if k < 2 else 1
+                dx = k if k < 2 else k - 3
+                if ny + dy >= rows or nx + dx < 0 or nx + dx >= columns:
+                    continue
+                b = grid[ny + dy, nx + dx]
+                if b < 0:
+                    continue
+                slot = (dy + 1) * 3 + dx + 1
+                block = half[a, slot] + half[b, 8 - slot].T
+                blocks[a, k] = basis[a] @ block @ basis[b].T
+
+
+@njit(parallel=True, fastmath=True)
+def _restrict(
+    image: np.ndarray,
+    position: np.ndarray,
+    row_first: np.ndarray,
+    row_count: np.ndarray,
+    grid: np.ndarray,
+    spacing: int,
+    r: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    # values[a] += sum over i of phi_a(i) r_i u_i; rows of cells take turns as in the Galerkin product
+    height, width = image.shape[0], image.shape[1]
+    cell_rows = (height + spacing - 1) // spacing
+    ramp = 1.0 / (spacing - 1)
+    for parity in range(2):
+        for turn in prange((cell_rows + 1 - parity) // 2):
+            cy = 2 * turn + parity
+            v = np.empty(4)
+            for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
+                ty = (y % spacing) * ramp
+                for i in range(row_first[y], row_first[y] + row_count[y]):
+                    x = position[i] - y * width
+                    cx = x // spacing
+                    tx = (x % spacing) * ramp
+                    v[0] = r[i]
+                    for c in range(3):
+                        v[c + 1] = r[i] * (image[y, x, c] - 0.5)
+                    for ay in range(2):
+                        for ax in range(2):
+                            w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
+                            node = grid[cy + ay, cx + ax]
+                            if node >= 0:
+                                for c in range(4):
+                                    values[node, c] += w * v[c]
+
+
+@njit()
+def _change_basis(basis: np.ndarray, values: np.ndarray, transpose: bool) -> None:
+    v = np.empty(4)
+    for a in range(len(basis)):
+        v[:] = values[a]
+        for d in range(4):
+            total = 0.0
+            for c in range(4):
+                total += (basis[a, c, d] if transpose else basis[a, d, c]) * v[c]
+            values[a, d] = total
+
+
+@njit(parallel=True, fastmath=True)
+def _prolong(
+    image: np.ndarray, position: np.ndarray, grid: np.ndarray, spacing: int, values: np.ndarray, out: np.ndarray
+) -> None:
+    # out_i = sum over a of phi_a(i) u_i . values[a]
+    width = image.shape[1]
+    ramp = 1.0 / (spacing - 1)
+    for i in prange(len(position)):
+        y, x = position[i] // width, position[i] % width
+        cy, cx = y // spacing, x // spacing
+        ty, tx = (y % spacing) * ramp, (x % spacing) * ramp
+        total = 0.0
+        for ay in range(2):
+            for ax in range(2):
+                w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
+                node = grid[cy + ay, cx + ax]
+                if node >= 0:
+                    value = values[node, 0]
+                    for c in range(3):
+                        value += values[node, c + 1] * (image[y, x, c] - 0.5)
+                    total += w * value
+        out[i] = total

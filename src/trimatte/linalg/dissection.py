@@ -1,0 +1,563 @@
+"""Direct solution over a grid of nodes with four unknowns each, by nested dissection.
+
+The nodes are split by lines of nodes, the separators, again and again (George, SIAM J. Numer. Anal. 1973), each time
+where the band is thin. Eliminating leaves first and separators last keeps the fill small and dense: every part
+becomes one dense front (Duff and Reid, ACM Trans. Math. Softw. 1983), and fronts of one depth are independent.
+The factor is computed in float64 and kept in float32, since it serves as a preconditioner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimatte._jit import njit, prange
+
+LEAF = 28
+"""Nodes that a part may have without being split."""
+PANEL = 32
+"""Columns eliminated at once in a front."""
+LEAST_PIVOT = 1e-11
+"""Unknowns whose pivot falls below this share of their diagonal entry are left at zero: the matrix does not hold them."""
+
+DROPPED = 1e18
+"""Stands for the pivot of an unknown that is left at zero."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Fronts, deepest first, and the elimination order of the nodes.
+
+    Attributes
+    ----------
+    order : (m,) int64; node at each place of the elimination order.
+    place : (m,) int64; its inverse.
+    start, end : (f,) int64; each front's own places.
+    parent : (f,) int64; -1 for roots.
+    levels : (l + 1,) int64; first front of each depth, deepest first.
+    border_start : (f + 1,) int64; where each front's border begins in `border`.
+    border : int64; sorted places of later nodes that the front's elimination ties together.
+    into : int64; for each border entry, its place within the parent's front.
+    children_start, children : CSR lists of each front's children.
+    """
+
+    order: np.ndarray
+    place: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    parent: np.ndarray
+    levels: np.ndarray
+    border_start: np.ndarray
+    border: np.ndarray
+    into: np.ndarray
+    children_start: np.ndarray
+    children: np.ndarray
+
+    @property
+    def panel_start(self) -> np.ndarray:
+        """(f + 1,) where each front's columns begin in the factor; the last is the factor's length."""
+        own = 4 * (self.end - self.start)
+        rows = own + 4 * np.diff(self.border_start)
+        return np.concatenate([[0], np.cumsum(own * rows)])
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Cholesky factor of a block matrix over a node grid."""
+
+    tree: Tree
+    panel_start: np.ndarray
+    panels: np.ndarray
+
+    def solve(self, values: np.ndarray) -> None:
+        """Overwrite values (m, 4) float64 with the solution for them."""
+        t = self.tree
+        x = values[t.order].reshape(-1)
+        carry = np.empty(4 * len(t.border))
+        _solve(
+            t.start, t.end, t.levels, t.border_start, t.border, t.into, t.children_start, t.children,
+            self.panel_start, self.panels, x, carry,
+        )  # fmt: skip
+        values[t.order] = x.reshape(-1, 4)
+
+
+def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
+    """Factor the symmetric positive definite matrix of `blocks`.
+
+    Parameters
+    ----------
+    grid : (rows, columns) int32; number of each node or -1.
+    blocks : (m, 5, 4, 4) float64; each node's blocks with itself and its neighbours to the right, lower left, below
+        and lower right.
+    """
+    tree = dissect(grid, len(blocks))
+    panel_start = tree.panel_start
+    panels = np.empty(int(panel_start[-1]), np.float32)
+    below, below_start = np.empty(0), np.zeros(len(tree.start), np.int64)
+    ny, nx = _node_places(grid, len(blocks))
+    for level in range(len(tree.levels) - 1):
+        first, last = int(tree.levels[level]), int(tree.levels[level + 1])
+        sizes = (4 * np.diff(tree.border_start)[first:last]) ** 2
+        schur_start = np.zeros(len(tree.start), np.int64)
+        schur_start[first:last] = np.cumsum(sizes) - sizes
+        schur = np.empty(int(sizes.sum()))
+        kernel = _factor_level if last - first >= 4 else _factor_few
+        kernel(
+            first, last, grid, ny, nx, blocks, tree.order, tree.place, tree.start, tree.end, tree.border_start,
+            tree.border, tree.into, tree.children_start, tree.children, panel_start, panels, below_start, below,
+            schur_start, schur,
+        )  # fmt: skip
+        below, below_start = schur, schur_start
+    return Factor(tree, panel_start, panels)
+
+
+def dissect(grid: np.ndarray, count: int) -> Tree:
+    """Order the nodes by nested dissection and lay out the fronts."""
+    ny, nx = _node_places(grid, count)
+    order = np.arange(count)
+    start, end, parent, depth = _split(ny, nx, order, LEAF)
+    place = np.empty(count, np.int64)
+    place[order] = np.arange(count)
+    by_start = np.argsort(start, kind="stable")
+    rank = np.lexsort((start, -depth))
+    number = np.empty(len(rank), np.int64)
+    number[rank] = np.arange(len(rank))
+    border_start, border = _borders(grid, ny, nx, order, place, start, end, parent, by_start)
+    lists = [border[border_start[f] : border_start[f + 1]] for f in rank]
+    lengths = np.array([len(part) for part in lists])
+    starts, ends = start[rank], end[rank]
+    parents = np.where(parent[rank] < 0, -1, number[parent[rank]])
+    merged = np.concatenate(lists) if lists else border[:0]
+    new_start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    into = _into_parent(starts, ends, parents, new_start, merged)
+    depths = depth[rank]
+    levels = np.concatenate([[0], np.flatnonzero(np.diff(depths)) + 1, [len(rank)]]).astype(np.int64)
+    has_parent = np.flatnonzero(parents >= 0)
+    children = has_parent[np.argsort(parents[has_parent], kind="stable")]
+    child_counts = np.bincount(parents[has_parent], minlength=len(rank))
+    children_start = np.concatenate([[0], np.cumsum(child_counts)]).astype(np.int64)
+    return Tree(order, place, starts, ends, parents, levels, new_start, merged, into, children_start, children)
+
+
+def _node_places(grid: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each node."""
+    rows, columns = np.nonzero(grid >= 0)
+    ny, nx = np.empty(count, np.int64), np.empty(count, np.int64)
+    numbers = grid[rows, columns]
+    ny[numbers], nx[numbers] = rows, columns
+    return ny, nx
+
+
+@njit()
+def _split(
+    ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    # parts still to be split lie on a stack as (low, high, parent front, depth); `order` is permuted in place so that
+    # each part reads: one side, the other side, the separator
+    count = len(order)
+    start, end = np.empty(count, np.int64), np.empty(count, np.int64)
+    parent, depth = np.empty(count, np.int64), np.empty(count, np.int64)
+    fronts = 0
+    stack = np.empty((256, 4), np.int64)
+    stack[0] = np.array([0, count, -1, 0])
+    top = 1
+    scratch = np.empty(count, np.int64)
+    while top > 0:
+        top -= 1
+        low, high, above, level = stack[top, 0], stack[top, 1], stack[top, 2], stack[top, 3]
+        if high == low:
+            continue
+        y0, y1, x0, x1 = ny[order[low]], ny[order[low]], nx[order[low]], nx[order[low]]
+        for p in range(low, high):
+            node = order[p]
+            y0, y1 = min(y0, ny[node]), max(y1, ny[node])
+            x0, x1 = min(x0, nx[node]), max(x1, nx[node])
+        vertical = y1 - y0 >= x1 - x0
+        along = ny if vertical else nx
+        base = y0 if vertical else x0
+        length = (y1 - y0 if vertical else x1 - x0) + 1
+        if high - low <= leaf or length < 3:
+            start[fronts], end[fronts], parent[fronts], depth[fronts] = low, high, above, level
+            fronts += 1
+            continue
+        histogram = np.zeros(length, np.int64)
+        for p in range(low, high):
+            histogram[along[order[p]] - base] += 1
+        cut, best, before = 0, 1e300, 0
+        for c in range(length):
+            after = high - low - before - histogram[c]
+            imbalance = max(before, after) / (high - low)
+            if min(before, after) > 0 and imbalance < 0.8:
+                cost = (histogram[c] + 1.0) * (1.0 + 2.0 * (imbalance - 0.5))
+                if cost < best:
+                    best, cut = cost, c
+            before += histogram[c]
+        if best == 1e300:
+            cut, before = 0, 0
+            for c in range(length):
+                if before + histogram[c] >= (high - low) // 2:
+                    cut = c
+                    break
+                before += histogram[c]
+        left, right = low, high
+        lefts = 0
+        for p in range(low, high):
+            if along[order[p]] - base < cut:
+                lefts += 1
+        rights = high - low - lefts - histogram[cut]
+        left, right, middle = low, low + lefts, low + lefts + rights
+        a, b, c = left, right, middle
+        for p in range(low, high):
+            scratch[p] = order[p]
+        for p in range(low, high):
+            where = along[scratch[p]] - base
+            if where < cut:
+                order[a] = scratch[p]
+                a += 1
+            elif where > cut:
+                order[b] = scratch[p]
+                b += 1
+            else:
+                order[c] = scratch[p]
+                c += 1
+        if middle < high:
+            start[fronts], end[fronts], parent[fronts], depth[fronts] = middle, high, above, level
+            above = fronts
+            level += 1
+            fronts += 1
+        if top + 2 > len(stack):
+            larger = np.empty((2 * len(stack), 4), np.int64)
+            larger[: len(stack)] = stack
+            stack = larger
+        stack[top] = np.array([left, right, above, level])
+        stack[top + 1] = np.array([right, middle, above, level])
+        top += 2
+    return start[:fronts].copy(), end[:fronts].copy(), parent[:fronts].copy(), depth[:fronts].copy()
+
+
+@njit()
+def _borders(
+    grid: np.ndarray,
+    ny: np.ndarray,
+    nx: np.ndarray,
+    order: np.ndarray,
+    place: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    parent: np.ndarray,
+    by_start: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    # border = later neighbours of the own nodes and of the children's borders; children come before parents
+    fronts = len(start)
+    begin = np.zeros(fronts + 1, np.int64)
+    size = np.zeros(fronts, np.int64)
+    pool = np.empty(8 * len(order) + 64, np.int64)
+    used = 0
+    first_child = np.full(fronts, -1, np.int64)
+    next_child = np.full(fronts, -1, np.int64)
+    stamp = np.full(len(order), -1, np.int64)
+    for f in by_start:
+        low = used
+        for p in range(start[f], end[f]):
+            node = order[p]
+            for dy in range(-1, 2):
+                for dx in range(-1, 2):
+                    y, x = ny[node] + dy, nx[node] + dx
+                    if y < 0 or x < 0 or y >= grid.shape[0] or x >= grid.shape[1] or grid[y, x] < 0:
+                        continue
+                    q = place[grid[y, x]]
+                    if q >= end[f] and stamp[q] != f:
+                        stamp[q] = f
+                        if used == len(pool):
+                            pool = np.concatenate((pool, np.empty(len(pool), np.int64)))
+                        pool[used] = q
+                        used += 1
+        child = first_child[f]
+        while child >= 0:
+            for k in range(begin[child], begin[child] + size[child]):
+                q = pool[k]
+                if q >= end[f] and stamp[q] != f:
+                    stamp[q] = f
+                    if used == len(pool):
+                        pool = np.concatenate((pool, np.empty(len(pool), np.int64)))
+                    pool[used] = q
+                    used += 1
+            child = next_child[child]
+        begin[f], size[f] = low, used - low
+        pool[low:used] = np.sort(pool[low:used])
+        if parent[f] >= 0:
+            next_child[f] = first_child[parent[f]]
+            first_child[parent[f]] = f
+    offsets = np.zeros(fronts + 1, np.int64)
+    for f in range(fronts):
+        offsets[f + 1] = offsets[f] + size[f]
+    packed = np.empty(used, np.int64)
+    for f in range(fronts):
+        packed[offsets[f] : offsets[f + 1]] = pool[begin[f] : begin[f] + size[f]]
+    return offsets, packed
+
+
+@njit()
+def _into_parent(
+    start: np.ndarray, end: np.ndarray, parent: np.ndarray, border_start: np.ndarray, border: np.ndarray
+) -> np.ndarray:
+    # both lists are sorted: walk them together
+    into = np.full(len(border), -1, np.int64)
+    for f in range(len(start)):
+        g = parent[f]
+        if g < 0:
+            continue
+        own = end[g] - start[g]
+        k = border_start[g]
+        for e in range(border_start[f], border_start[f + 1]):
+            if border[e] < end[g]:
+                into[e] = border[e] - start[g]
+            else:
+                while border[k] < border[e]:
+                    k += 1
+                into[e] = own + k - border_start[g]
+    return into
+
+
+@njit()
+def _assemble_front(
+    f: int,
+    grid: np.ndarray,
+    ny: np.ndarray,
+    nx: np.ndarray,
+    blocks: np.ndarray,
+    order: np.ndarray,
+    place: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    border_start: np.ndarray,
+    border: np.ndarray,
+    into: np.ndarray,
+    children_start: np.ndarray,
+    children: np.ndarray,
+    below_start: np.ndarray,
+    below: np.ndarray,
+    front: np.ndarray,
+    least: np.ndarray,
+) -> None:
+    # lower triangle of the front: the matrix's own blocks, and what the children's elimination left; least = the
+    # smallest pivots that count
+    own = end[f] - start[f]
+    edge = border[border_start[f] : border_start[f + 1]]
+    for p in range(start[f], end[f]):
+        a = order[p]
+        column = 4 * (p - start[f])
+        for i in range(4):
+            least[column + i] = LEAST_PIVOT * blocks[a, 0, i, i]
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                y, x = ny[a] + dy, nx[a] + dx
+                if y < 0 or x < 0 or y >= grid.shape[0] or x >= grid.shape[1] or grid[y, x] < 0:
+                    continue
+                b = grid[y, x]
+                q = place[b]
+                if q < p:
+                    continue
+                row = 4 * (q - start[f]) if q < end[f] else 4 * (own + np.searchsorted(edge, q))
+                later = dy > 0 or (dy == 0 and dx >= 0)
+                slot = (dx if dy == 0 else 3 + dx) if later else (-dx if dy == 0 else 3 - dx)
+                for i in range(4):
+                    for j in range(4):
+                        front[row + i, column + j] = blocks[a, slot, j, i] if later else blocks[b, slot, i, j]
+    for c in range(children_start[f], children_start[f + 1]):
+        child = children[c]
+        low, high = border_start[child], border_start[child + 1]
+        size = 4 * (high - low)
+        offset = below_start[child]
+        for e in range(low, high):
+            row = 4 * into[e]
+            for i in range(4):
+                line = offset + (4 * (e - low) + i) * size
+                for g in range(low, e + 1):
+                    column = 4 * into[g]
+                    at = line + 4 * (g - low)
+                    for j in range(4):
+                        front[row + i, column + j] += below[at + j]
+
+
+@njit(fastmath=True)
+def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarray, least: np.ndarray) -> None:
+    # columns first:last of the lower Cholesky factor; turned = their rows from `last` on, transposed
+    size = len(front)
+    for j in range(first, last):
+        pivot = front[j, j]
+        for k in range(first, j):
+            pivot -= front[j, k] * front[j, k]
+        pivot = np.sqrt(pivot) if pivot > least[j] else DROPPED
+        front[j, j] = pivot
+        for i in range(j + 1, last):
+            total = front[i, j]
+            for k in range(first, j):
+                total -= front[i, k] * front[j, k]
+            front[i, j] = total / pivot
+    width = last - first
+    for j in range(width):
+        for i in range(last, size):
+            turned[j, i] = front[i, first + j]
+    for j in range(width):
+        for k in range(j):
+            a = front[first + j, first + k]
+            for i in range(last, size):
+                turned[j, i] -= a * turned[k, i]
+        a = 1.0 / front[first + j, first + j]
+        for i in range(last, size):
+            turned[j, i] *= a
+    for i in range(last, size):
+        for j in range(width):
+            front[i, first + j] = turned[j, i]
+
+
+@njit(fastmath=True)
+def _update_rows(front: np.ndarray, low: int, high: int, first: int, last: int, turned: np.ndarray) -> None:
+    # front[i, last:] -= sum over the panel's columns k of front[i, k] front[:, k]', four rows and four columns at once
+    i = low
+    while i + 4 <= high:
+        k = 0
+        stop = i + 4
+        while k + 4 <= last - first:
+            a0, a1, a2, a3 = front[i, first + k], front[i, first + k + 1], front[i, first + k + 2], front[i, first + k + 3]
+            b0, b1, b2, b3 = front[i + 1, first + k], front[i + 1, first + k + 1], front[i + 1, first + k + 2], front[i + 1, first + k + 3]  # fmt: skip # noqa: E501
+            c0, c1, c2, c3 = front[i + 2, first + k], front[i + 2, first + k + 1], front[i + 2, first + k + 2], front[i + 2, first + k + 3]  # fmt: skip # noqa: E501
+            d0, d1, d2, d3 = front[i + 3, first + k], front[i + 3, first + k + 1], front[i + 3, first + k + 2], front[i + 3, first + k + 3]  # fmt: skip # noqa: E501
+            for j in range(last, stop):
+                t0, t1, t2, t3 = turned[k, j], turned[k + 1, j], turned[k + 2, j], turned[k + 3, j]
+                front[i, j] -= a0 * t0 + a1 * t1 + a2 * t2 + a3 * t3
+                front[i + 1, j] -= b0 * t0 + b1 * t1 + b2 * t2 + b3 * t3
+                front[i + 2, j] -= c0 * t0 + c1 * t1 + c2 * t2 + c3 * t3
+                front[i + 3, j] -= d0 * t0 + d1 * t1 + d2 * t2 + d3 * t3
+            k += 4
+        i += 4
+
+
+@njit(fastmath=True)
+def _store_front(
+    front: np.ndarray, own: int, panels: np.ndarray, panel_at: int, schur: np.ndarray, schur_at: int
+) -> None:
+    size = len(front)
+    for i in range(size):
+        for j in range(own):
+            panels[panel_at + i * own + j] = front[i, j] if j <= i else 0.0
+    rest = size - own
+    for i in range(rest):
+        for j in range(i + 1):
+            schur[schur_at + i * rest + j] = front[own + i, own + j]
+        for j in range(i + 1, (i // 4 + 1) * 4):
+            schur[schur_at + i * rest + j] = front[own + j, own + i]
+
+
+@njit(parallel=True)
+def _factor_level(
+    first, last, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
+    panel_start, panels, below_start, below, schur_start, schur,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    # many small fronts: one thread each
+    for f in prange(first, last):
+        own = 4 * (end[f] - start[f])
+        size = own + 4 * (border_start[f + 1] - border_start[f])
+        front = np.zeros((size, size))
+        turned = np.empty((PANEL, size))
+        least = np.empty(own)
+        _assemble_front(
+            f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
+            below_start, below, front, least,
+        )  # fmt: skip
+        for column in range(0, own, PANEL):
+            stop = min(own, column + PANEL)
+            _eliminate_panel(front, column, stop, turned, least)
+            _update_rows(front, stop, size, column, stop, turned)
+        _store_front(front, own, panels, panel_start[f], schur, schur_start[f])
+
+
+@njit(parallel=True)
+def _factor_few(
+    first, last, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
+    panel_start, panels, below_start, below, schur_start, schur,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    # few large fronts: all threads work on the rows of one
+    for f in range(first, last):
+        own = 4 * (end[f] - start[f])
+        size = own + 4 * (border_start[f + 1] - border_start[f])
+        front = np.zeros((size, size))
+        turned = np.empty((PANEL, size))
+        least = np.empty(own)
+        _assemble_front(
+            f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
+            below_start, below, front, least,
+        )  # fmt: skip
+        for column in range(0, own, PANEL):
+            stop = min(own, column + PANEL)
+            _eliminate_panel(front, column, stop, turned, least)
+            pieces = (size - stop + 31) // 32
+            for piece in prange(pieces):
+                low = stop + 32 * piece
+                _update_rows(front, low, min(size, low + 32), column, stop, turned)
+        _store_front(front, own, panels, panel_start[f], schur, schur_start[f])
+
+
+@njit(parallel=True, fastmath=True)
+def _solve(
+    start: np.ndarray,
+    end: np.ndarray,
+    levels: np.ndarray,
+    border_start: np.ndarray,
+    border: np.ndarray,
+    into: np.ndarray,
+    children_start: np.ndarray,
+    children: np.ndarray,
+    panel_start: np.ndarray,
+    panels: np.ndarray,
+    x: np.ndarray,
+    carry: np.ndarray,
+) -> None:
+    # forward: each front solves for its own and hands on, in `carry`, what its border's right-hand side loses
+    for level in range(len(levels) - 1):
+        for f in prange(levels[level], levels[level + 1]):
+            own = 4 * (end[f] - start[f])
+            base = 4 * start[f]
+            low, high = 4 * border_start[f], 4 * border_start[f + 1]
+            carry[low:high] = 0.0
+            for c in range(children_start[f], children_start[f + 1]):
+                child = children[c]
+                for e in range(border_start[child], border_start[child + 1]):
+                    row = 4 * into[e]
+                    for i in range(4):
+                        if row < own:
+                            x[base + row + i] += carry[4 * e + i]
+                        else:
+                            carry[low + row - own + i] += carry[4 * e + i]
+            at = panel_start[f]
+            for i in range(own):
+                total = x[base + i]
+                for j in range(i):
+                    total -= panels[at + i * own + j] * x[base + j]
+                x[base + i] = total / panels[at + i * own + i]
+            for i in range(high - low):
+                total = 0.0
+                line = at + (own + i) * own
+                for j in range(own):
+                    total += panels[line + j] * x[base + j]
+                carry[low + i] -= total
+    # backward: from the roots down
+    for back in range(len(levels) - 1):
+        level = len(levels) - 2 - back
+        for f in prange(levels[level], levels[level + 1]):
+            own = 4 * (end[f] - start[f])
+            base = 4 * start[f]
+            low = border_start[f]
+            at = panel_start[f]
+            for i in range(4 * (border_start[f + 1] - low)):
+                value = x[4 * border[low + i // 4] + i % 4]
+                line = at + (own + i) * own
+                for j in range(own):
+                    x[base + j] -= panels[line + j] * value
+            for i in range(own - 1, -1, -1):
+                value = x[base + i] / panels[at + i * own + i]
+                x[base + i] = value
+                for j in range(i):
+                    x[base + j] -= panels[at + i * own + j] * value
