@@ -132,9 +132,9 @@ def _covering(image: NDArray[np.float32], height: int, width: int) -> NDArray[np
     """The image scaled so that it covers (height, width), and cut about its middle."""
     own_height, own_width = image.shape[:2]
     scale = max(height / own_height, width / own_width)
-    cut_height, cut_width = height / scale, width / scale
+    cut_height, cut_width = min(height / scale, own_height), min(width / scale, own_width)  # but for rounding, no more
     left, top = (own_width - cut_width) / 2, (own_height - cut_height) / 2
-    box = (left, top, left + cut_width, top + cut_height)
+    box = (left, top, min(left + cut_width, own_width), min(top + cut_height, own_height))
     resized = np.empty((height, width, 3), np.float32)
     for channel in range(3):
         plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
