@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte.errors import ArgumentError
@@ -40,6 +39,7 @@ class Dataset:
     layout: Layout
     samples: tuple[Sample, ...]
     problems: tuple[str, ...] = ()
+    backgrounds: str | None = None
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class Dataset:
 
     def first(self, count: int | None) -> Dataset:
         """The same set cut to its first pictures."""
-        return Dataset(self.root, self.layout, tuple(islice(self.samples, count)), self.problems)
+        return replace(self, samples=self.samples[:count])
 
 
 def open_dataset(
@@ -86,27 +86,31 @@ def open_dataset(
         samples, problems = _paired(chosen, matched)
     if chosen.count is not None and len(samples) != chosen.count:
         problems.append(f"{chosen.title} has {chosen.count} pictures, this folder {len(samples)}")
-    return Dataset(folder.root, chosen, tuple(samples), tuple(problems))
+    where = None if backgrounds is None else os.fspath(backgrounds)
+    return Dataset(folder.root, chosen, tuple(samples), tuple(problems), where)
 
 
 Matched = dict[str, dict[str, list[File]]]  # role -> picture name -> files
 
 
 def _matches(folder: Folder, layout: Layout) -> Matched:
+    found = [
+        (role, match, path)
+        for path in folder.names
+        if (hit := next(((r, m) for r, p in layout.patterns.items() if (m := p.fullmatch(path))), None))
+        for role, match in [hit]
+    ]
+    # Sets that lie side by side may share names such as "mask": what lies beside the pictures is meant.
+    beside = {match["above"] for role, match, _ in found if role == layout.needs[0]}
+    at_home = {role for role, match, _ in found if match["above"] in beside}
     matched: Matched = {}
-    # Sets that lie side by side may share names such as "mask": the pictures say which folder is meant.
-    main = layout.patterns[layout.needs[0]]
-    above = {match["above"] for path in folder.names if (match := main.fullmatch(path))}
-    for path in folder.names:
-        for role, pattern in layout.patterns.items():
-            if match := pattern.fullmatch(path):
-                if match["above"] not in above and role in layout.needs:
-                    continue
-                groups = match.groupdict()
-                # "Trimap1/GT01.png" has a role of its own beside "Trimap2/GT01.png".
-                role = (groups.get("trimap") or role).lower()
-                matched.setdefault(role, {}).setdefault(groups.get("name", path), []).append(File(folder.root, path))
-                break
+    for role, match, path in found:
+        if role in at_home and match["above"] not in beside:
+            continue
+        groups = match.groupdict()
+        # "Trimap1/GT01.png" has a role of its own beside "Trimap2/GT01.png".
+        name = (groups.get("trimap") or role).lower()
+        matched.setdefault(name, {}).setdefault(groups.get("name", path), []).append(File(folder.root, path))
     return matched
 
 

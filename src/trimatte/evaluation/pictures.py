@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trimatte._decode import decode
+from trimatte._files import atomic_write
 from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.evaluation.datasets import Sample
 from trimatte.evaluation.folders import File
@@ -135,6 +137,12 @@ def paste(
     a = alpha[..., None].astype(np.float64)
     # A sum that is a whole number must not fall below it by rounding: 1e-9 is far below 1 / 255, the least step.
     return np.asarray(a * foreground + (1 - a) * b + 1e-9, np.float64).astype(np.uint8)
+
+
+def save_grey(path: str | os.PathLike[str], codes: NDArray[np.uint8]) -> None:
+    """Write (H, W) codes as a grey PNG, which is how benchmarks keep alpha mattes and trimaps."""
+    with atomic_write(path) as file:
+        Image.fromarray(codes).save(file, "PNG")
 
 
 def _foreground_and_alpha(

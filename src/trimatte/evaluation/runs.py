@@ -164,10 +164,17 @@ def _describe(out: str | os.PathLike[str], dataset: Dataset) -> None:
     """Note in RUN/datasets.json where each data set lies, for reports that show its pictures."""
     path = Path(out) / "datasets.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    root = dataset.root if "://" in dataset.root else os.path.abspath(dataset.root)
-    known[dataset.name] = {"root": root, "layout": dataset.layout.name, "title": dataset.layout.title}
+    known[dataset.name] = {
+        "root": _absolute(dataset.root),
+        "layout": dataset.layout.name,
+        "backgrounds": dataset.backgrounds and _absolute(dataset.backgrounds),
+    }
     with atomic_write(path) as file:
         file.write((json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)
 
 
 def _still_valid(out: str | os.PathLike[str], tasks: Sequence[Task], retry_failed: bool) -> dict[Key, Record]:

@@ -20,10 +20,10 @@ from trimatte.evaluation.alpha_metrics import measure
 from trimatte.evaluation.cost import metered, surroundings
 from trimatte.evaluation.datasets import Sample
 from trimatte.evaluation.methods import Method, Outcome
-from trimatte.evaluation.pictures import Trial, load_trial
+from trimatte.evaluation.pictures import Trial, load_trial, save_grey
 from trimatte.evaluation.records import Record
 from trimatte.evaluation.stages import judge_stages
-from trimatte.images import as_alpha, as_image, save_image
+from trimatte.images import as_alpha, as_image
 
 _WARM: set[str] = set()
 
@@ -93,7 +93,7 @@ def save_alpha(task: Task, codes: NDArray[np.uint8]) -> None:
     assert task.run is not None
     path = alpha_path(task.run, task.trimap, task.method.name, task.sample.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_image(path, codes)
+    save_grey(path, codes)
 
 
 def _fill(record: Record, task: Task) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trimatte._files import atomic_write
 from trimatte.errors import ArgumentError
-from trimatte.evaluation.pictures import made_trimap, parse_rule
+from trimatte.evaluation.pictures import made_trimap, parse_rule, save_grey
 from trimatte.evaluation.synthetic.scenes import Scene, scene
 from trimatte.evaluation.synthetic.subjects import KINDS
 from trimatte.images import as_alpha, save_image
@@ -57,7 +57,7 @@ def synthesize(
         painted = scene(kind, size, seed=own_seed, overlap=overlap, noise=noise, jpeg=jpeg)
         _write(root, name, painted)
         made, how = made_trimap(as_alpha(painted.alpha), name, *rule)
-        save_image(root / "trimap" / f"{name}.png", made)
+        save_grey(root / "trimap" / f"{name}.png", made)
         scenes.append({"name": name, "kind": kind, "seed": own_seed, "trimap_radius": how["radius"]})
         if progress is not None:
             progress(name)
@@ -68,5 +68,6 @@ def synthesize(
 
 
 def _write(root: Path, name: str, painted: Scene) -> None:
-    for folder in ("image", "alpha", "foreground", "background"):
+    save_grey(root / "alpha" / f"{name}.png", painted.alpha)
+    for folder in ("image", "foreground", "background"):
         save_image(root / folder / f"{name}.png", getattr(painted, folder))

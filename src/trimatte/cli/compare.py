@@ -1,0 +1,66 @@
+"""`trimatte compare`: recorded runs side by side, as a page, as tables, or as a gate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from trimatte.errors import ArgumentError
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False))
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="A .html, .md or .tex file.")
+@click.option(
+    "--metric",
+    type=click.Choice(["sad", "mse", "mad", "gradient", "connectivity", "iou"]),
+    default="mse",
+    show_default=True,
+    help="What is ranked by.",
+)
+@click.option("--title", help="Heading of the page.")
+@click.option("--fail-if", "conditions", multiple=True, metavar="CONDITION", help='Such as "closed-form.mse > 0.022".')
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(
+    runs: tuple[str, ...], out: Path | None, metric: str, title: str | None, conditions: tuple[str, ...], as_json: bool
+) -> None:
+    """Compare the evaluations in the folders RUNS.
+
+    Without --out the tables are printed. With --fail-if the exit code is 1 if a condition holds.
+    """
+    from trimatte.evaluation.report import load_runs
+    from trimatte.evaluation.summary import check_conditions, summarize
+    from trimatte.evaluation.tables import markdown
+
+    rows = summarize(load_runs(runs)[0], metric)
+    held = check_conditions(rows, conditions)
+    if out is not None:
+        _write(out, runs, metric, title)
+    if as_json:
+        click.echo(json.dumps([row.as_dict() for row in rows], indent=1))
+    elif out is None:
+        click.echo(markdown(rows))
+    else:
+        click.echo(str(out))
+    for words in held:
+        click.echo(f"--fail-if: {words}", err=True)
+    raise SystemExit(len(held) > 0)
+
+
+def _write(out: Path, runs: tuple[str, ...], metric: str, title: str | None) -> None:
+    from trimatte._files import atomic_write
+    from trimatte.evaluation.report import html_report, load_runs
+    from trimatte.evaluation.summary import summarize
+    from trimatte.evaluation.tables import latex, markdown
+
+    if out.suffix in (".html", ".htm"):
+        text = html_report(runs, metric=metric, heading=title)
+    elif out.suffix in (".md", ".tex"):
+        table = markdown if out.suffix == ".md" else latex
+        text = table(summarize(load_runs(runs)[0], metric)) + "\n"
+    else:
+        raise ArgumentError(f"out: got {str(out)!r}, wanted a name that ends in .html, .md or .tex")
+    with atomic_write(out) as file:
+        file.write(text.encode())

@@ -1,0 +1,255 @@
+"""Runs to one self-contained HTML page."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from trimatte.errors import ArgumentError, MissingExtraError
+from trimatte.evaluation.records import Record, read_records
+from trimatte.evaluation.summary import METRICS, Row, grouped, significance, summarize
+from trimatte.evaluation.tables import COLUMNS, SCALING, best, caption, size, title
+
+HEADINGS = {metric: heading for metric, heading, _, _ in COLUMNS} | {"iou": "IoU"}
+_SCALE = {metric: (factor, decimals) for metric, _, factor, decimals in COLUMNS} | {"iou": (100.0, 2)}
+
+
+def load_runs(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Record], dict[str, str]]:
+    """The records of several runs and, by method, the run's folder.
+
+    A method that was measured on the same set in two runs is told apart as "METHOD [RUN]".
+    Raises ArgumentError for a folder without records.
+    """
+    runs = {os.fspath(folder): read_records(folder) for folder in folders}
+    for folder, records in runs.items():
+        if not records:
+            raise ArgumentError(f"run: {folder!r} holds no records")
+    seen = [{(r["dataset"], r["trimap"], r["region"], r["method"]) for r in records} for records in runs.values()]
+    repeated = {m for i, a in enumerate(seen) for b in seen[i + 1 :] for *_, m in a & b}
+    names = _short_names(list(runs))
+    labelled, where = [], {}
+    for folder, records in runs.items():
+        for record in records:
+            method = record["method"]
+            label = f"{method} [{names[folder]}]" if method in repeated else method
+            labelled.append({**record, "method": label, "kept": method})
+            where[label] = folder
+    return labelled, where
+
+
+def html_report(folders: Sequence[str | os.PathLike[str]], *, metric: str = "mse", heading: str | None = None) -> str:
+    """One HTML page that needs no network: ranking, significance, cost, every picture, worst crops, disagreement.
+
+    Raises ArgumentError for a folder without records, MissingExtraError without the extra `eval`.
+    """
+    environment = _environment()
+    records, runs = load_runs(folders)
+    rows = summarize(records, metric)
+    groups = [
+        _group(group, [row for row in rows if row.group == about], runs, metric)
+        for about, group in grouped(records).items()
+    ]
+    text: str = environment.get_template("report.html.j2").render(
+        title=heading or "Comparison of " + ", ".join(dict.fromkeys(g["title"].partition(",")[0] for g in groups)),
+        scaling=SCALING,
+        headings=HEADINGS,
+        metric=metric,
+        alerts=_alerts(records),
+        failures=[record for record in records if record["status"] == "failed"],
+        groups=groups,
+        provenance=_provenance(records),
+    )
+    return text
+
+
+def _environment() -> Any:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtraError("a report needs jinja2: pip install 'trimatte[eval]'") from error
+    loader = jinja2.PackageLoader("trimatte.evaluation")
+    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+
+
+def _group(records: list[Record], rows: list[Row], runs: dict[str, str], metric: str) -> dict[str, Any]:
+    from trimatte.evaluation.exhibits import disagreement, exhibits
+    from trimatte.evaluation.plots import cost_against_quality
+
+    columns = [m for m in METRICS if any(m in row.means for row in rows)]
+    methods = [row.method for row in rows]
+    plots = [
+        {"svg": svg, "label": f"{HEADINGS[metric]} against {cost}"}
+        for cost in ("seconds", "peak_bytes")
+        if (svg := cost_against_quality(rows, metric, cost))
+    ]
+    shown, missing = exhibits(records, runs, metric)
+    names, percent = disagreement(records, runs)
+    order = [names.index(method) for method in methods]
+    return {
+        "title": title(rows[0]),
+        "caption": caption(rows[0]),
+        "columns": [{"metric": m, "heading": HEADINGS[m]} for m in columns],
+        "methods": methods,
+        "rows": [_ranked(row, rows, columns, metric) for row in rows],
+        "plots": plots,
+        "cost_note": _cost_note(rows),
+        "pairs": _pairs(records, methods, metric),
+        "losses": _losses(records, rows),
+        "pictures": _pictures(records, methods, columns, metric),
+        "exhibits": shown,
+        "missing": missing,
+        "disagreement": {
+            "methods": methods,
+            "rows": [
+                (names[i], ["–" if i == j else f"{percent[i, j]:.2f}" if percent[i, j] else "" for j in order])
+                for i in order
+            ],
+        }
+        if len(methods) > 1 and percent.any()
+        else None,
+    }
+
+
+def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> dict[str, Any]:
+    def cell(name: str) -> dict[str, Any] | None:
+        if name not in row.means:
+            return None
+        low, high = row.intervals[name]
+        is_best = name != "iou" and not row.failed and row.means[name] == best(name, table)
+        return {
+            "mean": _text(name, row.means[name]),
+            "low": _text(name, low),
+            "high": _text(name, high),
+            "best": is_best,
+        }
+
+    behind = None
+    if row.behind is not None:
+        difference, (low, high), p = row.behind
+        behind = {
+            "difference": _text(metric, difference, sign="+"),
+            "low": _text(metric, low, sign="+"),
+            "high": _text(metric, high, sign="+"),
+            "p": f"{p:.4f}" if p >= 1e-3 else f"{p:.0e}",
+            "significant": p < 0.05,
+        }
+    return {
+        "method": row.method,
+        "rank": row.rank,
+        "cells": [cell(name) for name in columns],
+        "behind": behind,
+        "seconds": None if row.seconds is None else f"{row.seconds:.2f}",
+        "memory": size(row.peak_bytes),
+        "pictures": row.pictures,
+        "failed": row.failed,
+    }
+
+
+def _pairs(records: list[Record], methods: list[str], metric: str) -> list[tuple[str, list[str]]]:
+    tests = significance(records, metric)
+    if len(methods) < 3:
+        return []  # the ranking says it already
+
+    def cell(a: str, b: str) -> str:
+        sign = 1
+        if (a, b) not in tests:
+            a, b, sign = b, a, -1
+        if (a, b) not in tests:
+            return "–"
+        difference, _, p = tests[a, b]
+        return _text(metric, sign * difference, sign="+") + (" ●" if p < 0.05 else " ○")
+
+    return [(a, [cell(a, b) for b in methods]) for a in methods]
+
+
+def _losses(records: list[Record], rows: list[Row]) -> list[tuple[str, list[str]]]:
+    lines = []
+    for row in rows:
+        if not row.losses:
+            continue
+        stages = [r["stages"] for r in records if r["method"] == row.method and "loss" in r["stages"]]
+        figures: list[Callable[[dict[str, Any]], float | None]] = [
+            lambda s: s.get("matting_alone"),
+            lambda s: s.get("segmentation", {}).get("mae"),
+            lambda s: s.get("segmentation", {}).get("iou"),
+            lambda s: s["trimap"]["covered"],
+        ]
+        cells = [f"{row.losses[name]:.2f}" for name in ("segmentation", "trimap", "matting", "total")]
+        lines.append((row.method, cells + [_mean(map(figure, stages)) for figure in figures]))
+    return lines
+
+
+def _mean(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):.3f}" if known else "–"
+
+
+def _pictures(
+    records: list[Record], methods: list[str], columns: Sequence[str], metric: str
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    cells: dict[str, dict[str, Record]] = {}
+    for record in records:
+        cells.setdefault(record["picture"], {})[record["method"]] = record
+    lines = []
+    for picture, by_method in cells.items():
+        done = [r["metrics"][metric] for r in by_method.values() if r["status"] == "ok"]
+        top = (max(done) if metric == "iou" else min(done)) if done else None
+        lines.append((picture, [_picture_cell(by_method.get(m), columns, metric, top) for m in methods]))
+    return lines
+
+
+def _picture_cell(record: Record | None, columns: Sequence[str], metric: str, top: float | None) -> dict[str, Any]:
+    if record is None:
+        return {"text": "", "values": "", "failed": False, "best": False}
+    if record["status"] == "failed":
+        return {"text": "failed", "values": "", "failed": True, "best": False}
+    values = {name: _text(name, record["metrics"][name]) for name in columns if name in record["metrics"]}
+    is_best = record["metrics"][metric] == top
+    return {"text": values[metric], "values": json.dumps(values), "failed": False, "best": is_best}
+
+
+def _alerts(records: Sequence[Record]) -> list[str]:
+    alerts = []
+    for what, values in (
+        ("machines", {json.dumps(r["machine"], sort_keys=True) for r in records}),
+        ("versions", {json.dumps(r["versions"], sort_keys=True) for r in records}),
+        ("commits", {r["commit"] for r in records}),
+    ):
+        if len(values) > 1:
+            alerts.append(
+                f"These records come from {len(values)} different {what}: compare times, and figures, with care."
+            )
+    return alerts
+
+
+def _cost_note(rows: Sequence[Row]) -> str:
+    jobs = {row.jobs for row in rows if row.jobs}
+    if jobs == {1}:
+        return "One picture at a time, after a warm-up."
+    return f"Measured with up to {max(jobs)} pictures at the same time: times are not comparable." if jobs else ""
+
+
+def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
+    lines = []
+    for name, values in (
+        ("machine", [f"{r['machine']['processor']}, {r['machine']['threads']} threads" for r in records]),
+        ("versions", [", ".join(f"{k} {v}" for k, v in sorted(r["versions"].items())) for r in records]),
+        ("commit", [r["commit"] or "not a checkout" for r in records]),
+        ("trimaps made", [f"{r['trimap']}, seed {r['trimap_rule']['seed']}" for r in records if r["trimap_rule"]]),
+    ):
+        lines += [(name, value) for value in dict.fromkeys(values)]
+    intervals = "10,000 bootstrap resamples of pictures; pictures that share an alpha are drawn together"
+    return [*lines, ("intervals", intervals)]
+
+
+def _text(metric: str, value: float, sign: str = "") -> str:
+    factor, decimals = _SCALE[metric]
+    return f"{value * factor:{sign}.{decimals}f}"
+
+
+def _short_names(folders: list[str]) -> dict[str, str]:
+    last = {folder: Path(folder).name for folder in folders}
+    return last if len(set(last.values())) == len(last) else {folder: folder for folder in folders}
