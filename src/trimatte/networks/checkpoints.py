@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import IO, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -103,10 +103,10 @@ def load_checkpoint(
     return Checkpoint(network.eval(), name, layout, config, notes)
 
 
-def save_checkpoint(path: str | Path, network: nn.Module, name: NetworkName, **extra: Any) -> None:
+def save_checkpoint(file: str | Path | IO[bytes], network: nn.Module, name: NetworkName, **extra: Any) -> None:
     """Write a network in our own layout: its name, its variant, its weights, and what else is to be kept."""
     config = asdict(cast(Any, network).config)
-    torch.save({"trimatte": name, "config": config, "state_dict": network.state_dict(), **extra}, path)
+    torch.save({"trimatte": name, "config": config, "state_dict": network.state_dict(), **extra}, file)
 
 
 def _state_of(data: Any, path: str | Path) -> State:

@@ -1,0 +1,72 @@
+"""Peak memory of full-size Deep Image Matting, with random weights, on a large picture on the CPU.
+
+    python benchmarks/deep_memory.py [--megapixels 24] [--window 512]
+
+Prints one line of JSON. The picture is noise; its unknown band is a ring, as about a head.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from trimatte._measure import peak_bytes
+
+
+def write_weights(path: Path) -> None:
+    from trimatte.networks.checkpoints import save_checkpoint
+    from trimatte.networks.dim import DIM
+
+    save_checkpoint(path, DIM(), "deep-image-matting")
+
+
+def measure(path: Path, megapixels: float, window: int) -> dict[str, float]:
+    from trimatte.alpha.deep import deep_image_matting
+    from trimatte.images import as_image
+    from trimatte.linalg.report import SolveReport
+
+    height = round((megapixels * 1e6 / 1.5) ** 0.5)
+    width = round(height * 1.5)
+    y, x = np.ogrid[:height, :width]
+    distance = np.hypot(y - height / 2, x - width / 2) / height
+    trimap = np.where(distance < 0.1, 255, np.where(distance < 0.11, 128, 0)).astype(np.uint8)
+    del distance
+    image = as_image(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+    start = time.perf_counter()
+    alpha = deep_image_matting(image, trimap, SolveReport(), weights=path, device="cpu", window=window)
+    seconds = time.perf_counter() - start
+    assert alpha.shape == trimap.shape
+    return {
+        "megapixels": height * width / 1e6,
+        "unknown": int(np.count_nonzero(trimap == 128)),
+        "window": window,
+        "seconds": round(seconds, 1),
+        "peak_gib": round(peak_bytes() / 2**30, 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megapixels", type=float, default=24)
+    parser.add_argument("--window", type=int, default=512)
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.weights:
+        print(json.dumps(measure(options.weights, options.megapixels, options.window)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.pt"
+        write_weights(path)
+        # In a process of its own, whose peak is not that of making the weights.
+        subprocess.run([sys.executable, *sys.argv, "--weights", str(path)], check=True)
+
+
+if __name__ == "__main__":
+    main()
