@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,8 +82,11 @@ def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarr
 
 
 def _session(path: Path) -> Any:
+    # From 1.29 on onnxruntime reports each session to its makers unless this is set before it is imported.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_threads()
     options.inter_op_num_threads = 1
