@@ -24,7 +24,7 @@ from trimatte.images import as_image, as_trimap
 from trimatte.linalg.report import SolveReport
 
 METHODS = {
-    "closed-form": "trimatte.alpha.peer:closed_form",
+    "closed-form": "trimatte.alpha.closed_form:closed_form",
     "knn": "trimatte.alpha.peer:knn",
     "learning-based": "trimatte.alpha.peer:learning_based",
     "large-kernel": "trimatte.alpha.peer:large_kernel",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import warnings
 from contextlib import redirect_stdout
 from functools import partial
+from importlib import import_module
 from io import StringIO
+from shutil import rmtree
+from tempfile import mkdtemp
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,9 +29,7 @@ def pymatting_method(
     if name not in NAMES:
         raise ArgumentError(f"method: pymatting has no {name!r}, it has {', '.join(NAMES)}")
     assert trimap is not None
-    import pymatting
-
-    function = getattr(pymatting, f"estimate_alpha_{name}")
+    function = getattr(_pymatting(), f"estimate_alpha_{name}")
     allowed = [
         parameter for parameter in inspect.signature(function).parameters if parameter not in ("image", "trimap")
     ]
@@ -48,7 +51,21 @@ def pymatting_method(
     return np.asarray(alpha)
 
 
-closed_form = partial(pymatting_method, "cf")
+def _pymatting() -> ModuleType:
+    """pymatting, whose kernels insist on a folder to be cached in: a temporary one where there is no other."""
+    try:
+        return import_module("pymatting")
+    except RuntimeError as error:
+        if "locator" not in str(error):
+            raise
+    import numba
+
+    folder = mkdtemp(prefix="trimatte-")
+    atexit.register(rmtree, folder, ignore_errors=True)
+    numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
+    return import_module("pymatting")
+
+
 knn = partial(pymatting_method, "knn")
 learning_based = partial(pymatting_method, "lbdm")
 large_kernel = partial(pymatting_method, "lkm")

@@ -1,0 +1,124 @@
+"""The solver ladder for stencil systems: plan the memory, prepare once, solve as often as asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trimatte._measure import timed
+from trimatte.errors import SolverError
+from trimatte.linalg.cg import conjugate_gradients
+from trimatte.linalg.coarse import CoarseSpace, coarse_space
+from trimatte.linalg.report import SolveReport
+from trimatte.linalg.stencil import StencilSystem
+
+RTOL = 1e-6
+MAX_ITERATIONS = 400
+SPACINGS = (3, 4, 6, 8, 12)
+SHIFT = 1e-6
+"""Share by which the diagonal grows where rounding has cost the matrix its definiteness."""
+
+BYTES_PER_UNKNOWN = 12 * 8 + 2 * 8 + 4 + 9 * 8
+"""Stencil, diagonal and right-hand side, position, and the vectors of the iteration."""
+
+
+def predicted_bytes(unknown: int, spacing: int) -> int:
+    """Memory of a solve over `unknown` pixels: the system, and a coarse factor of some 700 numbers a node."""
+    nodes = 1.3 * unknown / (spacing - 0.3) ** 2
+    fill = 60 * np.log2(max(nodes, 2))
+    return round(unknown * BYTES_PER_UNKNOWN + nodes * (2 * 4 * fill + 9 * 128 + 640))
+
+
+def plan_spacing(unknown: int, max_memory: int | None) -> int:
+    """The spacing of coarse nodes: the one that is fastest at this size, or a wider one that fits `max_memory`.
+
+    Raises `SolverError` with the bytes that it would take if none fits.
+    """
+    quickest = 3 if unknown < 60_000 else 4 if unknown < 400_000 else 6
+    for spacing in SPACINGS:
+        if spacing >= quickest and (max_memory is None or predicted_bytes(unknown, spacing) <= max_memory):
+            return spacing
+    least = predicted_bytes(unknown, SPACINGS[-1])
+    raise SolverError(f"max_memory: {unknown} unknown pixels take at least {least} bytes, {max_memory} are allowed")
+
+
+@dataclass
+class Prepared:
+    """A system with its preconditioner, ready to be solved again and again."""
+
+    system: StencilSystem
+    coarse: CoarseSpace
+
+    def precondition(self, r: np.ndarray, out: np.ndarray) -> None:
+        """out = one symmetric cycle for r: sweep down, correct from the coarse space, sweep up."""
+        system = self.system
+        x, rest, y = self._x, self._rest, self._y
+        system.descend(r, x, rest)
+        self.coarse.correct(rest, y)
+        system.multiply(y, out)
+        rest -= out
+        system.ascend(rest, out)
+        out += x
+        out += y
+
+    def __post_init__(self) -> None:
+        n = self.system.band.size
+        self._x, self._rest, self._y = np.empty(n), np.empty(n), np.empty(n)
+
+    def solve(self, *, rtol: float = RTOL, x: np.ndarray | None = None) -> tuple[np.ndarray, int, float]:
+        """Solution, iterations and relative residual, from the first guess x."""
+        return conjugate_gradients(
+            self.system.multiply,
+            self.system.b,
+            self.precondition,
+            rtol=rtol,
+            max_iterations=MAX_ITERATIONS,
+            x=x,
+        )
+
+
+def solve_stencil(
+    image: np.ndarray,
+    system: StencilSystem,
+    report: SolveReport,
+    *,
+    rtol: float = RTOL,
+    max_memory: int | None = None,
+    x: np.ndarray | None = None,
+) -> np.ndarray:
+    """Solve a stencil system over image (H, W, 3) and say in `report` how it went.
+
+    Parameters
+    ----------
+    rtol : demanded relative residual.
+    max_memory : bytes that the solve may take; a leaner rung is taken if need be.
+    x : (n,) float64, a first guess; overwritten.
+    """
+    unknown = system.band.size
+    spacing = plan_spacing(unknown, max_memory)
+    report.predicted_bytes = predicted_bytes(unknown, spacing)
+    report.solver = f"conjugate gradients, Gauss-Seidel and affine colours every {spacing} pixels"
+    with timed(report.seconds, "coarse"):
+        prepared = Prepared(system, coarse_space(image, system, spacing))
+    with timed(report.seconds, "solve"):
+        solution, report.iterations, report.residual = prepared.solve(rtol=rtol, x=x)
+    report.converged = report.residual <= rtol
+    if not report.converged:
+        solution = _shifted(image, system, spacing, report, rtol)
+    return solution
+
+
+def _shifted(
+    image: np.ndarray, system: StencilSystem, spacing: int, report: SolveReport, rtol: float
+) -> np.ndarray:
+    """Solve once more with a slightly greater diagonal, where the matrix is singular to working precision."""
+    report.fallbacks.append(
+        f"residual {report.residual:.1e} after {report.iterations} iterations: diagonal shifted by {SHIFT:.0e}"
+    )
+    firmer = replace(system, diagonal=system.diagonal * (1 + SHIFT))
+    with timed(report.seconds, "shifted"):
+        solution, iterations, report.residual = Prepared(firmer, coarse_space(image, firmer, spacing)).solve(rtol=rtol)
+    report.iterations += iterations
+    report.converged = report.residual <= rtol
+    return solution
