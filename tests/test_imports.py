@@ -31,7 +31,9 @@ def test_import_trimatte() -> None:
     assert len(modules) < 30
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS if verb != "datasets")]
+)
 def test_help(arguments: list[str]) -> None:
     modules = imported_by(f"from trimatte.cli import main\nmain({arguments!r}, standalone_mode=False)")
     assert not roots(modules) & HEAVY
