@@ -1,0 +1,81 @@
+"""From trained weights to the ONNX file and card that ship in the package."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from trimatte.networks.lite import Lite
+
+TOLERANCE = 0.02
+"""Largest difference of any logit, in units of the logits' standard deviation, that half-precision storage may make."""
+
+
+def export_lite(weights: Path, out: Path) -> float:
+    """Write the network of `weights` as ONNX, its weights stored in half precision; it still computes in float32.
+
+    Input `image` (1, 3, h, w), h and w multiples of 32; output `logits` (1, 1, h, w). Returns the largest
+    difference from torch over three shapes, in standard deviations of the logits; raises `ValueError` above `TOLERANCE`.
+    """
+    network = Lite()
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    network.eval()
+    axes = {0: "batch", 2: "height", 3: "width"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 3, 320, 256),),
+            str(out),
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes={"image": axes, "logits": axes},
+            opset_version=17,
+            dynamo=False,
+        )
+    onnx.save(store_half(onnx.load(out)), out)
+    return _largest_difference(network, out)
+
+
+def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Keep float32 constants of 8192 numbers and more as float16, each followed by a cast that the runtime folds when it loads."""
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= 8192:
+            name = tensor.name
+            half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half")
+            tensor.CopyFrom(half)
+            casts.append(helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _largest_difference(network: Lite, path: Path) -> float:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for height, width in ((320, 224), (224, 320), (64, 96)):
+        x = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(height))
+        with torch.no_grad():
+            want = network(x).numpy()
+        got = session.run(None, {"image": x.numpy()})[0]
+        worst = max(worst, float(np.abs(got - want).max() / want.std()))
+    if worst > TOLERANCE:
+        raise ValueError(f"{path.name} differs from the network by {worst:.3f} standard deviations")
+    return worst
