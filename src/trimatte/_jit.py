@@ -6,10 +6,15 @@ installation without a home folder); the kernel is then compiled anew in each pr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-import numba
+# Waiting threads of OpenMP spin by default: a kernel of many short parallel loops then takes fifty times as long on
+# a busy machine. It only counts if it is set before OpenMP is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numba  # noqa: E402
 
 F = TypeVar("F", bound=Callable[..., Any])
 
