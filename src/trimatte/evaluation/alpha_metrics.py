@@ -228,14 +228,20 @@ def _connectedness(alpha: FloatMap, level: FloatMap) -> FloatMap:
 def _connected_level(lower: FloatMap, variant: ConnectivityVariant) -> FloatMap:
     """The highest threshold up to which a pixel stays in the largest region; `lower` is the lesser of both mattes."""
     level = np.full(lower.shape, -1, np.float32)
+    doubles = _divided_in_doubles(lower) if variant == "float64" else lower
     for k in range(1, 11):
-        threshold = np.arange(0, 1.1, 0.1)[k] if variant == "float64" else np.float32(k / 10) - _TIE
-        above = (lower.astype(np.float64) if variant == "float64" else lower) >= threshold
+        above = lower >= np.float32(k / 10) - _TIE if variant != "float64" else doubles >= np.arange(0, 1.1, 0.1)[k]
         if variant == "skip-empty" and not above.any():
             continue
         level[(level == -1) & ~_largest_region(above, variant == "label-zero")] = np.float32((k - 1) / 10)
     level[level == -1] = 1
     return level
+
+
+def _divided_in_doubles(values: FloatMap) -> NDArray[np.float64]:
+    """8-bit codes over 255 as they come out in double precision; other values as they are."""
+    codes = np.rint(values.astype(np.float64) * 255) / 255
+    return np.where(np.abs(codes - values) < _TIE, codes, values)
 
 
 def _largest_region(mask: Mask, outside_counts: bool = False) -> Mask:

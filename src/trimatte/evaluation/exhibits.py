@@ -17,6 +17,7 @@ from trimatte.errors import TrimatteError
 from trimatte.evaluation.datasets import Dataset, Sample, open_dataset
 from trimatte.evaluation.pictures import load_trial
 from trimatte.evaluation.records import Record
+from trimatte.evaluation.tables import figure_text
 from trimatte.evaluation.trials import alpha_path
 
 CROP = 192  # side of a crop in pixels
@@ -39,11 +40,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A picture that went badly: the crop where it did, by method."""
+    """A picture that went badly: the crop where it did, what was given and what each method made of it."""
 
     picture: str
     where: str
-    panels: list[Panel]
+    given: list[Panel]
+    results: list[Panel]
 
 
 def worst_pictures(records: Sequence[Record], metric: str, count: int = WORST) -> list[str]:
@@ -107,19 +109,21 @@ def _exhibit(sample: Sample, records: Sequence[Record], runs: Mapping[str, str],
     window = _worst_window(np.mean(list(errors.values()), axis=0, dtype=np.float32))
     colours = trial.image[window]
     truth = trial.foreground[window] if trial.foreground is not None else colours
-    panels = [Panel("photo", "", _picture(colours))]
+    given = [Panel("photo", "", _picture(colours))]
     if trial.trimap is not None:
-        panels.append(Panel("trimap", "", _picture(np.repeat(trial.trimap[window][..., None] / 255, 3, axis=2))))
-    panels.append(Panel("true alpha", "", _picture(_on_checkerboard(truth, trial.alpha[window]))))
+        given.append(Panel("trimap", "", _picture(np.repeat(trial.trimap[window][..., None] / 255, 3, axis=2))))
+    given.append(Panel("true alpha", "", _picture(_on_checkerboard(truth, trial.alpha[window]))))
+    results = []
     for record in records:
         method = record["method"]
         if method in alphas:
-            figure = f"{record['metrics'][metric]:.4g}"
+            figure = figure_text(metric, record["metrics"][metric])
             cut = _picture(_on_checkerboard(colours, alphas[method][window]))
             error = _picture(_heat(errors[method][window]))
-            panels.append(Panel(method, figure, cut, error, _picture(_heat(_shrunk(errors[method])))))
+            results.append(Panel(method, figure, cut, error, _picture(_heat(_shrunk(errors[method])))))
     rows, columns = window
-    return Exhibit(sample.name, f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}", panels)
+    where = f"rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}"
+    return Exhibit(sample.name, where, given, results)
 
 
 def _alpha(record: Record, runs: Mapping[str, str]) -> Alpha | None:

@@ -84,7 +84,10 @@ def load_trial(sample: Sample, trimap: str | None = None) -> Trial:
 
 def input_hashes(sample: Sample, trimap: str | None) -> dict[str, str]:
     """The hashes that `load_trial` would give, without decoding."""
-    wanted = [role for role in sample.files if role in ("image", "alpha", "foreground", "background", "cutout", trimap)]
+    read = {"image", "alpha", "foreground", "cutout", trimap}
+    if "image" not in sample.files:
+        read.add("background")
+    wanted = [role for role in sample.files if role in read]
     return {role: hashlib.sha256(b"".join(_read(f) for f in sample.files[role])).hexdigest() for role in wanted}
 
 
@@ -135,8 +138,8 @@ def paste(
         back = back.resize(size, Image.Resampling.BICUBIC)
     b = np.asarray(back.crop((0, 0, width, height)))
     a = alpha[..., None].astype(np.float64)
-    # A sum that is a whole number must not fall below it by rounding: 1e-9 is far below 1 / 255, the least step.
-    return np.asarray(a * foreground + (1 - a) * b + 1e-9, np.float64).astype(np.uint8)
+    # A sum that is a whole number must not fall below it by rounding: 1e-4 is far below 1 / 255, the least step.
+    return np.asarray(a * foreground + (1 - a) * b + 1e-4, np.float64).astype(np.uint8)
 
 
 def save_grey(path: str | os.PathLike[str], codes: NDArray[np.uint8]) -> None:

@@ -11,10 +11,7 @@ from typing import Any
 from trimatte.errors import ArgumentError, MissingExtraError
 from trimatte.evaluation.records import Record, read_records
 from trimatte.evaluation.summary import METRICS, Row, grouped, significance, summarize
-from trimatte.evaluation.tables import COLUMNS, SCALING, best, caption, size, title
-
-HEADINGS = {metric: heading for metric, heading, _, _ in COLUMNS} | {"iou": "IoU"}
-_SCALE = {metric: (factor, decimals) for metric, _, factor, decimals in COLUMNS} | {"iou": (100.0, 2)}
+from trimatte.evaluation.tables import HEADINGS, SCALING, best, caption, figure_text, size, title
 
 
 def load_runs(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Record], dict[str, str]]:
@@ -85,7 +82,8 @@ def _group(records: list[Record], rows: list[Row], runs: dict[str, str], metric:
         for cost in ("seconds", "peak_bytes")
         if (svg := cost_against_quality(rows, metric, cost))
     ]
-    shown, missing = exhibits(records, runs, metric)
+    by_rank = sorted(records, key=lambda record: methods.index(record["method"]))
+    shown, missing = exhibits(by_rank, runs, metric)
     names, percent = disagreement(records, runs)
     order = [names.index(method) for method in methods]
     return {
@@ -120,9 +118,9 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
         low, high = row.intervals[name]
         is_best = name != "iou" and not row.failed and row.means[name] == best(name, table)
         return {
-            "mean": _text(name, row.means[name]),
-            "low": _text(name, low),
-            "high": _text(name, high),
+            "mean": figure_text(name, row.means[name]),
+            "low": figure_text(name, low),
+            "high": figure_text(name, high),
             "best": is_best,
         }
 
@@ -130,9 +128,9 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
     if row.behind is not None:
         difference, (low, high), p = row.behind
         behind = {
-            "difference": _text(metric, difference, sign="+"),
-            "low": _text(metric, low, sign="+"),
-            "high": _text(metric, high, sign="+"),
+            "difference": figure_text(metric, difference, sign="+"),
+            "low": figure_text(metric, low, sign="+"),
+            "high": figure_text(metric, high, sign="+"),
             "p": f"{p:.4f}" if p >= 1e-3 else f"{p:.0e}",
             "significant": p < 0.05,
         }
@@ -160,7 +158,7 @@ def _pairs(records: list[Record], methods: list[str], metric: str) -> list[tuple
         if (a, b) not in tests:
             return "–"
         difference, _, p = tests[a, b]
-        return _text(metric, sign * difference, sign="+") + (" ●" if p < 0.05 else " ○")
+        return figure_text(metric, sign * difference, sign="+") + (" ●" if p < 0.05 else " ○")
 
     return [(a, [cell(a, b) for b in methods]) for a in methods]
 
@@ -203,12 +201,12 @@ def _pictures(
 
 def _picture_cell(record: Record | None, columns: Sequence[str], metric: str, top: float | None) -> dict[str, Any]:
     if record is None:
-        return {"text": "", "values": "", "failed": False, "best": False}
+        return {"text": "", "figures": "", "failed": False, "best": False}
     if record["status"] == "failed":
-        return {"text": "failed", "values": "", "failed": True, "best": False}
-    values = {name: _text(name, record["metrics"][name]) for name in columns if name in record["metrics"]}
+        return {"text": "failed", "figures": "", "failed": True, "best": False}
+    values = {name: figure_text(name, record["metrics"][name]) for name in columns if name in record["metrics"]}
     is_best = record["metrics"][metric] == top
-    return {"text": values[metric], "values": json.dumps(values), "failed": False, "best": is_best}
+    return {"text": values[metric], "figures": json.dumps(values), "failed": False, "best": is_best}
 
 
 def _alerts(records: Sequence[Record]) -> list[str]:
@@ -243,11 +241,6 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
         lines += [(name, value) for value in dict.fromkeys(values)]
     intervals = "10,000 bootstrap resamples of pictures; pictures that share an alpha are drawn together"
     return [*lines, ("intervals", intervals)]
-
-
-def _text(metric: str, value: float, sign: str = "") -> str:
-    factor, decimals = _SCALE[metric]
-    return f"{value * factor:{sign}.{decimals}f}"
 
 
 def _short_names(folders: list[str]) -> dict[str, str]:

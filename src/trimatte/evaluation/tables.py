@@ -14,7 +14,15 @@ COLUMNS = (
     ("gradient", "Grad", 1.0, 2),
     ("connectivity", "Conn", 1.0, 2),
 )
+HEADINGS = {metric: heading for metric, heading, _, _ in COLUMNS} | {"iou": "IoU"}
+_FORMATS = {metric: (factor, decimals) for metric, _, factor, decimals in COLUMNS} | {"iou": (100.0, 2)}
 SCALING = "SAD, Grad and Conn are sums divided by 1000; MSE and MAD are means times 1000"
+
+
+def figure_text(metric: str, value: float, sign: str = "") -> str:
+    """A metric's value as tables print it."""
+    factor, decimals = _FORMATS[metric]
+    return f"{value * factor:{sign}.{decimals}f}"
 
 
 def title(row: Row) -> str:
@@ -85,9 +93,9 @@ def _tables(rows: Sequence[Row]) -> list[list[Row]]:
 
 def _cells(row: Row, table: Sequence[Row], bold: Callable[[str], str]) -> list[str]:
     cells = [row.method]
-    for metric, _, factor, decimals in COLUMNS:
+    for metric, *_ in COLUMNS:
         value = row.means.get(metric)
-        text = "" if value is None else f"{value * factor:.{decimals}f}"
+        text = "" if value is None else figure_text(metric, value)
         cells.append(bold(text) if value is not None and not row.failed and value == best(metric, table) else text)
     cells += ["" if row.seconds is None else f"{row.seconds:.2f}", size(row.peak_bytes)]
     # A mean over fewer pictures stands under another condition, and says so in its own row.

@@ -23,7 +23,6 @@ from trimatte.evaluation.methods import Method, Outcome
 from trimatte.evaluation.pictures import Trial, load_trial, save_grey
 from trimatte.evaluation.records import Record
 from trimatte.evaluation.stages import judge_stages
-from trimatte.images import as_alpha, as_image
 
 _WARM: set[str] = set()
 
@@ -155,11 +154,10 @@ def _warm_up(method: Method) -> None:
     if method.name in _WARM:
         return
     _WARM.add(method.name)
-    from trimatte.evaluation.synthetic import scene
-
-    s = scene("hair", (96, 96))
-    trimap = np.where(s.alpha == 255, np.uint8(255), np.where(s.alpha == 0, np.uint8(0), np.uint8(128)))
-    image, alpha = as_image(s.image), as_alpha(s.alpha)
+    rows, columns = np.indices((96, 96), np.float32)
+    alpha = np.clip((36 - np.hypot(rows - 48, columns - 48)) / 16 + np.float32(0.5), 0, 1).astype(np.float32)
+    image = np.dstack([0.3 + 0.5 * alpha, 0.7 - 0.4 * alpha, 0.2 + rows / 200]).astype(np.float32)
+    trimap = np.where(alpha == 1, np.uint8(255), np.where(alpha == 0, np.uint8(0), np.uint8(128)))
     try:
         method.run(Trial("warm-up", image, alpha, trimap, None, {}))
     except Exception:

@@ -67,7 +67,7 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
     # A background may have any size where it is fitted to the foreground.
     sizes = {role: p.shape[:2] for role, p in planes.items() if not (composed and role == "background")}
     if len(set(sizes.values())) > 1:
-        yield "error", "sizes differ: " + ", ".join(f"{role} {w}x{h}" for role, (h, w) in sizes.items())
+        yield "error", "sizes differ: " + ", ".join(f"{role} {w}x{h}" for role, (h, w) in sorted(sizes.items()))
     elif "alpha" in planes and planes["alpha"].ndim == 2:
         for role, plane in planes.items():
             if role.startswith("trimap") and plane.ndim == 2:

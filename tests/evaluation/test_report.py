@@ -1,0 +1,223 @@
+"""Summaries, tables, the gate and the page."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from toy_methods import by_brightness, half
+
+from trimatte.errors import ArgumentError
+from trimatte.evaluation.plots import pareto
+from trimatte.evaluation.report import html_report, load_runs
+from trimatte.evaluation.runs import evaluate
+from trimatte.evaluation.summary import bootstrap, check_conditions, significance, summarize
+from trimatte.evaluation.tables import latex, markdown
+
+
+def picky(image, trimap):
+    if (trimap == 255).mean() < 0.1:
+        raise RuntimeError("too <bright>")
+    return half(image, trimap)
+
+
+def record(method, picture, mse, *, alpha=None, status="ok", seconds=1.0):
+    values = dict.fromkeys(("sad", "mad", "gradient", "connectivity", "iou"), mse) | {"mse": mse}
+    return {
+        "dataset": "d", "trimap": "t", "region": "unknown", "method": method, "picture": picture, "status": status,
+        "metrics": values if status == "ok" else {}, "stages": {}, "inputs": {"alpha": alpha or picture},
+        "cost": {"seconds": seconds, "peak_bytes": 2**20, "jobs": 1},
+    }  # fmt: skip
+
+
+def noisy(method, mean, n=40, seed=0):
+    values = mean + np.random.default_rng(seed).normal(0, 0.1, n)
+    return [record(method, f"p{k}", float(value)) for k, value in enumerate(values)]
+
+
+def test_ranks_intervals_and_significance():
+    records = noisy("worse", 1.0) + noisy("best", 0.5) + noisy("near", 0.502, seed=1)
+    rows = summarize(records)
+    assert [row.method for row in rows] == ["best", "near", "worse"]
+    best, near, worse = rows
+    assert best.behind is None
+    low, high = best.intervals["mse"]
+    assert low < best.means["mse"] < high
+    assert high - low == pytest.approx(2 * 1.96 * 0.1 / np.sqrt(40), rel=0.25)
+    assert worse.behind[0] == pytest.approx(0.5)
+    assert worse.behind[2] < 0.01
+    assert near.behind[2] > 0.05
+    tests = significance(records, "mse")
+    assert {pair for pair, (_, _, p) in tests.items() if p < 0.05} == {("worse", "best"), ("worse", "near")}
+
+
+def test_iou_ranks_the_other_way():
+    rows = summarize(noisy("a", 0.4) + noisy("b", 0.9), "iou")
+    assert [row.method for row in rows] == ["b", "a"]
+
+
+def test_pictures_of_one_alpha_are_no_independent_witnesses():
+    values = np.repeat(np.random.default_rng(0).normal(0, 1, 8), 10)
+    alone = bootstrap(values, [f"{k}" for k in range(80)]).std()
+    together = bootstrap(values, [f"{k // 10}" for k in range(80)]).std()
+    assert together > 2.5 * alone
+
+
+def test_a_method_with_failures_is_ranked_last_and_has_no_bold_mean():
+    records = [*noisy("good", 0.5), *noisy("lucky", 0.1)[:-1], record("lucky", "p39", 0, status="failed")]
+    rows = summarize(records)
+    assert [(row.method, row.failed) for row in rows] == [("good", 0), ("lucky", 1)]
+    table = markdown(rows)
+    assert "**" in next(line for line in table.splitlines() if "good" in line)
+    lucky = next(line for line in table.splitlines() if "lucky" in line)
+    assert "**" not in lucky
+    assert "1 of 40" in lucky
+
+
+def test_tables_say_their_region_and_scaling():
+    rows = summarize(noisy("a_b", 0.5) + noisy("c", 0.7))
+    for text in (markdown(rows), latex(rows)):
+        assert "nknown pixels" in text
+        assert "divided by 1000" in text
+    assert r"a\_b" in latex(rows)
+    assert r"\textbf{" in latex(rows)
+    assert latex(rows).count(r"\\") == 3
+
+
+def test_gate():
+    rows = summarize(noisy("pymatting:sm", 0.5) + noisy("c", 0.7, seed=3))
+    assert check_conditions(rows, ["pymatting:sm.mse > 0.6", "c.seconds >= 2"]) == []
+    assert "mse is 0.49" in check_conditions(rows, ["pymatting:sm.mse > 0.022"])[0]
+    assert len(check_conditions(rows, ["c.mse<1e3", "pymatting:sm.seconds <= 1"])) == 2
+    failing = summarize([record("a", "p", 0, status="failed"), record("a", "q", 0.1)])
+    assert "failed at 1" in check_conditions(failing, ["a.mse > 5"])[0]
+    for condition, message in (
+        ("mse > 1", "wanted such as"),
+        ("nobody.mse > 1", "no method 'nobody'"),
+        ("c.ssim > 1", "no 'ssim'"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            check_conditions(rows, [condition])
+
+
+def test_pareto_front():
+    points = [(1, 5), (2, 4), (2, 6), (3, 4.5), (4, 1), (5, 1)]
+    assert pareto(points) == [(1, 5), (2, 4), (4, 1)]
+    assert pareto([(1, 5), (2, 6), (3, 5.5)], higher_is_better=True) == [(1, 5), (2, 6)]
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to and checks that its elements nest."""
+
+    void = frozenset({"meta", "img", "br", "input", "link", "path", "use", "rect", "circle", "stop"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.addresses, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [v for k, v in attrs if k in ("src", "href", "xlink:href") and v]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.void:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def run(benchmark, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    evaluate(benchmark, {"bright": by_brightness, "half": half}, out=out)
+    evaluate(benchmark, {"picky": picky}, out=out)
+    return out
+
+
+def test_the_page_is_whole_and_needs_no_network(run):
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    text = html_report([run])
+    page = Page(text)
+    assert page.open == []
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert not re.search(r"(?:url\(|@import|fetch\(|XMLHttp)\s*['\"]?http", text)
+    words = " ".join(page.words)
+    for expected in (
+        "bright",
+        "half",
+        "Pareto front",
+        "Each picture",
+        "The worst pictures",
+        "How far methods disagree",
+    ):
+        assert expected in words
+    assert "too &lt;bright&gt;" in text or "failed" not in words
+    assert text.count("data:image/webp") >= 3 * 3
+
+
+def test_failures_are_shown(run):
+    pytest.importorskip("matplotlib")
+    failed = [r for r in load_runs([run])[0] if r["status"] == "failed"]
+    assert failed  # the scenes are chosen so
+    text = html_report([run])
+    assert f"{len(failed)} failed." in text
+    assert "too &lt;bright&gt;" in text
+
+
+def test_two_runs_of_one_method_are_told_apart(run, benchmark, tmp_path):
+    evaluate(benchmark, {"half": by_brightness}, out=tmp_path / "later")
+    records, where = load_runs([run, tmp_path / "later"])
+    labels = {r["method"] for r in records}
+    assert labels == {"bright", "picky", f"half [{run.name}]", "half [later]"}
+    assert where["half [later]"] == str(tmp_path / "later")
+    with pytest.raises(ArgumentError, match="no records"):
+        load_runs([tmp_path])
+
+
+def test_without_the_data_set_the_page_says_so(benchmark, tmp_path):
+    pytest.importorskip("matplotlib")
+    moved = shutil.copytree(benchmark, tmp_path / "set")
+    evaluate(moved, {"half": half, "bright": by_brightness}, out=tmp_path / "run")
+    shutil.rmtree(moved)
+    text = html_report([tmp_path / "run"])
+    assert "Not shown" in text
+    assert "Each picture" in text
+
+
+@pytest.mark.browser
+def test_the_page_works_in_a_browser(run, tmp_path):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    pytest.importorskip("matplotlib")
+    # The page's own script is asked to sort and to switch the figure, and what it made is read back.
+    probe = """<script>
+      const table = document.querySelector("table.sortable"), head = table.tHead.rows[0].cells[1].firstChild;
+      head.click();
+      const column = () => [...table.tBodies[0].rows].map(row => row.cells[1].textContent);
+      const up = column(); head.click(); const down = column();
+      const pick = document.querySelector("select"); pick.value = "sad"; pick.dispatchEvent(new Event("change"));
+      document.title = JSON.stringify({up, down, sad: column(), wide: document.documentElement.scrollWidth});
+    </script></body>"""
+    page = tmp_path / "page.html"
+    page.write_text(html_report([run]).replace("</body>", probe))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+             "--disable-background-networking", "--disable-component-update", "--window-size=500,900"]  # fmt: skip
+    command = [chromium, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1]))
+    figures = [float(value) for value in seen["up"]]
+    assert figures == sorted(figures)
+    assert seen["down"] == seen["up"][::-1]
+    assert seen["sad"] != seen["down"]
+    assert seen["wide"] <= 500

@@ -1,0 +1,302 @@
+"""Runs: what is recorded, that nothing is lost or counted twice, and what failures look like."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy_methods import by_brightness, dies_on_tall, half
+
+from trimatte import metrics
+from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.evaluation import records as records_module
+from trimatte.evaluation.records import export, read_records
+from trimatte.evaluation.runs import evaluate
+
+TOYS = {"bright": by_brightness, "half": half}
+
+
+def timeless(records):
+    """Records without what differs from run to run."""
+    copies = copy.deepcopy(list(records))
+    for record in copies:
+        record.pop("cost")
+        record.pop("commit")  # of a checkout that is being worked in
+    return copies
+
+
+def test_a_record_says_everything(benchmark, tmp_path):
+    evaluation = evaluate(benchmark, {"closed": "closed-form", **TOYS}, out=tmp_path)
+    assert len(evaluation.records) == 9
+    assert evaluation.failures == ()
+    assert read_records(tmp_path) == list(evaluation.records)
+    record = next(r for r in evaluation.records if (r["method"], r["picture"]) == ("closed", "hair_0000"))
+    assert (record["dataset"], record["trimap"], record["region"]) == ("scenes", "trimap", "unknown")
+    assert record["size"] == [64, 80]
+    assert set(record["inputs"]) == {"image", "alpha", "foreground", "trimap"}
+    assert {"python", "trimatte", "numpy"} <= set(record["versions"])
+    assert record["machine"]["threads"] >= 1
+    assert record["report"]["method"] == "closed-form"
+    assert record["cost"]["seconds"] > 0
+    assert record["cost"]["jobs"] == 1
+    codes = np.asarray(Image.open(tmp_path / "alpha" / "trimap" / "closed" / "hair_0000.png"))
+    trimap = Image.open(benchmark / "trimap" / "hair_0000.png")
+    expected = metrics.measure(codes, benchmark / "alpha" / "hair_0000.png", trimap=trimap)
+    assert {k: record["metrics"][k] for k in expected} == expected
+    assert evaluation.mean("mse", "closed") == pytest.approx(
+        np.mean([r["metrics"]["mse"] for r in evaluation.records if r["method"] == "closed"])
+    )
+
+
+def test_trimaps_and_regions(benchmark):
+    made = evaluate(benchmark, TOYS, trimaps=["made:2-3", "trimap"], limit=1)
+    assert {r["trimap"] for r in made.records} == {"made:2-3", "trimap"}
+    assert {r["trimap_rule"] is not None for r in made.records if r["trimap"] == "made:2-3"} == {True}
+    whole = evaluate(benchmark, TOYS, region="whole", limit=1)
+    assert {r["region"] for r in whole.records} == {"whole"}
+    assert whole.mean("sad", "half") > made.mean("sad", "half", "trimap")
+    with pytest.raises(ArgumentError, match=r"trimaps.*trimap, made"):
+        evaluate(benchmark, TOYS, trimaps=["trimap7"])
+
+
+def test_predictions_with_a_hole(benchmark, tmp_path):
+    (tmp_path / "theirs" / "trimap").mkdir(parents=True)
+    for name in ("hair_0000", "hard_0000"):
+        Image.open(benchmark / "alpha" / f"{name}.png").save(tmp_path / "theirs" / f"{name}.png")
+    Image.fromarray(np.zeros((64, 80), np.uint8)).save(tmp_path / "theirs" / "trimap" / "hard_0000.png")
+    out = tmp_path / "run"
+    evaluation = evaluate(benchmark, out=out, predictions={"theirs": tmp_path / "theirs"})
+    by_picture = {r["picture"]: r for r in evaluation.records}
+    assert by_picture["hair_0000"]["metrics"]["sad"] == 0
+    assert by_picture["hard_0000"]["metrics"]["sad"] > 0  # the one for this trimap goes first
+    assert by_picture["hair_0000"]["cost"] == {}
+    assert "holds no result for glass_0000" in by_picture["glass_0000"]["error"]
+    assert evaluation.failures == (by_picture["glass_0000"],)
+    with pytest.raises(ArgumentError, match="failures"):
+        evaluation.mean("sad", "theirs")
+    # Once the hole is filled the run goes on; what changed is computed anew.
+    Image.open(benchmark / "alpha" / "glass_0000.png").save(tmp_path / "theirs" / "glass_0000.png")
+    Image.open(benchmark / "alpha" / "hard_0000.png").save(tmp_path / "theirs" / "trimap" / "hard_0000.png")
+    new = []
+    again = evaluate(
+        benchmark, out=out, predictions={"theirs": tmp_path / "theirs"}, progress=lambda r, *_: new.append(r["picture"])
+    )
+    assert sorted(new) == ["glass_0000", "hard_0000"]
+    assert again.mean("sad", "theirs") == 0
+    assert len(read_records(out)) == 3
+
+
+def test_predictions_of_another_size_fail(benchmark, tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "hair_0000.png")
+    record = evaluate(benchmark, predictions={"theirs": tmp_path}, limit=2).records[1]
+    assert record["status"] == "failed"
+    assert "size" in record["error"]
+
+
+def test_failing_methods_are_recorded_and_not_tried_again_unasked(benchmark, tmp_path):
+    calls = []
+
+    def moody(image, trimap):
+        calls.append(1)
+        raise RuntimeError("no")
+
+    def not_a_number(image, trimap):
+        return np.full(image.shape[:2], np.nan)
+
+    first = evaluate(benchmark, {"moody": moody, "nan": not_a_number}, out=tmp_path, limit=1)
+    assert [r["status"] for r in first.records] == ["failed", "failed"]
+    assert first.records[0]["error"] == "RuntimeError: no"
+    assert "NaN" in first.records[1]["error"]
+    tries = len(calls)
+    evaluate(benchmark, {"moody": moody}, out=tmp_path, limit=1)
+    assert len(calls) == tries
+    evaluate(benchmark, {"moody": moody}, out=tmp_path, limit=1, retry_failed=True)
+    assert len(calls) == tries + 1
+    assert len(read_records(tmp_path)) == 2
+
+
+def test_an_image_without_its_alpha_is_a_failed_record(benchmark, tmp_path):
+    for folder in ("image", "alpha"):
+        (tmp_path / folder).mkdir()
+        Image.open(benchmark / folder / "hair_0000.png").save(tmp_path / folder / "a.png")
+    Image.open(benchmark / "image" / "hard_0000.png").save(tmp_path / "image" / "b.png")
+    evaluation = evaluate(tmp_path, TOYS)
+    assert [r["picture"] for r in evaluation.failures] == ["b", "b"]
+    assert "without an alpha" in evaluation.failures[0]["error"]
+
+
+def test_no_recomputing_and_no_double_counting(benchmark, tmp_path):
+    evaluate(benchmark, TOYS, out=tmp_path)
+    before = (tmp_path / "records.jsonl").read_bytes()
+    new = []
+    evaluate(benchmark, TOYS, out=tmp_path, progress=lambda r, *_: new.append(r))
+    assert new == []
+    assert (tmp_path / "records.jsonl").read_bytes() == before
+    evaluate(benchmark, {**TOYS, "closed": "closed-form"}, out=tmp_path, progress=lambda r, *_: new.append(r["method"]))
+    assert set(new) == {"closed"}
+    assert len(read_records(tmp_path)) == 9
+
+
+def test_a_torn_last_line_and_a_corrupt_record(benchmark, tmp_path):
+    whole = evaluate(benchmark, TOYS, out=tmp_path)
+    file = tmp_path / "records.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:3]) + lines[3][:100])
+    assert timeless(evaluate(benchmark, TOYS, out=tmp_path).records) == timeless(whole.records)
+    damaged = lines.copy()
+    damaged[1] = b'{"dataset": "scenes", "pic\n'
+    damaged[2] = b'{"dataset": 1}\n'
+    file.write_bytes(b"".join(damaged + lines[4:5]))
+    with pytest.warns(UserWarning, match="damaged|repeats") as caught:
+        resumed = evaluate(benchmark, TOYS, out=tmp_path)
+    told = [str(w.message) for w in caught]
+    assert any("line 2 is damaged" in t for t in told)
+    assert any("line 3 is damaged" in t for t in told)
+    assert any("line 7 repeats" in t for t in told)
+    assert timeless(resumed.records) == timeless(whole.records)
+    assert len(file.read_bytes().splitlines()) == 6
+
+
+@pytest.mark.parametrize("how", ["at the sync", "amid the line"])
+def test_a_full_disk_stops_the_run_and_leaves_whole_records(benchmark, tmp_path, monkeypatch, how):
+    evaluate(benchmark, TOYS, out=tmp_path, limit=1)
+    before = (tmp_path / "records.jsonl").read_bytes()
+
+    def full(fd):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if how == "at the sync":
+        monkeypatch.setattr(records_module.os, "fsync", full)
+        with pytest.raises(ImageWriteError, match="No space left"):
+            evaluate(benchmark, TOYS, out=tmp_path)
+        monkeypatch.undo()
+    else:
+        resource = pytest.importorskip("resource")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 100, limits[1]))
+        try:
+            with pytest.raises(ImageWriteError, match="full"):
+                evaluate(benchmark, TOYS, out=tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "records.jsonl").read_bytes() == before
+    assert len(evaluate(benchmark, TOYS, out=tmp_path).records) == 6
+
+
+def test_one_writer_at_a_time(benchmark, tmp_path):
+    with records_module.locked(tmp_path), pytest.raises(ArgumentError, match="another process"):
+        evaluate(benchmark, TOYS, out=tmp_path)
+
+
+@pytest.mark.cluster
+def test_parallel_gives_the_same_records(benchmark, tmp_path):
+    alone = evaluate(benchmark, TOYS, out=tmp_path / "one")
+    together = evaluate(benchmark, TOYS, out=tmp_path / "two", jobs=2)
+    assert timeless(alone.records) == timeless(together.records)
+    assert {r["cost"]["jobs"] for r in together.records} == {2}
+
+
+@pytest.mark.cluster
+def test_a_process_that_dies_costs_one_record(benchmark, tmp_path):
+    for folder in ("image", "alpha"):
+        (tmp_path / folder).mkdir()
+        for name in ("hair_0000", "hard_0000"):
+            Image.open(benchmark / folder / f"{name}.png").save(tmp_path / folder / f"{name}.png")
+    image = np.array(Image.open(tmp_path / "image" / "hair_0000.png"))
+    image[0, 0] = 255
+    Image.fromarray(image).save(tmp_path / "image" / "hair_0000.png")
+    evaluation = evaluate(tmp_path, {"dies": dies_on_tall, "half": half}, jobs=2, out=tmp_path / "run")
+    assert [(r["method"], r["picture"]) for r in evaluation.failures] == [("dies", "hair_0000")]
+    assert "process died" in evaluation.failures[0]["error"]
+
+
+def test_functions_that_cannot_travel(benchmark):
+    with pytest.raises(ArgumentError, match="importable"):
+        evaluate(benchmark, {"local": lambda image, trimap: image[..., 0]}, jobs=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"methods": ["closed-forn"]}, "closed-forn"),
+        ({"methods": ["half", "half"]}, "once"),
+        ({"methods": []}, "at least one"),
+        ({"methods": TOYS, "region": "known"}, "region"),
+        ({"methods": TOYS, "jobs": 0}, "jobs"),
+        ({"methods": TOYS, "limit": 0}, "limit"),
+        ({"methods": TOYS, "predictions": {"half": "."}}, "also the name"),
+    ],
+)
+def test_bad_arguments(benchmark, options, message):
+    with pytest.raises(ArgumentError, match=message):
+        evaluate(benchmark, **options)
+
+
+def test_export(benchmark, tmp_path):
+    evaluation = evaluate(benchmark, TOYS)
+    export(evaluation.records, tmp_path / "r.csv")
+    lines = (tmp_path / "r.csv").read_text().splitlines()
+    assert len(lines) == 7
+    assert "metrics.mse" in lines[0].split(",")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    export(evaluation.records, tmp_path / "r.parquet")
+    table = parquet.read_table(tmp_path / "r.parquet")
+    assert table.column("metrics.mse").to_pylist() == [r["metrics"]["mse"] for r in evaluation.records]
+    with pytest.raises(ArgumentError, match="csv"):
+        export(evaluation.records, tmp_path / "r.xls")
+
+
+SCRIPT = """
+    import sys
+    sys.path.insert(0, {tests!r})
+    from toy_methods import by_brightness, half
+    from trimatte.evaluation.runs import evaluate
+    evaluate({benchmark!r}, {{"bright": by_brightness, "half": half}}, out=sys.argv[1])
+"""
+
+
+def test_killed_and_resumed_twenty_times(benchmark, tmp_path):
+    """Whenever it is killed, also amid a write, a resumed run ends with the records of an undisturbed one."""
+    script = textwrap.dedent(SCRIPT).format(tests=str(Path(__file__).parent), benchmark=str(benchmark))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    def start(out):
+        return subprocess.Popen([sys.executable, "-c", script, str(out)], env=environment, stderr=subprocess.DEVNULL)
+
+    assert start(tmp_path / "whole").wait() == 0
+    chance = random.Random(0)
+    out = tmp_path / "killed"
+    file = out / "records.jsonl"
+    for _ in range(20):
+        wanted = (file.read_bytes().count(b"\n") if file.exists() else 0) + chance.choice([0, 0, 1])
+        process = start(out)
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline:
+            if file.exists() and file.read_bytes().count(b"\n") >= wanted:
+                time.sleep(chance.random() * 0.02)
+                break
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if file.exists() and chance.random() < 0.5:  # a write that the machine's end cut short
+            content = file.read_bytes()
+            file.write_bytes(content[: max(0, len(content) - chance.randrange(1, 200))])
+    assert start(out).wait() == 0
+    whole, resumed = (read_records(tmp_path / name) for name in ("whole", "killed"))
+    assert len(whole) == 6
+    assert [json.dumps(r, sort_keys=True) for r in timeless(resumed)] == [
+        json.dumps(r, sort_keys=True) for r in timeless(whole)
+    ]
+    assert all(r["cost"]["seconds"] >= 0 for r in resumed)

@@ -1,0 +1,27 @@
+"""Methods that a worker process can import by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+
+
+def by_brightness(image, trimap):
+    """Quick and no good."""
+    alpha = np.clip(image.mean(axis=2), 0, 1)
+    if trimap is not None:
+        alpha = np.where(trimap == 0, 0, np.where(trimap == 255, 1, alpha))
+    return alpha.astype(np.float32)
+
+
+def half(image, trimap):
+    return np.full(image.shape[:2], 0.5, np.float32)
+
+
+def dies_on_tall(image, trimap):
+    """Takes its process with it where the picture's first pixel says so."""
+    if image[0, 0, 0] == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return half(image, trimap)
