@@ -25,10 +25,10 @@ from trimatte.linalg.report import SolveReport
 
 METHODS = {
     "closed-form": "trimatte.alpha.closed_form:closed_form",
-    "knn": "trimatte.alpha.peer:knn",
-    "learning-based": "trimatte.alpha.peer:learning_based",
+    "knn": "trimatte.alpha.knn:knn",
+    "learning-based": "trimatte.alpha.learning_based:learning_based",
     "large-kernel": "trimatte.alpha.peer:large_kernel",
-    "random-walk": "trimatte.alpha.peer:random_walk",
+    "random-walk": "trimatte.alpha.random_walk:random_walk",
     "shared": "trimatte.alpha.peer:shared",
 }
 TRIMAP_FREE = {"modnet", "gfm"}

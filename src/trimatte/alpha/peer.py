@@ -66,8 +66,5 @@ def _pymatting() -> ModuleType:
     return import_module("pymatting")
 
 
-knn = partial(pymatting_method, "knn")
-learning_based = partial(pymatting_method, "lbdm")
 large_kernel = partial(pymatting_method, "lkm")
-random_walk = partial(pymatting_method, "rw")
 shared = partial(pymatting_method, "sm")

@@ -34,6 +34,7 @@ REGULARIZATION = 1e-5
 SMALL = 32
 """Levels up to this size are swept `SMALL_SWEEPS` times, larger ones `LARGE_SWEEPS` times."""
 SMALL_SWEEPS, LARGE_SWEEPS = 10, 2
+AROUND = np.ones((3, 3), bool)
 
 
 def multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -48,7 +49,7 @@ def multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     for shape, active in zip(shapes, tiles, strict=True):
         rows, columns = _source(alpha.shape[0], shape[0]), _source(alpha.shape[1], shape[1])
         full = shape == alpha.shape
-        near = binary_dilation(active, np.ones((3, 3))) if full else np.ones_like(active)
+        near = binary_dilation(active, AROUND) if full else np.ones_like(active)
         coarse = foreground, background
         foreground, background = np.empty((*shape, 3), np.float32), np.empty((*shape, 3), np.float32)
         _start_level(foreground, background, *coarse, image, alpha, rows, columns, active, near)
@@ -72,9 +73,10 @@ def _source(size: int, level: int) -> np.ndarray:
 def _active_tiles(alpha: np.ndarray, shapes: list[tuple[int, int]]) -> list[np.ndarray]:
     """Per level the tiles (rows, columns) bool to be swept: near other alphas than 0 or 1, or needed one level up."""
     tiles: list[np.ndarray] = []
+    above = shapes[-1]
     for shape in reversed(shapes):
         rows, columns = _source(alpha.shape[0], shape[0]), _source(alpha.shape[1], shape[1])
-        active = binary_dilation(_mixed(alpha, rows, columns), np.ones((3, 3)))
+        active = binary_dilation(_mixed(alpha, rows, columns), AROUND)
         if tiles:
             i, j = np.nonzero(tiles[-1])
             for di, dj in ((0, 0), (0, 1), (1, 0), (1, 1)):
@@ -131,7 +133,8 @@ def _means(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
                 counts[k] += 1
                 for c in range(3):
                     sums[k, c] += image[y, x, c]
-    return sums / counts.reshape(2, 1)
+    means: np.ndarray = sums / counts.reshape(2, 1)
+    return means
 
 
 @njit(parallel=True)

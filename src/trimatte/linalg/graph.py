@@ -1,60 +1,131 @@
-"""Laplacians of neighbour graphs with unit weights, kept as lists of ends alone."""
+"""Laplacians of neighbour graphs, kept as lists of edges, and a multigrid preconditioner for them.
+
+Neighbouring vertices are numbered one after the other (the caller sees to it), so that an aggregate is `BLOCK`
+consecutive vertices. A coarse graph has the aggregates as vertices and between two of them the sum of the edges, which
+is the Galerkin product with piecewise constants: again a graph Laplacian (Notay, ETNA 2010).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from trimatte._jit import njit, prange
 
+BLOCK = 8
+DENSE = 200
+"""Graphs up to this many vertices are solved by a dense Cholesky factorisation."""
+DAMPING = 0.8
+"""Of the Jacobi smoother."""
 ROWS = 1024
 """Rows that one thread multiplies at a time."""
+
+Precondition = Callable[[np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A symmetric multigraph on n free vertices, joined to fixed ones whose values are known.
+    """A symmetric graph on n free vertices, joined to fixed ones.
 
-    Its Laplacian on the free vertices, D - W, is symmetric and positive definite where every free vertex leads to a
-    fixed one.
+    Its Laplacian on the free vertices, D - W, is symmetric, and positive definite where from every free vertex a path
+    leads to a fixed one.
 
     Attributes
     ----------
-    starts : (n + 1,) int64, where each vertex's list begins.
-    ends : (starts[n],) int32, the free vertices at the other end of its edges; those joined twice appear twice.
-    degree : (n,) float64, number of edges, with those to fixed vertices: the diagonal D.
-    pull : (n,) float64, sum of the values of its fixed neighbours: the right-hand side.
+    starts : (n + 1,) int64, where each vertex's list of edges begins.
+    ends : (starts[n],) int32, the free vertices at the other end; a vertex may be there more than once.
+    weights : (starts[n],) float32, or empty if all are 1.
+    degree : (n,) float64, sum of a vertex's weights, those of edges to fixed vertices included: the diagonal D.
     """
 
     starts: np.ndarray
     ends: np.ndarray
+    weights: np.ndarray
     degree: np.ndarray
-    pull: np.ndarray
 
     def multiply(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write (D - W) x into out."""
-        _multiply(self.starts, self.ends, self.degree, x, out)
-
-    def jacobi(self, r: np.ndarray, out: np.ndarray) -> None:
-        """Write D^-1 r into out."""
-        np.divide(r, self.degree, out=out)
+        _multiply(self.starts, self.ends, self.weights, self.degree, x, out)
 
     def undetermined(self) -> np.ndarray:
         """(n,) bool: free vertices from which no path leads to a fixed one."""
-        free: np.ndarray = ~_reached(self.starts, self.ends, np.diff(self.starts) < self.degree)
-        return free
+        lonely: np.ndarray = ~_reached(self.starts, self.ends, self.degree > np.diff(self.starts))
+        return lonely
 
 
-def symmetric_graph(found: np.ndarray, ones: int) -> Graph:
-    """Graph with an edge from every free vertex to each of its neighbours, seen from both ends.
+def multigrid(graph: Graph) -> Precondition:
+    """A symmetric positive definite approximation of the inverse Laplacian, for conjugate gradients.
+
+    On the finest graph Jacobi's and the coarse correction are added, which saves products with its matrix; the coarse
+    graphs are solved by a W-cycle with a Jacobi step before and after.
+    """
+    coarse = _cycle(_coarsen(graph))
+
+    def precondition(r: np.ndarray, out: np.ndarray) -> None:
+        np.divide(r, graph.degree, out=out)
+        out += _spread(coarse(_gather(r)), len(r))
+
+    return precondition
+
+
+def _cycle(graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
+    if len(graph.degree) <= DENSE:
+        return partial(cho_solve, cho_factor(_dense(graph)), check_finite=False)
+    coarse = _cycle(_coarsen(graph))
+    step = DAMPING / graph.degree
+
+    def solve(r: np.ndarray) -> np.ndarray:
+        z, product = step * r, np.empty_like(r)
+        for _ in range(2):
+            graph.multiply(z, product)
+            z += _spread(coarse(_gather(r - product)), len(r))
+        graph.multiply(z, product)
+        z += step * (r - product)
+        return z
+
+    return solve
+
+
+def _gather(r: np.ndarray) -> np.ndarray:
+    """Sum over each aggregate."""
+    sums: np.ndarray = np.add.reduceat(r, np.arange(0, len(r), BLOCK))
+    return sums
+
+
+def _spread(z: np.ndarray, n: int) -> np.ndarray:
+    """Each aggregate's value for all of its n vertices."""
+    values: np.ndarray = np.repeat(z, BLOCK)[:n]
+    return values
+
+
+def _dense(graph: Graph) -> np.ndarray:
+    """The Laplacian (n, n), made definite where it is singular."""
+    n = len(graph.degree)
+    places = np.repeat(np.arange(n) * n, np.diff(graph.starts)) + graph.ends
+    weights = np.bincount(places, graph.weights, n * n).reshape(n, n)
+    matrix: np.ndarray = np.diag(graph.degree * (1 + 1e-9) + 1e-9) - weights
+    return matrix
+
+
+def _coarsen(graph: Graph) -> Graph:
+    return Graph(*_aggregate(graph.starts, graph.ends, graph.weights, graph.degree))
+
+
+def symmetric_graph(found: np.ndarray, ones: int) -> tuple[Graph, np.ndarray]:
+    """Graph with an edge of weight 1 from every free vertex to each of its neighbours, and (n,) float64 the sum of each
+    free vertex's fixed neighbours, the right-hand side.
 
     Parameters
     ----------
     found : (n, k) int32, neighbours of each free vertex: 0 <= j < n is a free vertex (itself is passed over), j >= n
         a fixed one, of value 1 if j < n + ones, else 0.
     """
-    return Graph(*_symmetric(found, ones))
+    starts, ends, degree, pull = _symmetric(found, ones)
+    return Graph(starts, ends, np.empty(0, np.float32), degree), pull
 
 
 @njit()
@@ -88,13 +159,47 @@ def _symmetric(found: np.ndarray, ones: int) -> tuple[np.ndarray, np.ndarray, np
     return starts, ends, degree, pull
 
 
-@njit(parallel=True)
-def _multiply(starts: np.ndarray, ends: np.ndarray, degree: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
+@njit()
+def _aggregate(
+    starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, degree: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    n, unit = len(degree), len(weights) == 0
+    m = (n + BLOCK - 1) // BLOCK
+    coarse_starts, coarse_degree = np.zeros(m + 1, np.int64), np.zeros(m)
+    coarse_ends, coarse_weights = np.empty(len(ends), np.int32), np.empty(len(ends), np.float32)
+    slot = np.full(m, -1, np.int64)
+    count = 0
+    for i in range(m):
+        first = count
+        for v in range(i * BLOCK, min(n, (i + 1) * BLOCK)):
+            coarse_degree[i] += degree[v]
+            for e in range(starts[v], starts[v + 1]):
+                j, weight = ends[e] // BLOCK, np.float32(1) if unit else weights[e]
+                if j == i:
+                    coarse_degree[i] -= weight
+                elif slot[j] >= first:
+                    coarse_weights[slot[j]] += weight
+                else:
+                    slot[j], coarse_ends[count], coarse_weights[count] = count, j, weight
+                    count += 1
+        coarse_starts[i + 1] = count
+        coarse_degree[i] = max(coarse_degree[i], 1e-6)  # 0 where an aggregate is a component of its own
+    return coarse_starts, coarse_ends[:count].copy(), coarse_weights[:count].copy(), coarse_degree
+
+
+@njit(parallel=True, fastmath=True)
+def _multiply(
+    starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, degree: np.ndarray, x: np.ndarray, out: np.ndarray
+) -> None:
     for chunk in prange((len(x) + ROWS - 1) // ROWS):
         for i in range(chunk * ROWS, min(len(x), (chunk + 1) * ROWS)):
             total = 0.0
-            for e in range(starts[i], starts[i + 1]):
-                total += x[ends[e]]
+            if len(weights) == 0:
+                for e in range(starts[i], starts[i + 1]):
+                    total += x[ends[e]]
+            else:
+                for e in range(starts[i], starts[i + 1]):
+                    total += weights[e] * x[ends[e]]
             out[i] = degree[i] * x[i] - total
 
 
