@@ -76,12 +76,14 @@ def test_predictions_with_a_hole(benchmark, tmp_path):
     for name in ("hair_0000", "hard_0000"):
         Image.open(benchmark / "alpha" / f"{name}.png").save(tmp_path / "theirs" / f"{name}.png")
     Image.fromarray(np.zeros((64, 80), np.uint8)).save(tmp_path / "theirs" / "trimap" / "hard_0000.png")
+    (tmp_path / "theirs" / "cost.json").write_text('{"hair_0000": {"seconds": 1.5, "peak_bytes": 1000000}}')
     out = tmp_path / "run"
     evaluation = evaluate(benchmark, out=out, predictions={"theirs": tmp_path / "theirs"})
     by_picture = {r["picture"]: r for r in evaluation.records}
     assert by_picture["hair_0000"]["metrics"]["sad"] == 0
     assert by_picture["hard_0000"]["metrics"]["sad"] > 0  # the one for this trimap goes first
-    assert by_picture["hair_0000"]["cost"] == {}
+    assert by_picture["hair_0000"]["cost"]["seconds"] == 1.5
+    assert by_picture["hard_0000"]["cost"] == {}
     assert "holds no result for glass_0000" in by_picture["glass_0000"]["error"]
     assert evaluation.failures == (by_picture["glass_0000"],)
     with pytest.raises(ArgumentError, match="failures"):

@@ -3,13 +3,14 @@
 - "closed-form", "pymatting:sm", ...: an alpha method that is given the trimap (or none, if it needs none)
 - "cutout", "cutout:SEGMENTER", "cutout:SEGMENTER+METHOD": the whole pipeline from the photo alone
 - "segment", "segment:SEGMENTER": a segmenter whose probability is taken for alpha
-- a folder of another program's results
+- a folder of another program's results, DIR/PICTURE.png; DIR/cost.json may tell what they took
 - any function (image, trimap) -> alpha
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ class Outcome:
     probability: NDArray[np.float32] | None = None
     trimap: NDArray[np.uint8] | None = None
     foreground: NDArray[np.float32] | None = None
+    cost: dict[str, Any] | None = None  # of another program, as it says itself
 
 
 def _no_inputs(picture: str, trimap: str | None) -> dict[str, str]:
@@ -162,7 +164,16 @@ class _Predictions:
         raise ArgumentError(f"{self.folder.root!r} holds no result for {picture}")
 
     def read(self, trial: Trial) -> Outcome:
-        return Outcome(as_alpha(self.find(trial.name, trial.trimap_name).read(), name="alpha", shape=_size(trial)))
+        alpha = as_alpha(self.find(trial.name, trial.trimap_name).read(), name="alpha", shape=_size(trial))
+        return Outcome(alpha, cost=self._costs().get(trial.name))
+
+    def _costs(self) -> dict[str, dict[str, Any]]:
+        """What DIR/cost.json says of each picture, if there is one: {PICTURE: {"seconds": s, "peak_bytes": n}}."""
+        if "cost.json" not in self.folder.names:
+            return {}
+        told = json.loads(File(self.folder.root, "cost.json").read())
+        blank = {"seconds": None, "peak_bytes": None, "base_bytes": None, "jobs": 1, "stages": {}}
+        return {picture: blank | cost for picture, cost in told.items()}
 
     def inputs(self, picture: str, trimap: str | None) -> dict[str, str]:
         return {"prediction": hashlib.sha256(self.find(picture, trimap).read()).hexdigest()}

@@ -108,6 +108,8 @@ def _fill(record: Record, task: Task) -> NDArray[np.uint8]:
     if task.method.measured:
         _warm_up(task.method)
     outcome, cost = metered(lambda: task.method.run(trial))
+    if outcome.cost is not None:
+        record["cost"] = outcome.cost
     report = dict(outcome.report)
     if task.method.measured:
         # Times and memory differ between runs; all else in a record does not.
