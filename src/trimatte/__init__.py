@@ -35,16 +35,24 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
-    from trimatte import metrics
-    from trimatte.alpha import Matte, alpha_methods, estimate_alpha
-    from trimatte.composite import checkerboard, composite
-    from trimatte.cutout import Cutout, CutoutReport, cutout
-    from trimatte.errors import TrimatteError
-    from trimatte.foreground import estimate_foreground
-    from trimatte.images import load_image, load_picture, save_image
-    from trimatte.linalg import SolveReport
-    from trimatte.segmentation import segment, segmenters
-    from trimatte.trimap import make_trimap
+    from trimatte import metrics as metrics
+    from trimatte.alpha import Matte as Matte
+    from trimatte.alpha import alpha_methods as alpha_methods
+    from trimatte.alpha import estimate_alpha as estimate_alpha
+    from trimatte.composite import checkerboard as checkerboard
+    from trimatte.composite import composite as composite
+    from trimatte.cutout import Cutout as Cutout
+    from trimatte.cutout import CutoutReport as CutoutReport
+    from trimatte.cutout import cutout as cutout
+    from trimatte.errors import TrimatteError as TrimatteError
+    from trimatte.foreground import estimate_foreground as estimate_foreground
+    from trimatte.images import load_image as load_image
+    from trimatte.images import load_picture as load_picture
+    from trimatte.images import save_image as save_image
+    from trimatte.linalg import SolveReport as SolveReport
+    from trimatte.segmentation import segment as segment
+    from trimatte.segmentation import segmenters as segmenters
+    from trimatte.trimap import make_trimap as make_trimap
 
 __all__ = sorted([*_NAMES, "__version__"])
 
