@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,9 +109,10 @@ def test_every_layout_is_tried_and_has_a_recipe():
     assert {layout.name for layout in LAYOUTS} == tried
     known = recipes()
     assert tried - {"alphamatting-short", "composition-1k-ready", "plain"} == set(known)
-    for recipe in known.values():
-        assert recipe["address"]
+    page = (Path(__file__).parents[2] / "data" / "README.md").read_text()
+    for name, recipe in known.items():
         assert recipe["licence"]
+        assert f"(`{name}`) | {recipe['address']} |" in page
 
 
 def test_composition_1k_takes_backgrounds_in_the_lists_order(tmp_path):

@@ -197,6 +197,12 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_records(benchmark, tmp_path,
     assert len(evaluate(benchmark, TOYS, out=tmp_path).records) == 6
 
 
+def test_an_output_that_is_no_folder(benchmark, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ImageWriteError, match="file"):
+        evaluate(benchmark, TOYS, out=tmp_path / "file" / "run")
+
+
 def test_one_writer_at_a_time(benchmark, tmp_path):
     with records_module.locked(tmp_path), pytest.raises(ArgumentError, match="another process"):
         evaluate(benchmark, TOYS, out=tmp_path)

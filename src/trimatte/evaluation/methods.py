@@ -172,7 +172,7 @@ class _Predictions:
         if "cost.json" not in self.folder.names:
             return {}
         told = json.loads(File(self.folder.root, "cost.json").read())
-        blank = {"seconds": None, "peak_bytes": None, "base_bytes": None, "jobs": 1, "stages": {}}
+        blank: dict[str, Any] = {"seconds": None, "peak_bytes": None, "base_bytes": None, "jobs": 1, "stages": {}}
         return {picture: blank | cost for picture, cost in told.items()}
 
     def inputs(self, picture: str, trimap: str | None) -> dict[str, str]:

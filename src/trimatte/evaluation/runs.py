@@ -21,7 +21,7 @@ from trimatte.evaluation.datasets import Dataset, open_dataset
 from trimatte.evaluation.methods import Function, Method, resolve_methods
 from trimatte.evaluation.pictures import MADE, input_hashes, parse_rule
 from trimatte.evaluation.records import Key, Record, append_record, key, locked, read_records, write_records
-from trimatte.evaluation.trials import Task, alpha_path, failed_record, run_task
+from trimatte.evaluation.trials import Task, alpha_path, failed_record, make_folder, run_task
 
 _THREAD_LIMITS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -103,7 +103,7 @@ def evaluate(
     with ExitStack() as stack:
         done: dict[Key, Record] = {}
         if out is not None:
-            Path(out).mkdir(parents=True, exist_ok=True)
+            make_folder(Path(out))
             stack.enter_context(locked(out))
             _describe(out, dataset)
             done = _still_valid(out, tasks, retry_failed)
@@ -163,7 +163,10 @@ def _key(task: Task) -> Key:
 def _describe(out: str | os.PathLike[str], dataset: Dataset) -> None:
     """Note in RUN/datasets.json where each data set lies, for reports that show its pictures."""
     path = Path(out) / "datasets.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        known = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        known = {}
     known[dataset.name] = {
         "root": _absolute(dataset.root),
         "layout": dataset.layout.name,

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte.errors import ArgumentError
+from trimatte._files import reason
+from trimatte.errors import ArgumentError, ImageWriteError
 from trimatte.evaluation import mask_metrics
 from trimatte.evaluation.alpha_metrics import measure
 from trimatte.evaluation.cost import metered, surroundings
@@ -91,8 +92,16 @@ def alpha_path(run: str | Path, trimap: str | None, method: str, picture: str) -
 def save_alpha(task: Task, codes: NDArray[np.uint8]) -> None:
     assert task.run is not None
     path = alpha_path(task.run, task.trimap, task.method.name, task.sample.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     save_grey(path, codes)
+
+
+def make_folder(path: Path) -> None:
+    """Raises ImageWriteError where no folder can be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageWriteError(f"cannot make the folder {str(path)!r}: {reason(error)}") from error
 
 
 def _fill(record: Record, task: Task) -> NDArray[np.uint8]:
