@@ -13,30 +13,54 @@ from trimatte.linalg.solve import solve_stencil
 from trimatte.linalg.stencil import StencilSystem
 
 UNKNOWN = 128
+Assemble = Callable[[np.ndarray, np.ndarray, Band], StencilSystem]
+"""Makes a system of image (H, W, 3), alpha of the known pixels (H, W) float32, and the band of unknown ones."""
 
 
 def alpha_of_stencil(
     image: np.ndarray,
     trimap: np.ndarray,
     report: SolveReport,
-    assemble: Callable[[np.ndarray, np.ndarray, Band], StencilSystem],
+    assemble: Assemble,
     *,
     rtol: float,
     max_memory: int | None,
 ) -> np.ndarray:
-    """Alpha (H, W) float32 of the system that `assemble(image, trimap, band)` makes of a picture."""
-    height, width = trimap.shape
+    """Alpha (H, W) float32 of the system that `assemble` makes of a picture and its trimap."""
+    return fill_in(
+        image,
+        trimap == UNKNOWN,
+        (trimap == 255).astype(np.float32),
+        report,
+        assemble,
+        rtol=rtol,
+        max_memory=max_memory,
+    )
+
+
+def fill_in(
+    image: np.ndarray,
+    unknown: np.ndarray,
+    fixed: np.ndarray,
+    report: SolveReport,
+    assemble: Assemble,
+    *,
+    rtol: float,
+    max_memory: int | None = None,
+) -> np.ndarray:
+    """Solve for alpha where `unknown` (H, W) is set, given its values (H, W) float32 elsewhere; the whole of it."""
+    height, width = unknown.shape
     if min(height, width) < 3:
-        image, trimap = _at_least_three(image), _at_least_three(trimap)
-    top, left, part = _about_band(trimap)
-    small, known = np.ascontiguousarray(image[part]), np.ascontiguousarray(trimap[part])
+        image, unknown, fixed = (_at_least_three(array) for array in (image, unknown, fixed))
+    part = _about_band(unknown)
+    small = np.ascontiguousarray(image[part])
+    alpha = fixed.copy()
     with timed(report.seconds, "assemble"):
-        band = number_band(known == UNKNOWN)
-        system = assemble(small, known, band)
+        band = number_band(np.ascontiguousarray(unknown[part]))
+        system = assemble(small, np.ascontiguousarray(fixed[part]), band)
     solution = solve_stencil(small, system, report, rtol=rtol, max_memory=max_memory)
-    alpha = np.zeros(trimap.shape, np.float32)
     rows, columns = np.divmod(band.position, band.shape[1])
-    alpha[rows + top, columns + left] = solution
+    alpha[part][rows, columns] = solution
     return alpha[:height, :width]
 
 
@@ -46,13 +70,14 @@ def _at_least_three(array: np.ndarray) -> np.ndarray:
     return np.pad(array, more, mode="edge")
 
 
-def _about_band(trimap: np.ndarray) -> tuple[int, int, tuple[slice, slice]]:
-    """The smallest part of the picture that holds the band and what it touches: its top, left and slices."""
-    unknown = trimap == UNKNOWN
+def _about_band(unknown: np.ndarray) -> tuple[slice, slice]:
+    """The part of the picture that holds the band and what it touches; the whole if little would be saved."""
     rows, columns = np.flatnonzero(unknown.any(1)), np.flatnonzero(unknown.any(0))
     spans = []
-    for places, side in ((rows, trimap.shape[0]), (columns, trimap.shape[1])):
+    for places, side in ((rows, unknown.shape[0]), (columns, unknown.shape[1])):
         low, high = max(0, int(places[0]) - 2), min(side, int(places[-1]) + 3)
         low = max(0, min(low, side - 3))
-        spans.append(slice(low, max(high, min(side, low + 3))))
-    return spans[0].start, spans[1].start, (spans[0], spans[1])
+        spans.append(slice(low, max(high, low + 3)))
+    area = (spans[0].stop - spans[0].start) * (spans[1].stop - spans[1].start)
+    whole = slice(0, unknown.shape[0]), slice(0, unknown.shape[1])
+    return whole if 2 * area > unknown.size else (spans[0], spans[1])

@@ -36,7 +36,7 @@ def closed_form(
     """
     from trimatte.linalg.assembly import CLOSED_FORM, window_system
 
-    def assemble(image: np.ndarray, trimap: np.ndarray, band: Band) -> StencilSystem:
-        return window_system(image, trimap, band, CLOSED_FORM, epsilon)
+    def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
+        return window_system(image, fixed, band, CLOSED_FORM, epsilon)
 
     return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory)

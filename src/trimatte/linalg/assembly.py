@@ -20,30 +20,28 @@ CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
 
 
-def window_system(
-    image: np.ndarray, trimap: np.ndarray, band: Band, model: int, epsilon: float
-) -> StencilSystem:
+def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, epsilon: float) -> StencilSystem:
     """Assemble the system of a Laplacian of 3x3 colour windows, known pixels eliminated.
 
     Parameters
     ----------
     image : (H, W, 3) float32 in [0, 1], H and W at least 3.
-    trimap : (H, W) uint8 of 0, 128 and 255.
-    band : its unknown pixels.
+    fixed : (H, W) float32, alpha of the known pixels.
+    band : the unknown ones.
     model : CLOSED_FORM or LEARNING_BASED.
     epsilon : regularisation of the colour model.
     """
     known, b, coefficients, neighbours = _empty(band)
     _assemble(
-        image, trimap, band.index, band.position, band.strips, model, epsilon, known, b, coefficients, neighbours
+        image, fixed, band.index, band.position, band.strips, model, epsilon, known, b, coefficients, neighbours
     )
     return _closed(band, known, coefficients, neighbours, b)
 
 
-def walk_system(image: np.ndarray, trimap: np.ndarray, band: Band, sigma: float) -> StencilSystem:
+def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) -> StencilSystem:
     """Assemble the system of random walks to the eight neighbours, weighted exp(-|I_i - I_j|^2 / sigma^2)."""
     known, b, coefficients, neighbours = _empty(band)
-    _assemble_walk(image, trimap, band.index, band.position, sigma, known, b, coefficients, neighbours)
+    _assemble_walk(image, fixed, band.index, band.position, sigma, known, b, coefficients, neighbours)
     return _closed(band, known, coefficients, neighbours, b)
 
 
@@ -122,7 +120,7 @@ def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: 
 @njit(parallel=True)
 def _assemble(
     image: np.ndarray,
-    trimap: np.ndarray,
+    fixed: np.ndarray,
     index: np.ndarray,
     position: np.ndarray,
     strips: np.ndarray,
@@ -162,7 +160,7 @@ def _assemble(
                         for vx in range(wx - 1, wx + 2):
                             pixel = image[vy, vx]
                             row[vy - y + 2, vx - x + 2] -= n0 + n1 * pixel[0] + n2 * pixel[1] + n3 * pixel[2]
-            _store_row(row, i, y, x, trimap, index, known, b, coefficients, neighbours)
+            _store_row(row, i, y, x, fixed, index, known, b, coefficients, neighbours)
 
 
 @njit()
@@ -171,7 +169,7 @@ def _store_row(
     i: int,
     y: int,
     x: int,
-    trimap: np.ndarray,
+    fixed: np.ndarray,
     index: np.ndarray,
     known: np.ndarray,
     b: np.ndarray,
@@ -193,8 +191,7 @@ def _store_row(
             j = index[vy, vx]
             if j < 0:
                 known[i] -= row[oy, ox]
-                if trimap[vy, vx] == 255:
-                    b[i] -= row[oy, ox]
+                b[i] -= row[oy, ox] * fixed[vy, vx]
             elif oy > 2 or (oy == 2 and ox > 2):
                 k = ox - 3 if oy == 2 else 2 + (oy - 3) * 5 + ox
                 coefficients[i, k] = row[oy, ox]
@@ -204,7 +201,7 @@ def _store_row(
 @njit(parallel=True)
 def _assemble_walk(
     image: np.ndarray,
-    trimap: np.ndarray,
+    fixed: np.ndarray,
     index: np.ndarray,
     position: np.ndarray,
     sigma: float,
@@ -223,7 +220,7 @@ def _assemble_walk(
                 for c in range(3):
                     distance += (image[y, x, c] - image[vy, vx, c]) ** 2
                 row[vy - y + 2, vx - x + 2] = -np.exp(-distance / sigma**2)
-        _store_row(row, i, y, x, trimap, index, known, b, coefficients, neighbours)
+        _store_row(row, i, y, x, fixed, index, known, b, coefficients, neighbours)
 
 
 assert len(OFFSETS) == 12

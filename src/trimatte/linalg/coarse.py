@@ -195,6 +195,7 @@ def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> 
 def _symmetrise(half: np.ndarray, basis: np.ndarray, grid: np.ndarray, blocks: np.ndarray) -> None:
     # later neighbours: right, lower left, below, lower right; slots of `half` count the 3x3 neighbourhood by rows
     rows, columns = grid.shape
+    block, turned = np.empty((4, 4)), np.empty((4, 4))
     for ny in range(rows):
         for nx in range(columns):
             a = grid[ny, nx]
@@ -209,8 +210,21 @@ def _symmetrise(half: np.ndarray, basis: np.ndarray, grid: np.ndarray, blocks: n
                 if b < 0:
                     continue
                 slot = (dy + 1) * 3 + dx + 1
-                block = half[a, slot] + half[b, 8 - slot].T
-                blocks[a, k] = basis[a] @ block @ basis[b].T
+                for i in range(4):
+                    for j in range(4):
+                        block[i, j] = half[a, slot, i, j] + half[b, 8 - slot, j, i]
+                for i in range(4):
+                    for j in range(4):
+                        total = 0.0
+                        for m in range(i + 1):
+                            total += basis[a, i, m] * block[m, j]
+                        turned[i, j] = total
+                for i in range(4):
+                    for j in range(4):
+                        total = 0.0
+                        for m in range(j + 1):
+                            total += turned[i, m] * basis[b, j, m]
+                        blocks[a, k, i, j] = total
 
 
 @njit(parallel=True, fastmath=True)

@@ -73,8 +73,8 @@ class Factor:
     def solve(self, values: np.ndarray) -> None:
         """Overwrite values (m, 4) float64 with the solution for them."""
         t = self.tree
-        x = values[t.order].reshape(-1)
-        carry = np.empty(4 * len(t.border))
+        x = values[t.order].reshape(-1).astype(np.float32)
+        carry = np.empty(4 * len(t.border), np.float32)
         _solve(
             t.start, t.end, t.levels, t.border_start, t.border, t.into, t.children_start, t.children,
             self.panel_start, self.panels, x, carry,
@@ -384,7 +384,7 @@ def _assemble_front(
 @njit(fastmath=True)
 def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarray, least: np.ndarray) -> None:
     # columns first:last of the lower Cholesky factor; turned = their rows from `last` on, transposed
-    size = len(front)
+    size, width = len(front), last - first
     for j in range(first, last):
         pivot = front[j, j]
         for k in range(first, j):
@@ -396,59 +396,67 @@ def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarra
             for k in range(first, j):
                 total -= front[i, k] * front[j, k]
             front[i, j] = total / pivot
-    width = last - first
+    for i in range(last, size):
+        row = front[i, first:last]
+        for j in range(width):
+            turned[j, i] = row[j]
     for j in range(width):
-        for i in range(last, size):
-            turned[j, i] = front[i, first + j]
-    for j in range(width):
+        line = turned[j, last:size]
         for k in range(j):
             a = front[first + j, first + k]
-            for i in range(last, size):
-                turned[j, i] -= a * turned[k, i]
+            other = turned[k, last:size]
+            for i in range(len(line)):
+                line[i] -= a * other[i]
         a = 1.0 / front[first + j, first + j]
-        for i in range(last, size):
-            turned[j, i] *= a
+        for i in range(len(line)):
+            line[i] *= a
     for i in range(last, size):
+        row = front[i, first:last]
         for j in range(width):
-            front[i, first + j] = turned[j, i]
+            row[j] = turned[j, i]
 
 
 @njit(fastmath=True)
 def _update_rows(front: np.ndarray, low: int, high: int, first: int, last: int, turned: np.ndarray) -> None:
-    # front[i, last:] -= sum over the panel's columns k of front[i, k] front[:, k]', four rows and four columns at once
-    i = low
-    while i + 4 <= high:
-        k = 0
+    # front[i, last:] -= sum over the panel's columns k of front[i, k] front[:, k]', four rows and four columns at
+    # once; slices, since an index that may be negative keeps a loop from being vectorised
+    for i in range(low, high, 4):
         stop = i + 4
-        while k + 4 <= last - first:
-            a0, a1, a2, a3 = front[i, first + k], front[i, first + k + 1], front[i, first + k + 2], front[i, first + k + 3]
-            b0, b1, b2, b3 = front[i + 1, first + k], front[i + 1, first + k + 1], front[i + 1, first + k + 2], front[i + 1, first + k + 3]  # fmt: skip # noqa: E501
-            c0, c1, c2, c3 = front[i + 2, first + k], front[i + 2, first + k + 1], front[i + 2, first + k + 2], front[i + 2, first + k + 3]  # fmt: skip # noqa: E501
-            d0, d1, d2, d3 = front[i + 3, first + k], front[i + 3, first + k + 1], front[i + 3, first + k + 2], front[i + 3, first + k + 3]  # fmt: skip # noqa: E501
-            for j in range(last, stop):
-                t0, t1, t2, t3 = turned[k, j], turned[k + 1, j], turned[k + 2, j], turned[k + 3, j]
-                front[i, j] -= a0 * t0 + a1 * t1 + a2 * t2 + a3 * t3
-                front[i + 1, j] -= b0 * t0 + b1 * t1 + b2 * t2 + b3 * t3
-                front[i + 2, j] -= c0 * t0 + c1 * t1 + c2 * t2 + c3 * t3
-                front[i + 3, j] -= d0 * t0 + d1 * t1 + d2 * t2 + d3 * t3
-            k += 4
-        i += 4
+        r0, r1, r2, r3 = front[i, last:stop], front[i + 1, last:stop], front[i + 2, last:stop], front[i + 3, last:stop]
+        p0, p1, p2, p3 = front[i, first:last], front[i + 1, first:last], front[i + 2, first:last], front[i + 3, first:last]  # fmt: skip # noqa: E501
+        for k in range(0, last - first, 4):
+            a0, a1, a2, a3 = p0[k], p0[k + 1], p0[k + 2], p0[k + 3]
+            b0, b1, b2, b3 = p1[k], p1[k + 1], p1[k + 2], p1[k + 3]
+            c0, c1, c2, c3 = p2[k], p2[k + 1], p2[k + 2], p2[k + 3]
+            d0, d1, d2, d3 = p3[k], p3[k + 1], p3[k + 2], p3[k + 3]
+            t0, t1, t2, t3 = turned[k, last:stop], turned[k + 1, last:stop], turned[k + 2, last:stop], turned[k + 3, last:stop]  # fmt: skip # noqa: E501
+            for j in range(len(r0)):
+                u0, u1, u2, u3 = t0[j], t1[j], t2[j], t3[j]
+                r0[j] -= a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3
+                r1[j] -= b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3
+                r2[j] -= c0 * u0 + c1 * u1 + c2 * u2 + c3 * u3
+                r3[j] -= d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3
 
 
-@njit(fastmath=True)
+@njit()
 def _store_front(
     front: np.ndarray, own: int, panels: np.ndarray, panel_at: int, schur: np.ndarray, schur_at: int
 ) -> None:
+    # the factor's columns, rows of `own` numbers each, and what is left for the parent, whole 4x4 blocks of it
     size = len(front)
-    for i in range(size):
-        for j in range(own):
-            panels[panel_at + i * own + j] = front[i, j] if j <= i else 0.0
     rest = size - own
+    for i in range(size):
+        row, line = front[i, :own], panels[panel_at + i * own : panel_at + (i + 1) * own]
+        filled = min(own, i + 1)
+        for j in range(filled):
+            line[j] = row[j]
+        line[filled:] = 0.0
     for i in range(rest):
+        row, line = front[own + i, own:size], schur[schur_at + i * rest : schur_at + (i + 1) * rest]
         for j in range(i + 1):
-            schur[schur_at + i * rest + j] = front[own + i, own + j]
+            line[j] = row[j]
         for j in range(i + 1, (i // 4 + 1) * 4):
-            schur[schur_at + i * rest + j] = front[own + j, own + i]
+            line[j] = front[own + j, own + i]
 
 
 @njit(parallel=True)
@@ -456,22 +464,27 @@ def _factor_level(
     first, last, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
     panel_start, panels, below_start, below, schur_start, schur,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    # many small fronts: one thread each
-    for f in prange(first, last):
-        own = 4 * (end[f] - start[f])
-        size = own + 4 * (border_start[f + 1] - border_start[f])
-        front = np.zeros((size, size))
-        turned = np.empty((PANEL, size))
-        least = np.empty(own)
-        _assemble_front(
-            f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
-            below_start, below, front, least,
-        )  # fmt: skip
-        for column in range(0, own, PANEL):
-            stop = min(own, column + PANEL)
-            _eliminate_panel(front, column, stop, turned, least)
-            _update_rows(front, stop, size, column, stop, turned)
-        _store_front(front, own, panels, panel_start[f], schur, schur_start[f])
+    # many small fronts: groups of them, each with a workspace of its own
+    groups = min(last - first, 16)
+    for group in prange(groups):
+        most = 0
+        for f in range(first + group, last, groups):
+            most = max(most, 4 * (end[f] - start[f] + border_start[f + 1] - border_start[f]))
+        space, turned, least = np.empty(most * most), np.empty((PANEL, most)), np.empty(most)
+        for f in range(first + group, last, groups):
+            own = 4 * (end[f] - start[f])
+            size = own + 4 * (border_start[f + 1] - border_start[f])
+            front = space[: size * size].reshape((size, size))
+            front[:] = 0.0
+            _assemble_front(
+                f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start,
+                children, below_start, below, front, least,
+            )  # fmt: skip
+            for column in range(0, own, PANEL):
+                stop = min(own, column + PANEL)
+                _eliminate_panel(front, column, stop, turned, least)
+                _update_rows(front, stop, size, column, stop, turned)
+            _store_front(front, own, panels, panel_start[f], schur, schur_start[f])
 
 
 @njit(parallel=True)
@@ -519,45 +532,50 @@ def _solve(
     for level in range(len(levels) - 1):
         for f in prange(levels[level], levels[level + 1]):
             own = 4 * (end[f] - start[f])
-            base = 4 * start[f]
-            low, high = 4 * border_start[f], 4 * border_start[f + 1]
-            carry[low:high] = 0.0
+            mine = x[4 * start[f] : 4 * end[f]]
+            edge = carry[4 * border_start[f] : 4 * border_start[f + 1]]
+            edge[:] = 0.0
             for c in range(children_start[f], children_start[f + 1]):
                 child = children[c]
                 for e in range(border_start[child], border_start[child + 1]):
                     row = 4 * into[e]
                     for i in range(4):
                         if row < own:
-                            x[base + row + i] += carry[4 * e + i]
+                            mine[row + i] += carry[4 * e + i]
                         else:
-                            carry[low + row - own + i] += carry[4 * e + i]
+                            edge[row - own + i] += carry[4 * e + i]
             at = panel_start[f]
             for i in range(own):
-                total = x[base + i]
+                line = panels[at + i * own : at + i * own + i + 1]
+                total = mine[i]
                 for j in range(i):
-                    total -= panels[at + i * own + j] * x[base + j]
-                x[base + i] = total / panels[at + i * own + i]
-            for i in range(high - low):
-                total = 0.0
-                line = at + (own + i) * own
-                for j in range(own):
-                    total += panels[line + j] * x[base + j]
-                carry[low + i] -= total
+                    total -= line[j] * mine[j]
+                mine[i] = total / line[i]
+            at += own * own
+            for i in range(len(edge)):
+                line = panels[at + i * own : at + (i + 1) * own]
+                total = np.float32(0.0)
+                for j in range(len(line)):
+                    total += line[j] * mine[j]
+                edge[i] -= total
     # backward: from the roots down
     for back in range(len(levels) - 1):
         level = len(levels) - 2 - back
         for f in prange(levels[level], levels[level + 1]):
             own = 4 * (end[f] - start[f])
-            base = 4 * start[f]
-            low = border_start[f]
+            mine = x[4 * start[f] : 4 * end[f]]
+            at = panel_start[f] + own * own
+            for e in range(border_start[f], border_start[f + 1]):
+                value = x[4 * border[e] : 4 * border[e] + 4]
+                line = panels[at : at + 4 * own]
+                l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
+                for j in range(len(mine)):
+                    mine[j] -= l0[j] * value[0] + l1[j] * value[1] + l2[j] * value[2] + l3[j] * value[3]
+                at += 4 * own
             at = panel_start[f]
-            for i in range(4 * (border_start[f + 1] - low)):
-                value = x[4 * border[low + i // 4] + i % 4]
-                line = at + (own + i) * own
-                for j in range(own):
-                    x[base + j] -= panels[line + j] * value
             for i in range(own - 1, -1, -1):
-                value = x[base + i] / panels[at + i * own + i]
-                x[base + i] = value
+                line = panels[at + i * own : at + i * own + i + 1]
+                value_i = mine[i] / line[i]
+                mine[i] = value_i
                 for j in range(i):
-                    x[base + j] -= panels[at + i * own + j] * value
+                    mine[j] -= line[j] * value_i

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -74,7 +73,8 @@ def multigrid(graph: Graph) -> Precondition:
 
 def _cycle(graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
     if len(graph.degree) <= DENSE:
-        return partial(cho_solve, cho_factor(_dense(graph)), check_finite=False)
+        factor = cho_factor(_dense(graph))
+        return lambda r: np.asarray(cho_solve(factor, r, check_finite=False))
     coarse = _cycle(_coarsen(graph))
     step = DAMPING / graph.degree
 

@@ -1,0 +1,42 @@
+"""Learning-based matting, local linear model (Zheng and Kambhamettu, ICCV 2009)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trimatte.alpha._stencil import alpha_of_stencil
+from trimatte.linalg.band import Band
+from trimatte.linalg.report import SolveReport
+from trimatte.linalg.stencil import StencilSystem
+
+
+def learning_based(
+    image: np.ndarray,
+    trimap: np.ndarray,
+    report: SolveReport,
+    *,
+    epsilon: float = 1e-7,
+    rtol: float = 1e-6,
+    max_memory: int | None = None,
+) -> np.ndarray:
+    """Alpha that each 3x3 window predicts from its colours by ridge regression, learnt from the window itself.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 in [0, 1].
+    trimap : (H, W) uint8 of 0, 128 and 255.
+    report : filled in.
+    epsilon : ridge of the regression.
+    rtol : demanded relative residual of the linear system.
+    max_memory : bytes that the solve may take.
+
+    Returns
+    -------
+    (H, W) float32; only the unknown pixels count.
+    """
+    from trimatte.linalg.assembly import LEARNING_BASED, window_system
+
+    def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
+        return window_system(image, fixed, band, LEARNING_BASED, epsilon)
+
+    return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory)

@@ -1,0 +1,42 @@
+"""Random-walk matting (Grady, Schiwietz, Aharon, Westermann, VIIP 2005)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trimatte.alpha._stencil import alpha_of_stencil
+from trimatte.linalg.band import Band
+from trimatte.linalg.report import SolveReport
+from trimatte.linalg.stencil import StencilSystem
+
+
+def random_walk(
+    image: np.ndarray,
+    trimap: np.ndarray,
+    report: SolveReport,
+    *,
+    sigma: float = 1 / 30,
+    rtol: float = 1e-6,
+    max_memory: int | None = None,
+) -> np.ndarray:
+    """Probability that a walker from each pixel reaches foreground first, stepping readily between like colours.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 in [0, 1].
+    trimap : (H, W) uint8 of 0, 128 and 255.
+    report : filled in.
+    sigma : colour distance at which a step's weight has fallen to 1/e.
+    rtol : demanded relative residual of the linear system.
+    max_memory : bytes that the solve may take.
+
+    Returns
+    -------
+    (H, W) float32; only the unknown pixels count.
+    """
+    from trimatte.linalg.assembly import walk_system
+
+    def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
+        return walk_system(image, fixed, band, sigma)
+
+    return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory)
