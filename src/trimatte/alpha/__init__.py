@@ -27,7 +27,7 @@ METHODS = {
     "closed-form": "trimatte.alpha.closed_form:closed_form",
     "knn": "trimatte.alpha.knn:knn",
     "learning-based": "trimatte.alpha.learning_based:learning_based",
-    "large-kernel": "trimatte.alpha.peer:large_kernel",
+    "large-kernel": "trimatte.alpha.large_kernel:large_kernel",
     "random-walk": "trimatte.alpha.random_walk:random_walk",
     "shared": "trimatte.alpha.peer:shared",
 }

@@ -66,5 +66,4 @@ def _pymatting() -> ModuleType:
     return import_module("pymatting")
 
 
-large_kernel = partial(pymatting_method, "lkm")
 shared = partial(pymatting_method, "sm")

@@ -76,10 +76,11 @@ def _cycle(graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
         factor = cho_factor(_dense(graph))
         return lambda r: np.asarray(cho_solve(factor, r, check_finite=False))
     coarse = _cycle(_coarsen(graph))
-    step = DAMPING / graph.degree
+    step: np.ndarray = DAMPING / graph.degree
 
     def solve(r: np.ndarray) -> np.ndarray:
-        z, product = step * r, np.empty_like(r)
+        z: np.ndarray = step * r
+        product = np.empty_like(r)
         for _ in range(2):
             graph.multiply(z, product)
             z += _spread(coarse(_gather(r - product)), len(r))
