@@ -38,7 +38,7 @@ def measure(
     run = RUNS / name
     for method in methods:
         trimatte("evaluate", dataset, "--methods", method, "--out", str(run), *_limited(limit), *options)
-    publish(name, run, heading)
+    publish(name, run, heading, limit)
     return run
 
 
@@ -50,8 +50,8 @@ def trimatte(*words: str) -> None:
         raise SystemExit(done.returncode)
 
 
-def publish(name: str, run: Path, heading: str) -> None:
-    """benchmarks/results/NAME.md and .jsonl, and runs/NAME/report.html."""
+def publish(name: str, run: Path, heading: str, limit: int | None = None) -> None:
+    """benchmarks/results/NAME.md and .jsonl, and runs/NAME/report.html. What was only tried stays in runs/."""
     from trimatte.evaluation.records import read_records
     from trimatte.evaluation.summary import summarize
     from trimatte.evaluation.tables import markdown
@@ -59,15 +59,16 @@ def publish(name: str, run: Path, heading: str) -> None:
     records = read_records(run)
     if not records:
         raise SystemExit(f"{name}: nothing was recorded")
-    RESULTS.mkdir(exist_ok=True)
+    results = RESULTS if limit is None else run
+    results.mkdir(exist_ok=True)
     machines = sorted({f"{r['machine']['processor']}, {r['machine']['threads']} threads" for r in records})
     commits = sorted({r["commit"] or "no checkout" for r in records})
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     origin = f"Recorded {today} on {'; '.join(machines)}; commit {', '.join(commits)}."
-    (RESULTS / f"{name}.md").write_text(f"# {heading}\n\n{origin}\n\n{markdown(summarize(records))}\n")
-    shutil.copy(run / "records.jsonl", RESULTS / f"{name}.jsonl")
+    (results / f"{name}.md").write_text(f"# {heading}\n\n{origin}\n\n{markdown(summarize(records))}\n")
+    shutil.copy(run / "records.jsonl", results / f"{name}.jsonl")
     trimatte("compare", str(run), "-o", str(run / "report.html"), "--title", heading)
-    print(RESULTS / f"{name}.md")
+    print(results / f"{name}.md")
 
 
 def _limited(limit: int | None) -> list[str]:

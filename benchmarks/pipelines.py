@@ -80,7 +80,7 @@ def main() -> None:
     trimatte("evaluate", *common, *predictions)
     for method in given.methods or OURS:
         trimatte("evaluate", *common, "--methods", method)
-    publish(name, run, f"From photo to alpha: trimatte and {VERSION}")
+    publish(name, run, f"From photo to alpha: trimatte and {VERSION}", given.limit)
 
 
 def _photos(dataset: Dataset, folder: Path) -> Path:

@@ -167,7 +167,7 @@ def test_the_page_is_whole_and_needs_no_network(run):
 
 def test_failures_are_shown(run):
     pytest.importorskip("matplotlib")
-    failed = [r for r in load_runs([run])[0] if r["status"] == "failed"]
+    failed = [r for r in load_runs([run]) if r["status"] == "failed"]
     assert failed  # the scenes are chosen so
     text = html_report([run])
     assert f"{len(failed)} failed." in text
@@ -176,12 +176,21 @@ def test_failures_are_shown(run):
 
 def test_two_runs_of_one_method_are_told_apart(run, benchmark, tmp_path):
     evaluate(benchmark, {"half": by_brightness}, out=tmp_path / "later")
-    records, where = load_runs([run, tmp_path / "later"])
+    records = load_runs([run, tmp_path / "later"])
     labels = {r["method"] for r in records}
     assert labels == {"bright", "picky", f"half [{run.name}]", "half [later]"}
-    assert where["half [later]"] == str(tmp_path / "later")
+    assert {r["run"] for r in records if r["method"] == "half [later]"} == {str(tmp_path / "later")}
     with pytest.raises(ArgumentError, match="no records"):
         load_runs([tmp_path])
+
+
+def test_runs_on_different_sets_show_each_their_own_pictures(run, benchmark, tmp_path):
+    pytest.importorskip("matplotlib")
+    other = shutil.copytree(benchmark, tmp_path / "others")
+    evaluate(other, {"half": half, "bright": by_brightness}, out=tmp_path / "run")
+    text = html_report([run, tmp_path / "run"])
+    assert "Not shown" not in text
+    assert text.count("How far methods disagree") == text.count("The worst pictures") == 2
 
 
 def test_without_the_data_set_the_page_says_so(benchmark, tmp_path):

@@ -34,7 +34,7 @@ def command(
     from trimatte.evaluation.summary import check_conditions, summarize
     from trimatte.evaluation.tables import markdown
 
-    rows = summarize(load_runs(runs)[0], metric)
+    rows = summarize(load_runs(runs), metric)
     held = check_conditions(rows, conditions)
     if out is not None:
         _write(out, runs, metric, title)
@@ -59,7 +59,7 @@ def _write(out: Path, runs: tuple[str, ...], metric: str, title: str | None) -> 
         text = html_report(runs, metric=metric, heading=title)
     elif out.suffix in (".md", ".tex"):
         table = markdown if out.suffix == ".md" else latex
-        text = table(summarize(load_runs(runs)[0], metric)) + "\n"
+        text = table(summarize(load_runs(runs), metric)) + "\n"
     else:
         raise ArgumentError(f"out: got {str(out)!r}, wanted a name that ends in .html, .md or .tex")
     with atomic_write(out) as file:

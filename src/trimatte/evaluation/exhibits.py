@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,24 +59,24 @@ def worst_pictures(records: Sequence[Record], metric: str, count: int = WORST) -
     return sorted(whole, key=lambda picture: (-whole[picture], picture))[:count]
 
 
-def exhibits(records: Sequence[Record], runs: Mapping[str, str], metric: str) -> tuple[list[Exhibit], list[str]]:
-    """The worst pictures of a group, and what could not be shown. `runs`: label of a method -> its run's folder."""
+def exhibits(records: Sequence[Record], metric: str) -> tuple[list[Exhibit], list[str]]:
+    """The worst pictures of a group, and what could not be shown. Records as `report.load_runs` gives them."""
     first = records[0]
     try:
-        dataset = _dataset(runs[first["method"]], first["dataset"])
+        dataset = _dataset(first["run"], first["dataset"])
     except (OSError, KeyError, TrimatteError, ValueError) as error:
         return [], [f"no pictures of {first['dataset']}: {error}"]
     samples = {sample.name: sample for sample in dataset.samples}
     shown, missing = [], []
     for picture in worst_pictures(records, metric):
         try:
-            shown.append(_exhibit(samples[picture], [r for r in records if r["picture"] == picture], runs, metric))
+            shown.append(_exhibit(samples[picture], [r for r in records if r["picture"] == picture], metric))
         except (KeyError, ValueError, OSError, TrimatteError) as error:
             missing.append(f"{picture}: {error}")
     return shown, missing
 
 
-def disagreement(records: Sequence[Record], runs: Mapping[str, str]) -> tuple[list[str], NDArray[np.float64]]:
+def disagreement(records: Sequence[Record]) -> tuple[list[str], NDArray[np.float64]]:
     """Methods, and the mean absolute difference between each two of them over the unknown pixels' region, in percent.
 
     Gathered over whole pictures and divided by the number of unknown pixels (all, if there is no trimap).
@@ -88,7 +88,7 @@ def disagreement(records: Sequence[Record], runs: Mapping[str, str]) -> tuple[li
         if record["status"] == "ok":
             by_picture.setdefault(record["picture"], {})[record["method"]] = record
     for chosen in by_picture.values():
-        alphas = {m: a for m, record in chosen.items() if (a := _alpha(record, runs)) is not None}
+        alphas = {m: a for m, record in chosen.items() if (a := _alpha(record)) is not None}
         for i, a in enumerate(methods):
             for j, b in enumerate(methods):
                 if a in alphas and b in alphas and a != b:
@@ -102,9 +102,9 @@ def _dataset(run: str, name: str) -> Dataset:
     return open_dataset(described["root"], layout=described["layout"], backgrounds=described.get("backgrounds"))
 
 
-def _exhibit(sample: Sample, records: Sequence[Record], runs: Mapping[str, str], metric: str) -> Exhibit:
+def _exhibit(sample: Sample, records: Sequence[Record], metric: str) -> Exhibit:
     trial = load_trial(sample, records[0]["trimap"])
-    alphas = {record["method"]: alpha for record in records if (alpha := _alpha(record, runs)) is not None}
+    alphas = {record["method"]: alpha for record in records if (alpha := _alpha(record)) is not None}
     errors = {method: np.abs(alpha - trial.alpha) for method, alpha in alphas.items()}
     window = _worst_window(np.mean(list(errors.values()), axis=0, dtype=np.float32))
     colours = trial.image[window]
@@ -126,10 +126,9 @@ def _exhibit(sample: Sample, records: Sequence[Record], runs: Mapping[str, str],
     return Exhibit(sample.name, where, given, results)
 
 
-def _alpha(record: Record, runs: Mapping[str, str]) -> Alpha | None:
-    """The matte a run has kept. `record["method"]` may be a label; `record["kept"]` is then the method's own name."""
-    method = record["method"]
-    path = alpha_path(runs[method], record["trimap"], str(record.get("kept", method)), record["picture"])
+def _alpha(record: Record) -> Alpha | None:
+    """The matte that its run has kept."""
+    path = alpha_path(record["run"], record["trimap"], record["kept"], record["picture"])
     if not path.exists():
         return None
     return np.asarray(Image.open(path), np.float32) / np.float32(255)

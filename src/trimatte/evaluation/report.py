@@ -14,8 +14,8 @@ from trimatte.evaluation.summary import METRICS, Row, grouped, significance, sum
 from trimatte.evaluation.tables import HEADINGS, SCALING, best, caption, figure_text, size, title
 
 
-def load_runs(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Record], dict[str, str]]:
-    """The records of several runs and, by method, the run's folder.
+def load_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Record]:
+    """The records of several runs, with the run's folder as "run" and the method's name in it as "kept".
 
     A method that was measured on the same set in two runs is told apart as "METHOD [RUN]".
     Raises ArgumentError for a folder without records.
@@ -27,14 +27,13 @@ def load_runs(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[Record], 
     seen = [{(r["dataset"], r["trimap"], r["region"], r["method"]) for r in records} for records in runs.values()]
     repeated = {m for i, a in enumerate(seen) for b in seen[i + 1 :] for *_, m in a & b}
     names = _short_names(list(runs))
-    labelled, where = [], {}
+    labelled = []
     for folder, records in runs.items():
         for record in records:
             method = record["method"]
             label = f"{method} [{names[folder]}]" if method in repeated else method
-            labelled.append({**record, "method": label, "kept": method})
-            where[label] = folder
-    return labelled, where
+            labelled.append({**record, "method": label, "kept": method, "run": folder})
+    return labelled
 
 
 def html_report(folders: Sequence[str | os.PathLike[str]], *, metric: str = "mse", heading: str | None = None) -> str:
@@ -43,11 +42,10 @@ def html_report(folders: Sequence[str | os.PathLike[str]], *, metric: str = "mse
     Raises ArgumentError for a folder without records, MissingExtraError without the extra `eval`.
     """
     environment = _environment()
-    records, runs = load_runs(folders)
+    records = load_runs(folders)
     rows = summarize(records, metric)
     groups = [
-        _group(group, [row for row in rows if row.group == about], runs, metric)
-        for about, group in grouped(records).items()
+        _group(group, [row for row in rows if row.group == about], metric) for about, group in grouped(records).items()
     ]
     text: str = environment.get_template("report.html.j2").render(
         title=heading or "Comparison of " + ", ".join(dict.fromkeys(g["title"].partition(",")[0] for g in groups)),
@@ -71,7 +69,7 @@ def _environment() -> Any:
     return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
 
 
-def _group(records: list[Record], rows: list[Row], runs: dict[str, str], metric: str) -> dict[str, Any]:
+def _group(records: list[Record], rows: list[Row], metric: str) -> dict[str, Any]:
     from trimatte.evaluation.exhibits import disagreement, exhibits
     from trimatte.evaluation.plots import cost_against_quality
 
@@ -83,8 +81,8 @@ def _group(records: list[Record], rows: list[Row], runs: dict[str, str], metric:
         if (svg := cost_against_quality(rows, metric, cost))
     ]
     by_rank = sorted(records, key=lambda record: methods.index(record["method"]))
-    shown, missing = exhibits(by_rank, runs, metric)
-    names, percent = disagreement(records, runs)
+    shown, missing = exhibits(by_rank, metric)
+    names, percent = disagreement(records)
     order = [names.index(method) for method in methods]
     return {
         "title": title(rows[0]),
