@@ -80,6 +80,13 @@ def test_a_method_with_failures_is_ranked_last_and_has_no_bold_mean():
     assert "1 of 40" in lucky
 
 
+def test_a_method_that_was_run_on_fewer_pictures_is_ranked_last_too():
+    rows = summarize(noisy("all", 0.5) + noisy("easy", 0.1, n=5))
+    assert [(row.method, row.missing) for row in rows] == [("all", 0), ("easy", 35)]
+    assert "35 of 40" in markdown(rows)
+    assert "35 were not run" in check_conditions(rows, ["easy.mse > 9"])[0]
+
+
 def test_tables_say_their_region_and_scaling():
     rows = summarize(noisy("a_b", 0.5) + noisy("c", 0.7))
     for text in (markdown(rows), latex(rows)):
@@ -96,7 +103,7 @@ def test_gate():
     assert "mse is 0.49" in check_conditions(rows, ["pymatting:sm.mse > 0.022"])[0]
     assert len(check_conditions(rows, ["c.mse<1e3", "pymatting:sm.seconds <= 1"])) == 2
     failing = summarize([record("a", "p", 0, status="failed"), record("a", "q", 0.1)])
-    assert "failed at 1" in check_conditions(failing, ["a.mse > 5"])[0]
+    assert "1 pictures failed" in check_conditions(failing, ["a.mse > 5"])[0]
     for condition, message in (
         ("mse > 1", "wanted such as"),
         ("nobody.mse > 1", "no method 'nobody'"),

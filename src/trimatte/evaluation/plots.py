@@ -17,7 +17,7 @@ INK = "#123456"
 
 def cost_against_quality(rows: Sequence[Row], metric: str, cost: str) -> str | None:
     """Cost ("seconds" or "peak_bytes") and mean error of methods, with the Pareto front; None for fewer than two."""
-    chosen = [row for row in rows if getattr(row, cost) and not row.failed and metric in row.means]
+    chosen = [row for row in rows if getattr(row, cost) and row.complete and metric in row.means]
     if len(chosen) < 2:
         return None
     plt = _pyplot()

@@ -114,7 +114,7 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
         if name not in row.means:
             return None
         low, high = row.intervals[name]
-        is_best = name != "iou" and not row.failed and row.means[name] == best(name, table)
+        is_best = name != "iou" and row.complete and row.means[name] == best(name, table)
         return {
             "mean": figure_text(name, row.means[name]),
             "low": figure_text(name, low),
@@ -140,7 +140,7 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
         "seconds": None if row.seconds is None else f"{row.seconds:.2f}",
         "memory": size(row.peak_bytes),
         "pictures": row.pictures,
-        "failed": row.failed,
+        "undone": [(count, word) for count, word in ((row.failed, "failed"), (row.missing, "not run")) if count],
     }
 
 

@@ -24,9 +24,10 @@ class Row:
     """One method on one benchmark with one trimap.
 
     means, intervals : over the pictures it did, by metric; 95 % intervals by bootstrap.
-    pictures, failed : how many it did and how many it failed at. Means over fewer pictures compare with no others.
+    pictures, failed, missing : how many it did, failed at and was not run on, though another method was. Means over
+        fewer pictures compare with no others.
     seconds, peak_bytes : mean time and greatest memory of a picture, None if not measured; jobs: done how many at once.
-    rank : by the metric that was ranked by, 1 the best; methods that failed somewhere come last.
+    rank : by the metric that was ranked by, 1 the best; methods that did not do every picture come last.
     behind : difference to the first in rank, its 95 % interval, and p, Holm-corrected; None for the first.
     losses : of a pipeline, the SAD by stage.
     """
@@ -37,6 +38,7 @@ class Row:
     method: str
     pictures: int
     failed: int
+    missing: int
     means: dict[str, float]
     intervals: dict[str, Interval]
     seconds: float | None
@@ -45,6 +47,11 @@ class Row:
     rank: int = 0
     behind: tuple[float, Interval, float] | None = None
     losses: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it did every picture, so that its means compare with others'."""
+        return self.failed == self.missing == 0
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -60,8 +67,9 @@ def summarize(records: Sequence[Record], metric: str = "mse") -> list[Row]:
         raise ArgumentError(f"metric: got {metric!r}, wanted one of {', '.join(METRICS)}")
     rows = []
     for group in grouped(records).values():
+        total = len({record["picture"] for record in group})
         methods = {method: [r for r in group if r["method"] == method] for method in _methods(group)}
-        ranked = sorted((_row(chosen) for chosen in methods.values()), key=lambda row: _order(row, metric))
+        ranked = sorted((_row(chosen, total) for chosen in methods.values()), key=lambda row: _order(row, metric))
         p_values = _p_values_to_first(ranked, methods, metric)
         for rank, row in enumerate(ranked, start=1):
             behind = p_values.get(row.method)
@@ -106,7 +114,7 @@ def bootstrap(values: NDArray[np.float64], clusters: Sequence[str], seed: int = 
 def check_conditions(rows: Sequence[Row], conditions: Sequence[str]) -> list[str]:
     """Conditions such as "closed-form.mse > 0.022" that hold, in words.
 
-    A method that failed at a picture has no figure, so any condition on it holds. Raises ArgumentError for a condition
+    A method that did not do every picture has no figure, so any condition on it holds. Raises ArgumentError for a condition
     that cannot be read, or names a method or a metric that is not there.
     """
     return [words for condition in conditions for words in _held(rows, condition)]
@@ -128,10 +136,8 @@ def _held(rows: Sequence[Row], condition: str) -> list[str]:
     for row in chosen:
         where = f"{method} on {row.dataset}{', ' + row.trimap if row.trimap else ''}"
         figures: dict[str, float | None] = {**row.means, "seconds": row.seconds, "peak_bytes": row.peak_bytes}
-        if row.failed:
-            held.append(
-                f"{where}: failed at {row.failed} of {row.failed + row.pictures} pictures, so it has no {metric}"
-            )
+        if not row.complete:
+            held.append(f"{where}: {row.failed} pictures failed and {row.missing} were not run, so it has no {metric}")
         elif (value := figures.get(metric)) is None:
             known = ", ".join(name for name, figure in figures.items() if figure is not None)
             raise ArgumentError(f"fail-if: {method!r} has no {metric!r}, but {known}")
@@ -144,7 +150,7 @@ def _methods(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(record["method"] for record in records))
 
 
-def _row(records: Sequence[Record]) -> Row:
+def _row(records: Sequence[Record], total: int) -> Row:
     done = [record for record in records if record["status"] == "ok"]
     means, intervals = {}, {}
     # Every metric that all of its pictures have, so that a mean is always over all of them.
@@ -164,6 +170,7 @@ def _row(records: Sequence[Record]) -> Row:
         method=first["method"],
         pictures=len(done),
         failed=len(records) - len(done),
+        missing=total - len(records),
         means=means,
         intervals=intervals,
         seconds=float(np.mean([cost["seconds"] for cost in costs])) if costs else None,
@@ -175,7 +182,7 @@ def _row(records: Sequence[Record]) -> Row:
 
 def _order(row: Row, metric: str) -> tuple[bool, float, str]:
     value = row.means.get(metric, np.inf)
-    return (row.failed > 0, -value if metric == "iou" else value, row.method)
+    return (not row.complete, -value if metric == "iou" else value, row.method)
 
 
 def _clusters(records: Sequence[Record]) -> list[str]:

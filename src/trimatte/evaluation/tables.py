@@ -27,7 +27,8 @@ def figure_text(metric: str, value: float, sign: str = "") -> str:
 
 def title(row: Row) -> str:
     trimap = f", {row.trimap}" if row.trimap else ""
-    return f"{row.dataset}{trimap}, {row.pictures + row.failed} pictures"
+    total = row.pictures + row.failed + row.missing
+    return f"{row.dataset}{trimap}, {total} picture{'s' if total != 1 else ''}"
 
 
 def caption(row: Row) -> str:
@@ -40,7 +41,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """A table for each benchmark and trimap."""
     parts = []
     for table in _tables(rows):
-        head = ["method", *(heading for _, heading, *_ in COLUMNS), "seconds", "peak memory", "failed"]
+        head = ["method", *(heading for _, heading, *_ in COLUMNS), "seconds", "peak memory", "not done"]
         lines = [f"**{title(table[0])}.** {caption(table[0])}", "", _line(head)]
         lines.append("| --- |" + " ---: |" * (len(head) - 1))
         lines += [_line(_cells(row, table, bold=lambda text: f"**{text}**")) for row in table]
@@ -52,7 +53,7 @@ def latex(rows: Sequence[Row]) -> str:
     """A booktabs table for each benchmark and trimap."""
     parts = []
     for table in _tables(rows):
-        head = ["Method", *(heading for _, heading, *_ in COLUMNS), "Time (s)", "Memory", "Failed"]
+        head = ["Method", *(heading for _, heading, *_ in COLUMNS), "Time (s)", "Memory", "Not done"]
         body = [" & ".join(_tex(cell) for cell in _cells(row, table, bold=_bold)) + r" \\" for row in table]
         parts.append(
             "\n".join(
@@ -76,7 +77,7 @@ def latex(rows: Sequence[Row]) -> str:
 
 def best(metric: str, table: Sequence[Row]) -> float | None:
     """The least value among methods that did every picture."""
-    values = [row.means[metric] for row in table if not row.failed and metric in row.means]
+    values = [row.means[metric] for row in table if row.complete and metric in row.means]
     return min(values) if values else None
 
 
@@ -96,10 +97,11 @@ def _cells(row: Row, table: Sequence[Row], bold: Callable[[str], str]) -> list[s
     for metric, *_ in COLUMNS:
         value = row.means.get(metric)
         text = "" if value is None else figure_text(metric, value)
-        cells.append(bold(text) if value is not None and not row.failed and value == best(metric, table) else text)
+        cells.append(bold(text) if value is not None and row.complete and value == best(metric, table) else text)
     cells += ["" if row.seconds is None else f"{row.seconds:.2f}", size(row.peak_bytes)]
     # A mean over fewer pictures stands under another condition, and says so in its own row.
-    return [*cells, f"{row.failed} of {row.pictures + row.failed}" if row.failed else "0"]
+    undone = row.failed + row.missing
+    return [*cells, f"{undone} of {row.pictures + undone}" if undone else "0"]
 
 
 def _line(cells: Sequence[str]) -> str:
