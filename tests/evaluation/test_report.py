@@ -69,6 +69,12 @@ def test_pictures_of_one_alpha_are_no_independent_witnesses():
     assert together > 2.5 * alone
 
 
+def test_a_few_pictures_prove_nothing():
+    for n, least in ((2, 0.5), (5, 2**-4)):
+        rows = summarize([r for k in range(n) for r in (record("a", f"p{k}", 0.1), record("b", f"p{k}", 0.9))])
+        assert rows[1].behind[2] == least
+
+
 def test_a_method_with_failures_is_ranked_last_and_has_no_bold_mean():
     records = [*noisy("good", 0.5), *noisy("lucky", 0.1)[:-1], record("lucky", "p39", 0, status="failed")]
     rows = summarize(records)
