@@ -30,6 +30,8 @@ _NAMES = {
     "load_picture": "images",
     "save_image": "images",
     "SolveReport": "linalg",
+    "Evaluation": "evaluation.runs",
+    "evaluate": "evaluation.runs",
     "TrimatteError": "errors",
     "metrics": "",
 }

@@ -14,6 +14,8 @@ from PIL import Image
 FloatMap = NDArray[np.float32]
 Rng = np.random.Generator
 
+_ANGLES = 1 << 16  # a table of radii over angles spares cosines at every pixel
+
 
 def coordinates(height: int, width: int) -> tuple[FloatMap, FloatMap]:
     """Row and column of every pixel centre, broadcastable, in units of the short side and centred on zero."""
@@ -70,12 +72,22 @@ def radius_at(shape: NDArray[np.float64], angle: NDArray[np.floating]) -> NDArra
     return np.maximum(radius, angle.dtype.type(0.35))
 
 
+def _radius_table(shape: NDArray[np.float64]) -> FloatMap:
+    return radius_at(shape, np.linspace(-np.pi, np.pi, _ANGLES + 1)).astype(np.float32)
+
+
+def _table_index(angle: FloatMap) -> NDArray[np.int32]:
+    index = (angle + np.float32(np.pi)) * np.float32(_ANGLES / (2 * np.pi))
+    whole: NDArray[np.int32] = np.clip(index, 0, _ANGLES).astype(np.int32)
+    return whole
+
+
 def inside(shape: NDArray[np.float64], height: int, width: int, centre: tuple[float, float], size: float) -> FloatMap:
     """(H, W) signed distance in pixels to an `outline`, about: positive inside. Centre and size in short sides."""
     y, x = coordinates(height, width)
     y, x = y - np.float32(centre[0]), x - np.float32(centre[1])
     distance = np.hypot(y, x)
-    wanted = radius_at(shape, np.arctan2(y, x)) * np.float32(size)
+    wanted = _radius_table(shape)[_table_index(np.arctan2(y, x))] * np.float32(size)
     return ((wanted - distance) * np.float32(min(height, width))).astype(np.float32)
 
 

@@ -77,8 +77,10 @@ def subject(kind: str, size: tuple[int, int], rng: Rng) -> tuple[FloatMap, Float
     alpha = np.ascontiguousarray(canvas[..., 3])
     seen = alpha > np.float32(0.5 / 255)
     divisor: FloatMap = np.where(seen, alpha, 1).astype(np.float32)
-    foreground: FloatMap = canvas[..., :3] / divisor[..., None]
-    np.copyto(foreground, cloth, where=~seen[..., None])
+    foreground = np.empty_like(cloth)
+    for c in range(3):
+        np.divide(canvas[..., c], divisor, out=foreground[..., c])
+        np.copyto(foreground[..., c], cloth[..., c], where=~seen)
     return np.clip(foreground, 0, 1, out=foreground), np.clip(alpha, 0, 1, out=alpha)
 
 
