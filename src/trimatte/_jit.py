@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-# Waiting threads of OpenMP spin by default: a kernel of many short parallel loops then takes fifty times as long on
-# a busy machine. It only counts if it is set before OpenMP is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Waiting threads of OpenMP spin for milliseconds by default: kernels of many short parallel loops then take ten times
+# as long on a busy machine. A few microseconds are enough. It only counts if it is set before OpenMP is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import numba  # noqa: E402
 

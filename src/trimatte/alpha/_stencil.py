@@ -53,7 +53,7 @@ def fill_in(
     if min(height, width) < 3:
         image, unknown, fixed = (_at_least_three(array) for array in (image, unknown, fixed))
     part = _about_band(unknown)
-    small = np.ascontiguousarray(image[part])
+    small = np.ascontiguousarray(image[part])  # no copy if it is the whole
     alpha = fixed.copy()
     with timed(report.seconds, "assemble"):
         band = number_band(np.ascontiguousarray(unknown[part]))

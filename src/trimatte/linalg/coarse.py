@@ -57,6 +57,15 @@ def coarse_space(image: np.ndarray, system: StencilSystem, spacing: int) -> Coar
     """Build the coarse space of `system` over image (H, W, 3) float32 and factorise it; `spacing` of at least 3."""
     band = system.band
     grid, count = _nodes(band, spacing)
+    basis, blocks = _galerkin_blocks(image, system, grid, count, spacing)
+    return CoarseSpace(image, band, spacing, grid, basis, factorise(grid, blocks))
+
+
+def _galerkin_blocks(
+    image: np.ndarray, system: StencilSystem, grid: np.ndarray, count: int, spacing: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nodes' unit bases (m, 4, 4) and the blocks (m, 5, 4, 4) of the coarse matrix in them."""
+    band = system.band
     mass = np.zeros((count, 4, 4))
     half = np.zeros((count, 9, 4, 4))
     _galerkin(
@@ -74,8 +83,7 @@ def coarse_space(image: np.ndarray, system: StencilSystem, spacing: int) -> Coar
         half,
     )
     basis = _unit_basis(mass)
-    blocks = _symmetric_blocks(half, basis, grid)
-    return CoarseSpace(image, band, spacing, grid, basis, factorise(grid, blocks))
+    return basis, _symmetric_blocks(half, basis, grid)
 
 
 def _nodes(band: Band, spacing: int) -> tuple[np.ndarray, int]:

@@ -8,6 +8,7 @@ The factor is computed in float64 and kept in float32, since it serves as a prec
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,48 +19,44 @@ LEAF = 28
 """Nodes that a part may have without being split."""
 PANEL = 32
 """Columns eliminated at once in a front."""
+SUBTREES = 16
+"""Parts of the tree that are worked on side by side; fixed, so that results do not depend on the number of threads."""
 LEAST_PIVOT = 1e-11
 """Unknowns whose pivot falls below this share of their diagonal entry are left at zero: the matrix does not hold them."""
-
 DROPPED = 1e18
 """Stands for the pivot of an unknown that is left at zero."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Fronts, deepest first, and the elimination order of the nodes.
+    """Fronts in postorder, children before parents, and the elimination order of the nodes.
 
     Attributes
     ----------
     order : (m,) int64; node at each place of the elimination order.
     place : (m,) int64; its inverse.
     start, end : (f,) int64; each front's own places.
-    parent : (f,) int64; -1 for roots.
-    levels : (l + 1,) int64; first front of each depth, deepest first.
     border_start : (f + 1,) int64; where each front's border begins in `border`.
     border : int64; sorted places of later nodes that the front's elimination ties together.
     into : int64; for each border entry, its place within the parent's front.
     children_start, children : CSR lists of each front's children.
+    subtrees : (s, 2) int64; first and last front of each subtree, a run of the postorder.
+    top : int64; the fronts above them.
+    panel_start : (f + 1,) int64; where each front's columns begin in the factor.
     """
 
     order: np.ndarray
     place: np.ndarray
     start: np.ndarray
     end: np.ndarray
-    parent: np.ndarray
-    levels: np.ndarray
     border_start: np.ndarray
     border: np.ndarray
     into: np.ndarray
     children_start: np.ndarray
     children: np.ndarray
-
-    @property
-    def panel_start(self) -> np.ndarray:
-        """(f + 1,) where each front's columns begin in the factor; the last is the factor's length."""
-        own = 4 * (self.end - self.start)
-        rows = own + 4 * np.diff(self.border_start)
-        return np.concatenate([[0], np.cumsum(own * rows)])
+    subtrees: np.ndarray
+    top: np.ndarray
+    panel_start: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -67,17 +64,16 @@ class Factor:
     """Cholesky factor of a block matrix over a node grid."""
 
     tree: Tree
-    panel_start: np.ndarray
     panels: np.ndarray
 
     def solve(self, values: np.ndarray) -> None:
-        """Overwrite values (m, 4) float64 with the solution for them."""
+        """Overwrite values (m, 4) float64 with the solution for them, to float32 precision."""
         t = self.tree
         x = values[t.order].reshape(-1).astype(np.float32)
         carry = np.empty(4 * len(t.border), np.float32)
         _solve(
-            t.start, t.end, t.levels, t.border_start, t.border, t.into, t.children_start, t.children,
-            self.panel_start, self.panels, x, carry,
+            t.start, t.end, t.border_start, t.border, t.into, t.children_start, t.children, t.subtrees, t.top,
+            t.panel_start, self.panels, x, carry,
         )  # fmt: skip
         values[t.order] = x.reshape(-1, 4)
 
@@ -91,53 +87,102 @@ def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
     blocks : (m, 5, 4, 4) float64; each node's blocks with itself and its neighbours to the right, lower left, below
         and lower right.
     """
-    tree = dissect(grid, len(blocks))
-    panel_start = tree.panel_start
-    panels = np.empty(int(panel_start[-1]), np.float32)
-    below, below_start = np.empty(0), np.zeros(len(tree.start), np.int64)
+    t = dissect(grid, len(blocks))
     ny, nx = _node_places(grid, len(blocks))
-    for level in range(len(tree.levels) - 1):
-        first, last = int(tree.levels[level]), int(tree.levels[level + 1])
-        sizes = (4 * np.diff(tree.border_start)[first:last]) ** 2
-        schur_start = np.zeros(len(tree.start), np.int64)
-        schur_start[first:last] = np.cumsum(sizes) - sizes
-        schur = np.empty(int(sizes.sum()))
-        kernel = _factor_level if last - first >= 4 else _factor_few
-        kernel(
-            first, last, grid, ny, nx, blocks, tree.order, tree.place, tree.start, tree.end, tree.border_start,
-            tree.border, tree.into, tree.children_start, tree.children, panel_start, panels, below_start, below,
-            schur_start, schur,
-        )  # fmt: skip
-        below, below_start = schur, schur_start
-    return Factor(tree, panel_start, panels)
+    panels = np.empty(int(t.panel_start[-1]), np.float32)
+    at, stacks, kept = _schur_places(t)
+    schur = np.empty(kept)
+    both = (
+        grid, ny, nx, blocks, t.order, t.place, t.start, t.end, t.border_start, t.border, t.into, t.children_start,
+        t.children, t.panel_start, panels, at, schur,
+    )  # fmt: skip
+    _factor_subtrees(t.subtrees, stacks, *both)
+    for f in t.top:
+        _factor_front(f, *both)
+    return Factor(t, panels)
 
 
 def dissect(grid: np.ndarray, count: int) -> Tree:
     """Order the nodes by nested dissection and lay out the fronts."""
     ny, nx = _node_places(grid, count)
     order = np.arange(count)
-    start, end, parent, depth = _split(ny, nx, order, LEAF)
+    start, end, parent = _split(ny, nx, order, LEAF)
+    rank = np.argsort(start, kind="stable")
+    number = np.empty(len(rank) + 1, np.int64)
+    number[rank], number[-1] = np.arange(len(rank)), -1
+    start, end, parent = start[rank], end[rank], number[parent[rank]]
     place = np.empty(count, np.int64)
     place[order] = np.arange(count)
-    by_start = np.argsort(start, kind="stable")
-    rank = np.lexsort((start, -depth))
-    number = np.empty(len(rank), np.int64)
-    number[rank] = np.arange(len(rank))
-    border_start, border = _borders(grid, ny, nx, order, place, start, end, parent, by_start)
-    lists = [border[border_start[f] : border_start[f + 1]] for f in rank]
-    lengths = np.array([len(part) for part in lists])
-    starts, ends = start[rank], end[rank]
-    parents = np.where(parent[rank] < 0, -1, number[parent[rank]])
-    merged = np.concatenate(lists) if lists else border[:0]
-    new_start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    into = _into_parent(starts, ends, parents, new_start, merged)
-    depths = depth[rank]
-    levels = np.concatenate([[0], np.flatnonzero(np.diff(depths)) + 1, [len(rank)]]).astype(np.int64)
-    has_parent = np.flatnonzero(parents >= 0)
-    children = has_parent[np.argsort(parents[has_parent], kind="stable")]
-    child_counts = np.bincount(parents[has_parent], minlength=len(rank))
-    children_start = np.concatenate([[0], np.cumsum(child_counts)]).astype(np.int64)
-    return Tree(order, place, starts, ends, parents, levels, new_start, merged, into, children_start, children)
+    children_start, children = _children(parent)
+    border_start, border = _borders(grid, ny, nx, order, place, start, end, children_start, children)
+    into = _into_parent(start, end, parent, border_start, border)
+    own = 4 * (end - start)
+    panel_start = np.concatenate([[0], np.cumsum(own * (own + 4 * np.diff(border_start)))])
+    subtrees, top = _subtrees(np.diff(panel_start), parent, children_start, children)
+    return Tree(
+        order, place, start, end, border_start, border, into, children_start, children, subtrees, top, panel_start
+    )
+
+
+def _children(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """CSR lists of each front's children, in postorder."""
+    with_parent = np.flatnonzero(parent >= 0)
+    children = with_parent[np.argsort(parent[with_parent], kind="stable")]
+    counts = np.bincount(parent[with_parent], minlength=len(parent))
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), children
+
+
+def _subtrees(
+    weight: np.ndarray, parent: np.ndarray, children_start: np.ndarray, children: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split the heaviest subtree at its root until there are enough: (first, last) front of each, and the roots."""
+    first, total = np.arange(len(parent)), weight.astype(np.float64)
+    for f, above in enumerate(parent):
+        if above >= 0:
+            first[above] = min(first[above], first[f])
+            total[above] += total[f]
+    heap = [(-total[f], f) for f in np.flatnonzero(parent < 0)]
+    heapq.heapify(heap)
+    top = []
+    while heap and len(heap) < SUBTREES and children_start[heap[0][1]] < children_start[heap[0][1] + 1]:
+        _, f = heapq.heappop(heap)
+        top.append(f)
+        for child in children[children_start[f] : children_start[f + 1]]:
+            heapq.heappush(heap, (-total[child], child))
+    pairs = np.array([(first[f], f) for _, f in sorted(heap)], np.int64).reshape(-1, 2)
+    return pairs, np.array(sorted(top), np.int64)
+
+
+def _schur_places(tree: Tree) -> tuple[np.ndarray, np.ndarray, int]:
+    """Where each front leaves what its elimination makes of its border.
+
+    Within a subtree it goes on a stack, over the children's, which are used up by then; the fronts of the top and
+    the roots of the subtrees keep theirs. Returns the offsets, the height of each subtree's stack and the length of
+    what is kept.
+    """
+    size = (4 * np.diff(tree.border_start)) ** 2
+    at = np.zeros(len(size), np.int64)
+    stacks = np.zeros(len(tree.subtrees), np.int64)
+    kept = 0
+    for s, (low, high) in enumerate(tree.subtrees):
+        stacks[s] = _stack(low, high, size, tree.children_start, tree.children, at)
+    for f in [*tree.subtrees[:, 1], *tree.top]:
+        at[f], kept = kept, kept + int(size[f])
+    return at, stacks, kept
+
+
+@njit()
+def _stack(
+    low: int, high: int, size: np.ndarray, children_start: np.ndarray, children: np.ndarray, at: np.ndarray
+) -> int:
+    pointer, highest = 0, 0
+    for f in range(low, high):
+        if children_start[f] < children_start[f + 1]:
+            pointer = at[children[children_start[f]]]
+        at[f] = pointer
+        pointer += size[f]
+        highest = max(highest, pointer)
+    return highest
 
 
 def _node_places(grid: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -152,20 +197,20 @@ def _node_places(grid: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 @njit()
 def _split(
     ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    # parts still to be split lie on a stack as (low, high, parent front, depth); `order` is permuted in place so that
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # parts still to be split lie on a stack as (low, high, parent front); `order` is permuted in place so that
     # each part reads: one side, the other side, the separator
     count = len(order)
     start, end = np.empty(count, np.int64), np.empty(count, np.int64)
-    parent, depth = np.empty(count, np.int64), np.empty(count, np.int64)
+    parent = np.empty(count, np.int64)
     fronts = 0
-    stack = np.empty((256, 4), np.int64)
-    stack[0] = np.array([0, count, -1, 0])
+    stack = np.empty((256, 3), np.int64)
+    stack[0] = np.array([0, count, -1])
     top = 1
     scratch = np.empty(count, np.int64)
     while top > 0:
         top -= 1
-        low, high, above, level = stack[top, 0], stack[top, 1], stack[top, 2], stack[top, 3]
+        low, high, above = stack[top, 0], stack[top, 1], stack[top, 2]
         if high == low:
             continue
         y0, y1, x0, x1 = ny[order[low]], ny[order[low]], nx[order[low]], nx[order[low]]
@@ -178,7 +223,7 @@ def _split(
         base = y0 if vertical else x0
         length = (y1 - y0 if vertical else x1 - x0) + 1
         if high - low <= leaf or length < 3:
-            start[fronts], end[fronts], parent[fronts], depth[fronts] = low, high, above, level
+            start[fronts], end[fronts], parent[fronts] = low, high, above
             fronts += 1
             continue
         histogram = np.zeros(length, np.int64)
@@ -222,18 +267,17 @@ def _split(
                 order[c] = scratch[p]
                 c += 1
         if middle < high:
-            start[fronts], end[fronts], parent[fronts], depth[fronts] = middle, high, above, level
+            start[fronts], end[fronts], parent[fronts] = middle, high, above
             above = fronts
-            level += 1
             fronts += 1
         if top + 2 > len(stack):
-            larger = np.empty((2 * len(stack), 4), np.int64)
+            larger = np.empty((2 * len(stack), 3), np.int64)
             larger[: len(stack)] = stack
             stack = larger
-        stack[top] = np.array([left, right, above, level])
-        stack[top + 1] = np.array([right, middle, above, level])
+        stack[top] = np.array([left, right, above])
+        stack[top + 1] = np.array([right, middle, above])
         top += 2
-    return start[:fronts].copy(), end[:fronts].copy(), parent[:fronts].copy(), depth[:fronts].copy()
+    return start[:fronts].copy(), end[:fronts].copy(), parent[:fronts].copy()
 
 
 @njit()
@@ -245,57 +289,39 @@ def _borders(
     place: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,
-    parent: np.ndarray,
-    by_start: np.ndarray,
+    children_start: np.ndarray,
+    children: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    # border = later neighbours of the own nodes and of the children's borders; children come before parents
+    # border = later neighbours of the own nodes and of the children's borders
     fronts = len(start)
     begin = np.zeros(fronts + 1, np.int64)
-    size = np.zeros(fronts, np.int64)
-    pool = np.empty(8 * len(order) + 64, np.int64)
-    used = 0
-    first_child = np.full(fronts, -1, np.int64)
-    next_child = np.full(fronts, -1, np.int64)
     stamp = np.full(len(order), -1, np.int64)
-    for f in by_start:
-        low = used
+    pool = np.empty(8 * len(order) + 64, np.int64)
+    found = np.empty(len(order), np.int64)
+    for f in range(fronts):
+        count = 0
         for p in range(start[f], end[f]):
             node = order[p]
-            for dy in range(-1, 2):
-                for dx in range(-1, 2):
-                    y, x = ny[node] + dy, nx[node] + dx
-                    if y < 0 or x < 0 or y >= grid.shape[0] or x >= grid.shape[1] or grid[y, x] < 0:
-                        continue
-                    q = place[grid[y, x]]
-                    if q >= end[f] and stamp[q] != f:
-                        stamp[q] = f
-                        if used == len(pool):
-                            pool = np.concatenate((pool, np.empty(len(pool), np.int64)))
-                        pool[used] = q
-                        used += 1
-        child = first_child[f]
-        while child >= 0:
-            for k in range(begin[child], begin[child] + size[child]):
+            for y in range(max(0, ny[node] - 1), min(grid.shape[0], ny[node] + 2)):
+                for x in range(max(0, nx[node] - 1), min(grid.shape[1], nx[node] + 2)):
+                    if grid[y, x] >= 0:
+                        q = place[grid[y, x]]
+                        if q >= end[f] and stamp[q] != f:
+                            stamp[q] = f
+                            found[count] = q
+                            count += 1
+        for c in range(children_start[f], children_start[f + 1]):
+            for k in range(begin[children[c]], begin[children[c] + 1]):
                 q = pool[k]
                 if q >= end[f] and stamp[q] != f:
                     stamp[q] = f
-                    if used == len(pool):
-                        pool = np.concatenate((pool, np.empty(len(pool), np.int64)))
-                    pool[used] = q
-                    used += 1
-            child = next_child[child]
-        begin[f], size[f] = low, used - low
-        pool[low:used] = np.sort(pool[low:used])
-        if parent[f] >= 0:
-            next_child[f] = first_child[parent[f]]
-            first_child[parent[f]] = f
-    offsets = np.zeros(fronts + 1, np.int64)
-    for f in range(fronts):
-        offsets[f + 1] = offsets[f] + size[f]
-    packed = np.empty(used, np.int64)
-    for f in range(fronts):
-        packed[offsets[f] : offsets[f + 1]] = pool[begin[f] : begin[f] + size[f]]
-    return offsets, packed
+                    found[count] = q
+                    count += 1
+        if begin[f] + count > len(pool):
+            pool = np.concatenate((pool, np.empty(len(pool) + count, np.int64)))
+        pool[begin[f] : begin[f] + count] = np.sort(found[:count])
+        begin[f + 1] = begin[f] + count
+    return begin, pool[: begin[fronts]].copy()
 
 
 @njit()
@@ -336,7 +362,7 @@ def _assemble_front(
     into: np.ndarray,
     children_start: np.ndarray,
     children: np.ndarray,
-    below_start: np.ndarray,
+    below_at: np.ndarray,
     below: np.ndarray,
     front: np.ndarray,
     least: np.ndarray,
@@ -369,7 +395,7 @@ def _assemble_front(
         child = children[c]
         low, high = border_start[child], border_start[child + 1]
         size = 4 * (high - low)
-        offset = below_start[child]
+        offset = below_at[child]
         for e in range(low, high):
             row = 4 * into[e]
             for i in range(4):
@@ -460,66 +486,63 @@ def _store_front(
 
 
 @njit(parallel=True)
-def _factor_level(
-    first, last, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
-    panel_start, panels, below_start, below, schur_start, schur,
+def _factor_subtrees(
+    subtrees, stacks, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start,
+    children, panel_start, panels, at, schur,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    # many small fronts: groups of them, each with a workspace of its own
-    groups = min(last - first, 16)
-    for group in prange(groups):
+    # a subtree's fronts one after the other, in a workspace of its own; its root's remainder is kept in `schur`
+    for s in prange(len(subtrees)):
+        low, root = subtrees[s, 0], subtrees[s, 1]
         most = 0
-        for f in range(first + group, last, groups):
+        for f in range(low, root + 1):
             most = max(most, 4 * (end[f] - start[f] + border_start[f + 1] - border_start[f]))
         space, turned, least = np.empty(most * most), np.empty((PANEL, most)), np.empty(most)
-        for f in range(first + group, last, groups):
+        stack = np.empty(stacks[s])
+        for f in range(low, root + 1):
             own = 4 * (end[f] - start[f])
             size = own + 4 * (border_start[f + 1] - border_start[f])
             front = space[: size * size].reshape((size, size))
             front[:] = 0.0
             _assemble_front(
                 f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start,
-                children, below_start, below, front, least,
+                children, at, stack, front, least,
             )  # fmt: skip
             for column in range(0, own, PANEL):
                 stop = min(own, column + PANEL)
                 _eliminate_panel(front, column, stop, turned, least)
                 _update_rows(front, stop, size, column, stop, turned)
-            _store_front(front, own, panels, panel_start[f], schur, schur_start[f])
+            _store_front(front, own, panels, panel_start[f], schur if f == root else stack, at[f])
 
 
 @njit(parallel=True)
-def _factor_few(
-    first, last, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
-    panel_start, panels, below_start, below, schur_start, schur,
+def _factor_front(
+    f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
+    panel_start, panels, at, schur,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    # few large fronts: all threads work on the rows of one
-    for f in range(first, last):
-        own = 4 * (end[f] - start[f])
-        size = own + 4 * (border_start[f + 1] - border_start[f])
-        front = np.zeros((size, size))
-        turned = np.empty((PANEL, size))
-        least = np.empty(own)
-        _assemble_front(
-            f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
-            below_start, below, front, least,
-        )  # fmt: skip
-        for column in range(0, own, PANEL):
-            stop = min(own, column + PANEL)
-            _eliminate_panel(front, column, stop, turned, least)
-            pieces = (size - stop + 31) // 32
-            for piece in prange(pieces):
-                low = stop + 32 * piece
-                _update_rows(front, low, min(size, low + 32), column, stop, turned)
-        _store_front(front, own, panels, panel_start[f], schur, schur_start[f])
+    # one large front: all threads work on its rows
+    own = 4 * (end[f] - start[f])
+    size = own + 4 * (border_start[f + 1] - border_start[f])
+    front, turned, least = np.zeros((size, size)), np.empty((PANEL, size)), np.empty(own)
+    _assemble_front(
+        f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
+        at, schur, front, least,
+    )  # fmt: skip
+    for column in range(0, own, PANEL):
+        stop = min(own, column + PANEL)
+        _eliminate_panel(front, column, stop, turned, least)
+        pieces = (size - stop + 31) // 32
+        for piece in prange(pieces):
+            low = stop + 32 * piece
+            _update_rows(front, low, min(size, low + 32), column, stop, turned)
+    _store_front(front, own, panels, panel_start[f], schur, at[f])
 
 
-@njit(parallel=True, fastmath=True)
-def _solve(
+@njit(fastmath=True)
+def _forward(
+    f: int,
     start: np.ndarray,
     end: np.ndarray,
-    levels: np.ndarray,
     border_start: np.ndarray,
-    border: np.ndarray,
     into: np.ndarray,
     children_start: np.ndarray,
     children: np.ndarray,
@@ -528,54 +551,77 @@ def _solve(
     x: np.ndarray,
     carry: np.ndarray,
 ) -> None:
-    # forward: each front solves for its own and hands on, in `carry`, what its border's right-hand side loses
-    for level in range(len(levels) - 1):
-        for f in prange(levels[level], levels[level + 1]):
-            own = 4 * (end[f] - start[f])
-            mine = x[4 * start[f] : 4 * end[f]]
-            edge = carry[4 * border_start[f] : 4 * border_start[f + 1]]
-            edge[:] = 0.0
-            for c in range(children_start[f], children_start[f + 1]):
-                child = children[c]
-                for e in range(border_start[child], border_start[child + 1]):
-                    row = 4 * into[e]
-                    for i in range(4):
-                        if row < own:
-                            mine[row + i] += carry[4 * e + i]
-                        else:
-                            edge[row - own + i] += carry[4 * e + i]
-            at = panel_start[f]
-            for i in range(own):
-                line = panels[at + i * own : at + i * own + i + 1]
-                total = mine[i]
-                for j in range(i):
-                    total -= line[j] * mine[j]
-                mine[i] = total / line[i]
-            at += own * own
-            for i in range(len(edge)):
-                line = panels[at + i * own : at + (i + 1) * own]
-                total = np.float32(0.0)
-                for j in range(len(line)):
-                    total += line[j] * mine[j]
-                edge[i] -= total
-    # backward: from the roots down
-    for back in range(len(levels) - 1):
-        level = len(levels) - 2 - back
-        for f in prange(levels[level], levels[level + 1]):
-            own = 4 * (end[f] - start[f])
-            mine = x[4 * start[f] : 4 * end[f]]
-            at = panel_start[f] + own * own
-            for e in range(border_start[f], border_start[f + 1]):
-                value = x[4 * border[e] : 4 * border[e] + 4]
-                line = panels[at : at + 4 * own]
-                l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
-                for j in range(len(mine)):
-                    mine[j] -= l0[j] * value[0] + l1[j] * value[1] + l2[j] * value[2] + l3[j] * value[3]
-                at += 4 * own
-            at = panel_start[f]
-            for i in range(own - 1, -1, -1):
-                line = panels[at + i * own : at + i * own + i + 1]
-                value_i = mine[i] / line[i]
-                mine[i] = value_i
-                for j in range(i):
-                    mine[j] -= line[j] * value_i
+    # a front solves for its own and hands on, in `carry`, what its border's right-hand side loses
+    own = 4 * (end[f] - start[f])
+    mine = x[4 * start[f] : 4 * end[f]]
+    edge = carry[4 * border_start[f] : 4 * border_start[f + 1]]
+    edge[:] = 0.0
+    for c in range(children_start[f], children_start[f + 1]):
+        child = children[c]
+        for e in range(border_start[child], border_start[child + 1]):
+            row = 4 * into[e]
+            for i in range(4):
+                if row < own:
+                    mine[row + i] += carry[4 * e + i]
+                else:
+                    edge[row - own + i] += carry[4 * e + i]
+    at = panel_start[f]
+    for i in range(own):
+        line = panels[at + i * own : at + i * own + i + 1]
+        total = mine[i]
+        for j in range(i):
+            total -= line[j] * mine[j]
+        mine[i] = total / line[i]
+    at += own * own
+    for i in range(len(edge)):
+        line = panels[at + i * own : at + (i + 1) * own]
+        total = np.float32(0.0)
+        for j in range(len(line)):
+            total += line[j] * mine[j]
+        edge[i] -= total
+
+
+@njit(fastmath=True)
+def _backward(
+    f: int,
+    start: np.ndarray,
+    end: np.ndarray,
+    border_start: np.ndarray,
+    border: np.ndarray,
+    panel_start: np.ndarray,
+    panels: np.ndarray,
+    x: np.ndarray,
+) -> None:
+    own = 4 * (end[f] - start[f])
+    mine = x[4 * start[f] : 4 * end[f]]
+    at = panel_start[f] + own * own
+    for e in range(border_start[f], border_start[f + 1]):
+        value = x[4 * border[e] : 4 * border[e] + 4]
+        line = panels[at : at + 4 * own]
+        l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
+        for j in range(len(mine)):
+            mine[j] -= l0[j] * value[0] + l1[j] * value[1] + l2[j] * value[2] + l3[j] * value[3]
+        at += 4 * own
+    at = panel_start[f]
+    for i in range(own - 1, -1, -1):
+        line = panels[at + i * own : at + i * own + i + 1]
+        solved = mine[i] / line[i]
+        mine[i] = solved
+        for j in range(i):
+            mine[j] -= line[j] * solved
+
+
+@njit(parallel=True)
+def _solve(
+    start, end, border_start, border, into, children_start, children, subtrees, top, panel_start, panels, x, carry
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    for s in prange(len(subtrees)):
+        for f in range(subtrees[s, 0], subtrees[s, 1] + 1):
+            _forward(f, start, end, border_start, into, children_start, children, panel_start, panels, x, carry)
+    for t in range(len(top)):
+        _forward(top[t], start, end, border_start, into, children_start, children, panel_start, panels, x, carry)
+    for t in range(len(top)):
+        _backward(top[len(top) - 1 - t], start, end, border_start, border, panel_start, panels, x)
+    for s in prange(len(subtrees)):
+        for back in range(subtrees[s, 1] - subtrees[s, 0] + 1):
+            _backward(subtrees[s, 1] - back, start, end, border_start, border, panel_start, panels, x)

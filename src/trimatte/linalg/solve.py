@@ -35,7 +35,7 @@ def plan_spacing(unknown: int, max_memory: int | None) -> int:
 
     Raises `SolverError` with the bytes that it would take if none fits.
     """
-    quickest = 3 if unknown < 60_000 else 4 if unknown < 400_000 else 6
+    quickest = 3 if unknown < 150_000 else 4 if unknown < 400_000 else 6 if unknown < 600_000 else 8
     for spacing in SPACINGS:
         if spacing >= quickest and (max_memory is None or predicted_bytes(unknown, spacing) <= max_memory):
             return spacing
