@@ -6,7 +6,7 @@ and covariance C_k, the affine function of colour nearest to p is a_k . I + b_k,
     a_k = (C_k + epsilon / N)^-1 (sum p I / N - m_k sum p / N),   b_k = sum p / N - a_k . m_k,
 
 and (L p)_i is the number of windows around pixel i times p_i less the sum of a_k . I_i + b_k over those windows: box
-sums before, box sums after. Both are taken tile by tile, over the tiles with unknown pixels and the windows that hold any.
+sums before, box sums after. Both are taken tile by tile, over the tiles that hold unknown pixels, or windows with any.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import atexit
 import inspect
 import warnings
 from contextlib import redirect_stdout
-from functools import partial
 from importlib import import_module
 from io import StringIO
 from shutil import rmtree
@@ -66,4 +65,3 @@ def _pymatting() -> ModuleType:
     return import_module("pymatting")
 
 
-shared = partial(pymatting_method, "sm")
