@@ -63,7 +63,15 @@ INDEXNET = DIMConfig(norm=True, refine=None)
 HUOCHAITIANTANG = DIMConfig(conv6=3, bottleneck=512, output="sigmoid", refine=None)
 MMAGIC = DIMConfig(conv6=1, bottleneck=512, output="sigmoid", refine="logit")
 FOAMLIU = DIMConfig(segnet=True, output="sigmoid", refine=None)
-TINY = DIMConfig(widths=(16, 24, 32, 40, 48), conv6=3, bottleneck=32, skips=True, output="sigmoid", refine="logit")
+TINY = DIMConfig(
+    widths=(12, 16, 24, 32, 32),
+    conv6=3,
+    bottleneck=32,
+    skips=True,
+    output="sigmoid",
+    refine="logit",
+    refine_width=12,
+)
 """Small enough to train on a CPU in seconds; with skips, since unpooling alone leaves so few channels little to say."""
 
 

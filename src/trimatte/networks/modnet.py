@@ -34,7 +34,7 @@ class MODNetConfig:
 
 
 PUBLISHED = MODNetConfig()
-TINY = MODNetConfig(stem=8, stages=(8, 8, 8, 8, 16, 16, 16), last=32, branch=8)
+TINY = MODNetConfig(stem=8, stages=(8, 8, 8, 8, 16, 16, 16), last=32, branch=16)
 
 
 class MODNet(nn.Module):
