@@ -28,6 +28,7 @@ class Band:
     index : (H, W) int32; number of each unknown pixel, -1 elsewhere.
     position : (n,) int32; raster position y * W + x of each.
     strips : (s + 1,) int64; first number of each strip in processing order, even ones first.
+    tails : (s,) int64; first number in the last two rows of each strip, all that the next strip touches.
     even : how many of the strips are even.
     row_first, row_count : (H,) int64; number of each row's first unknown pixel, and how many it has.
     """
@@ -36,6 +37,7 @@ class Band:
     index: np.ndarray
     position: np.ndarray
     strips: np.ndarray
+    tails: np.ndarray
     even: int
     row_first: np.ndarray
     row_count: np.ndarray
@@ -64,10 +66,12 @@ def number_band(unknown: np.ndarray) -> Band:
     row_first = np.empty(height, np.int64)
     for top, bottom, start in zip(tops, [*tops[1:], height], first, strict=True):
         row_first[top:bottom] = start + np.cumsum(counts[top:bottom]) - counts[top:bottom]
+    bottoms = np.append(tops[1:], height)
+    tails = row_first[np.maximum(bottoms - 2, tops)][order]
     index = np.empty((height, width), np.int32)
     position = np.empty(int(counts.sum()), np.int32)
     _number(unknown, row_first, index, position)
-    return Band((height, width), index, position, strips, (len(tops) + 1) // 2, row_first, counts)
+    return Band((height, width), index, position, strips, tails, (len(tops) + 1) // 2, row_first, counts)
 
 
 def _strip_tops(counts: np.ndarray) -> np.ndarray:

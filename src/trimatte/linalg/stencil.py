@@ -42,7 +42,8 @@ class StencilSystem:
 
     def descend(self, r: np.ndarray, x: np.ndarray, rest: np.ndarray) -> None:
         """One Gauss-Seidel sweep from zero: x = (D + L)^-1 r and rest = r - A x."""
-        descend(self.diagonal, self.coefficients, self.neighbours, self.band.strips, self.band.even, r, x, rest)
+        band = self.band
+        descend(self.diagonal, self.coefficients, self.neighbours, band.strips, band.tails, band.even, r, x, rest)
 
     def ascend(self, r: np.ndarray, x: np.ndarray) -> None:
         """The adjoint sweep, in reverse order: x = (D + U)^-1 r. Uses up r."""
@@ -91,23 +92,31 @@ def descend(
     coefficients: np.ndarray,
     neighbours: np.ndarray,
     strips: np.ndarray,
+    tails: np.ndarray,
     even: int,
     r: np.ndarray,
     x: np.ndarray,
     rest: np.ndarray,
 ) -> None:
-    # rest serves as the running right-hand side: what each solved pixel leaves to those that follow
+    # rest first serves as the running right-hand side, what each solved pixel leaves to those that follow; then it
+    # becomes the later neighbours' share, r - A x = -U x, strip by strip while the strip is in the cache
     half = strips[even]
     count = len(strips) - 1
     for i in prange(len(x)):
         rest[i] = r[i]
-        x[i] = 0.0
     for s in prange(even):
         for i in range(strips[s], strips[s + 1]):
             xi = rest[i] / diagonal[i]
             x[i] = xi
             for k in range(12):
                 rest[neighbours[i, k]] -= coefficients[i, k] * xi
+        for i in range(strips[s], strips[s + 1]):
+            total = 0.0
+            for k in range(12):
+                j = neighbours[i, k]
+                if j < half:
+                    total -= coefficients[i, k] * x[j]
+            rest[i] = total
     for s in prange(even, count):
         for i in range(strips[s], strips[s + 1]):
             total = rest[i]
@@ -121,14 +130,6 @@ def descend(
                 j = neighbours[i, k]
                 if j >= half:
                     rest[j] -= coefficients[i, k] * xi
-    # what is left over: the later neighbours' share, r - A x = -U x
-    for s in prange(even):
-        for i in range(strips[s], strips[s + 1]):
-            total = 0.0
-            for k in range(12):
-                total -= coefficients[i, k] * x[neighbours[i, k]]
-            rest[i] = total
-    for s in prange(even, count):
         for i in range(strips[s], strips[s + 1]):
             xi = x[i]
             total = 0.0
@@ -139,6 +140,12 @@ def descend(
                 else:
                     rest[j] -= coefficients[i, k] * xi
             rest[i] = total
+    for s in prange(even):
+        for i in range(tails[s], strips[s + 1]):
+            for k in range(12):
+                j = neighbours[i, k]
+                if j >= half:
+                    rest[i] -= coefficients[i, k] * x[j]
 
 
 @njit(parallel=True, fastmath=True)
