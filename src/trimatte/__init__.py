@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from trimatte.cutout import CutoutReport as CutoutReport
     from trimatte.cutout import cutout as cutout
     from trimatte.errors import TrimatteError as TrimatteError
+    from trimatte.evaluation.runs import Evaluation as Evaluation
+    from trimatte.evaluation.runs import evaluate as evaluate
     from trimatte.foreground import estimate_foreground as estimate_foreground
     from trimatte.images import load_image as load_image
     from trimatte.images import load_picture as load_picture
