@@ -29,7 +29,7 @@ METHODS = {
     "learning-based": "trimatte.alpha.learning_based:learning_based",
     "large-kernel": "trimatte.alpha.large_kernel:large_kernel",
     "random-walk": "trimatte.alpha.random_walk:random_walk",
-    "shared": "trimatte.alpha.peer:shared",
+    "shared": "trimatte.alpha.shared:shared",
 }
 TRIMAP_FREE = {"modnet", "gfm"}
 ENTRY_POINTS = "trimatte.alpha_methods"

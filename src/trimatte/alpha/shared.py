@@ -58,7 +58,7 @@ def shared(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.nda
 
 
 def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Foreground and background (H, W, 6) near unknown pixels: a known pixel's own colour, else the mean of its kind."""
+    """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
     pairs = np.zeros((*known.shape, 6), np.float32)
     size = 2 * RADIUS + 1
     near = maximum_filter1d(maximum_filter1d((known == 128).view(np.uint8), size, axis=0), size, axis=1) > 0

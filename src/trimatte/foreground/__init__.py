@@ -10,7 +10,10 @@ import numpy as np
 from trimatte._registry import resolve
 from trimatte.images import as_alpha, as_image
 
-METHODS = {"multilevel": "trimatte.foreground.multilevel:multilevel"}
+METHODS = {
+    "multilevel": "trimatte.foreground.multilevel:multilevel",
+    "closed-form": "trimatte.foreground.closed_form:closed_form",
+}
 ENTRY_POINTS = "trimatte.foreground_methods"
 
 
@@ -21,7 +24,7 @@ def estimate_foreground(image: Any, alpha: Any, *, method: str = "multilevel", *
     ----------
     image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path.
     alpha : (H, W) of the same size.
-    method : "multilevel" (Germer et al., 2020).
+    method : "multilevel" (Germer et al., 2020), or "closed-form" (Levin et al., 2008), slower and exact.
     options : of the method.
 
     Returns

@@ -42,6 +42,13 @@ def multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
     Where alpha is 1 it is the image itself; where alpha is 0, far from any other alpha, it is a coarse guess.
     """
+    foreground, _ = both_layers(image, alpha)
+    np.copyto(foreground, image, where=(alpha == 1)[..., None])
+    return foreground
+
+
+def both_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Foreground and background (H, W, 3) float32, as swept; the background only near alphas other than 0 and 1."""
     image, alpha = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(alpha, np.float32)
     shapes = _levels(*alpha.shape)
     tiles = _active_tiles(alpha, shapes)
@@ -55,8 +62,7 @@ def multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         _start_level(foreground, background, *coarse, image, alpha, rows, columns, active, near)
         schedule = _schedule(active, SMALL_SWEEPS if max(shape) <= SMALL else LARGE_SWEEPS)
         _sweep(foreground, background, image, alpha, rows, columns, *schedule)
-    np.copyto(foreground, image, where=(alpha == 1)[..., None])
-    return foreground
+    return foreground, background
 
 
 def _levels(height: int, width: int) -> list[tuple[int, int]]:

@@ -22,6 +22,8 @@ DAMPING = 0.8
 """Of the Jacobi smoother."""
 ROWS = 1024
 """Rows that one thread multiplies at a time."""
+SERIAL = 4 * ROWS
+"""Graphs up to this many vertices are not worth waking threads for."""
 
 Precondition = Callable[[np.ndarray, np.ndarray], None]
 
@@ -48,7 +50,11 @@ class Graph:
 
     def multiply(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write (D - W) x into out."""
-        _multiply(self.starts, self.ends, self.weights, self.degree, x, out)
+        parts = self.starts, self.ends, self.weights, self.degree, x, out
+        if len(x) > SERIAL:
+            _multiply(*parts)
+        else:
+            _multiply_rows(0, len(x), *parts)
 
     def undetermined(self) -> np.ndarray:
         """(n,) bool: free vertices from which no path leads to a fixed one."""
@@ -193,15 +199,29 @@ def _multiply(
     starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, degree: np.ndarray, x: np.ndarray, out: np.ndarray
 ) -> None:
     for chunk in prange((len(x) + ROWS - 1) // ROWS):
-        for i in range(chunk * ROWS, min(len(x), (chunk + 1) * ROWS)):
-            total = 0.0
-            if len(weights) == 0:
-                for e in range(starts[i], starts[i + 1]):
-                    total += x[ends[e]]
-            else:
-                for e in range(starts[i], starts[i + 1]):
-                    total += weights[e] * x[ends[e]]
-            out[i] = degree[i] * x[i] - total
+        _multiply_rows(chunk * ROWS, (chunk + 1) * ROWS, starts, ends, weights, degree, x, out)
+
+
+@njit(fastmath=True)
+def _multiply_rows(
+    first: int,
+    last: int,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    weights: np.ndarray,
+    degree: np.ndarray,
+    x: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    for i in range(first, min(len(x), last)):
+        total = 0.0
+        if len(weights) == 0:
+            for e in range(starts[i], starts[i + 1]):
+                total += x[ends[e]]
+        else:
+            for e in range(starts[i], starts[i + 1]):
+                total += weights[e] * x[ends[e]]
+        out[i] = degree[i] * x[i] - total
 
 
 @njit()
