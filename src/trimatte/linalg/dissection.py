@@ -21,7 +21,7 @@ PANEL = 32
 """Columns eliminated at once in a front."""
 SUBTREES = 16
 """Parts of the tree that are worked on side by side; fixed, so that results do not depend on the number of threads."""
-LEAST_PIVOT = 1e-11
+LEAST_PIVOT = 1e-6
 """Unknowns whose pivot falls below this share of their diagonal entry are left at zero: the matrix does not hold them."""
 DROPPED = 1e18
 """Stands for the pivot of an unknown that is left at zero."""
@@ -91,7 +91,7 @@ def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
     ny, nx = _node_places(grid, len(blocks))
     panels = np.empty(int(t.panel_start[-1]), np.float32)
     at, stacks, kept = _schur_places(t)
-    schur = np.empty(kept)
+    schur = np.empty(kept, np.float32)
     both = (
         grid, ny, nx, blocks, t.order, t.place, t.start, t.end, t.border_start, t.border, t.into, t.children_start,
         t.children, t.panel_start, panels, at, schur,
@@ -505,8 +505,8 @@ def _factor_subtrees(
         most = 0
         for f in range(low, root + 1):
             most = max(most, 4 * (end[f] - start[f] + border_start[f + 1] - border_start[f]))
-        space, turned, least = np.empty(most * most), np.empty((PANEL, most)), np.empty(most)
-        stack = np.empty(stacks[s])
+        space, turned = np.empty(most * most, np.float32), np.empty((PANEL, most), np.float32)
+        stack, least = np.empty(stacks[s], np.float32), np.empty(most, np.float32)
         for f in range(low, root + 1):
             own = 4 * (end[f] - start[f])
             size = own + 4 * (border_start[f + 1] - border_start[f])
@@ -531,7 +531,8 @@ def _factor_front(
     # one large front: all threads work on its rows
     own = 4 * (end[f] - start[f])
     size = own + 4 * (border_start[f + 1] - border_start[f])
-    front, turned, least = np.zeros((size, size)), np.empty((PANEL, size)), np.empty(own)
+    front, turned = np.zeros((size, size), np.float32), np.empty((PANEL, size), np.float32)
+    least = np.empty(own, np.float32)
     _assemble_front(
         f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
         at, schur, front, least,
