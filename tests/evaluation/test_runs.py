@@ -238,7 +238,11 @@ def test_functions_that_cannot_travel(benchmark):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"methods": ["closed-forn"]}, "closed-forn"),
+        ({"methods": ["closed-forn"]}, "closed-form"),
+        ({"methods": ["pymatting:zz"]}, "pymatting has no 'zz'"),
+        ({"methods": ["cutout:nobody"]}, "nobody"),
+        ({"methods": ["cutout:lite+closed-forn"]}, "closed-form"),
+        ({"methods": ["segment:nobody"]}, "nobody"),
         ({"methods": ["half", "half"]}, "once"),
         ({"methods": []}, "at least one"),
         ({"methods": TOYS, "region": "known"}, "region"),

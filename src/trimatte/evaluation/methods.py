@@ -98,23 +98,24 @@ def _by_name(name: str, method: str) -> Method:
     if kind == "cutout":
         segmenter, _, alpha_method = (detail or "lite").partition("+")
         alpha_method = alpha_method or "closed-form"
-        _check_alpha_method(alpha_method)
+        _check(segmenter, alpha_method)
         return Method(name, partial(_run_cutout, segmenter, alpha_method), alpha_method=alpha_method)
     if kind == "segment":
+        _check(detail or "lite")
         return Method(name, partial(_run_segmenter, detail or "lite"))
-    _check_alpha_method(method)
+    _check(method=method)
     return Method(name, partial(_run_alpha, method), needs_trimap=method not in TRIMAP_FREE)
 
 
-def _check_alpha_method(method: str) -> None:
+def _check(segmenter: str = "lite", method: str = "closed-form") -> None:
     """Better to fail before the first picture than at each of them."""
-    from trimatte.alpha import alpha_methods
+    from trimatte.alpha.peer import NAMES
+    from trimatte.cutout import check_names
 
-    if not method.startswith("pymatting:") and method not in alpha_methods():
-        raise ArgumentError(
-            f"methods: got {method!r}, wanted one of {', '.join(alpha_methods())}, pymatting:M, "
-            "cutout[:SEGMENTER[+METHOD]] or segment[:SEGMENTER]"
-        )
+    peer, _, name = method.partition(":")
+    if peer == "pymatting" and name not in NAMES:
+        raise ArgumentError(f"methods: pymatting has no {name!r}, it has {', '.join(NAMES)}")
+    check_names(segmenter=segmenter, method=method, foreground="multilevel")
 
 
 def _run_alpha(method: str, trial: Trial) -> Outcome:
