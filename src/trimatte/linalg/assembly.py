@@ -33,8 +33,9 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
     """
     known, b, coefficients, neighbours = _empty(band)
     _assemble(
-        image, fixed, band.index, band.position, band.strips, model, epsilon, known, b, coefficients, neighbours
-    )
+        image, fixed, band.index, band.position, band.strips, band.row_first, band.row_count, model, epsilon, known, b,
+        coefficients, neighbours,
+    )  # fmt: skip
     return _closed(band, known, coefficients, neighbours, b)
 
 
@@ -124,6 +125,8 @@ def _assemble(
     index: np.ndarray,
     position: np.ndarray,
     strips: np.ndarray,
+    row_first: np.ndarray,
+    row_count: np.ndarray,
     model: int,
     epsilon: float,
     known: np.ndarray,
@@ -139,7 +142,12 @@ def _assemble(
         for i in range(strips[s], strips[s + 1]):
             y, x = position[i] // width, position[i] % width
             for wy in range(max(1, y - 1, ready + 1), min(height - 1, y + 2)):
-                for wx in range(1, width - 1):
+                left, right = width, -1
+                for vy in range(wy - 1, wy + 2):
+                    if row_count[vy] > 0:
+                        left = min(left, position[row_first[vy]] % width)
+                        right = max(right, position[row_first[vy] + row_count[vy] - 1] % width)
+                for wx in range(max(1, left - 1), min(width - 1, right + 2)):
                     touched = False
                     for vy in range(wy - 1, wy + 2):
                         touched |= index[vy, wx - 1] >= 0 or index[vy, wx] >= 0 or index[vy, wx + 1] >= 0

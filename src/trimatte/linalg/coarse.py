@@ -24,6 +24,9 @@ from trimatte.linalg.band import Band
 from trimatte.linalg.dissection import Factor, factorise
 from trimatte.linalg.stencil import OFFSETS, StencilSystem
 
+GROUPS = 16
+"""Rows of cells are dealt to so many groups, which threads share; a band gathered in one half is still balanced."""
+
 
 @dataclass(frozen=True)
 class CoarseSpace:
@@ -131,56 +134,56 @@ def _galerkin(
     cell_rows = (height + spacing - 1) // spacing
     ramp = 1.0 / (spacing - 1)
     for parity in range(2):
-        for turn in prange((cell_rows + 1 - parity) // 2):
-            cy = 2 * turn + parity
+        for group in prange(GROUPS):
             patch = np.empty((3, 4, 4))
             u = np.empty(4)
             v = np.empty(4)
-            for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
-                for i in range(row_first[y], row_first[y] + row_count[y]):
-                    x = position[i] - y * width
-                    cx = x // spacing
-                    patch[:] = 0.0
-                    for k in range(-1, 12):
-                        if k < 0:
-                            j, a, vy, vx = i, 0.5 * diagonal[i], y, x
-                        else:
-                            j, a = neighbours[i, k], np.float64(coefficients[i, k])
-                            vy, vx = y + offsets[k, 0], x + offsets[k, 1]
-                        if k >= 0 and j == i:
-                            continue
-                        v[0] = a
-                        v[1] = a * (image[vy, vx, 0] - 0.5)
-                        v[2] = a * (image[vy, vx, 1] - 0.5)
-                        v[3] = a * (image[vy, vx, 2] - 0.5)
-                        row, column = vy // spacing - cy, vx // spacing - cx + 1
-                        ty, tx = (vy % spacing) * ramp, (vx % spacing) * ramp
-                        w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
-                        for c in range(4):
-                            patch[row, column, c] += w00 * v[c]
-                            patch[row, column + 1, c] += w01 * v[c]
-                            patch[row + 1, column, c] += w10 * v[c]
-                            patch[row + 1, column + 1, c] += w11 * v[c]
-                    u[0] = 1.0
-                    u[1], u[2], u[3] = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
-                    ty, tx = (y % spacing) * ramp, (x % spacing) * ramp
-                    for ay in range(2):
-                        for ax in range(2):
-                            w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
-                            if w == 0.0:
+            for cy in range(parity + 2 * group, cell_rows, 2 * GROUPS):
+                for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
+                    for i in range(row_first[y], row_first[y] + row_count[y]):
+                        x = position[i] - y * width
+                        cx = x // spacing
+                        patch[:] = 0.0
+                        for k in range(-1, 12):
+                            if k < 0:
+                                j, a, vy, vx = i, 0.5 * diagonal[i], y, x
+                            else:
+                                j, a = neighbours[i, k], np.float64(coefficients[i, k])
+                                vy, vx = y + offsets[k, 0], x + offsets[k, 1]
+                            if k >= 0 and j == i:
                                 continue
-                            node = grid[cy + ay, cx + ax]
-                            for d in range(4):
-                                wu = w * u[d]
-                                for c in range(4):
-                                    mass[node, d, c] += wu * u[c]
-                            for row in range(max(0, ay - 1), ay + 2):
-                                for column in range(ax, ax + 3):
-                                    slot = (row - ay + 1) * 3 + column - ax
-                                    for d in range(4):
-                                        wu = w * u[d]
-                                        for c in range(4):
-                                            half[node, slot, d, c] += wu * patch[row, column, c]
+                            v[0] = a
+                            v[1] = a * (image[vy, vx, 0] - 0.5)
+                            v[2] = a * (image[vy, vx, 1] - 0.5)
+                            v[3] = a * (image[vy, vx, 2] - 0.5)
+                            row, column = vy // spacing - cy, vx // spacing - cx + 1
+                            ty, tx = (vy % spacing) * ramp, (vx % spacing) * ramp
+                            w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
+                            for c in range(4):
+                                patch[row, column, c] += w00 * v[c]
+                                patch[row, column + 1, c] += w01 * v[c]
+                                patch[row + 1, column, c] += w10 * v[c]
+                                patch[row + 1, column + 1, c] += w11 * v[c]
+                        u[0] = 1.0
+                        u[1], u[2], u[3] = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
+                        ty, tx = (y % spacing) * ramp, (x % spacing) * ramp
+                        for ay in range(2):
+                            for ax in range(2):
+                                w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
+                                if w == 0.0:
+                                    continue
+                                node = grid[cy + ay, cx + ax]
+                                for d in range(4):
+                                    wu = w * u[d]
+                                    for c in range(4):
+                                        mass[node, d, c] += wu * u[c]
+                                for row in range(max(0, ay - 1), ay + 2):
+                                    for column in range(ax, ax + 3):
+                                        slot = (row - ay + 1) * 3 + column - ax
+                                        for d in range(4):
+                                            wu = w * u[d]
+                                            for c in range(4):
+                                                half[node, slot, d, c] += wu * patch[row, column, c]
 
 
 def _unit_basis(mass: np.ndarray) -> np.ndarray:
@@ -199,12 +202,12 @@ def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> 
     return blocks
 
 
-@njit()
+@njit(parallel=True)
 def _symmetrise(half: np.ndarray, basis: np.ndarray, grid: np.ndarray, blocks: np.ndarray) -> None:
     # later neighbours: right, lower left, below, lower right; slots of `half` count the 3x3 neighbourhood by rows
     rows, columns = grid.shape
-    block, turned = np.empty((4, 4)), np.empty((4, 4))
-    for ny in range(rows):
+    for ny in prange(rows):
+        block, turned = np.empty((4, 4)), np.empty((4, 4))
         for nx in range(columns):
             a = grid[ny, nx]
             if a < 0:
@@ -251,37 +254,42 @@ def _restrict(
     cell_rows = (height + spacing - 1) // spacing
     ramp = 1.0 / (spacing - 1)
     for parity in range(2):
-        for turn in prange((cell_rows + 1 - parity) // 2):
-            cy = 2 * turn + parity
+        for group in prange(GROUPS):
             v = np.empty(4)
-            for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
-                ty = (y % spacing) * ramp
-                for i in range(row_first[y], row_first[y] + row_count[y]):
-                    x = position[i] - y * width
-                    cx = x // spacing
-                    tx = (x % spacing) * ramp
-                    v[0] = r[i]
-                    for c in range(3):
-                        v[c + 1] = r[i] * (image[y, x, c] - 0.5)
-                    for ay in range(2):
-                        for ax in range(2):
-                            w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
-                            node = grid[cy + ay, cx + ax]
-                            if node >= 0:
-                                for c in range(4):
-                                    values[node, c] += w * v[c]
+            for cy in range(parity + 2 * group, cell_rows, 2 * GROUPS):
+                for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
+                    ty = (y % spacing) * ramp
+                    for i in range(row_first[y], row_first[y] + row_count[y]):
+                        x = position[i] - y * width
+                        cx = x // spacing
+                        tx = (x % spacing) * ramp
+                        v[0] = r[i]
+                        for c in range(3):
+                            v[c + 1] = r[i] * (image[y, x, c] - 0.5)
+                        for ay in range(2):
+                            for ax in range(2):
+                                w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
+                                node = grid[cy + ay, cx + ax]
+                                if node >= 0:
+                                    for c in range(4):
+                                        values[node, c] += w * v[c]
 
 
 @njit()
 def _change_basis(basis: np.ndarray, values: np.ndarray, transpose: bool) -> None:
-    v = np.empty(4)
+    # the basis is lower triangular
     for a in range(len(basis)):
-        v[:] = values[a]
-        for d in range(4):
-            total = 0.0
-            for c in range(4):
-                total += (basis[a, c, d] if transpose else basis[a, d, c]) * v[c]
-            values[a, d] = total
+        b, v0, v1, v2, v3 = basis[a], values[a, 0], values[a, 1], values[a, 2], values[a, 3]
+        if transpose:
+            values[a, 0] = b[0, 0] * v0 + b[1, 0] * v1 + b[2, 0] * v2 + b[3, 0] * v3
+            values[a, 1] = b[1, 1] * v1 + b[2, 1] * v2 + b[3, 1] * v3
+            values[a, 2] = b[2, 2] * v2 + b[3, 2] * v3
+            values[a, 3] = b[3, 3] * v3
+        else:
+            values[a, 3] = b[3, 0] * v0 + b[3, 1] * v1 + b[3, 2] * v2 + b[3, 3] * v3
+            values[a, 2] = b[2, 0] * v0 + b[2, 1] * v1 + b[2, 2] * v2
+            values[a, 1] = b[1, 0] * v0 + b[1, 1] * v1
+            values[a, 0] = b[0, 0] * v0
 
 
 @njit(parallel=True, fastmath=True)

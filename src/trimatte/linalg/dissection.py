@@ -204,9 +204,7 @@ def _node_places(grid: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit()
-def _split(
-    ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _split(ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # parts still to be split lie on a stack as (low, high, parent front); `order` is permuted in place so that
     # each part reads: one side, the other side, the separator
     count = len(order)

@@ -109,9 +109,7 @@ def solve_stencil(
     return solution
 
 
-def _shifted(
-    image: np.ndarray, system: StencilSystem, spacing: int, report: SolveReport, rtol: float
-) -> np.ndarray:
+def _shifted(image: np.ndarray, system: StencilSystem, spacing: int, report: SolveReport, rtol: float) -> np.ndarray:
     """Solve once more with a slightly greater diagonal, where the matrix is singular to working precision."""
     report.fallbacks.append(
         f"residual {report.residual:.1e} after {report.iterations} iterations: diagonal shifted by {SHIFT:.0e}"
