@@ -36,7 +36,7 @@ def measure(path: Path, megapixels: float, window: int) -> dict[str, float]:
     width = round(height * 1.5)
     y, x = np.ogrid[:height, :width]
     distance = np.hypot(y - height / 2, x - width / 2) / height
-    trimap = np.where(distance < 0.1, 255, np.where(distance < 0.11, 128, 0)).astype(np.uint8)
+    trimap = np.where(distance < 0.2, 255, np.where(distance < 0.205, 128, 0)).astype(np.uint8)
     del distance
     image = as_image(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
     start = time.perf_counter()
