@@ -230,6 +230,35 @@ def test_a_process_that_dies_costs_one_record(benchmark, tmp_path):
     assert "process died" in evaluation.failures[0]["error"]
 
 
+@pytest.mark.cluster
+def test_workers_end_with_a_killed_parent(benchmark, tmp_path):
+    script = textwrap.dedent(SCRIPT).format(tests=str(Path(__file__).parent), benchmark=str(benchmark))
+    script = script.replace("by_brightness, half\n", "sleepy\n").replace(
+        '{"bright": by_brightness, "half": half}', '{"sleepy": sleepy}, jobs=2'
+    )
+    main = "if __name__ == '__main__':\n" + textwrap.indent(script, "    ")
+    (tmp_path / "main.py").write_text(main)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "SLEEPY": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, tmp_path / "main.py", tmp_path / "run"], env=environment)
+
+    def wait_until(condition):
+        deadline = time.monotonic() + 30
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert condition()
+
+    def alive(pid):
+        stat = Path(f"/proc/{pid}/stat")
+        return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+    wait_until(lambda: list(tmp_path.glob("*.pid")))
+    workers = [file.stem for file in tmp_path.glob("*.pid")]
+    assert all(map(alive, workers)) or not Path("/proc").exists()
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not any(map(alive, workers)))
+
+
 def test_functions_that_cannot_travel(benchmark):
     with pytest.raises(ArgumentError, match="importable"):
         evaluate(benchmark, {"local": lambda image, trimap: image[..., 0]}, jobs=2)
