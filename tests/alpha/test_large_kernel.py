@@ -1,0 +1,80 @@
+"""Large-kernel matting against a dense Laplacian."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from trimatte import estimate_alpha
+from trimatte.alpha import large_kernel as module
+from trimatte.errors import ArgumentError
+
+Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def dense_laplacian(image: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+    """The matting Laplacian, window by window."""
+    height, width = image.shape[:2]
+    ry, rx = min(radius, (height - 1) // 2), min(radius, (width - 1) // 2)
+    number = np.arange(height * width).reshape(height, width)
+    laplacian = np.zeros((height * width,) * 2)
+    for y in range(ry, height - ry):
+        for x in range(rx, width - rx):
+            window = (slice(y - ry, y + ry + 1), slice(x - rx, x + rx + 1))
+            colours = image[window].reshape(-1, 3).astype(float)
+            n = len(colours)
+            centred = colours - colours.mean(axis=0)
+            inverse = np.linalg.inv(centred.T @ centred + epsilon * np.eye(3))
+            members = number[window].ravel()
+            laplacian[np.ix_(members, members)] += np.eye(n) - 1 / n - centred @ inverse @ centred.T
+    return laplacian
+
+
+def dense_alpha(image: np.ndarray, trimap: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+    laplacian = dense_laplacian(image, radius, epsilon)
+    unknown, alpha = trimap.ravel() == 128, trimap / 255.0
+    alpha.ravel()[unknown] = np.linalg.solve(
+        laplacian[unknown][:, unknown], -laplacian[unknown][:, ~unknown] @ alpha.ravel()[~unknown]
+    )
+    return np.clip(alpha, 0, 1)
+
+
+@pytest.mark.parametrize(("shape", "radius"), [((24, 30), 3), ((24, 30), 10), ((9, 40), 6)])
+def test_is_the_dense_solution(shape: tuple[int, int], radius: int, noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(*shape)
+    matte = estimate_alpha(image, trimap, method="large-kernel", radius=radius, rtol=1e-10)
+    np.testing.assert_allclose(matte.alpha, dense_alpha(image, trimap, radius, 1e-7), atol=1e-5)
+    assert matte.report.converged
+    assert matte.report.iterations > 0
+
+
+def test_tiles_do_not_show(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(14, 150)
+    assert np.ptp(np.flatnonzero(trimap[0] == 128) // module.TILE) > 0
+    alpha = estimate_alpha(image, trimap, method="large-kernel", radius=3, rtol=1e-11).alpha
+    np.testing.assert_allclose(alpha, dense_alpha(image, trimap, 3, 1e-7), atol=1e-5)
+
+
+def test_is_near_pymatting(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(60, 90)
+    methods = "large-kernel", "pymatting:lkm"
+    ours, theirs = (estimate_alpha(image, trimap, method=m).alpha[trimap == 128] for m in methods)
+    assert np.mean(np.abs(ours - theirs)) < 0.01
+
+
+def test_odd_pictures_have_a_defined_result(odd_picture: tuple[np.ndarray, np.ndarray]) -> None:
+    image, trimap = odd_picture
+    matte = estimate_alpha(image, trimap, method="large-kernel", strict=True)
+    assert np.isfinite(matte.alpha).all()
+    assert matte.alpha.min() >= 0
+    assert matte.alpha.max() <= 1
+    np.testing.assert_array_equal(matte.alpha[trimap != 128], trimap[trimap != 128] / 255)
+
+
+@pytest.mark.parametrize("options", [{"radius": 0}, {"epsilon": 0.0}])
+def test_bad_options_are_refused(options: dict[str, float], noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge()
+    with pytest.raises(ArgumentError, match=next(iter(options))):
+        estimate_alpha(image, trimap, method="large-kernel", **options)
