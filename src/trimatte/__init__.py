@@ -23,6 +23,8 @@ _NAMES = {
     "Matte": "alpha",
     "alpha_methods": "alpha",
     "estimate_alpha": "alpha",
+    "prepare_alpha": "alpha.prepared",
+    "PreparedAlpha": "alpha.prepared",
     "estimate_foreground": "foreground",
     "composite": "composite",
     "checkerboard": "composite",
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from trimatte.alpha import Matte as Matte
     from trimatte.alpha import alpha_methods as alpha_methods
     from trimatte.alpha import estimate_alpha as estimate_alpha
+    from trimatte.alpha.prepared import PreparedAlpha as PreparedAlpha
+    from trimatte.alpha.prepared import prepare_alpha as prepare_alpha
     from trimatte.composite import checkerboard as checkerboard
     from trimatte.composite import composite as composite
     from trimatte.cutout import Cutout as Cutout

@@ -30,6 +30,9 @@ METHODS = {
     "large-kernel": "trimatte.alpha.large_kernel:large_kernel",
     "random-walk": "trimatte.alpha.random_walk:random_walk",
     "shared": "trimatte.alpha.shared:shared",
+    "deep-image-matting": "trimatte.alpha.deep:deep_image_matting",
+    "modnet": "trimatte.alpha.deep:modnet",
+    "gfm": "trimatte.alpha.deep:gfm",
 }
 TRIMAP_FREE = {"modnet", "gfm"}
 ENTRY_POINTS = "trimatte.alpha_methods"
@@ -85,7 +88,7 @@ def estimate_alpha(
     SolverError
         With `strict`, if the solver did not converge.
     """
-    function = _method(method)
+    function = method_function(method)
     image = as_image(image)
     report = SolveReport(method=method)
     if method in TRIMAP_FREE:
@@ -106,7 +109,8 @@ def estimate_alpha(
     return Matte(alpha, report)
 
 
-def _method(name: str) -> Callable[..., np.ndarray]:
+def method_function(name: str) -> Callable[..., np.ndarray]:
+    """What stands behind a method's name."""
     if name.startswith("pymatting:"):
         from trimatte.alpha.peer import pymatting_method
 
@@ -142,9 +146,9 @@ def _estimate(
     report.unknown = int(np.count_nonzero(unknown))
     if report.unknown == 0:
         report.fallbacks.append("the trimap has no unknown pixel: it is the alpha")
-    elif not foreground.any():
+    elif options.get("prior") is None and not foreground.any():
         report.fallbacks.append("the trimap has no foreground: alpha is 0 everywhere")
-    elif not background.any():
+    elif options.get("prior") is None and not background.any():
         alpha[:] = 1
         report.fallbacks.append("the trimap has no background: alpha is 1 everywhere")
     else:

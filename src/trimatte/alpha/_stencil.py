@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from trimatte._measure import timed
+from trimatte.errors import ArgumentError
+from trimatte.images import as_alpha
 from trimatte.linalg.band import Band, number_band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.solve import solve_stencil
 from trimatte.linalg.stencil import StencilSystem
+from trimatte.trimap import FOREGROUND, UNKNOWN
 
-UNKNOWN = 128
 Assemble = Callable[[np.ndarray, np.ndarray, Band], StencilSystem]
 """Makes a system of image (H, W, 3), alpha of the known pixels (H, W) float32, and the band of unknown ones."""
 
@@ -23,19 +27,15 @@ def alpha_of_stencil(
     report: SolveReport,
     assemble: Assemble,
     *,
-    rtol: float,
-    max_memory: int | None,
+    known: np.ndarray | None,
+    **settings: Any,
 ) -> np.ndarray:
-    """Alpha (H, W) float32 of the system that `assemble` makes of a picture and its trimap."""
-    return fill_in(
-        image,
-        trimap == UNKNOWN,
-        (trimap == 255).astype(np.float32),
-        report,
-        assemble,
-        rtol=rtol,
-        max_memory=max_memory,
-    )
+    """Alpha (H, W) float32 of the system that `assemble` makes of a picture and its trimap; settings of `fill_in`.
+
+    `known` (H, W) float32 takes the place of the trimap's 0 and 1 for known pixels.
+    """
+    known = (trimap == FOREGROUND).astype(np.float32) if known is None else known
+    return fill_in(image, trimap == UNKNOWN, known, report, assemble, **settings)
 
 
 def fill_in(
@@ -47,21 +47,40 @@ def fill_in(
     *,
     rtol: float,
     max_memory: int | None = None,
+    prior: tuple[np.ndarray, np.ndarray] | None = None,
+    guess: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Solve for alpha where `unknown` (H, W) is set, given its values (H, W) float32 elsewhere; the whole of it."""
+    """Solve for alpha where `unknown` (H, W) is set, given its values (H, W) float32 elsewhere.
+
+    `prior` is a pair of wanted alpha and weights (H, W) that draw towards it, `guess` (H, W) where the iteration
+    starts. Returns the whole alpha (H, W) float32.
+    """
     height, width = unknown.shape
     if min(height, width) < 3:
         image, unknown, fixed = (_at_least_three(array) for array in (image, unknown, fixed))
+        prior = (_at_least_three(prior[0]), _at_least_three(prior[1])) if prior else None
+        guess = None
     part = _about_band(unknown)
     small = np.ascontiguousarray(image[part])  # no copy if it is the whole
     alpha = fixed.copy()
     with timed(report.seconds, "assemble"):
         band = number_band(np.ascontiguousarray(unknown[part]))
+        rows, columns = np.divmod(band.position, band.shape[1])
         system = assemble(small, np.ascontiguousarray(fixed[part]), band)
-    solution = solve_stencil(small, system, report, rtol=rtol, max_memory=max_memory)
-    rows, columns = np.divmod(band.position, band.shape[1])
-    alpha[part][rows, columns] = solution
+        if prior:
+            wanted, weights = (array[part][rows, columns].astype(np.float64) for array in prior)
+            system = replace(system, diagonal=system.diagonal + weights, b=system.b + weights * wanted)
+    first = None if guess is None else guess[part][rows, columns].astype(np.float64)
+    alpha[part][rows, columns] = solve_stencil(small, system, report, rtol=rtol, max_memory=max_memory, x=first)
     return alpha[:height, :width]
+
+
+def as_prior(prior: Any, confidence: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A prior and its per-pixel confidence as arrays of `shape`; a single confidence holds everywhere."""
+    weights = np.broadcast_to(np.asarray(confidence, np.float32), shape) if np.ndim(confidence) in (0, 2) else None
+    if weights is None or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ArgumentError(f"confidence: wanted a number or an array {shape} of at least 0")
+    return as_alpha(prior, name="prior", shape=shape), weights
 
 
 def _at_least_three(array: np.ndarray) -> np.ndarray:

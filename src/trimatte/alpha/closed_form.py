@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from trimatte.alpha._stencil import alpha_of_stencil
+from trimatte.alpha._stencil import alpha_of_stencil, as_prior
+from trimatte.errors import ArgumentError
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
@@ -16,10 +19,18 @@ def closed_form(
     report: SolveReport,
     *,
     epsilon: float = 1e-7,
+    radius: int = 1,
+    prior: Any = None,
+    confidence: Any = 0.01,
     rtol: float = 1e-6,
     max_memory: int | None = None,
+    guess: np.ndarray | None = None,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Alpha that within each 3x3 window is as nearly as can be an affine function of colour.
+    """Alpha that within each small window is as nearly as can be an affine function of colour.
+
+    Scribbles are a trimap whose unknown part is large. A map of foreground probability can guide the solution as
+    `prior` (section 3 of the paper), even without any known pixel.
 
     Parameters
     ----------
@@ -27,16 +38,31 @@ def closed_form(
     trimap : (H, W) uint8 of 0, 128 and 255.
     report : filled in.
     epsilon : regularisation of the colour model; larger is smoother.
+    radius : of the windows; from 2 on the system is solved without being assembled, as by "large-kernel".
+    prior : (H, W) alpha to be drawn towards.
+    confidence : (H, W) or one number, the weight of that pull against the smoothness, at least 0.
     rtol : demanded relative residual of the linear system.
     max_memory : bytes that the solve may take.
+    guess : (H, W) alpha to start the iteration from.
+    known : (H, W) float32, alpha of the known pixels where it is not what the trimap says.
 
     Returns
     -------
     (H, W) float32; only the unknown pixels count.
     """
+    if radius != 1:
+        if prior is not None:
+            raise ArgumentError("prior: only taken with radius 1")
+        from trimatte.alpha.large_kernel import large_kernel
+
+        return large_kernel(image, trimap, report, radius=radius, epsilon=epsilon, rtol=rtol)
     from trimatte.linalg.assembly import CLOSED_FORM, window_system
+
+    pull = None if prior is None else as_prior(prior, confidence, trimap.shape)
 
     def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
         return window_system(image, fixed, band, CLOSED_FORM, epsilon)
 
-    return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory)
+    return alpha_of_stencil(
+        image, trimap, report, assemble, rtol=rtol, max_memory=max_memory, prior=pull, guess=guess, known=known
+    )

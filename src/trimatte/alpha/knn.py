@@ -28,7 +28,7 @@ REACH = 1 / 40
 """Known pixels up to this share of the picture's longer side away from an unknown one are candidates."""
 GRID = 4
 """Of the other known pixels every GRID-th of every GRID-th row is a candidate."""
-SLACK = 0.5
+SLACK = 1.0
 """A neighbour found is at most 1 + SLACK times as far as the true one of its rank (Arya et al., JACM 1998)."""
 ITERATIONS = 500
 
@@ -118,7 +118,7 @@ def _neighbours(
 
     def search(k: int, weight: float) -> np.ndarray:
         features = _features(image, pixels, weight)
-        tree = cKDTree(features, balanced_tree=False)
+        tree = cKDTree(features, leafsize=32, balanced_tree=False)
         _, found = tree.query(features[:n], min(k, len(pixels)), eps=SLACK, workers=workers)
         return np.asarray(found, np.int32)
 

@@ -18,6 +18,8 @@ def learning_based(
     epsilon: float = 1e-7,
     rtol: float = 1e-6,
     max_memory: int | None = None,
+    guess: np.ndarray | None = None,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Alpha that each 3x3 window predicts from its colours by ridge regression, learnt from the window itself.
 
@@ -29,6 +31,8 @@ def learning_based(
     epsilon : ridge of the regression.
     rtol : demanded relative residual of the linear system.
     max_memory : bytes that the solve may take.
+    guess : (H, W) alpha to start the iteration from.
+    known : (H, W) float32, alpha of the known pixels where it is not what the trimap says.
 
     Returns
     -------
@@ -39,4 +43,4 @@ def learning_based(
     def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
         return window_system(image, fixed, band, LEARNING_BASED, epsilon)
 
-    return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory)
+    return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory, guess=guess, known=known)

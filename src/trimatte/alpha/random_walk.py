@@ -18,6 +18,8 @@ def random_walk(
     sigma: float = 1 / 30,
     rtol: float = 1e-6,
     max_memory: int | None = None,
+    guess: np.ndarray | None = None,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Probability that a walker from each pixel reaches foreground first, stepping readily between like colours.
 
@@ -29,6 +31,8 @@ def random_walk(
     sigma : colour distance at which a step's weight has fallen to 1/e.
     rtol : demanded relative residual of the linear system.
     max_memory : bytes that the solve may take.
+    guess : (H, W) alpha to start the iteration from.
+    known : (H, W) float32, alpha of the known pixels where it is not what the trimap says.
 
     Returns
     -------
@@ -39,4 +43,4 @@ def random_walk(
     def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
         return walk_system(image, fixed, band, sigma)
 
-    return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory)
+    return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory, guess=guess, known=known)

@@ -1,0 +1,142 @@
+"""An alpha matte that can be edited: small changes of the trimap are solved for where they are."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from trimatte._measure import timed
+from trimatte.alpha import Matte, estimate_alpha, method_function
+from trimatte.errors import ArgumentError
+from trimatte.images import as_image, as_trimap
+from trimatte.linalg.report import SolveReport
+from trimatte.trimap import FOREGROUND, UNKNOWN
+
+MARGINS = (24, 64)
+"""Pixels about an edit that are solved for, at first and where alpha has not settled at their border."""
+SETTLED = 0.01
+"""Change of alpha at the border of the part solved for that an editor need not show."""
+
+
+def prepare_alpha(image: Any, trimap: Any, *, method: str = "closed-form", **options: Any) -> PreparedAlpha:
+    """Estimate alpha once and keep what is needed to follow edits of the trimap.
+
+    Parameters
+    ----------
+    image, trimap, method, options : as of `estimate_alpha`; the method needs a trimap.
+
+    Returns
+    -------
+    PreparedAlpha
+
+    Raises
+    ------
+    ArgumentError
+        As `estimate_alpha`.
+    """
+    return PreparedAlpha(as_image(image), trimap, method, options)
+
+
+class PreparedAlpha:
+    """A picture with its trimap and alpha, to be edited.
+
+    Attributes
+    ----------
+    alpha : (H, W) float32, of the trimap as it is now.
+    trimap : (H, W) uint8 of 0, 128 and 255.
+    settled : whether alpha is that of the whole system, or within 0.01 of it as far as its change at the border of
+        the part that was solved for tells; if not, `solve` makes it so.
+    report : SolveReport of the last solve.
+    """
+
+    def __init__(self, image: np.ndarray, trimap: Any, method: str, options: dict[str, Any]) -> None:
+        if trimap is None:
+            raise ArgumentError(f"trimap: got None, wanted one of shape {image.shape[:2]}")
+        self.image, self.method, self.options = image, method, options
+        self._local = "known" in inspect.signature(method_function(method)).parameters
+        self._set(as_trimap(trimap, shape=image.shape[:2]), estimate_alpha(image, trimap, method=method, **options))
+
+    def _set(self, trimap: np.ndarray, matte: Matte) -> Matte:
+        self.trimap, self.alpha, self.report, self.settled = trimap, matte.alpha, matte.report, True
+        return matte
+
+    def solve(self) -> Matte:
+        """Solve for all unknown pixels, starting from alpha as it is."""
+        options = dict(self.options, guess=self.alpha) if self._local else self.options
+        return self._set(self.trimap, estimate_alpha(self.image, self.trimap, method=self.method, **options))
+
+    def update(self, trimap: Any) -> Matte:
+        """Follow a changed trimap (H, W).
+
+        Where the method allows it, only the pixels about the change are solved for, and alpha farther away is held:
+        an answer at once, `settled` if the change has died away at the border of that part. Else the whole is solved.
+        """
+        trimap = as_trimap(trimap, shape=self.trimap.shape)
+        changed = trimap != self.trimap
+        if not changed.any():
+            return Matte(self.alpha, self.report)
+        if not (self._local and all((trimap == kind).any() for kind in (0, UNKNOWN, FOREGROUND))):
+            self.trimap = trimap
+            return self.solve()
+        for margin in MARGINS:
+            part = _about(changed, margin)
+            matte = self._solve_part(trimap, part)
+            change = _border_change(matte.alpha[part], self.alpha[part], part, trimap.shape)
+            if change <= SETTLED:
+                return self._set(trimap, matte)
+        matte.report.fallbacks.append(f"alpha still changes by {change:.2f} at the border of the part solved for")
+        self._set(trimap, matte)
+        self.settled = False
+        return matte
+
+    def _solve_part(self, trimap: np.ndarray, part: tuple[slice, slice]) -> Matte:
+        report = SolveReport(method=self.method, solver="a part about the edit")
+        alpha = self.alpha.copy()
+        alpha[trimap == FOREGROUND] = 1
+        alpha[trimap == 0] = 0
+        wider = _grown(part, 2, trimap.shape)
+        hidden = np.full(trimap[wider].shape, False)
+        top, left = part[0].start - wider[0].start, part[1].start - wider[1].start
+        inside = slice(top, top + part[0].stop - part[0].start), slice(left, left + part[1].stop - part[1].start)
+        hidden[inside] = trimap[part] == UNKNOWN
+        report.unknown = int(np.count_nonzero(hidden))
+        if report.unknown:
+            local = np.where(hidden, np.uint8(UNKNOWN), np.uint8(0))
+            options = {k: v for k, v in self.options.items() if k not in ("prior", "confidence", "guess")}
+            with timed(report.seconds, "alpha"):
+                solved = method_function(self.method)(
+                    np.ascontiguousarray(self.image[wider]), local, report, known=alpha[wider], **options
+                )
+            alpha[wider][hidden] = np.clip(solved[hidden], 0, 1)
+        return Matte(alpha, report)
+
+
+def _about(changed: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """The rectangle that holds all changes, `margin` pixels wider on each side."""
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    exact = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return _grown(exact, margin, changed.shape)
+
+
+def _grown(part: tuple[slice, slice], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    rows, columns = (slice(max(0, p.start - by), min(side, p.stop + by)) for p, side in zip(part, shape, strict=True))
+    return rows, columns
+
+
+def _border_change(
+    new: np.ndarray, old: np.ndarray, part: tuple[slice, slice], shape: tuple[int, ...], depth: int = 6
+) -> float:
+    """Largest change of alpha within `depth` pixels of the part's sides that are not the picture's own."""
+    change = np.abs(new - old)
+    ring = np.zeros(change.shape, bool)
+    if part[0].start > 0:
+        ring[:depth] = True
+    if part[0].stop < shape[0]:
+        ring[-depth:] = True
+    if part[1].start > 0:
+        ring[:, :depth] = True
+    if part[1].stop < shape[1]:
+        ring[:, -depth:] = True
+    return float(change[ring].max()) if ring.any() else 0.0
