@@ -94,8 +94,8 @@ class PreparedAlpha:
     def _solve_part(self, trimap: np.ndarray, part: tuple[slice, slice]) -> Matte:
         report = SolveReport(method=self.method, solver="a part about the edit")
         alpha = self.alpha.copy()
-        alpha[trimap == FOREGROUND] = 1
-        alpha[trimap == 0] = 0
+        known = trimap[part] != UNKNOWN
+        alpha[part][known] = trimap[part][known] == FOREGROUND
         wider = _grown(part, 2, trimap.shape)
         hidden = np.full(trimap[wider].shape, False)
         top, left = part[0].start - wider[0].start, part[1].start - wider[1].start
@@ -105,6 +105,7 @@ class PreparedAlpha:
         if report.unknown:
             local = np.where(hidden, np.uint8(UNKNOWN), np.uint8(0))
             options = {k: v for k, v in self.options.items() if k not in ("prior", "confidence", "guess")}
+            options["rtol"] = max(1e-5, options.get("rtol", 0.0))
             with timed(report.seconds, "alpha"):
                 solved = method_function(self.method)(
                     np.ascontiguousarray(self.image[wider]), local, report, known=alpha[wider], **options
