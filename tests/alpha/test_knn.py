@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_pixels_that_resemble_nothing_known_are_a_half_and_told() -> None:
         ({"distance_weights": (1.0,)}, "distance_weights"),
     ],
 )
-def test_bad_options_are_refused(options: dict[str, object], name: str, noisy_edge: Edge) -> None:
+def test_bad_options_are_refused(options: dict[str, Any], name: str, noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge()
     with pytest.raises(ArgumentError, match=name):
         estimate_alpha(image, trimap, method="knn", **options)
