@@ -22,7 +22,7 @@ PANEL = 32
 SUBTREES = 16
 """Parts of the tree that are worked on side by side; fixed, so that results do not depend on the number of threads."""
 LEAST_PIVOT = 1e-6
-"""Unknowns whose pivot falls below this share of their diagonal entry are left at zero: the matrix does not hold them."""
+"""An unknown whose pivot falls below this share of its diagonal entry is left at zero: the matrix does not hold it."""
 DROPPED = 1e18
 """Stands for the pivot of an unknown that is left at zero."""
 
@@ -141,14 +141,14 @@ def _subtrees(
         if above >= 0:
             first[above] = min(first[above], first[f])
             total[above] += total[f]
-    heap = [(-total[f], f) for f in np.flatnonzero(parent < 0)]
+    heap = [(-float(total[f]), int(f)) for f in np.flatnonzero(parent < 0)]
     heapq.heapify(heap)
     top = []
     while heap and len(heap) < SUBTREES and children_start[heap[0][1]] < children_start[heap[0][1] + 1]:
         _, f = heapq.heappop(heap)
         top.append(f)
         for child in children[children_start[f] : children_start[f + 1]]:
-            heapq.heappush(heap, (-total[child], child))
+            heapq.heappush(heap, (-float(total[child]), int(child)))
     pairs = np.array([(first[f], f) for f in _dealt([f for _, f in sorted(heap)])], np.int64).reshape(-1, 2)
     return pairs, np.array(sorted(top), np.int64)
 
@@ -494,9 +494,26 @@ def _store_front(
 
 @njit(parallel=True)
 def _factor_subtrees(
-    subtrees, stacks, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start,
-    children, panel_start, panels, at, schur,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+    subtrees: np.ndarray,
+    stacks: np.ndarray,
+    grid: np.ndarray,
+    ny: np.ndarray,
+    nx: np.ndarray,
+    blocks: np.ndarray,
+    order: np.ndarray,
+    place: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    border_start: np.ndarray,
+    border: np.ndarray,
+    into: np.ndarray,
+    children_start: np.ndarray,
+    children: np.ndarray,
+    panel_start: np.ndarray,
+    panels: np.ndarray,
+    at: np.ndarray,
+    schur: np.ndarray,
+) -> None:
     # a subtree's fronts one after the other, in a workspace of its own; its root's remainder is kept in `schur`
     for s in prange(len(subtrees)):
         low, root = subtrees[s, 0], subtrees[s, 1]
@@ -523,9 +540,25 @@ def _factor_subtrees(
 
 @njit(parallel=True)
 def _factor_front(
-    f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
-    panel_start, panels, at, schur,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+    f: int,
+    grid: np.ndarray,
+    ny: np.ndarray,
+    nx: np.ndarray,
+    blocks: np.ndarray,
+    order: np.ndarray,
+    place: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    border_start: np.ndarray,
+    border: np.ndarray,
+    into: np.ndarray,
+    children_start: np.ndarray,
+    children: np.ndarray,
+    panel_start: np.ndarray,
+    panels: np.ndarray,
+    at: np.ndarray,
+    schur: np.ndarray,
+) -> None:
     # one large front: all threads work on its rows
     own = 4 * (end[f] - start[f])
     size = own + 4 * (border_start[f + 1] - border_start[f])
@@ -621,8 +654,20 @@ def _backward(
 
 @njit(parallel=True)
 def _solve(
-    start, end, border_start, border, into, children_start, children, subtrees, top, panel_start, panels, x, carry
-):  # type: ignore[no-untyped-def]  # fmt: skip
+    start: np.ndarray,
+    end: np.ndarray,
+    border_start: np.ndarray,
+    border: np.ndarray,
+    into: np.ndarray,
+    children_start: np.ndarray,
+    children: np.ndarray,
+    subtrees: np.ndarray,
+    top: np.ndarray,
+    panel_start: np.ndarray,
+    panels: np.ndarray,
+    x: np.ndarray,
+    carry: np.ndarray,
+) -> None:
     for s in prange(len(subtrees)):
         for f in range(subtrees[s, 0], subtrees[s, 1] + 1):
             _forward(f, start, end, border_start, into, children_start, children, panel_start, panels, x, carry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +27,7 @@ BYTES_PER_UNKNOWN = 12 * 8 + 2 * 8 + 4 + 9 * 8
 def predicted_bytes(unknown: int, spacing: int) -> int:
     """Memory of a solve over `unknown` pixels: the system, and a coarse factor of some 700 numbers a node."""
     nodes = 1.3 * unknown / (spacing - 0.3) ** 2
-    fill = 60 * np.log2(max(nodes, 2))
+    fill = 60 * math.log2(max(nodes, 2))
     return round(unknown * BYTES_PER_UNKNOWN + nodes * (2 * 4 * fill + 9 * 128 + 640))
 
 

@@ -33,10 +33,10 @@ class PyramidPooling(nn.Module):
         super().__init__()
         part = outputs // 4
         self.bins = bins
-        self.reduce = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-        self.parts = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(outputs, part, 1), nn.ReLU(inplace=True)) for _ in bins
+        self.reduce = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
         )
+        self.parts = nn.ModuleList(nn.Sequential(nn.Conv2d(outputs, part, 1), nn.ReLU(inplace=True)) for _ in bins)
         self.merge = SeparableConv(outputs + part * len(bins), outputs)
 
     def forward(self, x: Tensor) -> Tensor:

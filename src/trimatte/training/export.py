@@ -21,7 +21,8 @@ def export_lite(weights: Path, out: Path) -> float:
     """Write the network of `weights` as ONNX, its weights stored in half precision; it still computes in float32.
 
     Input `image` (1, 3, h, w), h and w multiples of 32; output `logits` (1, 1, h, w). Returns the largest
-    difference from torch over three shapes, in standard deviations of the logits; raises `ValueError` above `TOLERANCE`.
+    difference from torch over three shapes, in standard deviations of the logits; above `TOLERANCE` that is a
+    `ValueError`.
     """
     network = Lite()
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
@@ -44,7 +45,7 @@ def export_lite(weights: Path, out: Path) -> float:
 
 
 def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Keep float32 constants of 8192 numbers and more as float16, each followed by a cast that the runtime folds when it loads."""
+    """Keep float32 constants of 8192 numbers and more as float16, with a cast that the runtime folds when it loads."""
     graph = model.graph
     casts = []
     for tensor in graph.initializer:
