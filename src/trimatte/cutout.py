@@ -14,8 +14,8 @@ from trimatte.alpha import TRIMAP_FREE, ConvergenceWarning, estimate_alpha
 from trimatte.alpha import method_function as find_alpha_method
 from trimatte.composite import background_image, composite
 from trimatte.errors import ArgumentError, SubjectNotFoundError
-from trimatte.foreground import estimate_foreground
 from trimatte.foreground import _method as find_foreground_method
+from trimatte.foreground import estimate_foreground
 from trimatte.images import Picture, as_trimap, load_picture, restore_colours, save_image
 from trimatte.linalg.report import SolveReport
 from trimatte.segmentation import _builder as find_segmenter
