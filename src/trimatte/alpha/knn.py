@@ -60,7 +60,7 @@ def knn(
     """
     _check(neighbours, distance_weights)
     pixels, n, ones = _candidates(trimap)
-    report.predicted_bytes = 300 * len(pixels) + 32 * n * sum(neighbours)
+    report.predicted_bytes = 220 * len(pixels) + 16 * n * sum(neighbours)
     pixels[:n] = pixels[:n][_tree_order(_features(image, pixels[:n], distance_weights[0]))]
     graph, pull = symmetric_graph(_neighbours(image, pixels, n, neighbours, distance_weights), ones)
     x, report.iterations, report.residual = conjugate_gradients(
