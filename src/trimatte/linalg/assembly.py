@@ -92,13 +92,20 @@ def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: 
     s11 += epsilon
     s22 += epsilon
     if model == CLOSED_FORM:
-        m00, m01, m02 = s11 * s22 - s12 * s12, s02 * s12 - s01 * s22, s01 * s12 - s02 * s11
-        m11, m12, m22 = s00 * s22 - s02 * s02, s01 * s02 - s00 * s12, s00 * s11 - s01 * s01
-        scale = 1.0 / (s00 * m00 + s01 * m01 + s02 * m02)
+        # the inverse by L D L': cofactors would cancel where the colours lie on a line, as in any grey picture
+        l10, l20 = s01 / s00, s02 / s00
+        q0, q1 = 1.0 / s00, 1.0 / (s11 - l10 * s01)
+        l21 = (s12 - l10 * s02) * q1
+        q2 = 1.0 / (s22 - l20 * s02 - l21 * (s12 - l10 * s02))
+        k20 = l10 * l21 - l20
         out[3] = 1.0 / 9.0
         out[4], out[5], out[6] = 0.0, 0.0, 0.0
-        out[7], out[8], out[9] = m00 * scale, m01 * scale, m02 * scale
-        out[10], out[11], out[12] = m11 * scale, m12 * scale, m22 * scale
+        out[12] = q2
+        out[11] = -l21 * q2
+        out[10] = q1 + l21 * l21 * q2
+        out[9] = k20 * q2
+        out[8] = -l10 * q1 - l21 * out[9]
+        out[7] = q0 + l10 * l10 * q1 + k20 * out[9]
         return
     # N = 2 G - G S G = G + epsilon G G with G = (S + epsilon)^-1 over (1, I)
     S = np.empty((4, 4))
