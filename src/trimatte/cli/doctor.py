@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,13 +16,17 @@ import trimatte
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "scikit-image", "pymatting", "pillow", "tifffile", "onnxruntime")
 EXTRAS = {"torch": "torch"}
+KERNEL_METHODS = ("closed-form", "learning-based", "random-walk", "knn", "large-kernel", "shared")
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(as_json: bool) -> None:
+@click.option("--warm-up", is_flag=True, help="Compile all kernels now, so that no picture waits for it.")
+def command(as_json: bool, warm_up: bool) -> None:
     """Tell versions, threads, caches and the embedded network's card; fail if something does not work."""
     findings, problems = examine()
+    if warm_up:
+        findings["warm-up"] = compile_kernels()
     if as_json:
         click.echo(json.dumps({**findings, "problems": problems}, indent=2, default=str))
     else:
@@ -43,6 +49,31 @@ def examine() -> tuple[dict[str, Any], list[str]]:
         except Exception as error:  # whatever is broken is what we were asked to find
             problems.append(f"{section}: {error}")
     return findings, problems
+
+
+def compile_kernels() -> dict[str, str]:
+    """Run every compiled method once on a small picture; the seconds that each took."""
+    import time
+    import warnings
+
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    image = rng.random((48, 64, 3), np.float32)
+    trimap = np.repeat(np.array([0, 128, 128, 255], np.uint8), 16)[None].repeat(48, 0)
+    probability = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(48, 0)
+    jobs: dict[str, Callable[[], object]] = {"trimap": lambda: trimatte.make_trimap(probability)}
+    for method in KERNEL_METHODS:
+        jobs[method] = partial(trimatte.estimate_alpha, image, trimap, method=method)
+    jobs["foreground"] = lambda: trimatte.estimate_foreground(image, probability)
+    seconds = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, run in jobs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name] = f"{time.perf_counter() - start:.1f} s"
+    return seconds
 
 
 def _versions(problems: list[str]) -> dict[str, str]:
