@@ -63,5 +63,3 @@ def _pymatting() -> ModuleType:
     atexit.register(rmtree, folder, ignore_errors=True)
     numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
     return import_module("pymatting")
-
-
