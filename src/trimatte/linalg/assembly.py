@@ -62,6 +62,20 @@ def _closed(
 
 
 @njit()
+def _inverse(S: np.ndarray) -> np.ndarray:
+    # K'K with K the inverse of the Cholesky factor: the one way that stays definite where S nearly is not
+    L, K = np.linalg.cholesky(S), np.zeros(S.shape)
+    for j in range(len(S)):
+        K[j, j] = 1.0 / L[j, j]
+        for i in range(j + 1, len(S)):
+            total = 0.0
+            for k in range(j, i):
+                total -= L[i, k] * K[k, j]
+            K[i, j] = total / L[i, i]
+    return K.T @ K
+
+
+@njit()
 def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: np.ndarray) -> None:
     # out = c (3), then N by rows of its upper triangle (10); N of the closed form is block diagonal about the mean
     c0, c1, c2 = 0.0, 0.0, 0.0
@@ -114,7 +128,7 @@ def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: 
     for i in range(4):
         for j in range(i):
             S[i, j] = S[j, i]
-    G = np.linalg.inv(S)
+    G = _inverse(S)
     k = 3
     for i in range(4):
         for j in range(i, 4):
