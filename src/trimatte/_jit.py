@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 # as long on a busy machine. A few microseconds are enough. It only counts if it is set before OpenMP is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-import numba  # noqa: E402
+import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,8 +22,8 @@ prange = numba.prange
 
 
 def njit(*, parallel: bool = False, fastmath: bool = False, inline: bool = False) -> Callable[[F], F]:
-    """Compile a function lazily with numba, without the GIL; see `numba.njit` for the options."""
-    options: dict[str, Any] = {"parallel": parallel, "fastmath": fastmath, "nogil": True}
+    """Compile a function lazily with numba, without the GIL, division as in NumPy; see `numba.njit` for the options."""
+    options: dict[str, Any] = {"parallel": parallel, "fastmath": fastmath, "nogil": True, "error_model": "numpy"}
     if inline:
         options["inline"] = "always"
 

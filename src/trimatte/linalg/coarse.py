@@ -202,12 +202,12 @@ def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> 
     return blocks
 
 
-@njit(parallel=True)
+@njit()
 def _symmetrise(half: np.ndarray, basis: np.ndarray, grid: np.ndarray, blocks: np.ndarray) -> None:
     # later neighbours: right, lower left, below, lower right; slots of `half` count the 3x3 neighbourhood by rows
     rows, columns = grid.shape
-    for ny in prange(rows):
-        block, turned = np.empty((4, 4)), np.empty((4, 4))
+    block, turned = np.empty((4, 4)), np.empty((4, 4))
+    for ny in range(rows):
         for nx in range(columns):
             a = grid[ny, nx]
             if a < 0:

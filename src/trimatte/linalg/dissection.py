@@ -212,7 +212,7 @@ def _split(ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int) -> tupl
     parent = np.empty(count, np.int64)
     fronts = 0
     stack = np.empty((256, 3), np.int64)
-    stack[0] = np.array([0, count, -1])
+    stack[0, 0], stack[0, 1], stack[0, 2] = 0, count, -1
     top = 1
     scratch = np.empty(count, np.int64)
     while top > 0:
@@ -281,8 +281,8 @@ def _split(ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int) -> tupl
             larger = np.empty((2 * len(stack), 3), np.int64)
             larger[: len(stack)] = stack
             stack = larger
-        stack[top] = np.array([left, right, above])
-        stack[top + 1] = np.array([right, middle, above])
+        stack[top, 0], stack[top, 1], stack[top, 2] = left, right, above
+        stack[top + 1, 0], stack[top + 1, 1], stack[top + 1, 2] = right, middle, above
         top += 2
     return start[:fronts].copy(), end[:fronts].copy(), parent[:fronts].copy()
 
