@@ -15,6 +15,8 @@ from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+THIN = np.float32(0.5)
+"""Where the subject is thin, a leg or a stalk, this share of its half width goes to the band: its core stays."""
 
 
 @dataclass
@@ -48,7 +50,8 @@ def make_trimap(
 
     Returns
     -------
-    (H, W) uint8 of 0, 128 and 255. Foreground at the picture's border stays foreground. Where no foreground or no
+    (H, W) uint8 of 0, 128 and 255. Foreground at the picture's border stays foreground, and thin parts of the subject
+    keep a core of it. Where no foreground or no
     background would remain beside the band, it narrows on that side. If the subject fills the picture, what is not
     sure is unknown, or else a band at the picture's border; if there is no subject, what is not sure, or else the
     whole picture.
@@ -73,9 +76,11 @@ def make_trimap(
     half = max(1.0, half)
     if mask.all():
         return _without_background(probability, sure, half, report)
-    inside, outside = distances(mask, half)
-    foreground = _core(inside, half, mask, probability >= sure, "foreground", report)
-    background = _core(outside, half, ~mask, probability <= 1 - sure, "background", report)
+    inside, outside = distances(mask, 2 * half)
+    sure_inside = probability >= sure
+    depth = _depth(inside, half, mask, sure_inside)
+    foreground = _core(inside, half, depth, mask, sure_inside, "foreground", report)
+    background = _core(outside, half, np.float32(half), ~mask, probability <= 1 - sure, "background", report)
     report.band = half
     trimap = np.full(mask.shape, UNKNOWN, np.uint8)
     trimap[foreground] = FOREGROUND
@@ -115,22 +120,45 @@ def without_specks(mask: np.ndarray, share: float) -> np.ndarray:
     return result
 
 
+def _depth(inside: np.ndarray, half: float, mask: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """How deep the band reaches into the subject: `half`, but less where the subject is thin.
+
+    Only parts that hang together with a deep core are trusted so far: a thin island may be no subject at all.
+    """
+    from scipy import ndimage
+
+    depth = np.full(mask.shape, np.float32(half))
+    labels, count = ndimage.label(mask)
+    trusted = np.zeros(count + 1, bool)
+    trusted[labels[(inside > half) & sure]] = True
+    trusted[0] = False
+    widest = ndimage.maximum_filter(inside, size=2 * int(np.ceil(1.5 * half)) + 3)
+    np.minimum(depth, THIN * widest, out=depth, where=trusted[labels])
+    return depth
+
+
 def _core(
-    distance: np.ndarray, half: float, side: np.ndarray, sure: np.ndarray, name: str, report: TrimapReport
+    distance: np.ndarray,
+    half: float,
+    depth: np.ndarray | np.float32,
+    side: np.ndarray,
+    sure: np.ndarray,
+    name: str,
+    report: TrimapReport,
 ) -> np.ndarray:
-    """The pixels of one side that are known: deep enough and sure; less deep, or less sure, if none is."""
-    width = half
-    while width >= 1:
-        core: np.ndarray = (distance > width) & sure
+    """The pixels of one side that are known: beyond `depth` and sure; less deep, or less sure, if none is."""
+    share = np.float32(1)
+    while share * half >= 1:
+        core: np.ndarray = (distance > share * depth) & sure
         if core.any():
             break
-        width /= 2
+        share /= 2
     else:
         core = side & (distance >= distance.max())
         report.notes.append(f"no sure {name}: its innermost pixels were taken")
         return core
-    if width < half:
-        report.notes.append(f"{name} too narrow for the band: half width {width:.1f}, not {half:.1f} pixels there")
+    if share < 1:
+        report.notes.append(f"{name} too narrow for the band: {share * half:.1f}, not {half:.1f} pixels there")
     return core
 
 
