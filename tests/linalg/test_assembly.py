@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimatte.linalg.assembly import CLOSED_FORM, LEARNING_BASED, walk_system, window_system
+from trimatte.linalg.assembly import CLOSED_FORM, LEARNING_BASED, LEAST_STEP, walk_system, window_system
 from trimatte.linalg.band import number_band
 from trimatte.linalg.stencil import StencilSystem
 
@@ -58,7 +58,7 @@ def dense_walk(image: np.ndarray, sigma: float) -> np.ndarray:
     near = (np.abs(y[:, None] - y) <= 1) & (np.abs(x[:, None] - x) <= 1) & ~np.eye(height * width, dtype=bool)
     colours = image.reshape(-1, 3).astype(np.float64)
     for i, j in np.argwhere(near):
-        weights[i, j] = np.exp(-np.sum((colours[i] - colours[j]) ** 2) / sigma**2)
+        weights[i, j] = np.exp(-np.sum((colours[i] - colours[j]) ** 2) / sigma**2) + LEAST_STEP
     return np.diag(weights.sum(axis=1)) - weights
 
 

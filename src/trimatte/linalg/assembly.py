@@ -18,6 +18,9 @@ from trimatte.linalg.stencil import OFFSETS, StencilSystem, multiply
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
+LEAST_STEP = 1e-5
+"""Added to each weight of a walk, as in Grady and Schwartz's Graph Analysis Toolbox: a colour unlike all around it would
+otherwise be cut off, and its weights vanish in float32."""
 
 
 def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, epsilon: float) -> StencilSystem:
@@ -40,7 +43,7 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
 
 
 def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) -> StencilSystem:
-    """Assemble the system of random walks to the eight neighbours, weighted exp(-|I_i - I_j|^2 / sigma^2)."""
+    """Assemble the system of random walks to the eight neighbours, weighted exp(-|I_i - I_j|^2 / sigma^2) + LEAST_STEP."""
     known, b, coefficients, neighbours = _empty(band)
     _assemble_walk(image, fixed, band.index, band.position, sigma, known, b, coefficients, neighbours)
     return _closed(band, known, coefficients, neighbours, b)
@@ -248,7 +251,7 @@ def _assemble_walk(
                 distance = 0.0
                 for c in range(3):
                     distance += (image[y, x, c] - image[vy, vx, c]) ** 2
-                row[vy - y + 2, vx - x + 2] = -np.exp(-distance / sigma**2)
+                row[vy - y + 2, vx - x + 2] = -np.exp(-distance / sigma**2) - LEAST_STEP
         _store_row(row, i, y, x, fixed, index, known, b, coefficients, neighbours)
 
 
