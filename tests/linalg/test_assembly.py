@@ -100,9 +100,7 @@ DENSE = {CLOSED_FORM: dense_closed_form, LEARNING_BASED: dense_learning_based}
 @pytest.mark.usefixtures("short_strips")
 @pytest.mark.parametrize("density", [0.05, 0.6, 1.0])
 @pytest.mark.parametrize("model", [CLOSED_FORM, LEARNING_BASED])
-def test_window_systems(
-    model: int, density: float, picture: np.ndarray, fixed: np.ndarray, random_mask: Maker
-) -> None:
+def test_window_systems(model: int, density: float, picture: np.ndarray, fixed: np.ndarray, random_mask: Maker) -> None:
     band = number_band(random_mask(7, 15, 18, density))
     system = window_system(picture, fixed, band, model, 1e-7)
     check(system, DENSE[model](picture, 1e-7), fixed, exact=1e-8 if model == CLOSED_FORM else 1e-7)
@@ -133,9 +131,7 @@ def test_walks(density: float, picture: np.ndarray, fixed: np.ndarray, random_ma
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6), height=st.integers(3, 9), width=st.integers(3, 9), density=st.floats(0.05, 1))
-def test_any_band_of_any_small_picture(
-    random_mask: Maker, seed: int, height: int, width: int, density: float
-) -> None:
+def test_any_band_of_any_small_picture(random_mask: Maker, seed: int, height: int, width: int, density: float) -> None:
     rng = np.random.default_rng(seed)
     image, fixed = rng.random((height, width, 3), dtype=np.float32), rng.random((height, width), dtype=np.float32)
     band = number_band(random_mask(seed, height, width, density))

@@ -132,7 +132,7 @@ def test_blocks_are_the_galerkin_product_in_bases_of_unit_mass(scene: Maker, kin
 def test_preconditioner_is_symmetric_positive_definite_and_bounds_the_spectrum(
     scene: Maker, kind: str, spacing: int
 ) -> None:
-    image, system = system_of(scene, kind, 24, 28)
+    image, system = system_of(scene, kind, 20, 24)
     prepared = Prepared(system, coarse_space(image, system, spacing))
     n = system.band.size
     inverse = np.empty((n, n))

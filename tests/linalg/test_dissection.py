@@ -86,9 +86,7 @@ def test_solves_definite_systems(shape: str) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    seed=st.integers(0, 10**6), rows=st.integers(1, 14), columns=st.integers(1, 14), density=st.floats(0.05, 1)
-)
+@given(seed=st.integers(0, 10**6), rows=st.integers(1, 14), columns=st.integers(1, 14), density=st.floats(0.05, 1))
 def test_solves_on_any_grid(seed: int, rows: int, columns: int, density: float) -> None:
     active = np.random.default_rng(seed).random((rows, columns)) < density
     active[0, 0] = True
@@ -213,4 +211,3 @@ def test_same_bits_for_any_number_of_threads(with_threads: Callable[[int], None]
     assert len(factor.tree.top) > 4
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)
-

@@ -19,8 +19,8 @@ from trimatte.linalg.stencil import OFFSETS, StencilSystem, multiply
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
 LEAST_STEP = 1e-5
-"""Added to each weight of a walk, as in Grady and Schwartz's Graph Analysis Toolbox: a colour unlike all around it would
-otherwise be cut off, and its weights vanish in float32."""
+"""Added to each weight of a walk, as in Grady and Schwartz's Graph Analysis Toolbox: a colour unlike all around it
+would otherwise be cut off, and its weights vanish in float32."""
 
 
 def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, epsilon: float) -> StencilSystem:
@@ -43,7 +43,7 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
 
 
 def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) -> StencilSystem:
-    """Assemble the system of random walks to the eight neighbours, weighted exp(-|I_i - I_j|^2 / sigma^2) + LEAST_STEP."""
+    """The system of random walks to the eight neighbours, of weights LEAST_STEP + exp(-|I_i - I_j|^2 / sigma^2)."""
     known, b, coefficients, neighbours = _empty(band)
     _assemble_walk(image, fixed, band.index, band.position, sigma, known, b, coefficients, neighbours)
     return _closed(band, known, coefficients, neighbours, b)
