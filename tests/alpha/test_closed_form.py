@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from trimatte import estimate_alpha
 from trimatte.alpha import ConvergenceWarning
-from trimatte.errors import SolverError
+from trimatte.errors import ArgumentError, SolverError
 from trimatte.linalg import solve
 
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -175,6 +176,53 @@ def test_stopping_short_warns_and_is_an_error_if_strict(monkeypatch: pytest.Monk
     assert np.isfinite(matte.alpha).all()
     with pytest.raises(SolverError, match="not converged"):
         estimate_alpha(image, trimap, strict=True)
+
+
+def test_prior_draws_by_its_confidence(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge()
+    rng = np.random.default_rng(5)
+    prior, confidence = rng.random((2, *trimap.shape), dtype=np.float32)
+    unknown, matrix = trimap.ravel() == 128, laplacian(image, 1e-7)
+    pull = np.where(unknown, confidence.ravel(), 0)
+    known = trimap.ravel() / 255.0
+    expected = known.copy()
+    expected[unknown] = np.linalg.solve(
+        (matrix + np.diag(pull))[unknown][:, unknown],
+        (pull * prior.ravel())[unknown] - matrix[unknown][:, ~unknown] @ known[~unknown],
+    )
+    alpha = estimate_alpha(image, trimap, prior=prior, confidence=confidence).alpha
+    np.testing.assert_allclose(alpha.ravel(), np.clip(expected, 0, 1), atol=1e-4)
+    free = estimate_alpha(image, trimap, prior=prior, confidence=0).alpha
+    np.testing.assert_array_equal(free, estimate_alpha(image, trimap).alpha)
+
+
+def test_first_guess_saves_iterations_and_changes_nothing(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(40, 60)
+    cold = estimate_alpha(image, trimap)
+    warm = estimate_alpha(image, trimap, guess=cold.alpha)
+    assert warm.report.iterations < cold.report.iterations
+    np.testing.assert_allclose(warm.alpha, cold.alpha, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("closed-form", {"epsilon": 0.0}, "epsilon: got 0.0"),
+        ("closed-form", {"epsilon": float("inf")}, "epsilon: got inf"),
+        ("closed-form", {"rtol": float("nan")}, "rtol: got nan"),
+        ("closed-form", {"prior": np.zeros((24, 30)), "confidence": -1.0}, "confidence: wanted"),
+        ("closed-form", {"prior": np.zeros((24, 30)), "confidence": np.ones((3, 4))}, "confidence: wanted"),
+        ("closed-form", {"prior": np.zeros((3, 4))}, "prior"),
+        ("learning-based", {"epsilon": -1.0}, "epsilon: got -1.0"),
+        ("learning-based", {"rtol": 0.0}, "rtol: got 0.0"),
+        ("random-walk", {"sigma": 0.0}, "sigma: got 0.0"),
+        ("random-walk", {"rtol": -1.0}, "rtol: got -1.0"),
+    ],
+)
+def test_bad_options_are_named(method: str, options: dict[str, Any], message: str, noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge()
+    with pytest.raises(ArgumentError, match=message):
+        estimate_alpha(image, trimap, method=method, **options)
 
 
 def test_memory_plan(noisy_edge: Edge) -> None:

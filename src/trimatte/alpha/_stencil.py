@@ -77,10 +77,17 @@ def fill_in(
 
 def as_prior(prior: Any, confidence: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A prior and its per-pixel confidence as arrays of `shape`; a single confidence holds everywhere."""
-    weights = np.broadcast_to(np.asarray(confidence, np.float32), shape) if np.ndim(confidence) in (0, 2) else None
-    if weights is None or not np.isfinite(weights).all() or (weights < 0).any():
+    weights = np.asarray(confidence, np.float32)
+    if weights.shape not in ((), shape) or not np.isfinite(weights).all() or (weights < 0).any():
         raise ArgumentError(f"confidence: wanted a number or an array {shape} of at least 0")
-    return as_alpha(prior, name="prior", shape=shape), weights
+    return as_alpha(prior, name="prior", shape=shape), np.broadcast_to(weights, shape)
+
+
+def require_positive(**options: float) -> None:
+    """Refuse options that are not finite numbers above 0."""
+    for name, value in options.items():
+        if not (np.isfinite(value) and value > 0):
+            raise ArgumentError(f"{name}: got {value}, wanted a number above 0")
 
 
 def _at_least_three(array: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trimatte.alpha._stencil import alpha_of_stencil, as_prior
+from trimatte.alpha._stencil import alpha_of_stencil, as_prior, require_positive
 from trimatte.errors import ArgumentError
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
@@ -50,6 +50,7 @@ def closed_form(
     -------
     (H, W) float32; only the unknown pixels count.
     """
+    require_positive(epsilon=epsilon, rtol=rtol)
     if radius != 1:
         if prior is not None:
             raise ArgumentError("prior: only taken with radius 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte.alpha._stencil import alpha_of_stencil
+from trimatte.alpha._stencil import alpha_of_stencil, require_positive
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
@@ -38,6 +38,7 @@ def learning_based(
     -------
     (H, W) float32; only the unknown pixels count.
     """
+    require_positive(epsilon=epsilon, rtol=rtol)
     from trimatte.linalg.assembly import LEARNING_BASED, window_system
 
     def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:

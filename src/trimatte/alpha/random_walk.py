@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte.alpha._stencil import alpha_of_stencil
+from trimatte.alpha._stencil import alpha_of_stencil, require_positive
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
@@ -38,6 +38,7 @@ def random_walk(
     -------
     (H, W) float32; only the unknown pixels count.
     """
+    require_positive(sigma=sigma, rtol=rtol)
     from trimatte.linalg.assembly import walk_system
 
     def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
