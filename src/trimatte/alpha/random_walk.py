@@ -16,7 +16,7 @@ def random_walk(
     report: SolveReport,
     *,
     sigma: float = 1 / 30,
-    rtol: float = 1e-8,
+    rtol: float = 1e-6,
     max_memory: int | None = None,
     guess: np.ndarray | None = None,
     known: np.ndarray | None = None,
@@ -29,7 +29,7 @@ def random_walk(
     trimap : (H, W) uint8 of 0, 128 and 255.
     report : filled in.
     sigma : colour distance at which a step's weight has fallen to 1/e.
-    rtol : demanded relative residual of the linear system, small since weights span five orders of magnitude.
+    rtol : demanded relative residual of the linear system.
     max_memory : bytes that the solve may take.
     guess : (H, W) alpha to start the iteration from.
     known : (H, W) float32, alpha of the known pixels where it is not what the trimap says.
