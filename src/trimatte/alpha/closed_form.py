@@ -22,7 +22,7 @@ def closed_form(
     radius: int = 1,
     prior: Any = None,
     confidence: Any = 0.01,
-    rtol: float = 1e-6,
+    rtol: float = 3e-6,
     max_memory: int | None = None,
     guess: np.ndarray | None = None,
     known: np.ndarray | None = None,

@@ -16,7 +16,7 @@ def learning_based(
     report: SolveReport,
     *,
     epsilon: float = 1e-7,
-    rtol: float = 1e-6,
+    rtol: float = 3e-6,
     max_memory: int | None = None,
     guess: np.ndarray | None = None,
     known: np.ndarray | None = None,

@@ -14,7 +14,7 @@ from trimatte.linalg.coarse import CoarseSpace, coarse_space
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
 
-RTOL = 1e-6
+RTOL = 3e-6
 MAX_ITERATIONS = 400
 SPACINGS = (3, 4, 6, 8, 12)
 SHIFT = 1e-6
@@ -25,10 +25,10 @@ BYTES_PER_UNKNOWN = 12 * 8 + 2 * 8 + 4 + 9 * 8
 
 
 def predicted_bytes(unknown: int, spacing: int) -> int:
-    """Memory of a solve over `unknown` pixels: the system, and a coarse factor of some 700 numbers a node."""
+    """Memory of a solve over `unknown` pixels: the system, and a coarse factor of some 500 numbers a node."""
     nodes = 1.3 * unknown / (spacing - 0.3) ** 2
-    fill = 60 * math.log2(max(nodes, 2))
-    return round(unknown * BYTES_PER_UNKNOWN + nodes * (2 * 4 * fill + 9 * 128 + 640))
+    fill = 37 * math.log2(max(nodes, 2))
+    return round(unknown * BYTES_PER_UNKNOWN + nodes * (1.4 * 4 * fill + 9 * 128 + 640))
 
 
 def plan_spacing(unknown: int, max_memory: int | None) -> int:
@@ -36,7 +36,7 @@ def plan_spacing(unknown: int, max_memory: int | None) -> int:
 
     Raises `SolverError` with the bytes that it would take if none fits.
     """
-    quickest = 3 if unknown < 150_000 else 4 if unknown < 400_000 else 6 if unknown < 600_000 else 8
+    quickest = 3 if unknown < 150_000 else 4 if unknown < 500_000 else 6 if unknown < 2_000_000 else 8
     for spacing in SPACINGS:
         if spacing >= quickest and (max_memory is None or predicted_bytes(unknown, spacing) <= max_memory):
             return spacing
