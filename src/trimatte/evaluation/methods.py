@@ -1,6 +1,7 @@
 """What can be evaluated, under one form: a function from a trial to an outcome.
 
 - "closed-form", "pymatting:sm", ...: an alpha method that is given the trimap (or none, if it needs none)
+- "modnet:weights=FILE", "closed-form:epsilon=1e-5;rtol=1e-6": one with options
 - "cutout", "cutout:SEGMENTER", "cutout:SEGMENTER+METHOD": the whole pipeline from the photo alone
 - "segment", "segment:SEGMENTER": a segmenter whose probability is taken for alpha
 - a folder of another program's results, DIR/PICTURE.png; DIR/cost.json may tell what they took
@@ -103,8 +104,24 @@ def _by_name(name: str, method: str) -> Method:
     if kind == "segment":
         _check(detail or "lite")
         return Method(name, partial(_run_segmenter, detail or "lite"))
+    method, options = _with_options(method)
     _check(method=method)
-    return Method(name, partial(_run_alpha, method), needs_trimap=method not in TRIMAP_FREE)
+    return Method(name, partial(_run_alpha, method, options), needs_trimap=method not in TRIMAP_FREE)
+
+
+def _with_options(method: str) -> tuple[str, dict[str, Any]]:
+    """The method's name, and its options: numbers and truth values as such, all else as text."""
+    name, _, given = method.rpartition(":") if "=" in method.rpartition(":")[2] else (method, "", "")
+    options: dict[str, Any] = {}
+    for part in filter(None, given.split(";")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ArgumentError(f"methods: {method!r}: got {part!r}, wanted OPTION=VALUE")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return name, options
 
 
 def _check(segmenter: str = "lite", method: str = "closed-form") -> None:
@@ -118,10 +135,10 @@ def _check(segmenter: str = "lite", method: str = "closed-form") -> None:
     check_names(segmenter=segmenter, method=method, foreground="multilevel")
 
 
-def _run_alpha(method: str, trial: Trial) -> Outcome:
+def _run_alpha(method: str, options: dict[str, Any], trial: Trial) -> Outcome:
     from trimatte.alpha import TRIMAP_FREE, estimate_alpha
 
-    matte = estimate_alpha(trial.image, None if method in TRIMAP_FREE else trial.trimap, method=method)
+    matte = estimate_alpha(trial.image, None if method in TRIMAP_FREE else trial.trimap, method=method, **options)
     return Outcome(matte.alpha, matte.report.as_dict())
 
 
