@@ -51,7 +51,7 @@ def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) 
 
 def _empty(band: Band) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     n = band.size
-    return np.zeros(n), np.zeros(n), np.zeros((n, 12), np.float32), np.empty((n, 12), np.int32)
+    return np.zeros(n), np.zeros(n), np.zeros((n, 12), np.float32), np.empty((n, 12), np.uint32)
 
 
 def _closed(

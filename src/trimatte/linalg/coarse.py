@@ -53,7 +53,7 @@ class CoarseSpace:
         _change_basis(self.basis, values, False)
         self.factor.solve(values)
         _change_basis(self.basis, values, True)
-        _prolong(self.image, band.position, self.grid, self.spacing, values, out)
+        _prolong(self.image, band.position, band.row_first, band.row_count, self.grid, self.spacing, values, out)
 
 
 def coarse_space(image: np.ndarray, system: StencilSystem, spacing: int) -> CoarseSpace:
@@ -249,30 +249,39 @@ def _restrict(
     r: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    # values[a] += sum over i of phi_a(i) r_i u_i; rows of cells take turns as in the Galerkin product
+    # values[a] += sum over i of phi_a(i) r_i u_i; rows of cells take turns as in the Galerkin product. Within a row
+    # of pixels each cell is summed up for its left and its right nodes, then handed to those above and below.
     height, width = image.shape[0], image.shape[1]
     cell_rows = (height + spacing - 1) // spacing
     ramp = 1.0 / (spacing - 1)
     for parity in range(2):
         for group in prange(GROUPS):
-            v = np.empty(4)
+            sides = np.zeros((2, 4))
             for cy in range(parity + 2 * group, cell_rows, 2 * GROUPS):
                 for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
-                    ty = (y % spacing) * ramp
-                    for i in range(row_first[y], row_first[y] + row_count[y]):
-                        x = position[i] - y * width
-                        cx = x // spacing
-                        tx = (x % spacing) * ramp
-                        v[0] = r[i]
-                        for c in range(3):
-                            v[c + 1] = r[i] * (image[y, x, c] - 0.5)
+                    ty = (y - cy * spacing) * ramp
+                    first, last = row_first[y], row_first[y] + row_count[y]
+                    i = first
+                    while i < last:
+                        cx = (position[i] - y * width) // spacing
+                        sides[:] = 0.0
+                        while i < last and position[i] - y * width < (cx + 1) * spacing:
+                            x = position[i] - y * width
+                            right = r[i] * ((x - cx * spacing) * ramp)
+                            left = r[i] - right
+                            pixel = image[y, x]
+                            sides[0, 0] += left
+                            sides[1, 0] += right
+                            for c in range(3):
+                                sides[0, c + 1] += left * (pixel[c] - 0.5)
+                                sides[1, c + 1] += right * (pixel[c] - 0.5)
+                            i += 1
                         for ay in range(2):
                             for ax in range(2):
-                                w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
                                 node = grid[cy + ay, cx + ax]
                                 if node >= 0:
                                     for c in range(4):
-                                        values[node, c] += w * v[c]
+                                        values[node, c] += (ty if ay else 1 - ty) * sides[ax, c]
 
 
 @njit()
@@ -294,23 +303,41 @@ def _change_basis(basis: np.ndarray, values: np.ndarray, transpose: bool) -> Non
 
 @njit(parallel=True, fastmath=True)
 def _prolong(
-    image: np.ndarray, position: np.ndarray, grid: np.ndarray, spacing: int, values: np.ndarray, out: np.ndarray
+    image: np.ndarray,
+    position: np.ndarray,
+    row_first: np.ndarray,
+    row_count: np.ndarray,
+    grid: np.ndarray,
+    spacing: int,
+    values: np.ndarray,
+    out: np.ndarray,
 ) -> None:
-    # out_i = sum over a of phi_a(i) u_i . values[a]
-    width = image.shape[1]
+    # out_i = sum over a of phi_a(i) u_i . values[a]; within a row of pixels each cell's nodes are blended once
+    height, width = image.shape[0], image.shape[1]
     ramp = 1.0 / (spacing - 1)
-    for i in prange(len(position)):
-        y, x = position[i] // width, position[i] % width
-        cy, cx = y // spacing, x // spacing
-        ty, tx = (y % spacing) * ramp, (x % spacing) * ramp
-        total = 0.0
-        for ay in range(2):
-            for ax in range(2):
-                w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
-                node = grid[cy + ay, cx + ax]
-                if node >= 0:
-                    value = values[node, 0]
+    for group in prange(GROUPS):
+        sides = np.zeros((2, 4))
+        for y in range(group, height, GROUPS):
+            cy = y // spacing
+            ty = (y - cy * spacing) * ramp
+            first, last = row_first[y], row_first[y] + row_count[y]
+            i = first
+            while i < last:
+                cx = (position[i] - y * width) // spacing
+                sides[:] = 0.0
+                for ay in range(2):
+                    for ax in range(2):
+                        node = grid[cy + ay, cx + ax]
+                        if node >= 0:
+                            for c in range(4):
+                                sides[ax, c] += (ty if ay else 1 - ty) * values[node, c]
+                while i < last and position[i] - y * width < (cx + 1) * spacing:
+                    x = position[i] - y * width
+                    tx = (x - cx * spacing) * ramp
+                    pixel = image[y, x]
+                    total = sides[0, 0] + tx * (sides[1, 0] - sides[0, 0])
                     for c in range(3):
-                        value += values[node, c + 1] * (image[y, x, c] - 0.5)
-                    total += w * value
-        out[i] = total
+                        side = sides[0, c + 1] + tx * (sides[1, c + 1] - sides[0, c + 1])
+                        total += side * (pixel[c] - 0.5)
+                    out[i] = total
+                    i += 1

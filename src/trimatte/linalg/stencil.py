@@ -26,7 +26,7 @@ class StencilSystem:
     ----------
     diagonal : (n,) float64
     coefficients : (n, 12) float32, of the neighbours at `OFFSETS`, 0 where there is none.
-    neighbours : (n, 12) int32, their numbers; the pixel's own where there is none.
+    neighbours : (n, 12) uint32, their numbers; the pixel's own where there is none.
     b : (n,) float64
     """
 
@@ -47,7 +47,9 @@ class StencilSystem:
 
     def ascend(self, r: np.ndarray, x: np.ndarray) -> None:
         """The adjoint sweep, in reverse order: x = (D + U)^-1 r. Uses up r."""
-        ascend(self.diagonal, self.coefficients, self.neighbours, self.band.strips, self.band.even, r, x)
+        ascend(
+            self.diagonal, self.coefficients, self.neighbours, self.band.strips, self.band.tails, self.band.even, r, x
+        )
 
     def to_csr(self):  # type: ignore[no-untyped-def]
         """The matrix as a SciPy CSR array, for inspection."""
@@ -99,7 +101,8 @@ def descend(
     rest: np.ndarray,
 ) -> None:
     # rest first serves as the running right-hand side, what each solved pixel leaves to those that follow; then it
-    # becomes the later neighbours' share, r - A x = -U x, strip by strip while the strip is in the cache
+    # becomes the later neighbours' share, r - A x = -U x, strip by strip while the strip is in the cache. Only the
+    # last two rows of a strip, from tails[s] on, need to ask whether a neighbour lies in the next strip.
     half = strips[even]
     count = len(strips) - 1
     for i in prange(len(x)):
@@ -110,42 +113,49 @@ def descend(
             x[i] = xi
             for k in range(12):
                 rest[neighbours[i, k]] -= coefficients[i, k] * xi
-        for i in range(strips[s], strips[s + 1]):
+        for i in range(strips[s], tails[s]):
             total = 0.0
             for k in range(12):
-                j = neighbours[i, k]
-                if j < half:
-                    total -= coefficients[i, k] * x[j]
+                total -= coefficients[i, k] * x[neighbours[i, k]]
             rest[i] = total
     for s in prange(even, count):
-        for i in range(strips[s], strips[s + 1]):
+        for i in range(strips[s], tails[s]):
+            xi = rest[i] / diagonal[i]
+            x[i] = xi
+            for k in range(12):
+                rest[neighbours[i, k]] -= coefficients[i, k] * xi
+        for i in range(tails[s], strips[s + 1]):
             total = rest[i]
             for k in range(12):
-                j = neighbours[i, k]
-                if j < half:
-                    total -= coefficients[i, k] * x[j]
+                if neighbours[i, k] < half:
+                    total -= coefficients[i, k] * x[neighbours[i, k]]
             xi = total / diagonal[i]
             x[i] = xi
             for k in range(12):
-                j = neighbours[i, k]
-                if j >= half:
-                    rest[j] -= coefficients[i, k] * xi
-        for i in range(strips[s], strips[s + 1]):
-            xi = x[i]
+                if neighbours[i, k] >= half:
+                    rest[neighbours[i, k]] -= coefficients[i, k] * xi
+        for i in range(strips[s], tails[s]):
             total = 0.0
             for k in range(12):
-                j = neighbours[i, k]
-                if j >= half:
-                    total -= coefficients[i, k] * x[j]
-                else:
-                    rest[j] -= coefficients[i, k] * xi
+                total -= coefficients[i, k] * x[neighbours[i, k]]
+            rest[i] = total
+        for i in range(tails[s], strips[s + 1]):
+            total = 0.0
+            for k in range(12):
+                if neighbours[i, k] >= half:
+                    total -= coefficients[i, k] * x[neighbours[i, k]]
             rest[i] = total
     for s in prange(even):
         for i in range(tails[s], strips[s + 1]):
+            total = 0.0
             for k in range(12):
-                j = neighbours[i, k]
-                if j >= half:
-                    rest[i] -= coefficients[i, k] * x[j]
+                total -= coefficients[i, k] * x[neighbours[i, k]]
+            rest[i] = total
+    for s in prange(even, count):
+        for i in range(tails[s], strips[s + 1]):
+            for k in range(12):
+                if neighbours[i, k] < half:
+                    rest[neighbours[i, k]] -= coefficients[i, k] * x[i]
 
 
 @njit(parallel=True, fastmath=True)
@@ -154,30 +164,35 @@ def ascend(
     coefficients: np.ndarray,
     neighbours: np.ndarray,
     strips: np.ndarray,
+    tails: np.ndarray,
     even: int,
     r: np.ndarray,
     x: np.ndarray,
 ) -> None:
+    # where a neighbour is missing the pixel itself stands in, with a coefficient of 0: its x must be a number
     half = strips[even]
-    count = len(strips) - 1
-    for s in prange(even, count):
-        for i in range(strips[s + 1] - 1, strips[s] - 1, -1):
+    for s in prange(even, len(strips) - 1):
+        for i in range(strips[s + 1] - 1, tails[s] - 1, -1):
             total = r[i]
+            x[i] = 0.0
             for k in range(12):
-                j = neighbours[i, k]
-                if j > i:
-                    total -= coefficients[i, k] * x[j]
+                if neighbours[i, k] >= half:
+                    total -= coefficients[i, k] * x[neighbours[i, k]]
             xi = total / diagonal[i]
             x[i] = xi
             for k in range(12):
-                j = neighbours[i, k]
-                if j < half:
-                    r[j] -= coefficients[i, k] * xi
+                if neighbours[i, k] < half:
+                    r[neighbours[i, k]] -= coefficients[i, k] * xi
+        for i in range(tails[s] - 1, strips[s] - 1, -1):
+            total = r[i]
+            x[i] = 0.0
+            for k in range(12):
+                total -= coefficients[i, k] * x[neighbours[i, k]]
+            x[i] = total / diagonal[i]
     for s in prange(even):
         for i in range(strips[s + 1] - 1, strips[s] - 1, -1):
             total = r[i]
+            x[i] = 0.0
             for k in range(12):
-                j = neighbours[i, k]
-                if j > i:
-                    total -= coefficients[i, k] * x[j]
+                total -= coefficients[i, k] * x[neighbours[i, k]]
             x[i] = total / diagonal[i]
