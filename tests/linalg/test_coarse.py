@@ -74,7 +74,7 @@ def test_restriction_and_prolongation_are_transposes_of_each_other(scene: Maker,
     rng = np.random.default_rng(1)
     coarse, fine = rng.normal(size=(count, 4)), rng.normal(size=band.size)
     out, values = np.empty(band.size), np.zeros((count, 4))
-    module._prolong(image, band.position, grid, spacing, coarse, out)
+    module._prolong(image, band.position, band.row_first, band.row_count, grid, spacing, coarse, out)
     module._restrict(image, band.position, band.row_first, band.row_count, grid, spacing, fine, values)
     np.testing.assert_allclose(out, matrix @ coarse.ravel(), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(values.ravel(), matrix.T @ fine, rtol=1e-12, atol=1e-12)
@@ -86,7 +86,16 @@ def test_affine_functions_of_colour_are_in_the_coarse_space(scene: Maker, spacin
     band = system.band
     grid, count = module._nodes(band, spacing)
     out = np.empty(band.size)
-    module._prolong(image, band.position, grid, spacing, np.tile([0.2, 1.0, -2.0, 0.5], (count, 1)), out)
+    module._prolong(
+        image,
+        band.position,
+        band.row_first,
+        band.row_count,
+        grid,
+        spacing,
+        np.tile([0.2, 1.0, -2.0, 0.5], (count, 1)),
+        out,
+    )
     expected = 0.2 + (image.reshape(-1, 3)[band.position].astype(np.float64) - 0.5) @ np.array([1.0, -2.0, 0.5])
     np.testing.assert_allclose(out, expected, atol=1e-7)  # colours are taken from their middle in float32
 

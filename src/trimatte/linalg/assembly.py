@@ -19,8 +19,8 @@ from trimatte.linalg.stencil import OFFSETS, StencilSystem, multiply
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
 LEAST_STEP = 1e-5
-"""Added to each weight of a walk, as in Grady and Schwartz's Graph Analysis Toolbox: a colour unlike all around it
-would otherwise be cut off, and its weights vanish in float32."""
+"""Added to each weight of a walk: a colour unlike all around it would otherwise be cut off, its weights nothing in
+float32."""
 
 
 def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, epsilon: float) -> StencilSystem:
