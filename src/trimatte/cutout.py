@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import IO, Any
@@ -10,7 +11,8 @@ from typing import IO, Any
 import numpy as np
 
 from trimatte._measure import peak_bytes, timed
-from trimatte.alpha import TRIMAP_FREE, ConvergenceWarning, estimate_alpha
+from trimatte._registry import resolve
+from trimatte.alpha import REFINERS, TRIMAP_FREE, ConvergenceWarning, estimate_alpha
 from trimatte.alpha import method_function as find_alpha_method
 from trimatte.composite import background_image, composite
 from trimatte.errors import ArgumentError, SubjectNotFoundError
@@ -126,6 +128,8 @@ def cutout(
     band: float | None = None,
     band_pixels: float | None = None,
     foreground: str = "multilevel",
+    refine: str | None = None,
+    refine_options: Mapping[str, Any] | None = None,
     strict: bool = False,
     max_pixels: int = 200_000_000,
     **options: Any,
@@ -141,6 +145,8 @@ def cutout(
     trimap : (H, W), replaces the segmenter's; 0 background, 255 foreground, all between unknown.
     band, band_pixels : half width of the unknown band, relative to the subject or in pixels.
     foreground : how its colours are estimated; "keep" leaves the photo's colours as they are.
+    refine : redo alpha where it is unsure by "deep-image-matting"; needs a trimap, the segmenter's or your own.
+    refine_options : of the refiner, `weights` among them (see `trimatte.alpha.deep.refine_alpha`).
     strict : raise if no subject is found or the solver does not converge.
     max_pixels : refuse larger pictures before they are decoded.
     options : of the alpha method.
@@ -157,7 +163,7 @@ def cutout(
     SubjectNotFoundError, SolverError
         With `strict`.
     """
-    check_names(segmenter=segmenter, method=method, foreground=foreground)
+    check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
     report = CutoutReport()
     with timed(report.seconds, "read"):
         picture = load_picture(image, max_pixels=max_pixels)
@@ -176,6 +182,8 @@ def cutout(
         alpha, report.alpha = matte.alpha, matte.report
         report.warnings.extend(matte.report.fallbacks)
         report.seconds.update(matte.report.seconds)
+        if refine is not None:
+            alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
     else:
         alpha = np.zeros(size, np.float32)
     if picture.alpha is not None:
@@ -189,12 +197,38 @@ def cutout(
     return Cutout(picture.image, probability, known, alpha, colours, report, picture)
 
 
-def check_names(*, segmenter: str, method: str, foreground: str) -> None:
+def _refined(
+    name: str,
+    image: np.ndarray,
+    trimap: np.ndarray | None,
+    alpha: np.ndarray,
+    options: Mapping[str, Any],
+    report: CutoutReport,
+) -> np.ndarray:
+    """Alpha after the refiner; what it has to say joins the warnings."""
+    if trimap is None:
+        raise ArgumentError(f"refine: {name!r} needs a trimap, and the method takes none")
+    notes = SolveReport(method=name)
+    with timed(report.seconds, "refine"):
+        refined: np.ndarray = find_refiner(name)(image, trimap, alpha, report=notes, **options)
+    report.warnings.extend(notes.fallbacks)
+    return refined
+
+
+def find_refiner(name: str) -> Callable[..., np.ndarray]:
+    """The function that stands behind a refiner's name."""
+    function: Callable[..., np.ndarray] = resolve("refine", name, REFINERS, "trimatte.refiners")
+    return function
+
+
+def check_names(*, segmenter: str, method: str, foreground: str, refine: str | None = None) -> None:
     """Raise `ArgumentError`, which lists the names there are, for a stage's method that there is not."""
     find_segmenter(segmenter)
     find_alpha_method(method)
     if foreground != "keep":
         find_foreground_method(foreground)
+    if refine is not None:
+        find_refiner(refine)
 
 
 def _find(

@@ -23,5 +23,5 @@ def test_options_follow_the_name(text: str, name: str, options: dict[str, object
 
 
 def test_an_option_without_a_value_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="OPTION=VALUE"):
+    with pytest.raises(ArgumentError, match="NAME=VALUE"):
         resolve_methods(["closed-form:epsilon=1;radius"])

@@ -35,6 +35,7 @@ METHODS = {
     "gfm": "trimatte.alpha.deep:gfm",
 }
 TRIMAP_FREE = {"modnet", "gfm"}
+REFINERS = {"deep-image-matting": "trimatte.alpha.deep:refine_alpha"}
 ENTRY_POINTS = "trimatte.alpha_methods"
 
 

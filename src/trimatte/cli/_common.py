@@ -24,6 +24,9 @@ out = click.option(
 method = click.option(
     "--method", default="closed-form", show_default=True, metavar="NAME", help="How alpha is estimated."
 )
+method_options = click.option(
+    "--option", "method_options", multiple=True, metavar="NAME=VALUE", help="Of the method, such as epsilon=1e-5."
+)
 segmenter = click.option(
     "--segmenter", default="lite", show_default=True, metavar="NAME", help="Who finds the subject."
 )
@@ -64,11 +67,13 @@ threads = click.option(
 )
 
 
-def check(*, segmenter: str = "lite", method: str = "closed-form", foreground: str = "keep") -> None:
+def check(
+    *, segmenter: str = "lite", method: str = "closed-form", foreground: str = "keep", refine: str | None = None
+) -> None:
     """Raise `ArgumentError` for a name there is none of, once for all pictures."""
     from trimatte.cutout import check_names
 
-    check_names(segmenter=segmenter, method=method, foreground=foreground)
+    check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
 
 
 def run(jobs: Sequence[Job], work: Callable[[Job], dict[str, Any]], *, as_json: bool, verbose: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from trimatte._jobs import Job, format_of, opened, plan, writable
+from trimatte._options import parse_options
 from trimatte.cli import _common as common
 from trimatte.errors import ArgumentError, ImageReadError
 
@@ -18,6 +19,7 @@ from trimatte.errors import ArgumentError, ImageReadError
 @click.argument("trimap", required=False)
 @common.out
 @common.method
+@common.method_options
 @common.format
 @common.quality
 @common.max_pixels
@@ -30,6 +32,7 @@ def command(
     trimap: str | None,
     out: str | None,
     method: str,
+    method_options: tuple[str, ...],
     format: str | None,
     quality: int | None,
     max_pixels: int,
@@ -45,6 +48,7 @@ def command(
     from trimatte.images import as_trimap, load_image, save_image
 
     common.check(method=method)
+    options = parse_options(method_options)
     for name in (photo, trimap):
         if name and os.path.isdir(name):
             raise ImageReadError(f"cannot read {name!r}: it is a folder")
@@ -57,7 +61,7 @@ def command(
         target = writable(job)
         image = load_image(opened(job.source), max_pixels=max_pixels)
         known = None if trimap is None else as_trimap(opened(trimap), shape=image.shape[:2])
-        matte = estimate_alpha(image, known, method=method, strict=strict)
+        matte = estimate_alpha(image, known, method=method, strict=strict, **options)
         for fallback in matte.report.fallbacks:
             warnings.warn(fallback, UserWarning, stacklevel=1)
         save_image(target, matte.alpha, format=format_of(job, format), quality=quality)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from trimatte._jobs import Job, cut_out_file, plan
+from trimatte._options import parse_options
 from trimatte.cli import _common as common
 from trimatte.errors import ArgumentError
 
@@ -29,6 +30,9 @@ from trimatte.errors import ArgumentError
     default=True,
     help="Whether the subject's colours are freed of the background's.  [default: decontaminate]",
 )
+@common.method_options
+@click.option("--refine", metavar="NAME", help="Redo alpha where it is unsure, by deep-image-matting.")
+@click.option("--refine-option", multiple=True, metavar="NAME=VALUE", help="Of the refiner, such as weights=FILE.")
 @click.option("--sheet", is_flag=True, help="Also write NAME-sheet.png, which shows every stage.")
 @common.max_pixels
 @common.threads
@@ -44,6 +48,9 @@ def command(
     crop: bool,
     margin: int | None,
     decontaminate: bool,
+    method_options: tuple[str, ...],
+    refine: str | None,
+    refine_option: tuple[str, ...],
     sheet: bool,
     as_json: bool,
     verbose: bool,
@@ -57,7 +64,8 @@ def command(
     if margin is not None and not crop:
         raise click.UsageError("--margin goes with --crop.")
     foreground = "multilevel" if decontaminate else "keep"
-    common.check(segmenter=options["segmenter"], method=options["method"], foreground=foreground)
+    common.check(segmenter=options["segmenter"], method=options["method"], foreground=foreground, refine=refine)
+    options |= {"refine": refine, "refine_options": parse_options(refine_option), **parse_options(method_options)}
     jobs = plan(
         inputs,
         out,

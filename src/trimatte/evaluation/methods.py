@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trimatte._options import parse_options
 from trimatte.errors import ArgumentError
 from trimatte.evaluation.folders import File, Folder, open_folder
 from trimatte.evaluation.layouts import PICTURE
@@ -110,18 +111,11 @@ def _by_name(name: str, method: str) -> Method:
 
 
 def _with_options(method: str) -> tuple[str, dict[str, Any]]:
-    """The method's name, and its options: numbers and truth values as such, all else as text."""
-    name, _, given = method.rpartition(":") if "=" in method.rpartition(":")[2] else (method, "", "")
-    options: dict[str, Any] = {}
-    for part in filter(None, given.split(";")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise ArgumentError(f"methods: {method!r}: got {part!r}, wanted OPTION=VALUE")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return name, options
+    """The method's name, and its options."""
+    name, colon, given = method.rpartition(":")
+    if not colon or "=" not in given:
+        return method, {}
+    return name, parse_options(filter(None, given.split(";")))
 
 
 def _check(segmenter: str = "lite", method: str = "closed-form") -> None:
