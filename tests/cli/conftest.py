@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 Trimatte = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What --threads does to this process ends with the test."""
+    import numba
+
+    before = numba.get_num_threads()
+    monkeypatch.setattr("trimatte._threads._limit", None)
+    for library in ("OMP", "OPENBLAS", "MKL", "VECLIB", "NUMBA"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "")
+        monkeypatch.delenv(f"{library}_NUM_THREADS")
+    yield
+    numba.set_num_threads(before)
 
 
 @pytest.fixture
