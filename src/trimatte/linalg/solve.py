@@ -36,7 +36,7 @@ def plan_spacing(unknown: int, max_memory: int | None) -> int:
 
     Raises `SolverError` with the bytes that it would take if none fits.
     """
-    quickest = 3 if unknown < 150_000 else 4 if unknown < 500_000 else 6 if unknown < 2_000_000 else 8
+    quickest = 3 if unknown < 150_000 else 4 if unknown < 500_000 else 6 if unknown < 6_000_000 else 8
     for spacing in SPACINGS:
         if spacing >= quickest and (max_memory is None or predicted_bytes(unknown, spacing) <= max_memory):
             return spacing
