@@ -14,7 +14,7 @@ import numpy as np
 
 from trimatte._jit import njit, prange
 from trimatte.linalg.band import Band
-from trimatte.linalg.stencil import OFFSETS, StencilSystem, multiply
+from trimatte.linalg.stencil import StencilSystem, multiply
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
@@ -253,6 +253,3 @@ def _assemble_walk(
                     distance += (image[y, x, c] - image[vy, vx, c]) ** 2
                 row[vy - y + 2, vx - x + 2] = -np.exp(-distance / sigma**2) - LEAST_STEP
         _store_row(row, i, y, x, fixed, index, known, b, coefficients, neighbours)
-
-
-assert len(OFFSETS) == 12
