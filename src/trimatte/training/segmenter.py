@@ -32,12 +32,16 @@ DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
 
 @dataclass(frozen=True)
 class Source:
-    """Photos and masks of equal stems; `weight` scales how often they are drawn and `trust` their loss."""
+    """Photos and masks of equal stems.
+
+    `weight` scales how often they are drawn and `trust` their loss; with a `level`, a mask is 1 from that grey on.
+    """
 
     photos: Path
     masks: Path
     weight: float = 1.0
     trust: float = 1.0
+    level: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Recipe:
     steps: int = 2400
     batch: int = 16
     long_side: int = 320
+    variant: int = 2
     rate: float = 1.5e-3
     encoder_rate: float = 0.35
     decay: float = 0.02
@@ -71,6 +76,8 @@ class Pictures:
             for path in sorted(p for p in source.photos.iterdir() if p.stem in masks):
                 photo = Image.open(path).convert("RGB")
                 mask = Image.open(masks[path.stem]).convert("L")
+                if source.level is not None:
+                    mask = mask.point([255 * (grey >= source.level) for grey in range(256)])
                 self.items.append((photo, mask, source.trust))
                 chance.append(source.weight)
         self.cutouts = [Image.open(p).convert("RGBA") for p in recipe.cutouts]
@@ -84,7 +91,7 @@ class Pictures:
         rng = np.random.default_rng((self.recipe.seed, index))
         share = np.array([self.chance[g].sum() for g in self.groups])
         kind = int(rng.choice(3, p=share / share.sum()))
-        size = shape_of(kind, self.recipe.long_side if rng.random() < 0.75 else round(self.recipe.long_side * 0.8))
+        size = shape_of(kind, round(self.recipe.long_side * float(rng.choice([0.8, 1.0, 1.1], p=[0.3, 0.5, 0.2]))))
         group = self.groups[kind]
         chance = self.chance[group] / self.chance[group].sum()
         photos, masks, trusts = [], [], []
@@ -135,9 +142,7 @@ def _shrunk(photo: Image.Image, side: int) -> Image.Image:
 
 def structure_loss(logits: Tensor, mask: Tensor, trust: Tensor) -> Tensor:
     """Boundary-weighted cross-entropy plus soft IoU of logits (N, 1, h, w) against a mask of the same size."""
-    reach = max(3, (mask.shape[-1] // 10) | 1)
-    smooth = nn.functional.avg_pool2d(mask, reach, 1, reach // 2, count_include_pad=False)
-    weight = 1 + 4 * (smooth - mask).abs()
+    weight = 1 + 4 * (_box_mean(mask, max(3, (mask.shape[-1] // 10) | 1)) - mask).abs()
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
     entropy = (weight * entropy).sum((1, 2, 3)) / weight.sum((1, 2, 3))
     p = torch.sigmoid(logits)
@@ -145,6 +150,12 @@ def structure_loss(logits: Tensor, mask: Tensor, trust: Tensor) -> Tensor:
     union = (weight * (p + mask - p * mask)).sum((1, 2, 3))
     iou = 1 - (inter + 1) / (union + 1)
     return (trust * (entropy + iou)).mean()
+
+
+def _box_mean(mask: Tensor, width: int) -> Tensor:
+    half = width // 2
+    rows = nn.functional.avg_pool2d(mask, (width, 1), 1, (half, 0), count_include_pad=False)
+    return nn.functional.avg_pool2d(rows, (1, width), 1, (0, half), count_include_pad=False)
 
 
 def deep_loss(outputs: list[Tensor], mask: Tensor, trust: Tensor) -> Tensor:
@@ -172,7 +183,7 @@ def train(recipe: Recipe, out: Path, *, validation: Source | None = None, every:
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), default=str, indent=1))
     torch.manual_seed(recipe.seed)
-    network = Lite()
+    network = Lite(variant=recipe.variant)
     load_imagenet(network.encoder)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
