@@ -23,7 +23,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from trimatte import _icc
 from trimatte._arrays import Codes, quantised
 from trimatte._files import reason
-from trimatte.errors import ImageReadError, ImageTooLargeError
+from trimatte.errors import ImageFormatError, ImageReadError, ImageTooLargeError
 
 Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
 
@@ -83,8 +83,8 @@ def decode(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
             return _decoded(source, *_plain_samples(source))
         with _stream(source) as stream:
             return _decoded_stream(stream, max_pixels)
-    except ImageTooLargeError as error:
-        raise ImageTooLargeError(f"cannot read {name}: {error}") from error
+    except ImageReadError as error:
+        raise type(error)(f"cannot read {name}: {error}") from error
     except Image.DecompressionBombError as error:
         raise ImageTooLargeError(f"cannot read {name}: {reason(error)}") from error
     except MemoryError as error:
@@ -139,7 +139,7 @@ def _identified(stream: IO[bytes]) -> ImageFile.ImageFile:
         if factory is not None and accepts is not None and accepts(prefix) is True:
             stream.seek(0)
             return factory(stream, "")
-    raise ImageReadError(f"it is not a picture of a known format ({', '.join(FORMATS)})")
+    raise ImageFormatError(f"it is not a picture of a known format ({', '.join(FORMATS)})")
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:

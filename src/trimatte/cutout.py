@@ -171,7 +171,7 @@ def cutout(
     probability: np.ndarray | None = None
     known: np.ndarray | None = None
     if trimap is not None:
-        known = as_trimap(trimap, shape=size)
+        known = as_trimap(trimap, shape=size, max_pixels=max_pixels)
     elif method not in TRIMAP_FREE:
         probability, known = _find(picture.image, segmenter, band, band_pixels, report)
     if report.subject:

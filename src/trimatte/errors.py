@@ -20,6 +20,10 @@ class ImageReadError(TrimatteError, OSError):
     """A file cannot be read as a picture."""
 
 
+class ImageFormatError(ImageReadError):
+    """A file is no picture of a format that is read."""
+
+
 class ImageTooLargeError(ImageReadError):
     """A picture has more pixels than the limit allows."""
 

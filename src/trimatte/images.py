@@ -138,7 +138,9 @@ def as_alpha(x: ImageLike, *, name: str = "alpha", shape: tuple[int, int] | None
     return read_only(floats_of(plane_of(x, name, shape), name))
 
 
-def as_trimap(x: ImageLike, *, name: str = "trimap", shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def as_trimap(
+    x: ImageLike, *, name: str = "trimap", shape: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Convert what a caller may pass for a trimap to the one form that is computed with.
 
     Parameters
@@ -150,6 +152,8 @@ def as_trimap(x: ImageLike, *, name: str = "trimap", shape: tuple[int, int] | No
         What an error message calls it.
     shape : (int, int), optional
         The height and width it must have.
+    max_pixels : int
+        The most pixels of a file that are decoded.
 
     Returns
     -------
@@ -163,7 +167,7 @@ def as_trimap(x: ImageLike, *, name: str = "trimap", shape: tuple[int, int] | No
     ImageReadError
         If a file cannot be read.
     """
-    plane = plane_of(_greys(decode(x), name) if is_source(x) else x, name, shape)
+    plane = plane_of(_greys(decode(x, max_pixels), name) if is_source(x) else x, name, shape)
     white = white_of(plane, name)
     trimap = np.full(plane.shape, 128, np.uint8)
     trimap[plane == 0] = 0
