@@ -20,10 +20,13 @@ VERBS = {
     "segment": "Photos to the probability of foreground.",
     "trimap": "Photos, or probabilities, to trimaps.",
     "alpha": "A photo and its trimap to an alpha matte.",
+    "edit": "Correct a cut-out by brush, in the browser.",
     "composite": "Cut-outs over a colour or a picture.",
     "evaluate": "Measure alpha methods on a benchmark.",
     "compare": "Compare recorded evaluations.",
     "datasets": "Benchmark sets: what there is, and how to get it.",
+    "serve": "Cut-outs over HTTP.",
+    "models": "Networks that find the subject: what there is, on what terms, and adding them.",
     "train": "Train the networks.",
     "doctor": "Versions, threads, caches and the embedded network.",
 }

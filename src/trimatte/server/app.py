@@ -1,0 +1,253 @@
+"""The ASGI application: addresses, and the way of a request through limits, parameters and the pool."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from functools import cached_property, partial
+from importlib.util import find_spec
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from trimatte.segmentation import segmenters
+from trimatte.server import removebg
+from trimatte.server.answers import accepted_format, report_headers, send_body
+from trimatte.server.bodies import ClientGoneError, Form, Held, Share, read_multipart, read_raw
+from trimatte.server.guard import CheckClient, CheckHost, Observe, notes
+from trimatte.server.metrics import Metrics
+from trimatte.server.openapi import document
+from trimatte.server.operations import Operation, operations, served_methods
+from trimatte.server.parameters import parse_parameters
+from trimatte.server.pool import Pool
+from trimatte.server.problems import PROBLEMS, Problem, of_error, problem_response
+from trimatte.server.settings import Settings
+from trimatte.server.worker import Reply
+
+EXPOSED = ["Trimatte-Report", "Server-Timing", "X-Request-Id", "Retry-After"]
+
+
+class Service:
+    """What the handlers of one application share.
+
+    Attributes
+    ----------
+    settings, pool : limits, and the workers.
+    held : bodies and answers in memory.
+    metrics : for Prometheus.
+    """
+
+    def __init__(self, settings: Settings, pool: Pool) -> None:
+        self.settings = settings
+        self.pool = pool
+        self.held = Held(settings.held_bytes)
+        self.metrics = Metrics(pool, self.held)
+
+    @cached_property
+    def models(self) -> dict[str, Any]:
+        """What there is to choose from."""
+        return {
+            "segmenters": [{"name": name} for name in segmenters()],
+            "methods": [{"name": name} for name in served_methods()],
+        }
+
+    async def work(
+        self, scope: Scope, receive: Receive, task: str, files: dict[str, Any], values: dict[str, Any]
+    ) -> Reply:
+        """Let a worker do a task, unless the client goes away before it begins. Raises `Problem` for its errors."""
+        values = {**values, "max_pixels": self.settings.max_pixels}
+        reply = await _unless_gone(receive, self.pool.run(task, files, values))
+        if reply.error:
+            problem = of_error(reply.error, reply.message)
+            if problem.code == "defect":
+                notes(scope).update(error=reply.error, trace=reply.trace)
+            raise problem
+        notes(scope)["stages"] = {stage: round(spent, 4) for stage, spent in reply.report.get("seconds", {}).items()}
+        return reply
+
+
+async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, Reply]) -> Reply:
+    """The outcome of `work`; it is cancelled if the client closes the connection. The body must have been read."""
+    job = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not job.done():
+            raise ClientGoneError
+        return job.result()
+    finally:
+        for task in (job, gone):
+            task.cancel()
+        await asyncio.gather(job, gone, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class PictureEndpoint:
+    """POST of an operation: a picture in, a picture out."""
+
+    def __init__(self, service: Service, operation: Operation) -> None:
+        self.service = service
+        self.operation = operation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service, operation = self.service, self.operation
+        headers = Headers(scope=scope)
+        service.pool.check_room()
+        with service.held.share() as share:
+            form = await self._read(receive, headers, share)
+            query = QueryParams(scope["query_string"]).multi_items()
+            values = parse_parameters(operation.parameters, [*query, *form.fields])
+            if "format" in values and values["format"] is None:
+                values["format"] = accepted_format(headers.get("accept"), operation.formats)
+            operation.check(values)
+            reply = await service.work(scope, receive, operation.name, form.files, values)
+            form.files.clear()
+            share.add(len(reply.body))
+            found = {**report_headers(reply), "Vary": "Accept"}
+            await send_body(send, reply.body, reply.media_type, found, seconds=service.settings.body_seconds)
+
+    async def _read(self, receive: Receive, headers: Headers, share: Share) -> Form:
+        """The body's files, those that the operation takes, and fields."""
+        operation = self.operation
+        media_type = headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+        if media_type == "multipart/form-data":
+            form = await read_multipart(receive, headers, self.service.settings, share)
+        elif not media_type.startswith("image/") and media_type != "application/octet-stream":
+            raise Problem("unsupported-type", "Send a picture, or multipart/form-data with pictures.")
+        elif len(operation.required) > 1:
+            raise Problem("bad-body", f"Send multipart/form-data with the files {' and '.join(operation.required)}.")
+        else:
+            form = Form(files={operation.required[0]: await read_raw(receive, headers, self.service.settings, share)})
+        taken = (*operation.required, *operation.optional)
+        for name in form.files:
+            if name not in taken:
+                told = f"{name[:64]!r} is no file that is taken here; those are {', '.join(taken)}."
+                raise Problem("bad-body", told, parameter=name[:64])
+        for name in operation.required:
+            if name not in form.files:
+                raise Problem("bad-body", f"The file {name!r} is missing; it needs a file name.", parameter=name)
+        return form
+
+
+def create_app(settings: Settings | None = None, pool: Pool | None = None) -> Starlette:
+    """The service as an ASGI application, with its workers started and stopped by the application's lifespan.
+
+    Parameters
+    ----------
+    settings : limits and doors.
+    pool : the workers, by default those of `settings`.
+    """
+    settings = settings or Settings()
+    pool = pool or Pool(settings)
+    service = Service(settings, pool)
+    routes = [*_routes(service), *_editor_routes(settings)]
+    paths = frozenset(route.path for route in routes if isinstance(route, Route))
+    middleware = [
+        Middleware(Observe, metrics=service.metrics, routes=paths, tell=_tell),
+        Middleware(CheckHost, settings=settings, tell=_tell),
+        *([_cross_origin(settings)] if settings.origins else []),
+        Middleware(CheckClient, settings=settings, tell=_tell),
+    ]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await pool.start()
+        try:
+            yield
+        finally:
+            await pool.stop()
+
+    handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+        Problem: _on_problem,
+        HTTPException: _on_http_exception,
+    }
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
+
+
+def _routes(service: Service) -> list[BaseRoute]:
+    table = operations()
+    described = document(table, removebg.PARAMETERS, token=service.settings.token is not None)
+
+    async def ready(request: Request) -> Response:
+        if service.pool.stopping or not service.pool.ready:
+            raise Problem("waited-too-long", "No worker is ready.", headers={"Retry-After": "5"})
+        return JSONResponse({"status": "ready"})
+
+    async def answer(request: Request, make: Callable[[], Response]) -> Response:
+        return make()
+
+    return [
+        *(Route(f"/v1/{o.name}", PictureEndpoint(service, o), methods=["POST"]) for o in table),
+        Route("/v1.0/removebg", removebg.RemoveBgEndpoint(service), methods=["POST"]),
+        Route("/v1/models", partial(answer, make=lambda: JSONResponse(service.models))),
+        Route("/v1/openapi.json", partial(answer, make=lambda: JSONResponse(described))),
+        Route("/metrics", partial(answer, make=service.metrics.page)),
+        Route("/healthz", partial(answer, make=lambda: JSONResponse({"status": "alive"}))),
+        Route("/readyz", ready),
+        Route("/problems/{code}", _explain),
+    ]
+
+
+def _editor_routes(settings: Settings) -> Sequence[BaseRoute]:
+    """The editor in the browser, where it is installed."""
+    if not settings.editor or find_spec("trimatte.server.editor") is None:
+        return []
+    from trimatte.server.editor import routes
+
+    made: Sequence[BaseRoute] = routes(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+    return made
+
+
+def _cross_origin(settings: Settings) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-Api-Key"],
+        expose_headers=EXPOSED,
+    )
+
+
+async def _explain(request: Request) -> Response:
+    code = request.path_params["code"]
+    if code not in PROBLEMS:
+        raise Problem("not-found", "There is no such problem.")
+    status, title = PROBLEMS[code]
+    return PlainTextResponse(f"{code} ({status}): {title}.\n")
+
+
+def _tell(scope: Scope, problem: Problem) -> Response:
+    """The answer that tells of a problem, in the form that the address's clients know; the log hears of it, too."""
+    notes(scope)["problem"] = problem.code
+    if scope["path"] == removebg.PATH:
+        return removebg.error_response(problem)
+    return problem_response(problem)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _tell(request.scope, error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: an address that there is not, or a method that it does not take."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return _tell(request.scope, Problem("method-not-allowed", f"Use {allowed}.", headers=error.headers))
+    if error.status_code == 404:
+        return _tell(request.scope, Problem("not-found", "There is nothing at this address."))
+    return _tell(request.scope, Problem("bad-body", error.detail))

@@ -1,0 +1,178 @@
+"""What stands before the routes: logs and metrics, headers of security, hosts, origins and the token."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trimatte.server.bodies import ClientGoneError
+from trimatte.server.metrics import Metrics
+from trimatte.server.problems import Problem, defect
+from trimatte.server.settings import Settings
+
+CLIENT_GONE = 499
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""Sent with every answer that does not set them itself."""
+
+OPEN = ("/healthz", "/readyz")
+
+_log = logging.getLogger("trimatte.server")
+
+
+def notes(scope: Scope) -> dict[str, Any]:
+    """What a handler wants to be logged of its request: plain values by name."""
+    found: dict[str, Any] = scope.setdefault("trimatte.notes", {})
+    return found
+
+
+class Observe:
+    """Outermost: an id for each request, one line in the log, the metrics, and an answer to what nobody caught."""
+
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, routes: frozenset[str], tell: Callable[[Scope, Problem], Response]
+    ) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.routes = routes
+        self.tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start = time.monotonic()
+        request_id = secrets.token_hex(8)
+        seen = {"status": 0, "received": 0, "sent": 0}
+
+        async def counted_receive() -> Message:
+            message = await receive()
+            seen["received"] += len(message.get("body", b""))
+            return message
+
+        async def marked_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            seen["sent"] += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, counted_receive, marked_send)
+        except ClientGoneError:
+            seen["status"] = seen["status"] or CLIENT_GONE
+        except Exception as error:
+            _log.error("defect", exc_info=error, extra={"fields": {"event": "defect", "id": request_id}})
+            if seen["status"]:
+                raise
+            await self.tell(scope, defect())(scope, receive, marked_send)
+        finally:
+            self._record(scope, request_id, seen, time.monotonic() - start)
+
+    def _record(self, scope: Scope, request_id: str, seen: dict[str, int], seconds: float) -> None:
+        # Only addresses and methods that there are: others would let a client fill the memory with labels.
+        route = scope["path"] if scope["path"] in self.routes else "other"
+        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "OPTIONS") else "other"
+        self.metrics.requests.labels(route, method, str(seen["status"])).inc()
+        self.metrics.seconds.labels(route).observe(seconds)
+        for stage, spent in notes(scope).get("stages", {}).items():
+            self.metrics.stages.labels(stage).inc(spent)
+        fields = {"event": "request", "id": request_id, "route": route, "method": method, **seen}
+        _log.info("request", extra={"fields": {**fields, "seconds": round(seconds, 4), **notes(scope)}})
+
+
+class CheckHost:
+    """Refuses requests to names that the service does not go by, as a page makes that has its own name rebound."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, tell: Callable[[Scope, Problem], Response]) -> None:
+        self.app = app
+        self.allowed = settings.allowed_hosts
+        self.tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        checked = scope["type"] == "http" and self.allowed
+        if checked and _host_name(Headers(scope=scope).get("host", "")) not in self.allowed:
+            problem = Problem("wrong-host", "The request's Host is none of the names that the service goes by.")
+            await self.tell(scope, problem)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+class CheckClient:
+    """Refuses what pages of foreign origins send, and who does not know the token."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, tell: Callable[[Scope, Problem], Response]) -> None:
+        self.app = app
+        self.origins = frozenset(settings.origins)
+        self.token = None if settings.token is None else _digest(settings.token)
+        self.tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            problem = self._foreign(scope, headers) or self._unauthorized(scope, headers)
+            if problem is not None:
+                await self.tell(scope, problem)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _foreign(self, scope: Scope, headers: Headers) -> Problem | None:
+        """A browser names the origin of the page that sends a form, even where it keeps the answer from the page."""
+        origin = headers.get("origin")
+        if origin is None or scope["method"] in ("GET", "HEAD") or origin in self.origins:
+            return None
+        if origin.partition("://")[2] == headers.get("host"):
+            return None
+        return Problem("foreign-origin", "The page that sent this is not of an origin that may use the service.")
+
+    def _unauthorized(self, scope: Scope, headers: Headers) -> Problem | None:
+        if self.token is None or self._open(scope):
+            return None
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            given = headers.get("x-api-key", "")
+        if hmac.compare_digest(_digest(given.strip()), self.token):
+            return None
+        return Problem("unauthorized", "Give the service's token.", headers={"WWW-Authenticate": "Bearer"})
+
+    def _open(self, scope: Scope) -> bool:
+        """The editor's page holds nothing secret; all that it does goes through addresses that want the token."""
+        path = scope["path"]
+        page = scope["method"] in ("GET", "HEAD") and not path.startswith("/v1") and path != "/metrics"
+        return path in OPEN or page
+
+
+def _host_name(host: str) -> str | None:
+    """A Host header without its port; None if it is none."""
+    try:
+        return urlsplit("//" + host).hostname
+    except ValueError:
+        return None
+
+
+def _digest(token: str) -> bytes:
+    """Of one length for all tokens, so that to compare two takes the same time for all."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,111 @@
+"""What the service does, one entry an address: this table answers requests, and writes the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from trimatte.alpha import TRIMAP_FREE, alpha_methods
+from trimatte.alpha.deep import KNOWN_WEIGHTS
+from trimatte.segmentation import segmenters
+from trimatte.server.parameters import Choice, Colour, Flag, Integer, Number, Parameter
+from trimatte.server.problems import Problem
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An address that takes pictures and gives one.
+
+    Attributes
+    ----------
+    name : of the task that the workers know; its address is /v1/NAME.
+    summary : what it does, in a line.
+    parameters : the table that requests are checked against.
+    required, optional : names of the files that a body has. A raw body is the first.
+    formats : what it can answer with; the first by default.
+    check : raises `Problem` where parameters do not go together.
+    """
+
+    name: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    formats: tuple[str, ...]
+    check: Callable[[Values], None]
+
+
+def served_methods() -> tuple[str, ...]:
+    """Alpha methods that need no weights of the operator's, and take a trimap."""
+    without = {known.method for known in KNOWN_WEIGHTS} | TRIMAP_FREE
+    return tuple(name for name in alpha_methods() if name not in without)
+
+
+def operations() -> tuple[Operation, ...]:
+    """All operations, with the methods and segmenters that are installed."""
+    segmenter = Parameter("segmenter", Choice(tuple(segmenters())), "lite", "Who finds the subject.")
+    method = Parameter("method", Choice(served_methods()), "closed-form", "How alpha is estimated.")
+    band = Parameter("band", Number(0, 1), None, "Half width of the unknown band, relative to the subject.")
+    pixels = Parameter("band_pixels", Number(0, 1000), None, "Half width of the unknown band in pixels, instead.")
+    strict = Parameter("strict", Flag(), False, "Answer 422 if no subject is found or the solver does not converge.")
+    cutout = Operation(
+        name="cutout",
+        summary="Cut the subject out of a photo.",
+        parameters=(
+            segmenter,
+            method,
+            band,
+            pixels,
+            Parameter(
+                "foreground",
+                Choice(("multilevel", "closed-form", "keep")),
+                "multilevel",
+                "How the subject's own colours are estimated; keep leaves the photo's.",
+            ),
+            Parameter("format", Choice(("png", "webp", "jpeg")), None, "Of the answer; by default as Accept says."),
+            Parameter("quality", Integer(1, 100), None, "Of WebP and JPEG."),
+            Parameter("background", Colour(), None, "A colour to lay the subject over, instead of keeping alpha."),
+            Parameter("crop", Flag(), False, "Cut to the subject."),
+            Parameter("margin", Integer(0, 10000), 0, "Pixels that crop leaves about it."),
+            strict,
+        ),
+        required=("image",),
+        optional=("trimap",),
+        formats=("png", "webp", "jpeg"),
+        check=_check_cutout,
+    )
+    trimap = Operation(
+        name="trimap",
+        summary="Find the known and the unknown parts of a photo: white is subject, black background, grey unknown.",
+        parameters=(segmenter, band, pixels, strict),
+        required=("image",),
+        optional=(),
+        formats=("png",),
+        check=_check_band,
+    )
+    alpha = Operation(
+        name="alpha",
+        summary="Estimate the alpha matte of a photo by its trimap.",
+        parameters=(method, Parameter("bits", Choice(("8", "16")), "8", "Depth of the answer."), strict),
+        required=("image", "trimap"),
+        optional=(),
+        formats=("png",),
+        check=lambda values: None,
+    )
+    return cutout, trimap, alpha
+
+
+def _check_band(values: Values) -> None:
+    if values["band"] is not None and values["band_pixels"] is not None:
+        raise Problem("bad-parameter", "band and band_pixels exclude each other.", parameter="band_pixels")
+
+
+def _check_cutout(values: Values) -> None:
+    _check_band(values)
+    if values["margin"] and not values["crop"]:
+        raise Problem("bad-parameter", "margin goes with crop=true.", parameter="margin")
+    if values["format"] == "jpeg" and values["background"] is None:
+        raise Problem("bad-parameter", "JPEG holds no alpha; give a background.", parameter="background")

@@ -1,0 +1,178 @@
+"""What a worker process does with one request: bytes and checked parameters in, bytes and a report out."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import trimatte
+from trimatte.errors import SubjectNotFoundError
+from trimatte.images import as_trimap, load_picture, save_image
+from trimatte.trimap import TrimapReport
+
+MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
+
+Files = Mapping[str, bytes]
+Values = Mapping[str, Any]
+
+
+@dataclass
+class Report:
+    """What a client should know of its result.
+
+    Attributes
+    ----------
+    subject : whether one was found.
+    warnings : whatever the user should know, in words.
+    method, unknown, iterations, residual, converged : of the alpha matte, as in `trimatte.SolveReport`.
+    band : half width of the unknown band in pixels.
+    seconds : wall time by stage.
+    """
+
+    subject: bool = True
+    warnings: list[str] = field(default_factory=list)
+    method: str = ""
+    unknown: int = 0
+    iterations: int = 0
+    residual: float = 0.0
+    converged: bool = True
+    band: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Product:
+    """An encoded picture and the report on it; `headers` are further ones of the answer."""
+
+    body: bytes
+    media_type: str
+    report: Report
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def run(task: str, files: Files, values: Values) -> Product:
+    """Do a task of `TASKS`. `values` has every parameter of the task's table, checked, and `max_pixels`."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        product = TASKS[task](files, values)
+    told = (str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
+    product.report.warnings = list(dict.fromkeys([*product.report.warnings, *told]))
+    return product
+
+
+def warm_up() -> None:
+    """Cut out a small picture, so that no client waits for imports, the network or kernels."""
+    image = np.zeros((64, 96, 3), np.float32)
+    image[16:48, 24:72] = 1
+    known = np.full((64, 96), 128, np.uint8)
+    known[:8], known[24:40, 32:64] = 0, 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trimatte.make_trimap(trimatte.segment(image))
+        trimatte.cutout(image, trimap=known)
+
+
+def _cutout(files: Files, values: Values) -> Product:
+    result = trimatte.cutout(
+        files["image"],
+        trimap=files.get("trimap"),
+        segmenter=values["segmenter"],
+        method=values["method"],
+        band=values["band"],
+        band_pixels=values["band_pixels"],
+        foreground=values["foreground"],
+        strict=values["strict"],
+        max_pixels=values["max_pixels"],
+    )
+    stream = io.BytesIO()
+    result.save(
+        stream,
+        crop=values["margin"] if values["crop"] else None,
+        background=values["background"],
+        format=values["format"],
+        quality=values["quality"],
+    )
+    return Product(stream.getvalue(), MEDIA_TYPES[values["format"]], report_of(result.report))
+
+
+def report_of(report: trimatte.CutoutReport) -> Report:
+    """What of a cut-out's report a client is told."""
+    alpha = report.alpha
+    return Report(
+        subject=report.subject,
+        warnings=report.warnings,
+        method=alpha.method,
+        unknown=alpha.unknown,
+        iterations=alpha.iterations,
+        residual=alpha.residual,
+        converged=alpha.converged,
+        band=report.band,
+        seconds=report.seconds,
+    )
+
+
+def _trimap(files: Files, values: Values) -> Product:
+    picture = load_picture(files["image"], max_pixels=values["max_pixels"])
+    notes = TrimapReport()
+    widths = {"band": values["band"]} if values["band"] is not None else {}
+    probability = trimatte.segment(picture.image, segmenter=values["segmenter"])
+    known = trimatte.make_trimap(probability, band_pixels=values["band_pixels"], report=notes, **widths)
+    if values["strict"] and not notes.subject:
+        raise SubjectNotFoundError("no subject found")
+    report = Report(subject=notes.subject, warnings=notes.notes, band=notes.band)
+    return Product(_png(known), "image/png", report)
+
+
+def _alpha(files: Files, values: Values) -> Product:
+    limit = values["max_pixels"]
+    picture = load_picture(files["image"], max_pixels=limit)
+    known = as_trimap(files["trimap"], shape=picture.image.shape[:2], max_pixels=limit)
+    matte = trimatte.estimate_alpha(picture.image, known, method=values["method"], strict=values["strict"])
+    solve = matte.report
+    report = Report(
+        warnings=solve.fallbacks,
+        method=solve.method,
+        unknown=solve.unknown,
+        iterations=solve.iterations,
+        residual=solve.residual,
+        converged=solve.converged,
+        seconds=solve.seconds,
+    )
+    return Product(_png(matte.alpha, bits=16 if values["bits"] == "16" else 8), "image/png", report)
+
+
+def _png(grey: np.ndarray, bits: int = 8) -> bytes:
+    stream = io.BytesIO()
+    save_image(stream, grey, format="png", bits=bits)
+    return stream.getvalue()
+
+
+def _removebg(files: Files, values: Values) -> Product:
+    from trimatte.server.work_removebg import cut_out
+
+    made = cut_out(
+        files["image"],
+        files.get("background"),
+        most=int(values["most"]),
+        roi=values["roi"],
+        crop=values["crop"],
+        margins=values["margins"],
+        only_alpha=values["only_alpha"],
+        colour=values["colour"],
+        format=values["format"],
+        max_pixels=values["max_pixels"],
+    )
+    return Product(made.body, MEDIA_TYPES[values["format"]], report_of(made.report), made.headers)
+
+
+TASKS: dict[str, Callable[[Files, Values], Product]] = {
+    "cutout": _cutout,
+    "trimap": _trimap,
+    "alpha": _alpha,
+    "removebg": _removebg,
+}

@@ -1,0 +1,163 @@
+"""A worker: the process that does one request after the other, and its handle in the process that talks HTTP.
+
+What comes from a worker is JSON and bytes, never a pickle: a worker decodes pictures of strangers, and one that was
+taken over must not take over its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import multiprocessing
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+LONGEST_HEAD = 1 << 20
+LONGEST_BODY = 1 << 31
+READY = b"ready"
+_ERRORS = "trimatte.errors"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A worker's answer to a request.
+
+    Attributes
+    ----------
+    body, media_type, report, headers : of what was made; empty if nothing was.
+    error : name of the error's type, the nearest of `trimatte.errors` if it is one of those; empty if there is none.
+    message : of the error.
+    trace : where a defect arose, without values.
+    resident : bytes of memory that the worker holds now, 0 where the system does not tell.
+    """
+
+    body: bytes
+    media_type: str
+    report: dict[str, Any]
+    headers: dict[str, str]
+    error: str
+    message: str
+    trace: list[str]
+    resident: int
+
+
+class Worker:
+    """A worker process and the pipe to it. All but `alive`, `kill` and `resident` block, and belong into a thread.
+
+    Parameters
+    ----------
+    module : the name of a module with `run` and `warm_up`, such as `trimatte.server.work`.
+    threads : the most that its numerical libraries use.
+    """
+
+    def __init__(self, module: str, threads: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.connection, other = spawn.Pipe()
+        self.process = spawn.Process(target=_main, args=(other, module, threads), daemon=True, name="trimatte-worker")
+        self.process.start()
+        other.close()
+
+    @property
+    def alive(self) -> bool:
+        return self.process.is_alive()
+
+    def wait_ready(self) -> None:
+        """Wait until it has warmed up. Raises `EOFError` or `OSError` if it dies before."""
+        if self.connection.recv_bytes(len(READY)) != READY:
+            raise OSError("a worker said something else than that it is ready")
+
+    def exchange(self, task: str, files: Mapping[str, bytes | bytearray], values: Mapping[str, Any]) -> Reply:
+        """Let it do a request. Raises `EOFError` or `OSError` if it dies, `ValueError` and the like if it babbles."""
+        self.connection.send_bytes(json.dumps({"task": task, "files": list(files), "values": values}).encode())
+        for content in files.values():
+            self.connection.send_bytes(content)
+        head = json.loads(self.connection.recv_bytes(LONGEST_HEAD))
+        return Reply(body=self.connection.recv_bytes(LONGEST_BODY), **head)
+
+    def kill(self) -> None:
+        """End the process at once; whoever waits for its answer gets `EOFError`."""
+        self.process.kill()
+
+    def close(self) -> None:
+        """Wait for the killed process, and close the pipe."""
+        self.process.join()
+        self.connection.close()
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that the process holds, 0 where the system does not tell."""
+        return resident_bytes(self.process.pid or 0)
+
+
+def resident_bytes(process: int | str = "self") -> int:
+    """Bytes of memory that a process holds, 0 where the system does not tell."""
+    try:
+        import resource
+
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, ImportError, IndexError):
+        return 0
+
+
+def _main(connection: Connection, module: str, threads: int) -> None:
+    """The worker process: warm up, then do requests until the pipe closes."""
+    # The parent gets these signals too, finishes what runs, and then closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _offer_to_the_system()
+    from trimatte._threads import limit_threads
+
+    limit_threads(threads)
+    work = import_module(module)
+    work.warm_up()
+    try:
+        connection.send_bytes(READY)
+        while True:
+            request = json.loads(connection.recv_bytes())
+            files = {name: connection.recv_bytes() for name in request["files"]}
+            head, body = _answer(work, request["task"], files, request["values"])
+            del files
+            _give_back_memory()
+            connection.send_bytes(json.dumps({**head, "resident": resident_bytes()}).encode())
+            connection.send_bytes(body)
+            del body
+    except (EOFError, OSError):  # the parent has closed the pipe, or is gone
+        return
+
+
+def _answer(
+    work: Any, task: str, files: Mapping[str, bytes], values: Mapping[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    head: dict[str, Any] = {"media_type": "", "report": {}, "headers": {}, "error": "", "message": "", "trace": []}
+    try:
+        product = work.run(task, files, values)
+    except Exception as error:
+        known = (base.__name__ for base in type(error).__mro__ if base is MemoryError or base.__module__ == _ERRORS)
+        name = next(known, type(error).__name__)
+        frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+        return {**head, "error": name, "message": str(error)[:2000], "trace": frames[-40:]}, b""
+    report = vars(product.report)
+    return {**head, "media_type": product.media_type, "report": report, "headers": product.headers}, product.body
+
+
+def _offer_to_the_system() -> None:
+    """If memory runs out, Linux shall end a worker rather than the process that talks HTTP."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return
+
+
+def _give_back_memory() -> None:
+    """Let glibc return what it keeps of a large picture's arrays."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
