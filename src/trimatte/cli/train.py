@@ -5,7 +5,11 @@ from __future__ import annotations
 from trimatte.cli import Verbs
 
 command = Verbs(
-    {"alpha": "Train a network that estimates alpha."},
+    {
+        "alpha": "Train a network that estimates alpha.",
+        "classes": "List the classes of segmentation sets, with a verdict on each.",
+        "segmenter": "Train the light network that finds the subject.",
+    },
     prefix="train_",
     name="train",
     help="Train the networks. Needs the extra `train`.",

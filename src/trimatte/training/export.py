@@ -17,14 +17,14 @@ TOLERANCE = 0.02
 """Largest difference of any logit, in units of the logits' standard deviation, that half-precision storage may make."""
 
 
-def export_lite(weights: Path, out: Path) -> float:
+def export_lite(weights: Path, out: Path, *, variant: int = 0) -> float:
     """Write the network of `weights` as ONNX, its weights stored in half precision; it still computes in float32.
 
     Input `image` (1, 3, h, w), h and w multiples of 32; output `logits` (1, 1, h, w). Returns the largest
     difference from torch over three shapes, in standard deviations of the logits; above `TOLERANCE` that is a
     `ValueError`.
     """
-    network = Lite()
+    network = Lite(variant=variant)
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     network.eval()
     axes = {0: "batch", 2: "height", 3: "width"}

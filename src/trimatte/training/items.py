@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from trimatte.training.augment import Pair
 
@@ -33,3 +33,6 @@ class Labelled(Protocol):
 
     def items(self) -> Sequence[Item]:
         """All its photos, in an order that does not change."""
+
+    def describe(self) -> dict[str, Any]:
+        """What of it decides a run, for the record."""

@@ -56,6 +56,10 @@ class Source:
         paths = sorted(p for p in self.photos.iterdir() if p.stem in masks)
         return [Item(_size(p), partial(_read_pair, p, masks[p.stem], self.level)) for p in paths]
 
+    def describe(self) -> dict[str, Any]:
+        """What of it decides a run."""
+        return asdict(self)
+
 
 def _size(path: Path) -> tuple[int, int]:
     with Image.open(path) as photo:
@@ -91,6 +95,11 @@ class Recipe:
     average: float = 0.997
     seed: int = 0
     start: str | Path = "imagenet"
+
+    def describe(self) -> str:
+        """All of it as JSON."""
+        sources = [source.describe() for source in self.sources]
+        return json.dumps(vars(self) | {"sources": sources}, default=str, indent=1)
 
 
 class Pictures:
@@ -239,7 +248,7 @@ def train(
     told the number of steps done and the loss.
     """
     out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), default=str, indent=1))
+    (out / "recipe.json").write_text(recipe.describe())
     torch.manual_seed(recipe.seed)
     network = Lite(variant=recipe.variant)
     _begin(network, recipe.start)

@@ -1,0 +1,111 @@
+"""A segmenter of one's own: train, export, write its card."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from trimatte._files import atomic_write
+from trimatte._toml import toml_key, toml_value
+from trimatte.errors import ArgumentError
+from trimatte.training.export import export_lite, sha256
+from trimatte.training.items import Labelled
+from trimatte.training.segmenter import MEAN, STD, Recipe, train
+
+
+def train_own(
+    recipe: Recipe,
+    out: Path,
+    *,
+    name: str,
+    validation: Labelled | None = None,
+    resume: bool = False,
+    every: int = 200,
+    watch: Callable[[int, float], None] | None = None,
+) -> Path:
+    """Train the segmenter `name` in the folder `out`; returns its card, beside which its ONNX file lies.
+
+    With `resume` a run that was broken off goes on; its recipe has to be the same.
+
+    Raises
+    ------
+    ArgumentError
+        For a name that is none; if `out` holds a run and is not to be resumed, or is to be and holds none, or one of
+        another recipe.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise ArgumentError(f"name: got {name!r}, wanted small letters, digits, dots, hyphens")
+    _check_run(recipe, out, resume)
+    weights = train(recipe, out, validation=validation, every=every, watch=watch)
+    network = out / f"{name}.onnx"
+    export_lite(weights, network, variant=recipe.variant)
+    card = out / f"{name}.toml"
+    with atomic_write(card) as file:
+        file.write(_card(name, network, recipe, _figures(out, validation)).encode())
+    return card
+
+
+def _check_run(recipe: Recipe, out: Path, resume: bool) -> None:
+    there = (out / "checkpoint.pt").exists()
+    if there and not resume:
+        raise ArgumentError(f"out: {out} holds a run already; say --resume to go on, or take another folder")
+    if resume and not there:
+        raise ArgumentError(f"resume: {out} holds no run to go on with")
+    if there:
+        before, now = json.loads((out / "recipe.json").read_text()), json.loads(recipe.describe())
+        changed = [entry for entry in now if now[entry] != before.get(entry)]
+        if changed:
+            raise ArgumentError(f"resume: {', '.join(changed)} differ from the run in {out}")
+
+
+def _figures(out: Path, validation: Labelled | None) -> dict[str, str]:
+    """What the last line of the log says."""
+    with (out / "log.csv").open() as file:
+        *_, last = csv.DictReader(file)
+    figures = {"steps": last["step"], "loss": last["loss"]}
+    if validation:
+        figures |= {"validation": _told(validation), "mean_absolute_error": last["mae"], "iou": last["iou"]}
+    return figures
+
+
+def _told(source: Labelled) -> str:
+    return f"{source.describe()['data']}: {len(source.items())} photos"
+
+
+def _card(name: str, network: Path, recipe: Recipe, figures: Mapping[str, str]) -> str:
+    tables: dict[str, Mapping[str, str | float | list[float]]] = {
+        "": {
+            "name": name,
+            "purpose": "Find the subject of a photo, as its makers' verdicts on the classes of their data say.",
+            "file": network.name,
+            "sha256": sha256(network),
+            "network": f"EfficientNet-Lite{recipe.variant} encoder, pyramid decoder; stored in half precision",
+            "output": "logits of foreground; the sigmoid of logits / temperature is the probability",
+            "weak": "Not looked into yet. The probability is not calibrated.",
+        },
+        "licence": {
+            "code": "Apache-2.0",
+            "weights": "the makers', within the terms of the data and of the weights it started from",
+            "start": "ImageNet weights of EfficientNet-Lite, Apache-2.0"
+            if recipe.start == "imagenet"
+            else str(recipe.start),
+        },
+        "data": {f"set {i}": f"{_told(s)}, weight {s.weight:g}" for i, s in enumerate(recipe.sources, 1)},
+        "recipe": {"code": "trimatte.training.segmenter", "batch": recipe.batch, "seed": recipe.seed},
+        "figures": figures,
+        "input": {
+            "long_side": recipe.long_side,
+            "multiple": 32,
+            "mean": list(MEAN),
+            "std": list(STD),
+            "temperature": 1.0,
+        },
+    }
+    lines = []
+    for title, entries in tables.items():
+        lines += ["", f"[{title}]"] if title else []
+        lines += [f"{toml_key(key)} = {toml_value(value)}" for key, value in entries.items()]
+    return "\n".join(lines) + "\n"
