@@ -49,13 +49,14 @@ class PreparedAlpha:
     settled : whether alpha is that of the whole system, or within 0.01 of it as far as its change at the border of
         the part that was solved for tells; if not, `solve` makes it so.
     report : SolveReport of the last solve.
+    local : whether the method can solve for a part alone, so that `update` is quick.
     """
 
     def __init__(self, image: np.ndarray, trimap: Any, method: str, options: dict[str, Any]) -> None:
         if trimap is None:
             raise ArgumentError(f"trimap: got None, wanted one of shape {image.shape[:2]}")
         self.image, self.method, self.options = image, method, options
-        self._local = "known" in inspect.signature(method_function(method)).parameters
+        self.local = "known" in inspect.signature(method_function(method)).parameters
         self._set(as_trimap(trimap, shape=image.shape[:2]), estimate_alpha(image, trimap, method=method, **options))
 
     def _set(self, trimap: np.ndarray, matte: Matte) -> Matte:
@@ -64,7 +65,7 @@ class PreparedAlpha:
 
     def solve(self) -> Matte:
         """Solve for all unknown pixels, starting from alpha as it is."""
-        options = dict(self.options, guess=self.alpha) if self._local else self.options
+        options = dict(self.options, guess=self.alpha) if self.local else self.options
         return self._set(self.trimap, estimate_alpha(self.image, self.trimap, method=self.method, **options))
 
     def update(self, trimap: Any) -> Matte:
@@ -77,7 +78,7 @@ class PreparedAlpha:
         changed = trimap != self.trimap
         if not changed.any():
             return Matte(self.alpha, self.report)
-        if not (self._local and all((trimap == kind).any() for kind in (0, UNKNOWN, FOREGROUND))):
+        if not (self.local and all((trimap == kind).any() for kind in (0, UNKNOWN, FOREGROUND))):
             self.trimap = trimap
             return self.solve()
         for margin in MARGINS:

@@ -1,0 +1,79 @@
+"""`trimatte edit`: correct a cut-out by brush, in the browser."""
+
+from __future__ import annotations
+
+import os
+import socket
+import webbrowser
+from importlib.util import find_spec
+
+import click
+
+from trimatte.cli import _common as common
+from trimatte.errors import ImageReadError, MissingExtraError
+
+LOOPBACK = "127.0.0.1"
+
+
+@click.command("edit")
+@click.argument("photo", required=False)
+@click.option("--trimap", metavar="FILE", help="Your own trimap to start from, instead of the segmenter's.")
+@common.method
+@click.option("--band", type=float, default=0.05, show_default=True, help="Half width of the unknown band.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="To listen at.  [default: a free one]")
+@click.option("--browser/--no-browser", default=True, help="Whether to open the browser.  [default: browser]")
+@common.max_pixels
+@common.threads
+def command(
+    photo: str | None, trimap: str | None, method: str, band: float, port: int, browser: bool, max_pixels: int
+) -> None:
+    """Open an editor for PHOTO, or for one that you pick there, in the browser.
+
+    It listens on this machine alone, and ends by Ctrl-C.
+    """
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise MissingExtraError("trimatte edit needs the extra `server`: pip install 'trimatte[server]'")
+    if trimap is not None and photo is None:
+        raise click.UsageError("--trimap goes with a photo.")
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from trimatte.server.editor import Sessions, routes
+
+    sessions = Sessions(idle_seconds=None)
+    anchor = ""
+    if photo is not None:
+        click.echo("Finding the subject ...", err=True)
+        options = {"method": method, "band": band, "trimap": trimap, "max_pixels": max_pixels}
+        anchor = "#" + sessions.open(_read(photo), os.path.basename(photo), **options)
+    # A page that points a name of its own at this machine must not get an answer.
+    guard = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
+    app = Starlette(routes=routes(sessions, max_pixels=max_pixels), middleware=[guard])
+    with _listening(port) as listener:
+        address = f"http://{LOOPBACK}:{listener.getsockname()[1]}/{anchor}"
+        click.echo(f"The editor is at {address}")
+        click.echo("Ctrl-C ends it.", err=True)
+        if browser:
+            webbrowser.open(address)
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+
+
+def _read(photo: str) -> bytes:
+    try:
+        with open(photo, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ImageReadError(f"cannot read {photo!r}: {error.strerror}") from error
+
+
+def _listening(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        raise click.UsageError(f"cannot listen at port {port}: {error.strerror}") from error
+    listener.listen()
+    return listener

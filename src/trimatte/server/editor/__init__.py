@@ -1,0 +1,12 @@
+"""The editor in the browser: a static page, and the sessions behind it.
+
+`routes` gives what a Starlette application mounts at its root. The page and its files (`/`, `/editor/...`) hold nothing
+private and must be served without a token; the page asks for one where `/v1/edit/...` answers 401.
+"""
+
+from __future__ import annotations
+
+from trimatte.server.editor.endpoints import routes
+from trimatte.server.editor.sessions import Session, Sessions
+
+__all__ = ["Session", "Sessions", "routes"]

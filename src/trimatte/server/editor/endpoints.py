@@ -1,0 +1,276 @@
+"""The editor over HTTP: parameters and bodies are checked here, `sessions` does the work in threads of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import zlib
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from trimatte._threads import available_threads
+from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.server.bodies import ClientGoneError, Held, read_raw
+from trimatte.server.editor.sessions import (
+    BANDS,
+    DOWNLOADS,
+    METHODS,
+    NoSessionError,
+    Patch,
+    Session,
+    Sessions,
+    SessionsFullError,
+)
+from trimatte.server.guard import CLIENT_GONE
+from trimatte.server.problems import Problem, of_error, problem_response
+from trimatte.server.settings import Settings
+
+STATIC = Path(__file__).parent / "static"
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+PRIVATE_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+T = TypeVar("T")
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def routes(
+    sessions: Sessions | None = None, *, max_bytes: int = 64 << 20, max_pixels: int = 200_000_000
+) -> list[BaseRoute]:
+    """Routes of the editor: the page at `/`, its files at `/editor`, and the sessions at `/v1/edit`.
+
+    Parameters
+    ----------
+    sessions : where they are kept; `Sessions()` by default.
+    max_bytes : of a photo's file.
+    max_pixels : larger photos are refused before they are decoded.
+    """
+    editor = _Editor(Sessions() if sessions is None else sessions, max_bytes, max_pixels)
+    one = "/v1/edit/sessions/{id}"
+    return [
+        Route("/", _page),
+        Mount("/editor", _Files(directory=STATIC)),
+        Route("/v1/edit/options", _options),
+        Route("/v1/edit/sessions", _answered(editor.open), methods=["POST"]),
+        Route(one, _answered(editor.state), methods=["GET"]),
+        Route(one, _answered(editor.close), methods=["DELETE"]),
+        Route(one + "/settings", _answered(editor.change), methods=["PUT"]),
+        Route(one + "/photo", _answered(editor.photo)),
+        Route(one + "/foreground", _answered(editor.foreground)),
+        Route(one + "/trimap", _answered(editor.automatic)),
+        Route(one + "/marks", _answered(editor.marks), methods=["GET"]),
+        Route(one + "/marks", _answered(editor.paint), methods=["PATCH"]),
+        Route(one + "/alpha", _answered(editor.alpha)),
+        Route(one + "/{what}", _answered(editor.download)),
+    ]
+
+
+class _Editor:
+    """The handlers, and the threads they work in: strokes have their own, so that none waits for a long solve."""
+
+    def __init__(self, sessions: Sessions, max_bytes: int, max_pixels: int) -> None:
+        self.sessions = sessions
+        self.settings = Settings(max_bytes=max_bytes, max_pixels=max_pixels)
+        self._held = Held(self.settings.held_bytes)
+        self._long = ThreadPoolExecutor(max(1, available_threads() // 2), "editor-long")
+        self._quick = ThreadPoolExecutor(2, "editor-quick")
+
+    async def open(self, request: Request) -> Response:
+        """A photo as the body -> a session."""
+        query = request.query_params
+        options = {"method": query.get("method", "closed-form"), "band": _number(query.get("band", "0.05"), "band")}
+        name = query.get("name", "photo")[:200]
+        with self._held.share() as share:
+            body = bytes(await read_raw(request.receive, request.headers, self.settings, share))
+            work = partial(self.sessions.open, body, name, max_pixels=self.settings.max_pixels, **options)
+            id = await _in(self._long, work)
+        return JSONResponse({"id": id, **self.sessions[id].state()}, 201, PRIVATE_HEADERS)
+
+    async def state(self, request: Request) -> Response:
+        return JSONResponse({"id": request.path_params["id"], **self._session(request).state()}, 200, PRIVATE_HEADERS)
+
+    async def close(self, request: Request) -> Response:
+        self.sessions.close(request.path_params["id"])
+        return Response(status_code=204)
+
+    async def change(self, request: Request) -> Response:
+        """JSON of method and band -> the session's state; trimap and alpha are to be asked for again."""
+        session = self._session(request)
+        wanted = _settings(await self._body(request, 1000))
+        await _in(self._long, partial(session.change, **wanted))
+        return await self.state(request)
+
+    async def photo(self, request: Request) -> Response:
+        body = await _in(self._quick, self._session(request).photo)
+        return Response(body, 200, PRIVATE_HEADERS, "image/jpeg")
+
+    async def foreground(self, request: Request) -> Response:
+        body = await _in(self._long, self._session(request).foreground)
+        return Response(body, 200, PRIVATE_HEADERS, "image/jpeg")
+
+    async def automatic(self, request: Request) -> Response:
+        return _plane(self._session(request).auto)
+
+    async def marks(self, request: Request) -> Response:
+        return _plane(self._session(request).marks)
+
+    async def paint(self, request: Request) -> Response:
+        """A rectangle of marks, deflated -> a patch of alpha."""
+        session = self._session(request)
+        x, y, width, height, since = (_whole(request, name) for name in ("x", "y", "width", "height", "since"))
+        if not (0 < width <= session.size[1] and 0 < height <= session.size[0]):
+            raise ArgumentError(f"width, height: got {width}, {height}; wanted 1 to {session.size[::-1]}")
+        marks = _inflated(await self._body(request, width * height + 1000), width * height).reshape(height, width)
+        return _patch(await _in(self._quick, partial(session.paint, x, y, marks, since)))
+
+    async def alpha(self, request: Request) -> Response:
+        """The exact alpha, once it is there, as a patch."""
+        session, since = self._session(request), _whole(request, "since")
+        return _patch(await _in(self._long, partial(session.refine, since)))
+
+    async def download(self, request: Request) -> Response:
+        session, what = self._session(request), request.path_params["what"]
+        if what not in DOWNLOADS:
+            raise Problem("not-found", f"there is no {what!r}, there are {', '.join(DOWNLOADS)}")
+        body = await _in(self._long, partial(session.download, what))
+        name = quote(f"{os.path.splitext(session.name)[0]}-{what}", safe="")
+        headers = {**PRIVATE_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        return Response(body, 200, headers, DOWNLOADS[what][1])
+
+    async def _body(self, request: Request, limit: int) -> bytes:
+        with self._held.share() as share:
+            return bytes(await read_raw(request.receive, request.headers, self.settings, share, limit=limit))
+
+    def _session(self, request: Request) -> Session:
+        return self.sessions[request.path_params["id"]]
+
+
+class _Files(StaticFiles):
+    """The page's files, with its headers."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(PAGE_HEADERS)
+        return response
+
+
+async def _page(request: Request) -> Response:
+    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
+
+
+async def _options(request: Request) -> Response:
+    """What the page offers."""
+    return JSONResponse({"methods": METHODS, "bands": BANDS}, 200, PRIVATE_HEADERS)
+
+
+def _answered(handler: Handler) -> Handler:
+    """The handler with its errors as problem documents, closed to pages of other sites."""
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        try:
+            if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+                raise Problem("foreign-origin", "The editor answers only its own page.")
+            return await handler(request)
+        except Problem as problem:
+            return problem_response(problem)
+        except (TrimatteError, MemoryError) as error:
+            return problem_response(_problem_of(error))
+        except ClientGoneError:
+            return Response(status_code=CLIENT_GONE)
+
+    return answer
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, NoSessionError):
+        return Problem("not-found", str(error))
+    if isinstance(error, (SessionsFullError, MemoryError)):
+        return Problem("busy", str(error) or "not enough memory", headers={"Retry-After": "60"})
+    if isinstance(error, ArgumentError):
+        return Problem("bad-parameter", str(error))
+    return of_error(type(error).__name__, str(error))
+
+
+def _plane(plane: np.ndarray) -> Response:
+    """A plane (H, W) uint8, row by row."""
+    return Response(zlib.compress(plane.tobytes(), 1), 200, {**PRIVATE_HEADERS, "Content-Encoding": "deflate"})
+
+
+def _patch(patch: Patch) -> Response:
+    response = _plane(patch.alpha)
+    response.headers["Trimatte-Patch"] = json.dumps(patch.head())
+    return response
+
+
+async def _in(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    import asyncio
+
+    return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _inflated(body: bytes, size: int) -> np.ndarray:
+    """Deflated bytes (RFC 1950), which must be just `size`, as (size,) uint8."""
+    inflate = zlib.decompressobj()
+    try:
+        plain = inflate.decompress(body, size + 1)
+    except zlib.error as error:
+        raise Problem("bad-body", f"marks: got bytes that are not deflated ({error})") from error
+    if len(plain) != size or not inflate.eof:
+        raise Problem(
+            "bad-body", f"marks: got {'more' if len(plain) > size else 'less'} than the {size} pixels of the part"
+        )
+    return np.frombuffer(plain, np.uint8)
+
+
+def _whole(request: Request, name: str) -> int:
+    value = request.query_params.get(name, "")
+    if not re.fullmatch("-?[0-9]{1,9}", value):
+        raise ArgumentError(f"{name}: got {value[:20]!r}, wanted a whole number")
+    return int(value)
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ArgumentError(f"{name}: got {str(value)[:20]!r}, wanted a number")
+    return number
+
+
+def _settings(body: bytes) -> dict[str, Any]:
+    """Method and band of a JSON object; others are refused."""
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict) or not set(given) <= {"method", "band"}:
+        raise Problem("bad-body", "settings: wanted a JSON object of method and band")
+    if not isinstance(given.get("method", ""), str):
+        raise ArgumentError("method: wanted a name")
+    return {**given, "band": _number(given["band"], "band")} if "band" in given else given

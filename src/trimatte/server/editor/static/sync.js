@@ -1,0 +1,110 @@
+// Keeps the service's alpha up with the marks: strokes at once, the exact solution when there is a pause.
+
+import { union } from "./picture.js";
+
+const PAUSE = 150; // ms without a stroke before the exact solution is asked for
+
+export class Sync extends EventTarget {
+  // Events: "state" {kind, error?, notes?}, kind being "updating", "refining", "exact" or "trouble";
+  // "alpha" {ms, exact}: what a stroke has led to is shown, so long after it ended; "changed": draw anew.
+  constructor(session, picture) {
+    super();
+    this.session = session;
+    this.picture = picture;
+    this.unsent = null; // rectangle of marks that the service does not have
+    this.exact = true;
+    this.running = null; // the promise of `send`
+    this.ended = null; // when the last stroke ended
+    this.timer = 0;
+  }
+
+  // The marks in `rect` have changed.
+  touch(rect) {
+    if (!rect) return;
+    this.unsent = union(this.unsent, rect);
+    this.exact = false;
+    this.run();
+  }
+
+  // A stroke is over.
+  end() {
+    this.ended = performance.now();
+    if (!this.unsent && !this.running) this.answered();
+  }
+
+  // Ask anew: at first, after a change of settings, and after trouble.
+  load() {
+    this.exact = false;
+    return this.run();
+  }
+
+  // Send what is unsent; then, after a pause, ask for the exact solution.
+  run() {
+    this.running ??= this.send().finally(() => (this.running = null));
+    return this.running;
+  }
+
+  async send() {
+    clearTimeout(this.timer);
+    try {
+      while (this.unsent) await this.follow();
+      if (!this.exact) this.timer = setTimeout(() => this.refine(), this.session.version < 0 ? 0 : PAUSE);
+    } catch (error) {
+      this.tell("state", { kind: "trouble", error });
+    }
+  }
+
+  async follow() {
+    const rect = this.unsent;
+    this.unsent = null;
+    this.tell("state", { kind: "updating" });
+    try {
+      this.show(await this.session.paint(rect, this.picture.marksOf(rect)));
+    } catch (error) {
+      this.unsent = union(this.unsent, rect); // sent again with the next try
+      throw error;
+    }
+    if (!this.unsent) this.answered();
+  }
+
+  async refine() {
+    if (this.running || this.unsent) return;
+    this.tell("state", { kind: "refining" });
+    try {
+      const patch = await this.session.alpha();
+      this.show(patch);
+      if (this.running || this.unsent) return; // a stroke came in between, and asks for another
+      this.exact = patch.exact;
+      if (!this.exact) return this.load();
+      this.answered();
+      await this.recolour(patch.notes);
+    } catch (error) {
+      this.exact = false;
+      this.tell("state", { kind: "trouble", error });
+    }
+  }
+
+  async recolour(notes) {
+    const foreground = await this.session.foreground();
+    if (!this.exact) return;
+    this.picture.setForeground(foreground);
+    this.tell("changed");
+    this.tell("state", { kind: "exact", notes });
+  }
+
+  // Answers may overtake each other; what the service sends to a browser that has missed one is the whole.
+  show(patch) {
+    if (patch.version <= this.session.version) return;
+    this.session.version = patch.version;
+    this.picture.setAlpha(patch);
+    this.tell("changed");
+  }
+
+  answered() {
+    if (this.ended !== null) this.tell("alpha", { ms: performance.now() - this.ended, exact: this.exact });
+  }
+
+  tell(type, detail = {}) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

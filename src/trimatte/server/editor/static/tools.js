@@ -1,0 +1,209 @@
+// The panel, the bar and the keys: every control, and what it does to the editor.
+
+const $ = (id) => document.getElementById(id);
+const METHODS = {
+  "closed-form": "Closed-form",
+  "learning-based": "Learning-based",
+  knn: "KNN",
+  "large-kernel": "Large kernel",
+  "random-walk": "Random walk",
+  shared: "Shared sampling",
+};
+const HINTS = {
+  255: "Brush over what belongs to the subject.",
+  0: "Brush over what does not belong to it.",
+  128: "Brush over hair, fur and glass: it is solved for.",
+  1: "Takes your marks away.",
+};
+const SETTLE = 250; // ms that a slider rests before it counts
+
+// Gives { settings(), show(state), offer(options) }. `change(settings)` is called for a new method or band.
+export function joinTools(editor, { change, say }) {
+  const { stage } = editor;
+  const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
+
+  function choose(name, value) {
+    const input = document.querySelector(`input[name="${name}"][value="${value}"]`);
+    input.checked = true;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  function onChoice(name, act) {
+    for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.addEventListener("change", act);
+  }
+
+  // Brush
+  function brush() {
+    editor.brush.value = Number(chosen("brush"));
+    $("brush-hint").textContent = HINTS[editor.brush.value];
+  }
+  function size() {
+    const largest = editor.picture ? Math.max(editor.picture.width, editor.picture.height) / 3 : 300;
+    const diameter = Math.round(2 * (largest / 2) ** ($("size").value / 100));
+    editor.brush.radius = diameter / 2;
+    $("size-out").textContent = `${diameter} px`;
+    if (stage.brush) editor.hover({ x: stage.brush.x, y: stage.brush.y }, stage.brush.cross);
+  }
+  onChoice("brush", brush);
+  $("size").addEventListener("input", size);
+  $("clear").addEventListener("click", () => editor.clear());
+  $("undo").addEventListener("click", () => editor.undo());
+  $("redo").addEventListener("click", () => editor.redo());
+  editor.addEventListener("history", () => {
+    $("undo").disabled = !editor.history.done.length;
+    $("redo").disabled = !editor.history.undone.length;
+  });
+  editor.addEventListener("say", ({ detail }) => say(detail));
+
+  // View
+  onChoice("mode", () => {
+    stage.mode = chosen("mode");
+    stage.draw();
+  });
+  onChoice("backdrop", backdrop);
+  $("colour").addEventListener("input", () => choose("backdrop", "colour"));
+  $("backdrop-file").addEventListener("change", async (event) => {
+    const [picture] = event.target.files;
+    event.target.value = "";
+    if (!picture) return;
+    try {
+      backdrop.image = await createImageBitmap(picture);
+      backdrop();
+    } catch {
+      say("That picture cannot be shown.");
+      choose("backdrop", "checks");
+    }
+  });
+  document.querySelector('input[value="image"]').addEventListener("click", () => $("backdrop-file").click());
+
+  function backdrop() {
+    const value = chosen("backdrop");
+    if (value === "checks" || (value === "image" && !backdrop.image)) stage.backdrop = { kind: "checks" };
+    else if (value === "image") stage.backdrop = { kind: "image", image: backdrop.image };
+    else stage.backdrop = { kind: "colour", colour: value === "colour" ? $("colour").value : value };
+    stage.draw();
+  }
+
+  // Before and after
+  function compare() {
+    stage.split = $("compare").checked ? 0.5 : null;
+    $("split").hidden = stage.split === null;
+    stage.draw();
+  }
+  function moveSplit(share) {
+    stage.split = Math.min(1, Math.max(0, share));
+    stage.draw();
+  }
+  $("compare").addEventListener("change", compare);
+  $("split").addEventListener("pointerdown", (event) => event.target.closest("#split").setPointerCapture(event.pointerId));
+  $("split").addEventListener("pointermove", (event) => {
+    if (!$("split").hasPointerCapture(event.pointerId)) return;
+    const x = event.clientX - stage.canvas.getBoundingClientRect().left;
+    moveSplit(stage.toPicture({ x, y: 0 }).x / stage.picture.width);
+  });
+  $("split").addEventListener("keydown", (event) => {
+    const to = { ArrowLeft: stage.split - 0.02, ArrowRight: stage.split + 0.02, Home: 0, End: 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    moveSplit(to);
+  });
+
+  // Zoom
+  const middle = (factor) => () => stage.picture && stage.zoom(factor);
+  $("zoom-in").addEventListener("click", middle(1.25));
+  $("zoom-out").addEventListener("click", middle(0.8));
+  $("zoom-fit").addEventListener("click", () => stage.fit());
+  $("hand").addEventListener("click", () => hand(!editor.gestures.panning));
+  function hand(on) {
+    editor.gestures.panning = on;
+    $("hand").setAttribute("aria-pressed", on);
+    stage.canvas.classList.toggle("hand", on);
+    if (on) editor.hover(null);
+  }
+  stage.onpaint = () => {
+    const level = Math.round(100 * stage.view.scale * (window.devicePixelRatio || 1));
+    $("zoom-level").textContent = `${level} %`;
+    if (stage.split === null) return;
+    const { width } = stage.canvas.getBoundingClientRect();
+    $("split").style.left = `${Math.min(width - 3, Math.max(3, stage.splitAt()))}px`;
+    $("split").setAttribute("aria-valuenow", Math.round(100 * stage.split));
+  };
+
+  // Edge
+  let resting = 0;
+  const settings = () => ({ method: $("method").value || "closed-form", band: $("band").value });
+  const bandOut = () => ($("band-out").textContent = `${(100 * $("band").value).toFixed(1)} %`);
+  $("method").addEventListener("change", () => change({ method: $("method").value }));
+  $("band").addEventListener("input", () => {
+    bandOut();
+    clearTimeout(resting);
+    resting = setTimeout(() => change({ band: Number($("band").value) }), SETTLE);
+  });
+
+  // Narrow windows show one group of tools at a time
+  for (const tab of document.querySelectorAll(".tabs button")) {
+    tab.addEventListener("click", () => {
+      $("panel").dataset.tab = tab.dataset.tab;
+      for (const each of document.querySelectorAll(".tabs button")) each.setAttribute("aria-pressed", each === tab);
+    });
+  }
+
+  // Keys, wherever the focus is, save where they mean something else
+  addEventListener("keydown", (event) => {
+    if (!editor.picture || document.querySelector("dialog[open]")) return;
+    const key = event.key.toLowerCase();
+    if (event.ctrlKey || event.metaKey) {
+      if (key === "z") event.shiftKey ? editor.redo() : editor.undo();
+      else if (key === "y") editor.redo();
+      else return;
+      event.preventDefault();
+      return;
+    }
+    if (event.altKey || event.target.matches("select, input[type='range'], input[type='text'], input[type='password']")) return;
+    const step = (by) => {
+      $("size").value = Number($("size").value) + by;
+      size();
+    };
+    const modes = ["cutout", "marks", "alpha", "photo"];
+    const actions = {
+      1: () => choose("brush", 255),
+      2: () => choose("brush", 0),
+      3: () => choose("brush", 128),
+      4: () => choose("brush", 1),
+      "[": () => step(-5),
+      "]": () => step(5),
+      "+": () => stage.zoom(1.25),
+      "=": () => stage.zoom(1.25),
+      "-": () => stage.zoom(0.8),
+      0: () => stage.fit(),
+      h: () => hand(!editor.gestures.panning),
+      v: () => choose("mode", modes[(modes.indexOf(chosen("mode")) + 1) % modes.length]),
+      c: () => $("compare").click(),
+      "?": () => $("keys").showModal(),
+    };
+    if (key === " " && (event.target === stage.canvas || event.target === document.body)) {
+      event.preventDefault();
+      if (!event.repeat) hand(true);
+    } else actions[key]?.();
+  });
+  addEventListener("keyup", (event) => event.key === " " && event.target === stage.canvas && hand(false));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => stage.draw());
+
+  brush();
+  bandOut();
+
+  return {
+    settings,
+    show(state) {
+      $("method").value = state.method;
+      $("band").disabled = state.band === null;
+      if (state.band !== null) $("band").value = state.band;
+      bandOut();
+      size();
+    },
+    offer({ methods }) {
+      const items = methods.map((name) => new Option(METHODS[name] ?? name, name));
+      $("method").replaceChildren(...items);
+    },
+  };
+}
