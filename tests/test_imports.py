@@ -9,7 +9,10 @@ import sys
 import pytest
 
 HEAVY = {"numpy", "scipy", "numba", "PIL", "onnxruntime", "torch", "skimage", "pymatting", "tifffile", "tqdm"}
-VERBS = ["cutout", "segment", "trimap", "alpha", "composite", "evaluate", "compare", "datasets", "train", "doctor"]
+VERBS = [
+    *("cutout", "segment", "trimap", "alpha", "composite"),
+    *("evaluate", "compare", "datasets", "models", "train", "doctor"),
+]
 
 
 def imported_by(code: str) -> set[str]:

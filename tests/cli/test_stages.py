@@ -129,10 +129,10 @@ def test_doctor_tells_versions_threads_caches_and_the_card(trimatte: Trimatte) -
 def test_doctor_fails_where_the_network_is_damaged(trimatte: Trimatte, monkeypatch: pytest.MonkeyPatch) -> None:
     from trimatte.errors import ModelError
 
-    def damaged() -> None:
-        raise ModelError("lite.onnx: not a network")
+    def damaged(name: str) -> None:
+        raise ModelError(f"{name}.onnx: not a network")
 
-    monkeypatch.setattr("trimatte.segmentation.onnx.lite", damaged)
+    monkeypatch.setattr("trimatte.segmentation.registry.verify", damaged)
     result = trimatte("doctor")
     assert result.exit_code == 1
     assert result.stderr == "Error: network: lite.onnx: not a network\n"

@@ -140,11 +140,10 @@ def _pictures() -> dict[str, str]:
 
 
 def _network() -> dict[str, Any]:
-    from trimatte.segmentation.onnx import lite, lite_card
+    from trimatte.segmentation import registry
 
-    card = lite_card()
-    lite()  # raises if the file is damaged
-    return card
+    registry.verify("lite")  # raises if the file is damaged
+    return {**registry.card("lite").data, "added models": ", ".join(registry.added()) or "none"}
 
 
 def _print(rows: dict[str, Any], indent: str) -> None:

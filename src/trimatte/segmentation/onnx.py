@@ -1,12 +1,9 @@
-"""Networks in ONNX files as segmenters, each with a card that says how it wants its pictures."""
+"""Networks in ONNX files as segmenters, each by its contract."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -15,70 +12,73 @@ from PIL import Image
 
 from trimatte._threads import available_threads
 from trimatte.errors import ModelError
+from trimatte.segmentation.contract import Contract
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+Box = tuple[slice, slice]
+Ask = Callable[[np.ndarray], np.ndarray]
 
-
-@dataclass(frozen=True)
-class Contract:
-    """What a network takes and gives.
-
-    Attributes
-    ----------
-    long_side : pixels of the picture's long side as the network sees it.
-    multiple : both sides are rounded to a multiple of this.
-    mean, std : of the channels in [0, 1], subtracted and divided.
-    temperature : the logits are divided by it before the sigmoid (Guo et al., ICML 2017).
-    """
-
-    long_side: int
-    multiple: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    temperature: float = 1.0
-
-
-def read_card(text: str) -> dict[str, Any]:
-    """The card of a model, from TOML. Raises `ModelError` if it is none."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"model card: not TOML: {error}") from error
-
-
-def lite_card() -> dict[str, Any]:
-    """The embedded network's card."""
-    return read_card(files("trimatte.segmentation").joinpath("weights/lite.toml").read_text("utf-8"))
-
-
-def lite() -> Callable[[np.ndarray], np.ndarray]:
-    """Build the embedded segmenter."""
-    card = lite_card()
-    with as_file(files("trimatte.segmentation").joinpath("weights", card["file"])) as path:
-        return segmenter(path, Contract(**card["input"]))
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+LONGEST = 4
+"""The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
 
 def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarray]:
-    """Build a segmenter from an ONNX file of logits (1, 1, h, w) for pictures (1, 3, h, w)."""
-    session = _session(path)
-    name = session.get_inputs()[0].name
-    mean, std = np.array(contract.mean, np.float32), np.array(contract.std, np.float32)
+    """Build a segmenter from an ONNX file. Raises `ModelError` if the file does not fit the contract."""
+    ask = _asker(path, contract)
 
     def run(image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        seen = resized(image, network_size(height, width, contract))
-        x = ((seen - mean) / std).transpose(2, 0, 1)[None]
-        logits = session.run(None, {name: np.ascontiguousarray(x, dtype=np.float32)})[0][0, 0]
-        with np.errstate(over="ignore"):  # a logit far below 0 is a probability of 0
-            probability = 1 / (1 + np.exp(-logits / np.float32(contract.temperature)))
-        full = Image.fromarray(probability).resize((width, height), Image.Resampling.BILINEAR)
-        clipped: np.ndarray = np.clip(np.asarray(full), 0, 1)
-        return clipped
+        answers = [_answer(ask, image, look) for look in contract.looks()]
+        largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
+        mean = np.stack([_fitted(answer, largest) for answer in answers]).mean(axis=0)
+        probability: np.ndarray = np.clip(_fitted(_probability(mean, contract), image.shape[:2]), 0, 1)
+        return probability
 
     return run
+
+
+def check(path: Path, contract: Contract) -> list[str]:
+    """Load an ONNX file, let it see a picture, and hold what it takes and gives against the contract.
+
+    Returns remarks on what is odd but possible. Raises `ModelError` for what cannot be right.
+    """
+    ask = _asker(path, contract)
+    picture = np.random.default_rng(0).random((96, 128, 3), np.float32)
+    answers = np.concatenate([_answer(ask, picture, look).ravel() for look in contract.looks()])
+    low, high = float(answers.min()), float(answers.max())
+    if contract.kind == "probability" and not (low >= -1e-3 and high <= 1 + 1e-3):
+        raise ModelError(
+            f'{path.name}: the card says kind = "probability", but the network gives {low:.3g} to {high:.3g}: '
+            "logits, it seems"
+        )
+    if contract.kind == "logits" and low >= 0 and high <= 1:
+        return [f'the card says kind = "logits", but the network gives {low:.3g} to {high:.3g}: probabilities?']
+    return []
+
+
+def _asker(path: Path, contract: Contract) -> Ask:
+    """The function of the network: (1, 3, h, w) float32 to (h', w') float32."""
+    session = _session(path)
+    name, dtype = _input(session, contract, path.name)
+    output = _output(session, contract, path.name)
+
+    def ask(x: np.ndarray) -> np.ndarray:
+        try:
+            y = session.run([output], {name: np.ascontiguousarray(x, dtype=dtype)})[0]
+        except Exception as error:
+            raise ModelError(f"{path.name}: cannot be run at {x.shape[2]} x {x.shape[3]} pixels: {error}") from error
+        if y.ndim < 2 or y.size != y.shape[-1] * y.shape[-2]:
+            raise ModelError(f"{path.name}: output {output!r} has shape {y.shape}, wanted (1, 1, height, width)")
+        if not np.isfinite(y).all():
+            raise ModelError(f"{path.name}: the network gives values that are not finite")
+        answer: np.ndarray = y.reshape(y.shape[-2:]).astype(np.float32)
+        return answer
+
+    return ask
 
 
 def _session(path: Path) -> Any:
@@ -90,6 +90,7 @@ def _session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_threads()
     options.inter_op_num_threads = 1
+    # The arena keeps the memory of the largest picture so far; threads that spin use up a container's quota.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
@@ -99,18 +100,108 @@ def _session(path: Path) -> Any:
         raise ModelError(f"{path.name}: not a network that onnxruntime can load: {error}") from error
 
 
+def _input(session: Any, contract: Contract, file: str) -> tuple[str, type]:
+    """Name and type of the input. Raises `ModelError` if it cannot take the pictures of the contract."""
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        names = ", ".join(given.name for given in inputs)
+        raise ModelError(f"{file}: has {len(inputs)} inputs ({names}), wanted one, the picture")
+    shape, kind = inputs[0].shape, inputs[0].type
+    if kind not in _TYPES:
+        raise ModelError(f"{file}: takes {kind}, wanted {' or '.join(_TYPES)}")
+    side = contract.size
+    wanted = (1, 3, side, side)
+    if len(shape) != len(wanted) or not all(map(_agree, shape, wanted)):
+        said = tuple(n or "any" for n in wanted)
+        raise ModelError(f"{file}: takes pictures of shape {tuple(shape)}, the card says {said}")
+    if side is None and any(isinstance(n, int) for n in shape[2:]):
+        raise ModelError(f"{file}: takes only {shape[2]} x {shape[3]} pixels, the card says any; size = {shape[2]}?")
+    return inputs[0].name, _TYPES[kind]
+
+
+def _agree(has: Any, wanted: int | None) -> bool:
+    """Whether a network's dimension, a number or the name of one that is open, may be the wanted one."""
+    return wanted is None or not isinstance(has, int) or has == wanted
+
+
+def _output(session: Any, contract: Contract, file: str) -> str:
+    names: list[str] = [output.name for output in session.get_outputs()]
+    index = contract.index
+    if isinstance(index, str):
+        if index not in names:
+            raise ModelError(f"{file}: has no output {index!r}, but {', '.join(names)}")
+        return index
+    if index >= len(names):
+        raise ModelError(f"{file}: has {len(names)} outputs, the card wants number {index}, counted from 0")
+    return names[index]
+
+
+def _probability(answer: np.ndarray, contract: Contract) -> np.ndarray:
+    if contract.kind == "probability":
+        return answer
+    with np.errstate(over="ignore"):  # a logit far below 0 is a probability of 0
+        probability: np.ndarray = 1 / (1 + np.exp(-answer / np.float32(contract.temperature)))
+    return probability
+
+
+def _answer(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
+    """What the network says of a picture, at its own resolution."""
+    x, box = _seen(image, contract)
+    answer = ask(x)
+    if contract.flip:
+        answer = (answer + ask(x[..., ::-1])[..., ::-1]) / 2
+    return _fitted(answer, x.shape[2:])[box] if contract.fit == "letterbox" else answer
+
+
+def _seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
+    """The picture as the network wants it, (1, 3, h, w), and where in it the picture lies."""
+    height, width = image.shape[:2]
+    canvas = network_size(height, width, contract)
+    box: Box = np.s_[:, :]
+    if contract.fit == "letterbox":
+        scale = min(canvas[0] / height, canvas[1] / width)
+        inner = max(1, round(height * scale)), max(1, round(width * scale))
+        box = _centred(inner[0], canvas[0]), _centred(inner[1], canvas[1])
+        seen = np.zeros((*canvas, 3), np.float32)
+        seen[box] = resized(image, inner, contract.resize)
+    else:
+        seen = resized(image, canvas, contract.resize)
+    if contract.scaling == "maximum":
+        seen /= max(float(seen.max()), 1e-6)
+    x = (seen - np.array(contract.mean, np.float32)) / np.array(contract.std, np.float32)
+    return x.transpose(2, 0, 1)[None], box
+
+
+def _centred(length: int, space: int) -> slice:
+    start = (space - length) // 2
+    return slice(start, start + length)
+
+
+def _fitted(plane: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(H, W) float32 at `size` (height, width), bilinear; itself if that is its size."""
+    if plane.shape == tuple(size):
+        return plane
+    return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
 def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]:
-    """(height, width) at which the network sees a picture: its own aspect, to the nearest multiples."""
-    scale = contract.long_side / max(height, width)
+    """(height, width) at which the network sees a picture: its own aspect, to the nearest multiples, or a square."""
+    if contract.size is not None:
+        return contract.size, contract.size
+    if contract.long_side is not None:
+        scale = contract.long_side / max(height, width)
+    else:
+        short = contract.short_side or contract.multiple
+        scale = min(short / min(height, width), LONGEST * short / max(height, width))
     step = contract.multiple
     sides = (max(step, round(side * scale / step) * step) for side in (height, width))
     return next(sides), next(sides)
 
 
-def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(image: np.ndarray, size: tuple[int, int], resample: str = "bilinear") -> np.ndarray:
     """Antialiased resize of (H, W, 3) float32 to `size` (height, width); the large are first averaged in blocks."""
     out = np.empty((*size, image.shape[2]), np.float32)
     for c in range(image.shape[2]):
         channel = Image.fromarray(np.ascontiguousarray(image[..., c]))
-        out[..., c] = np.asarray(channel.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0))
-    return out
+        out[..., c] = np.asarray(channel.resize(size[::-1], _FILTERS[resample], reducing_gap=2.0))
+    return np.clip(out, 0, 1, out=out)  # filters with negative lobes overshoot

@@ -1,0 +1,301 @@
+"""The models there are: embedded ones, and ONNX files that the user has added, each with its card.
+
+An added model lies in the user's data folder as `models/NAME.onnx`, with `NAME.sha256` as `sha256sum` writes it,
+which is written last and makes the model count as added, and `NAME.toml` if its card is the user's own. The
+environment variable TRIMATTE_DATA names another data folder. Nothing is downloaded unless `fetch` is called.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+
+from trimatte._files import atomic_write, reason
+from trimatte.errors import ModelError
+from trimatte.segmentation import onnx
+from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
+from trimatte.segmentation.fetch import Progress, discard, download
+
+EMBEDDED = ("lite", "lite-plus")
+"""Names of what works without adding anything."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of an added file.
+
+    Attributes
+    ----------
+    sha256 : of the file.
+    published : whether the card says which SHA-256 it should be, so that it has been held against it.
+    remarks : what is odd about the file, in words.
+    """
+
+    sha256: str
+    published: bool
+    remarks: tuple[str, ...] = ()
+
+
+def models() -> list[Card]:
+    """All cards: the embedded ones, the ready-made ones, the user's own."""
+    own = [card(name) for name in added() if not is_shipped(name)]
+    return sorted([*shipped_cards(), *own], key=lambda each: each.name not in EMBEDDED)
+
+
+def card(name: str) -> Card:
+    """The card of a model. Raises `ModelError` if there is none."""
+    if is_shipped(name):
+        return shipped_card(name)
+    own = _own_card(name)
+    if not (is_name(name) and own.is_file()):
+        names = [each.name for each in models()]
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ModelError(f"there is no model {name!r}, there are {', '.join(names)}{hint}")
+    return read_card(own.read_text("utf-8"), str(own))
+
+
+def knows(name: str) -> bool:
+    """Whether there is a card of that name, added or not."""
+    return is_shipped(name) or name in added()
+
+
+def added() -> list[str]:
+    """Names of the models that the user has added."""
+    names = (mark.stem for mark in _folder().glob("*.sha256") if _network(mark.stem).is_file())
+    return sorted(name for name in names if is_shipped(name) or _own_card(name).is_file())
+
+
+def usable() -> list[str]:
+    """Names of the models that can segment now."""
+    return [*EMBEDDED, *added()]
+
+
+def builder(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+    """A function that builds the segmenter. Raises `ModelError`, which says what to do, if it is not there yet."""
+    chosen = card(name)
+    if name not in usable():
+        fetch = f", or `trimatte models fetch {name}` to download it" if chosen.address else ""
+        raise ModelError(
+            f"the model {name!r} is not added: `trimatte models add {name} FILE` with its file "
+            f"{chosen.data.get('file', '')}{fetch}"
+        )
+    return partial(_built, chosen)
+
+
+def lite() -> Callable[[np.ndarray], np.ndarray]:
+    """Build the embedded segmenter."""
+    return builder("lite")()
+
+
+def lite_plus() -> Callable[[np.ndarray], np.ndarray]:
+    """Build the embedded segmenter that takes several looks."""
+    return builder("lite-plus")()
+
+
+def stamp(name: str) -> int:
+    """Changes when another file is added under the name."""
+    try:
+        return _mark(name).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def add(file: str | os.PathLike[str], chosen: Card) -> Verdict:
+    """Verify an ONNX file against a card and copy it to the user's data folder, whole or not at all.
+
+    A model that was added under the name before is replaced.
+
+    Raises
+    ------
+    ModelError
+        If the file is not the one that the card names by its SHA-256, cannot be loaded, or does not fit the contract.
+    """
+    _check_addable(chosen)
+    with _staged() as copy:
+        try:
+            digest = _copy(Path(file), copy)
+        except OSError as error:
+            raise ModelError(f"cannot copy {os.fspath(file)!r}: {reason(error)}") from error
+        return _admit(chosen, copy, digest, os.fspath(file))
+
+
+def fetch(chosen: Card, progress: Progress | None = None) -> Verdict:
+    """Download the file of a card from the address that it names, verify it and add it.
+
+    A download that stopped goes on where it did.
+
+    Raises
+    ------
+    ModelError
+        If the card has no address, the download fails, or for what `add` refuses; a file with another SHA-256 than the
+        card's is discarded.
+    """
+    _check_addable(chosen)
+    if not chosen.address:
+        raise ModelError(f"{chosen.name}: its card knows no address; get the file and `trimatte models add` it")
+    part = _ensured(_folder()) / f".{chosen.name}.part"
+    download(chosen.address, part, checked=bool(chosen.sha256), progress=progress)
+    digest = _digest(part)
+    try:
+        _check_digest(chosen, digest, chosen.address)
+    except ModelError:
+        discard(part)
+        raise
+    return _admit(chosen, part, digest, chosen.address)
+
+
+def remove(name: str) -> None:
+    """Delete an added model. Raises `ModelError` if there is none of that name."""
+    if name in EMBEDDED:
+        raise ModelError(f"{name!r} is part of trimatte and cannot be removed")
+    if name not in added():
+        raise ModelError(f"no model {name!r} was added; there are {', '.join(added()) or 'none'}")
+    for file in (_mark(name), _network(name), _own_card(name)):
+        file.unlink(missing_ok=True)
+
+
+def verify(name: str) -> Verdict:
+    """Read a model's file again: its SHA-256 and what it takes and gives.
+
+    Raises
+    ------
+    ModelError
+        If it is not there, has changed since it was added, or does not fit its card.
+    """
+    chosen = card(name)
+    builder(name)
+    with network_file(chosen) as file:
+        digest = _digest(file)
+        if name in added():
+            recorded = _mark(name).read_text("ascii", "replace").partition(" ")[0]
+            if digest != recorded:
+                raise ModelError(f"{file}: its SHA-256 is {digest}, but {recorded} was added: the file has changed")
+        _check_digest(chosen, digest, str(file))
+        return Verdict(digest, bool(chosen.sha256), tuple(onnx.check(file, chosen.contract)))
+
+
+def size(chosen: Card) -> int | None:
+    """Bytes of a model's file: as it lies here, or else as its card says, if it does."""
+    if chosen.name not in usable():
+        return chosen.size
+    with network_file(chosen) as file:
+        return file.stat().st_size
+
+
+@contextmanager
+def network_file(chosen: Card) -> Iterator[Path]:
+    """The ONNX file of a model that is embedded or added."""
+    if chosen.name in EMBEDDED:
+        with as_file(files("trimatte.segmentation").joinpath("weights", chosen.data["file"])) as path:
+            yield path
+    else:
+        yield _network(chosen.name)
+
+
+def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
+    with network_file(chosen) as path:
+        return onnx.segmenter(path, chosen.contract)
+
+
+def _admit(chosen: Card, file: Path, digest: str, origin: str) -> Verdict:
+    """Move a file of the models' folder to its name there, if it is what the card says."""
+    _check_digest(chosen, digest, origin)
+    remarks = onnx.check(file, chosen.contract)
+    name = chosen.name
+    _mark(name).unlink(missing_ok=True)
+    if not is_shipped(name):
+        with atomic_write(_own_card(name)) as stream:
+            stream.write(chosen.text.encode())
+    try:
+        os.replace(file, _network(name))
+    except OSError as error:
+        raise ModelError(f"cannot write {str(_network(name))!r}: {reason(error)}") from error
+    with atomic_write(_mark(name)) as stream:
+        stream.write(f"{digest}  {name}.onnx\n".encode())
+    return Verdict(digest, bool(chosen.sha256), tuple(remarks))
+
+
+def _check_addable(chosen: Card) -> None:
+    from trimatte._registry import known
+    from trimatte.segmentation import ENTRY_POINTS, SEGMENTERS
+
+    if chosen.name in known(SEGMENTERS, ENTRY_POINTS):
+        raise ModelError(f"{chosen.name!r} is the name of a segmenter that needs no file; give the card another one")
+    if is_shipped(chosen.name) and chosen.text != shipped_card(chosen.name).text:
+        raise ModelError(f"{chosen.name!r} is the name of a ready-made card; give your own another one")
+    if chosen.base:
+        raise ModelError(f"{chosen.name}: base: only embedded models can stand on the file of another")
+
+
+def _check_digest(chosen: Card, digest: str, file: str) -> None:
+    if chosen.sha256 and digest != chosen.sha256:
+        raise ModelError(
+            f"{file}: its SHA-256 is {digest}, the card of {chosen.name!r} says {chosen.sha256}: it is damaged, or "
+            "another file, which needs a card of its own"
+        )
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file; its SHA-256."""
+    digest = hashlib.sha256()
+    with source.open("rb") as given, target.open("xb") as taken:
+        while chunk := given.read(1 << 20):
+            digest.update(chunk)
+            taken.write(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _staged() -> Iterator[Path]:
+    """A new path in the models' folder; what is left there in the end is deleted."""
+    path = _ensured(_folder()) / f".{secrets.token_hex(8)}.tmp"
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _ensured(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f"cannot make the folder {str(folder)!r}: {reason(error)}") from error
+    return folder
+
+
+def _folder() -> Path:
+    from platformdirs import user_data_path
+
+    chosen = os.environ.get("TRIMATTE_DATA")
+    return (Path(chosen) if chosen else user_data_path("trimatte", appauthor=False)) / "models"
+
+
+def _network(name: str) -> Path:
+    return _folder() / f"{name}.onnx"
+
+
+def _mark(name: str) -> Path:
+    return _folder() / f"{name}.sha256"
+
+
+def _own_card(name: str) -> Path:
+    return _folder() / f"{name}.toml"
