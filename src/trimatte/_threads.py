@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _limit: int | None = None
@@ -12,16 +14,46 @@ _limit: int | None = None
 def available_threads() -> int:
     """Processors that this process may run on, cut to a container's CPU quota and `limit_threads`; at least 1."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota(Path("/sys/fs/cgroup/cpu.max"))
-    return max(1, min(count, quota or count, _limit or count))
+    # Rounded down: with more threads than the quota has processors, all are halted for the rest of each period.
+    quota = int(min(_quotas(Path("/")), default=count))
+    return max(1, min(count, quota, _limit or count))
 
 
-def _quota(file: Path) -> int | None:
+def _quotas(root: Path) -> Iterator[float]:
+    """Processors that each control group of this process, and each group above it, allows (cgroups v1 and v2)."""
     try:
-        allowance, period = file.read_text().split()
-        return max(1, int(allowance) // int(period))
-    except (OSError, ValueError):
-        return None
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    mounted = root / "sys/fs/cgroup"
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not controllers:  # v2
+            hierarchy, read = mounted, _unified
+        elif "cpu" in controllers.split(","):
+            hierarchy, read = mounted / "cpu", _legacy
+        else:
+            continue
+        # Within a container the path may be that of the host, but the container's own group is mounted at the top.
+        group = hierarchy / path.strip("/")
+        for folder in (group, *group.parents):
+            with suppress(OSError, ValueError, ZeroDivisionError):
+                yield read(folder)
+            if folder == hierarchy:
+                break
+
+
+def _unified(group: Path) -> float:
+    allowance, period = (group / "cpu.max").read_text().split()
+    return int(allowance) / int(period)  # "max" is no number: no limit
+
+
+def _legacy(group: Path) -> float:
+    allowance = int((group / "cpu.cfs_quota_us").read_text())
+    if allowance < 0:
+        raise ValueError("no limit")
+    return allowance / int((group / "cpu.cfs_period_us").read_text())
 
 
 def limit_threads(count: int) -> None:
