@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from starlette.types import Send
 
+from trimatte.server.bodies import ClientGoneError
 from trimatte.server.problems import Problem
 from trimatte.server.worker import Reply
 
@@ -20,16 +21,19 @@ _PIECE = 1 << 16
 async def send_body(send: Send, body: bytes, media_type: str, headers: Mapping[str, str], *, seconds: float) -> None:
     """Send a body in pieces, so that a client that reads slowly does not make the server keep all of it for long.
 
-    Raises `TimeoutError` if the client has not taken it in time; the connection is then closed.
+    Raises `ClientGoneError` if the client has not taken it in time; the connection is then closed.
     """
     head = {"Content-Type": media_type, "Content-Length": str(len(body)), **headers}
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in head.items()]
-    with anyio.fail_after(seconds):
-        await send({"type": "http.response.start", "status": 200, "headers": raw})
-        for start in range(0, len(body), _PIECE):
-            piece = body[start : start + _PIECE]
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body"})
+    try:
+        with anyio.fail_after(seconds):
+            await send({"type": "http.response.start", "status": 200, "headers": raw})
+            for start in range(0, len(body), _PIECE):
+                piece = body[start : start + _PIECE]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body"})
+    except TimeoutError:
+        raise ClientGoneError from None
 
 
 def report_headers(reply: Reply) -> dict[str, str]:

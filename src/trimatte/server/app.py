@@ -183,7 +183,7 @@ def _routes(service: Service) -> list[BaseRoute]:
 
     async def ready(request: Request) -> Response:
         if service.pool.stopping or not service.pool.ready:
-            raise Problem("waited-too-long", "No worker is ready.", headers={"Retry-After": "5"})
+            raise Problem("not-ready", "The workers are starting, or stopping.", headers={"Retry-After": "5"})
         return JSONResponse({"status": "ready"})
 
     async def answer(request: Request, make: Callable[[], Response]) -> Response:

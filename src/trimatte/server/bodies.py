@@ -23,7 +23,7 @@ LONGEST_TEXT = 8_000_000
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection; there is nobody to answer."""
+    """The client closed the connection, or takes nothing from it; there is nobody to answer."""
 
 
 @dataclass
@@ -103,6 +103,13 @@ async def read_multipart(
     parser.spool_max_size = settings.max_bytes + 1  # nothing is written to disk
     async with limited_time(settings):
         parts = await _parsed(parser)
+    try:
+        return _form_of_parts(parts)
+    finally:
+        await parts.close()
+
+
+def _form_of_parts(parts: FormData) -> Form:
     form = Form()
     for name, part in parts.multi_items():
         if not isinstance(part, UploadFile):
@@ -111,7 +118,6 @@ async def read_multipart(
             raise Problem("bad-body", f"The body has more than one file {name[:64]!r}.", parameter=name[:64])
         else:
             form.files[name] = part.file.read()
-    await parts.close()
     return form
 
 

@@ -29,6 +29,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "out-of-memory": (503, "The picture needs more memory than there is"),
     "worker-lost": (503, "The process that worked on the request died"),
     "waited-too-long": (503, "No worker became free in time"),
+    "not-ready": (503, "No worker is ready"),
     "shutting-down": (503, "The service is shutting down"),
     "over-time": (504, "The picture took too long, and was given up"),
 }

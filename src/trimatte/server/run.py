@@ -6,9 +6,9 @@ import asyncio
 import logging
 import signal
 import socket
+from functools import partial
 from typing import Any
 
-import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -24,35 +24,47 @@ _log = logging.getLogger("trimatte.server")
 
 
 class Protocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with a limit on how long a client may take to send the head of a request."""
+    """uvicorn's HTTP/1.1, on which a client may take only so long for a request's head, and for all of a request.
 
-    clock: asyncio.TimerHandle | None = None
+    uvicorn itself lets a client hold a connection for ever that sends its head, or takes its answer, byte by byte.
+    """
+
+    def __init__(self, *args: Any, head_seconds: float, request_seconds: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.head_seconds = head_seconds
+        self.request_seconds = request_seconds
+        self.clock: asyncio.TimerHandle | None = None
+        self.in_request = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._start_clock()
+        self._set_clock(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_clock()
+        self._set_clock(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_clock()
+        self._follow()
 
     def on_response_complete(self) -> None:
-        self._start_clock()
-        super().on_response_complete()
+        self.in_request = False
+        self._set_clock(self.head_seconds)
+        super().on_response_complete()  # which begins the next request, if that has come already
+        self._follow()
 
-    def _start_clock(self) -> None:
-        self._stop_clock()
-        self.clock = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+    def _follow(self) -> None:
+        """Set the clock of a request if one has begun."""
+        if not self.in_request and self.cycle is not None and not self.cycle.response_complete:
+            self.in_request = True
+            self._set_clock(self.request_seconds)
 
-    def _stop_clock(self) -> None:
+    def _set_clock(self, seconds: float | None) -> None:
+        """Close the connection after so long, unless the clock is set anew."""
         if self.clock is not None:
             self.clock.cancel()
-            self.clock = None
+        self.clock = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -62,23 +74,30 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.pool = pool
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        ports = [listening.getsockname()[1] for server in self.servers for listening in server.sockets]
+        address = f"http://{self.config.host}:{ports[0]}"
+        _log.info("listening", extra={"fields": {"event": "listening", "address": address}})
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _log.info("shutting down", extra={"fields": {"event": "shutting-down", "busy": self.pool.busy}})
         self.pool.refuse()
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, pool: Pool | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then finish what runs and return. Raises `SystemExit` if the port is taken."""
     logs.set_up()
     if settings.token is None and settings.host not in LOOPBACK:
         _log.warning("anybody who reaches this address can use the service: there is no token")
-    pool = Pool(settings)
+    pool = pool or Pool(settings)
+    longest = 2 * settings.body_seconds + settings.wait_seconds + settings.work_seconds
     config = uvicorn.Config(
         create_app(settings, pool),
         host=settings.host,
         port=settings.port,
-        http=Protocol,
+        http=partial(Protocol, head_seconds=HEAD_SECONDS, request_seconds=longest),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
@@ -86,7 +105,7 @@ def serve(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=round(settings.work_seconds + settings.body_seconds),
+        timeout_graceful_shutdown=round(longest),
     )
     # uvicorn raises the signal that ended it once more, for whoever handled it before: here, nobody has to die of it.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -67,7 +67,7 @@ def cut_out(
     if right <= left or bottom <= top:
         raise ArgumentError("roi: got an empty region; wanted left < right and top < bottom")
     result = trimatte.cutout(full[top:bottom, left:right], strict=True, max_pixels=max_pixels)
-    alpha = np.zeros(full.shape[:2], np.float32)
+    alpha: np.ndarray = np.zeros(full.shape[:2], np.float32)
     alpha[top:bottom, left:right] = result.alpha
     colours = full[..., :3].copy()
     colours[top:bottom, left:right] = result.foreground
