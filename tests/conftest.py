@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 HEIGHT, WIDTH = 72, 96
+
+PlugIn = Callable[[str, str], str]
 
 
 def subject_alpha(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -63,15 +64,45 @@ def photo_file(tmp_path: Path, photo: np.ndarray) -> Path:
     return path
 
 
-@pytest.fixture
-def bright(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a segmenter for which foreground is what is bright."""
-    from trimatte import segmentation
+BRIGHT = """
+import numpy as np
 
-    module = ModuleType("bright_segmenter")
-    module.build = lambda: lambda image: np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "bright_segmenter", module)
-    monkeypatch.setitem(segmentation.SEGMENTERS, "bright", "bright_segmenter:build")
-    built = segmentation._built
-    yield "bright"
+def build():
+    return lambda image: np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
+"""
+
+
+@pytest.fixture
+def plug_in(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlugIn]:
+    """`plug_in(name, code)`: add a segmenter made by `build` of `code`, and its alpha method `alpha` if it has one.
+
+    Worker processes find them too.
+    """
+    from trimatte import alpha, segmentation
+
+    built, modules = segmentation._built, []
+
+    def add(name: str, code: str) -> str:
+        module = name.replace("-", "_") + "_segmenter"
+        folder = tmp_path_factory.mktemp(module)
+        (folder / f"{module}.py").write_text(code)
+        metadata = folder / f"{module}-1.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
+        groups = {"build": segmentation.ENTRY_POINTS, "alpha": alpha.ENTRY_POINTS}
+        given = [f"[{group}]\n{name} = {module}:{what}\n" for what, group in groups.items() if f"def {what}(" in code]
+        (metadata / "entry_points.txt").write_text("".join(given))
+        monkeypatch.syspath_prepend(str(folder))
+        modules.append(module)
+        return name
+
+    yield add
     built.cache_clear()
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def bright(plug_in: PlugIn) -> str:
+    """The name of a segmenter for which foreground is what is bright."""
+    return plug_in("bright", BRIGHT)

@@ -95,6 +95,15 @@ def decode(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
         raise ImageReadError(f"cannot read {name}: it is damaged or of a rare kind ({reason(error)})") from error
 
 
+def header_size(source: str | os.PathLike[str] | bytes | IO[bytes]) -> tuple[int, int] | None:
+    """(width, height) as a picture's header says, without decoding it; None if the header does not tell."""
+    try:
+        with _stream(source) as stream:
+            return _identified(stream).size
+    except Exception:  # whatever is wrong will be told by `decode`
+        return None
+
+
 @contextlib.contextmanager
 def _stream(source: str | os.PathLike[str] | bytes | bytearray | IO[bytes]) -> Iterator[IO[bytes]]:
     """The source as a stream that can be read again from its start, as Pillow needs it."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte._files import reason
+from trimatte.errors import ArgumentError, ImageReadError, ImageWriteError
 
 if TYPE_CHECKING:
-    from trimatte.cutout import CutoutReport
+    from trimatte.cutout import Cutout, CutoutReport
 
 STREAM = "-"
 PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".mpo", ".ppm", ".pgm"}
@@ -97,24 +98,50 @@ def plan(
     return list(_checked(jobs, companions, also_read))
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds: pictures, linked folders, which are not gone into, and folders that cannot be read.
+
+    All are paths that begin with the folder's own; unreadable folders come with the reason.
+    """
+
+    pictures: list[str]
+    links: list[str]
+    unreadable: dict[str, str]
+
+
+def list_folder(folder: str, out: str | None = None) -> Listing:
+    """Search a folder and its inner ones for pictures, in order; the hidden and the folder `out` are left out."""
+    listing = Listing([], [], {})
+
+    def tell(error: OSError) -> None:
+        listing.unreadable[str(error.filename)] = reason(error)
+
+    for place, folders, files in os.walk(folder, onerror=tell):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not _same(os.path.join(place, f), out))
+        listing.links.extend(path for f in folders if os.path.islink(path := os.path.join(place, f)))
+        listing.pictures.extend(os.path.join(place, file) for file in sorted(files) if _is_picture(file))
+    return listing
+
+
+def _is_picture(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES
+
+
 def _pictures(name: str, out: str | None) -> Iterator[tuple[str, str]]:
     """The pictures of an input: the path of each, and its path inside an output folder."""
     if name == STREAM:
         yield STREAM, "stdin"
-        return
-    if not os.path.isdir(name):
+    elif not os.path.isdir(name):
         yield name, os.path.basename(name)
-        return
-    count = 0
-    for folder, folders, files in os.walk(name):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and not _same(os.path.join(folder, f), out))
-        for file in sorted(files):
-            if not file.startswith(".") and os.path.splitext(file)[1].lower() in PICTURES:
-                count += 1
-                path = os.path.join(folder, file)
-                yield path, os.path.relpath(path, name)
-    if not count:
-        raise ArgumentError(f"input: the folder {name!r} holds no picture")
+    else:
+        found = list_folder(name, out)
+        for folder, why in found.unreadable.items():
+            raise ImageReadError(f"cannot read the folder {folder!r}: {why}")
+        if not found.pictures:
+            raise ArgumentError(f"input: the folder {name!r} holds no picture")
+        for path in found.pictures:
+            yield path, os.path.relpath(path, name)
 
 
 def _checked(jobs: Sequence[Job], companions: Sequence[str], also_read: Sequence[str]) -> Iterator[Job]:
@@ -180,41 +207,53 @@ def format_of(job: Job, format: str | None) -> str | None:
     return format or ("PNG" if job.target == STREAM else None)
 
 
-def cut_out_file(
-    job: Job,
-    *,
-    sheet: bool = False,
-    crop: int | None = None,
-    background: str | None = None,
-    quality: int | None = None,
-    format: str | None = None,
-    **options: Any,
-) -> CutoutReport:
+def cut_out_file(job: Job, *, sheet: bool = False, format: str | None = None, **options: Any) -> CutoutReport:
     """Cut out one photo, file to file.
 
     Parameters
     ----------
     job : where from and where to.
     sheet : also write the sheet of all stages, beside the target as `NAME-sheet.png`.
-    crop : cut to the subject with a margin of so many pixels.
-    background, quality, format : as of `trimatte.save_image`.
-    options : of `trimatte.cutout`.
+    format, options : of `cut_out`.
 
     Raises
     ------
     TrimatteError
         Whatever is wrong; no half-written file is left.
     """
-    from trimatte.cutout import cutout
-    from trimatte.images import output_format, save_image
-
-    target, format = writable(job), format_of(job, format)
-    if background is None and output_format(target, format) == "JPEG":
-        raise ArgumentError("format: got JPEG, which holds no alpha; wanted a background, or another format")
-    result = cutout(opened(job.source), **options)
-    result.save(target, crop=crop, background=background, quality=quality, format=format)
+    result = cut_out(opened(job.source), writable(job), format=format_of(job, format), **options)
     if sheet:
+        from trimatte.images import save_image
         from trimatte.sheet import make_sheet
 
         save_image(job.companion("-sheet.png"), make_sheet(result))
     return result.report
+
+
+def cut_out(
+    source: str | bytes | IO[bytes],
+    target: str | IO[bytes],
+    *,
+    crop: int | None = None,
+    background: str | None = None,
+    quality: int | None = None,
+    format: str | None = None,
+    **options: Any,
+) -> Cutout:
+    """Cut out one photo and write the result.
+
+    Parameters
+    ----------
+    source, target : of `trimatte.cutout` and `trimatte.save_image`.
+    crop : cut to the subject with a margin of so many pixels.
+    background, quality, format : as of `trimatte.save_image`.
+    options : of `trimatte.cutout`.
+    """
+    from trimatte.cutout import cutout
+    from trimatte.images import output_format
+
+    if background is None and output_format(target, format) == "JPEG":
+        raise ArgumentError("format: got JPEG, which holds no alpha; wanted a background, or another format")
+    result = cutout(source, **options)
+    result.save(target, crop=crop, background=background, quality=quality, format=format)
+    return result

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from trimatte._jobs import STREAM, Job
+from trimatte._jsonl import finite
 from trimatte.errors import TrimatteError
 
 SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
@@ -123,7 +124,7 @@ def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tup
     told = [f"warning: {text}" for text in dict.fromkeys(str(w.message) for w in caught if _ours(w))]
     if verbose:
         told.extend(_summary(report, time.perf_counter() - start))
-    return {"done": True, "report": _finite(report)}, told, ""
+    return {"done": True, "report": finite(report)}, told, ""
 
 
 def _ours(warning: warnings.WarningMessage) -> bool:
@@ -141,17 +142,6 @@ def _summary(report: dict[str, Any], total: float) -> list[str]:
         )
     stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in report.get("seconds", {}).items())
     return [*lines, f"{stages}{', ' if stages else ''}in all {total:.2f} s"]
-
-
-def _finite(value: Any) -> Any:
-    """The value with NaN and infinities, which JSON has not, as None."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value
 
 
 def _progress(jobs: Sequence[Job]) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
-from trimatte._jobs import Job, cut_out_file, plan
+from trimatte._jobs import STREAM, Job, cut_out_file, plan
 from trimatte._options import parse_options
+from trimatte.cli import _batch as batch
 from trimatte.cli import _common as common
 from trimatte.errors import ArgumentError
 
@@ -34,6 +36,7 @@ from trimatte.errors import ArgumentError
 @click.option("--refine", metavar="NAME", help="Redo alpha where it is unsure, by deep-image-matting.")
 @click.option("--refine-option", multiple=True, metavar="NAME=VALUE", help="Of the refiner, such as weights=FILE.")
 @click.option("--sheet", is_flag=True, help="Also write NAME-sheet.png, which shows every stage.")
+@batch.options
 @common.max_pixels
 @common.threads
 @common.strict
@@ -60,12 +63,26 @@ def command(
 
     INPUT is a file, a folder (searched for pictures, and mirrored in --out) or - for standard input. Without --out
     a cut-out lands beside its photo as NAME.png, or NAME-cutout.png if the photo is a PNG itself.
+
+    A folder with --out is done by several processes, and manifest.jsonl there tells what was done: started again, the
+    same command goes on where it was stopped.
     """
     if margin is not None and not crop:
         raise click.UsageError("--margin goes with --crop.")
     foreground = "multilevel" if decontaminate else "keep"
     common.check(segmenter=options["segmenter"], method=options["method"], foreground=foreground, refine=refine)
     options |= {"refine": refine, "refine_options": parse_options(refine_option), **parse_options(method_options)}
+    options |= {"background": background, "format": format, "trimap": trimap, "foreground": foreground}
+    options |= {"sheet": sheet, "crop": (margin or 0) if crop else None}
+    of_batch = {name: options.pop(name) for name in batch.NAMES}
+    if len(inputs) == 1 and os.path.isdir(inputs[0]) and out not in (None, STREAM):
+        if trimap is not None:
+            raise ArgumentError("trimap: got one for a folder of pictures; it goes with one")
+        batch.run(inputs[0], out, as_json=as_json, verbose=verbose, **of_batch, **options)
+        return
+    for name, value in of_batch.items():
+        if value:
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with one folder and --out.")
     jobs = plan(
         inputs,
         out,
@@ -78,15 +95,6 @@ def command(
         raise ArgumentError(f"trimap: got one for {len(jobs)} pictures; it goes with one")
 
     def work(job: Job) -> dict[str, Any]:
-        return cut_out_file(
-            job,
-            sheet=sheet,
-            crop=(margin or 0) if crop else None,
-            background=background,
-            format=format,
-            trimap=trimap,
-            foreground=foreground,
-            **options,
-        ).as_dict()
+        return cut_out_file(job, **options).as_dict()
 
     common.run(jobs, work, as_json=as_json, verbose=verbose)

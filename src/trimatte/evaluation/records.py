@@ -6,17 +6,18 @@ complete its records are put into one order, whichever way it came about.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from trimatte._files import atomic_write, reason
-from trimatte.errors import ArgumentError, ImageWriteError, MissingExtraError
+from trimatte import _jsonl
+from trimatte._files import atomic_write
+from trimatte.errors import ArgumentError, MissingExtraError
 
 Record = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -60,7 +61,7 @@ def write_records(run: str | os.PathLike[str], records: Iterable[Record]) -> Non
     """Replace a run's records, in order."""
     with atomic_write(Path(run) / FILE) as file:
         for record in sorted(records, key=key):
-            file.write(_line(record))
+            file.write(_jsonl.line_of(record))
 
 
 def append_record(run: str | os.PathLike[str], record: Record) -> None:
@@ -68,36 +69,12 @@ def append_record(run: str | os.PathLike[str], record: Record) -> None:
 
     Raises ImageWriteError if that fails (a full disk, say); the file is then as it was before.
     """
-    path = Path(run) / FILE
-    try:
-        with open(path, "ab", buffering=0) as file:
-            size = file.tell()
-            line = _line(record)
-            try:
-                if file.write(line) != len(line):
-                    raise OSError("the disk is full")
-                os.fsync(file.fileno())
-            except OSError:
-                file.truncate(size)
-                raise
-    except OSError as error:
-        raise ImageWriteError(f"cannot write {str(path)!r}: {reason(error)}") from error
+    _jsonl.append_record(Path(run) / FILE, record)
 
 
-@contextlib.contextmanager
-def locked(run: str | os.PathLike[str]) -> Iterator[None]:
+def locked(run: str | os.PathLike[str]) -> AbstractContextManager[None]:
     """Keep a second process from writing to the same run; the system lets go when this one ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(Path(run) / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ArgumentError(f"out: another process is writing to {os.fspath(run)!r}") from error
-        yield
+    return _jsonl.locked(Path(run) / ".lock", f"out: another process is writing to {os.fspath(run)!r}")
 
 
 def export(records: Sequence[Record], path: str | os.PathLike[str]) -> None:
@@ -130,10 +107,6 @@ class _Text:
 
     def write(self, text: str) -> None:
         self.file.write(text.encode())
-
-
-def _line(record: Record) -> bytes:
-    return (json.dumps(record, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def _flat(record: Record, prefix: str = "") -> dict[str, Any]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
 
 from trimatte._files import atomic_write
+from trimatte._processes import end_with_parent
 from trimatte._threads import available_threads
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.evaluation.datasets import Dataset, open_dataset
@@ -223,7 +223,7 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, li
     with ExitStack() as stack:
         stack.enter_context(_threads_shared_by(jobs))
         pool = stack.enter_context(
-            ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent)
+            ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent)
         )
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         futures = {pool.submit(run_task, task): task for task in tasks}
@@ -233,17 +233,6 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, li
             except BrokenProcessPool:
                 lost.append(futures[future])
     return lost
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-
-    def watch() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _check_portable(tasks: Sequence[Task]) -> None:

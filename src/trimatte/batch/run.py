@@ -1,0 +1,376 @@
+"""A batch from its folder to its summary: what is to do, who does it, and what is written down."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from inspect import signature
+from multiprocessing import current_process
+from pathlib import Path
+from typing import Any
+
+from trimatte._files import atomic_write, reason
+from trimatte._jobs import Listing, list_folder
+from trimatte._jsonl import line_of
+from trimatte._measure import available_bytes
+from trimatte._threads import available_threads
+from trimatte.batch.manifest import Known, Manifest, open_manifest, read_manifests
+from trimatte.batch.plan import WHOLE, Shard, assign, check_folders, of_shard, parse_shard, relative
+from trimatte.batch.tasks import BASE_BYTES, BYTES_PER_PIXEL, SHEET, Outcome, Settings, State, Task, lost, standing
+from trimatte.batch.workers import Died, Pool
+from trimatte.errors import ArgumentError, ImageWriteError, TrimatteError
+
+ATTEMPTS = 3
+"""How often a picture is tried that takes its worker along."""
+_TICK = 0.5
+_SETTLED = 2.0
+"""Seconds that a picture in a watched folder must stay as it is before it is read."""
+_SHARE = 0.8
+"""Of the free memory, if nothing else is said."""
+_SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
+
+
+@dataclass
+class BatchSummary:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    total : pictures of this run, None while a folder is watched.
+    done, unchanged, kept : how many were made; were made before; were changed by somebody else since, and left alone.
+    failed : pictures that could not be done, or folders that could not be read, and why.
+    links : linked folders, which were not gone into.
+    seconds : wall time.
+    """
+
+    total: int | None = None
+    done: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """Pictures that are dealt with."""
+        return self.done + self.unchanged + self.kept + len(self.failed)
+
+
+Progress = Callable[[Outcome, BatchSummary], None]
+
+
+def run_batch(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    workers: int | None = None,
+    max_memory: int | None = None,
+    shard: str | None = None,
+    retry_failed: bool = False,
+    watch: bool = False,
+    progress: Progress | None = None,
+    format: str | None = None,
+    **options: Any,
+) -> BatchSummary:
+    """Cut out every picture of a folder into another one, which mirrors it.
+
+    What is done already, by the picture's content and the options, is not done again; so a run that was killed is
+    simply started once more. Inputs are only read.
+
+    Parameters
+    ----------
+    source : folder that is searched for pictures, with its inner folders; hidden ones are left out.
+    out : folder of the results and of the manifest. It may lie inside `source`, not the other way round.
+    workers : processes at work; by default as many as there are processors, and fit into memory.
+    max_memory : bytes that all of them may take, by estimate; by default most of what is free.
+    shard : "i/n": only the i-th of n parts, by the pictures' names, for runs on several machines.
+    retry_failed : try again what failed before on the same content and options.
+    watch : go on waiting for new pictures until interrupted.
+    progress : called after each picture with its outcome and the summary so far.
+    format : "png" (by default), "webp", "tiff", "avif" or "jpeg".
+    options : `sheet`, `crop`, `background` and `quality` as of the command line, and those of `trimatte.cutout`, of
+        types that JSON has.
+
+    Returns
+    -------
+    BatchSummary
+        Of the whole folder, or the shard, whether it was done by this run or before.
+
+    Raises
+    ------
+    ArgumentError
+        If the folders do not go together, hold no picture, or are being written to by another run.
+    ImageWriteError
+        If the disk is full or read-only; what was done stays and is not done again.
+    """
+    start = time.monotonic()
+    folders = Folders(os.fspath(source), os.fspath(out), format or "png", bool(options.get("sheet")))
+    settings = settings_of(format, options, retry_failed)
+    part = parse_shard(shard) if shard else WHOLE
+    summary = BatchSummary()
+    names = _listed(folders, summary, watch)
+    _refuse_while_importing()
+    tasks: Iterator[Task | None]
+    with ExitStack() as stack:
+        manifest = stack.enter_context(open_manifest(folders.out, part))
+        if watch:
+            tasks = _watched(folders, manifest, part, summary)
+        else:
+            tasks = _tasks(names, part, folders, manifest)
+            summary.total = sum(of_shard(name, part) for name in names) + len(summary.failed)
+        stack.callback(_write_quarantine, manifest.path, summary.failed)
+        try:
+            for outcome in stack.enter_context(closing(_on_this_machine(tasks, settings, workers, max_memory))):
+                outcome = _published(outcome, manifest, folders)
+                _count(outcome, summary)
+                summary.seconds = time.monotonic() - start
+                if progress is not None:
+                    progress(outcome, summary)
+        except KeyboardInterrupt:
+            if not watch:
+                raise
+    summary.seconds = time.monotonic() - start
+    return summary
+
+
+def plan_batch(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    shard: str | None = None,
+    retry_failed: bool = False,
+    format: str | None = None,
+    **options: Any,
+) -> Iterator[tuple[Task, State]]:
+    """What `run_batch` would do, without doing or writing anything: each picture, and how it stands.
+
+    The state is "again" for what would be done; see `Outcome` for the others.
+    """
+    import hashlib
+
+    from trimatte.batch import store
+
+    folders = Folders(os.fspath(source), os.fspath(out), format or "png", bool(options.get("sheet")))
+    settings = settings_of(format, options, retry_failed)
+    names, part = _listed(folders, BatchSummary()), parse_shard(shard) if shard else WHOLE
+    manifest = Manifest(Path(), read_manifests(folders.out), Path())
+    for task in _tasks(names, part, folders, manifest):
+        try:
+            sha256 = hashlib.sha256(store.read(task.source)).hexdigest()
+            yield task, standing(task, settings, sha256)
+        except TrimatteError:
+            yield task, "failed"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """From where to where, and in what format."""
+
+    source: str
+    out: str
+    format: str
+    sheet: bool
+
+    def __post_init__(self) -> None:
+        if self.format not in _SUFFIXES:
+            raise ArgumentError(f"format: got {self.format!r}, wanted one of {', '.join(_SUFFIXES)}")
+        check_folders(self.source, self.out)
+
+    @property
+    def suffix(self) -> str:
+        return _SUFFIXES[self.format]
+
+    def targets(self, names: Sequence[str], known: Mapping[str, Known]) -> dict[str, str]:
+        """The result's name of every picture."""
+        recorded = {name: known[name].output for name in names if name in known}
+        return assign(names, recorded, suffix=self.suffix, companions=[SHEET] if self.sheet else [])
+
+
+def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bool) -> Settings:
+    """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
+    from trimatte.cutout import check_names, cutout
+
+    defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    asked = {**defaults, **options, "format": format or "png"}
+    check_names(**{stage: asked[stage] for stage in ("segmenter", "method", "foreground", "refine")})
+    if format == "jpeg" and asked.get("background") is None:
+        raise ArgumentError("format: got JPEG, which holds no alpha; wanted a background, or another format")
+    given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
+    return Settings.of(given, retry_failed)
+
+
+def _listed(folders: Folders, summary: BatchSummary, watch: bool = False) -> list[str]:
+    """The names of all pictures in order; what else was found goes to the summary."""
+    listing: Listing = list_folder(folders.source, folders.out)
+    if not (listing.pictures or listing.unreadable or watch):
+        raise ArgumentError(f"input: the folder {folders.source!r} holds no picture")
+    summary.links = listing.links
+    for folder, why in listing.unreadable.items():
+        summary.failed[relative(folder, folders.source)] = f"cannot read the folder: {why}"
+    return sorted(relative(path, folders.source) for path in listing.pictures)
+
+
+def _refuse_while_importing() -> None:
+    """A script without a guard runs once more in each worker, which would start workers of its own."""
+    if getattr(current_process(), "_inheriting", False):
+        raise TrimatteError(
+            "a batch was started by a worker's import of the main script: put it under `if __name__ == '__main__':`"
+        )
+
+
+def _tasks(names: Sequence[str], shard: Shard, folders: Folders, manifest: Manifest) -> Iterator[Task]:
+    """Tasks for the pictures of a shard; where results go depends on all names, lest shards disagree."""
+    targets = folders.targets(names, manifest.known)
+    for number, name in enumerate(names):
+        if of_shard(name, shard):
+            yield _task(name, targets[name], number, folders, manifest)
+
+
+def _watched(folders: Folders, manifest: Manifest, shard: Shard, summary: BatchSummary) -> Iterator[Task | None]:
+    """Tasks for pictures that are there, come or change, each once it has stayed the same for a while; else None."""
+    number, seen = 0, dict[str, tuple[int, int]]()
+    before: dict[str, tuple[int, int]] = {}
+    while True:
+        names = _listed(folders, summary, watch=True)
+        paths = {name: os.path.join(folders.source, name) for name in names if of_shard(name, shard)}
+        now = {name: at for name, path in paths.items() if (at := _signature(path))}
+        settled = [name for name in now if now[name] == before.get(name) != seen.get(name)]
+        targets = folders.targets(names, manifest.known) if settled else {}
+        for name in settled:
+            seen[name] = now[name]
+            yield _task(name, targets[name], number, folders, manifest)
+            number += 1
+        before, looked = now, time.monotonic()
+        while time.monotonic() - looked < _SETTLED:
+            yield None
+
+
+def _signature(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _task(name: str, target: str, number: int, folders: Folders, manifest: Manifest) -> Task:
+    return Task(
+        name,
+        target,
+        os.path.join(folders.source, name),
+        os.path.join(folders.out, target),
+        str(manifest.staging / f"{number}{folders.suffix}"),
+        manifest.known.get(name),
+    )
+
+
+def _on_this_machine(
+    tasks: Iterator[Task | None], settings: Settings, workers: int | None, max_memory: int | None
+) -> Generator[Outcome, None, None]:
+    """Outcomes of tasks as they come; a task None stands for nothing to do at the moment."""
+    memory = max_memory if max_memory is not None else round(_SHARE * available_bytes())
+    fitting = max(1, memory // (BASE_BYTES + 1_000_000 * BYTES_PER_PIXEL))
+    count = min(workers or available_threads(), fitting)
+    left, threads = memory - count * BASE_BYTES, max(1, available_threads() // count)
+    queue = _Queue(tasks)
+    with Pool(count, settings, threads=threads, memory=max(0, left)) as pool:
+        while queue.open or pool.busy:
+            while pool.has_room and (task := queue.take()):
+                pool.give(task)
+            for result in pool.results(_TICK):
+                if isinstance(result, Died) and not result.ready:
+                    queue.again.append(result.task)
+                elif isinstance(result, Outcome) and result.state != "again":
+                    yield result
+                elif result.task.attempt < ATTEMPTS:
+                    queue.again.append(replace(result.task, attempt=result.task.attempt + 1))
+                else:
+                    yield _given_up(result, settings)
+
+
+class _Queue:
+    """The tasks to come; those to be tried again go first."""
+
+    def __init__(self, tasks: Iterator[Task | None]) -> None:
+        self.tasks, self.again, self.ended = tasks, deque[Task](), False
+
+    @property
+    def open(self) -> bool:
+        return bool(self.again) or not self.ended
+
+    def take(self) -> Task | None:
+        """The next task, None if there is none, or none now."""
+        if self.again:
+            return self.again.popleft()
+        for task in self.tasks:
+            return task
+        self.ended = True
+        return None
+
+
+def _given_up(result: Outcome | Died, settings: Settings) -> Outcome:
+    if isinstance(result, Outcome):
+        return replace(result, state="failed")
+    code = result.exit_code or 0
+    how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with code {code}"
+    return lost(result.task, settings, f"its process {how} at each of {ATTEMPTS} attempts")
+
+
+def _published(outcome: Outcome, manifest: Manifest, folders: Folders) -> Outcome:
+    """The outcome after its record is written and its results are in place, in this order.
+
+    Only this process, which holds the lock, does so: what a worker of a killed run still finishes is never seen.
+    """
+    if outcome.state == "stop":
+        raise ImageWriteError(f"{outcome.error}; what is done stays, the same command goes on")
+    if not outcome.record:
+        return outcome
+    try:
+        if outcome.staged:
+            _make_folder(os.path.dirname(outcome.task.target), folders.out)
+        manifest.append(outcome.record)
+        for staged, target in outcome.staged.items():
+            os.replace(staged, target)
+    except OSError as error:
+        if isinstance(error, ImageWriteError):
+            raise
+        why = f"cannot write {outcome.task.target!r}: {reason(error)}"
+        failed = {**outcome.record, "done": False, "output_sha256": None, "report": None, "error": why}
+        manifest.append(failed)
+        return replace(outcome, state="failed", record=failed, error=why, staged={})
+    return outcome
+
+
+def _make_folder(folder: str, out: str) -> None:
+    """Make the folder of a result; refuse one that a link leads out of the output folder."""
+    os.makedirs(folder, exist_ok=True)
+    inside, root = os.path.realpath(folder), os.path.realpath(out)
+    if inside != root and not inside.startswith(os.path.join(root, "")):
+        raise OSError(f"its folder is a link out of {out!r}")
+
+
+def _count(outcome: Outcome, summary: BatchSummary) -> None:
+    summary.failed.pop(outcome.task.name, None)
+    if outcome.state == "done":
+        summary.done += 1
+    elif outcome.state == "unchanged":
+        summary.unchanged += 1
+    elif outcome.state == "kept":
+        summary.kept += 1
+    else:
+        summary.failed[outcome.task.name] = outcome.error
+
+
+def _write_quarantine(manifest: Path, failed: Mapping[str, str]) -> None:
+    """List what could not be done beside the manifest, one JSON object a line; no list if there is nothing to list."""
+    path = manifest.with_name(manifest.name.replace("manifest", "quarantine"))
+    if failed:
+        with atomic_write(path) as file:
+            file.writelines(line_of({"input": name, "error": failed[name]}) for name in sorted(failed))
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,254 @@
+"""One picture of a batch: whether it is done already, what it will take, and the doing.
+
+A task is plain data and `perform` needs nothing but it, so that it does not matter which process runs it, on which
+machine, or how often.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+from trimatte._jsonl import finite
+from trimatte.batch import store
+from trimatte.batch.manifest import Known, Record
+from trimatte.errors import TrimatteError
+
+if TYPE_CHECKING:
+    from trimatte.cutout import Cutout
+
+State = Literal["done", "unchanged", "kept", "failed", "failed before", "again", "stop"]
+Ask = Callable[[int], None]
+"""Called with the bytes that a picture will take; returns when they may be taken."""
+
+SHEET = "-sheet.png"
+BASE_BYTES = 450_000_000
+"""What a worker process takes before its first picture: libraries, network and compiled kernels."""
+BYTES_PER_PIXEL = 400
+_NAMES = {"method", "segmenter", "foreground", "refine", "format"}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of every picture.
+
+    Attributes
+    ----------
+    options : of `trimatte.cutout` and of what is written: sheet, crop, background, quality, format.
+    record : the same as the manifest has them, with the digests of files that they name.
+    digest : SHA-256 of `record`.
+    retry_failed : try again what failed before on the same content and options.
+    """
+
+    options: Mapping[str, Any]
+    record: Mapping[str, Any]
+    digest: str
+    retry_failed: bool = False
+
+    @staticmethod
+    def of(options: Mapping[str, Any], retry_failed: bool = False) -> Settings:
+        """Settings for options of JSON's types. Raises `ImageReadError` if a file that they name cannot be read."""
+        files = {name: store.digest(path) for name, path in _files_of(options)}
+        text = json.dumps({**options, "files": files} if files else dict(options), sort_keys=True)
+        return Settings(options, json.loads(text), hashlib.sha256(text.encode()).hexdigest(), retry_failed)
+
+
+def _files_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The options, also of a refiner, whose value is the path of a file."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", path) for inner, path in _files_of(value))
+        elif isinstance(value, str) and name not in _NAMES and os.path.isfile(value):
+            yield name, value
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture.
+
+    Attributes
+    ----------
+    name, output : paths of picture and result inside the input and the output folder, with forward slashes.
+    source, target : where they lie.
+    staged : where the result is written first, to be put in place at `target`.
+    known : what the manifest says of the picture.
+    attempt : 1 for the first; from 2 on the picture wants all the memory for itself.
+    """
+
+    name: str
+    output: str
+    source: str
+    target: str
+    staged: str
+    known: Known | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes
+    ----------
+    state : "done", "unchanged" since it was done, "kept" because somebody has changed the result, "failed",
+        "failed before", "again" if it is worth another attempt, "stop" if no other picture would fare better.
+    record : for the manifest, if the state is "done" or "failed".
+    staged : files that were written, and where each is to be put.
+    error, told : why it failed, and what else there is to say.
+    """
+
+    task: Task
+    state: State
+    record: Record = field(default_factory=dict)
+    staged: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+    told: tuple[str, ...] = ()
+
+
+def perform(task: Task, settings: Settings, ask: Ask) -> Outcome:
+    """Do one picture if need be; whatever is wrong with it is in the outcome."""
+    record = _begun(task, settings)
+    try:
+        content = store.read(task.source)
+        record["sha256"] = hashlib.sha256(content).hexdigest()
+        state = standing(task, settings, record["sha256"])
+        if state == "kept":
+            told = (f"{task.target} was changed since it was made, and is kept; delete it to have it made anew",)
+            return Outcome(task, "kept", told=told)
+        if state != "again":
+            return Outcome(task, state, error=task.known.error if task.known else "")
+        ask(estimated_bytes(content))
+        return _made(task, settings, content, record)
+    except TrimatteError as error:
+        return _failed(task, record, str(error), error)
+    except MemoryError as error:
+        return _failed(task, record, "not enough memory", error)
+    except Exception as error:  # a defect of ours must not lose the other pictures
+        record["trace"] = traceback.format_exc()
+        return _failed(task, record, f"unexpected {type(error).__name__}: {error}", error)
+
+
+def lost(task: Task, settings: Settings, why: str) -> Outcome:
+    """The outcome of a task that has taken each of its workers along."""
+    record = _begun(task, settings)
+    with contextlib.suppress(TrimatteError):
+        record["sha256"] = store.digest(task.source)
+    return _failed(task, record, why, RuntimeError(why))
+
+
+def _begun(task: Task, settings: Settings) -> Record:
+    """What a record says before anything is known of the picture."""
+    return {
+        "input": task.name,
+        "output": task.output,
+        "sha256": None,
+        "options": dict(settings.record),
+        "options_sha256": settings.digest,
+        "attempt": task.attempt,
+    }
+
+
+def standing(task: Task, settings: Settings, sha256: str) -> State:
+    """Whether a picture is done, or given up, or to be done ("again"), by its content, the options and its result."""
+    known = task.known
+    if known is None or known.output != task.output:
+        return "again"
+    same = (known.sha256, known.options) == (sha256, settings.digest)
+    if same and known.error and not settings.retry_failed:
+        return "failed before"
+    present = store.digest(task.target)
+    if same and not known.error and present == known.results[-1] and _has_sheet(task, settings):
+        return "unchanged"
+    if present is not None and known.results and present not in known.results and _is_picture(task.target):
+        return "kept"
+    return "again"
+
+
+def estimated_bytes(content: bytes) -> int:
+    """Memory that a picture takes above `BASE_BYTES`, by the size that its header tells."""
+    from trimatte._decode import header_size
+
+    width, height = header_size(content) or (len(content), 1)
+    return len(content) + BYTES_PER_PIXEL * width * height
+
+
+def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Outcome:
+    from trimatte import __version__
+    from trimatte._jobs import cut_out
+
+    options = dict(settings.options)
+    sheet = options.pop("sheet", False)
+    encoded = io.BytesIO()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = cut_out(content, encoded, **options)
+    told = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
+    store.write(task.staged, encoded.getbuffer())
+    staged = {task.staged: task.target}
+    if sheet:
+        staged[task.staged + SHEET] = _sheet_path(task)
+        _write_sheet(task.staged + SHEET, result)
+    digest = hashlib.sha256(encoded.getbuffer()).hexdigest()
+    record |= {"done": True, "output_sha256": digest, "report": finite(result.report.as_dict()), "error": None}
+    record |= {"warnings": list(told), "trimatte": __version__}
+    return Outcome(task, "done", record, staged, told=told)
+
+
+def _failed(task: Task, record: Record, message: str, error: BaseException) -> Outcome:
+    causes = list(_causes(error))
+    if any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes):
+        return Outcome(task, "stop", error=message)
+    record |= {"done": False, "output_sha256": None, "report": None, "error": message}
+    again = any(isinstance(cause, MemoryError) for cause in causes)
+    return Outcome(task, "again" if again else "failed", record, error=message)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _sheet_path(task: Task) -> str:
+    return str(PurePath(task.target).with_suffix("")) + SHEET
+
+
+def _has_sheet(task: Task, settings: Settings) -> bool:
+    return not settings.options.get("sheet") or os.path.exists(_sheet_path(task))
+
+
+def _write_sheet(path: str, result: Cutout) -> None:
+    from trimatte.images import save_image
+    from trimatte.sheet import make_sheet
+
+    encoded = io.BytesIO()
+    save_image(encoded, make_sheet(result), format="PNG")
+    store.write(path, encoded.getbuffer())
+
+
+def _is_picture(path: str) -> bool:
+    """Whether a file is a whole picture, rather than torn."""
+    from PIL import Image
+
+    from trimatte.images import load_picture
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            load_picture(path)
+            with Image.open(path) as image:
+                image.verify()  # Pillow shows a PNG whose end is missing
+        except Exception:  # damaged files make Pillow's plug-ins raise nearly anything
+            return False
+    return True
