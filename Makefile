@@ -1,4 +1,5 @@
-# `make demo` sets up and cuts out two photos; `make test` sets up and runs every test.
+# `make demo` sets up and cuts out two photos; `make test` sets up and runs every test; `make docs`
+# builds the site into site/.
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
@@ -7,7 +8,7 @@ JOBS ?= 2
 RUN = $(VENV)/bin/python -m
 INSTALL = $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/.base
 	$(VENV)/bin/python examples/demo.py $(OUT)
@@ -20,8 +21,15 @@ lint: $(VENV)/.dev
 	$(RUN) ruff format --check
 	$(RUN) mypy
 
+docs: $(VENV)/.docs docs/gallery/.made
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+
+docs/gallery/.made: docs/make_gallery.py $(shell find examples src/trimatte -name '*.py' -o -name '*.onnx') | $(VENV)/.docs
+	$(VENV)/bin/python docs/make_gallery.py
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(OUT) build dist
+	rm -rf $(VENV) $(OUT) build dist site docs/gallery
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
@@ -34,4 +42,8 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.base $(VENV)/.docs
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) '.[docs]'
 	@touch $@ $(VENV)/.base

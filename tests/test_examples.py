@@ -30,7 +30,15 @@ def test_demo(tmp_path: Path) -> None:
         assert (tmp_path / "made" / "here" / f"{name}-sheet.png").exists()
 
 
-@pytest.mark.parametrize(("name", "result"), [("stages.py", "stages.png"), ("own_trimap.py", "head.webp")])
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("stages.py", "stages.png"),
+        ("own_trimap.py", "head.webp"),
+        ("methods.py", "methods.png"),
+        ("fringe.py", "fringe.png"),
+    ],
+)
 def test_the_others(tmp_path: Path, name: str, result: str) -> None:
     assert result in run(tmp_path, name)
     with Image.open(tmp_path / result) as image:

@@ -1,0 +1,140 @@
+"""What README and docs say can be done: links lead somewhere, options exist, commands and Python blocks run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from markdown.extensions.toc import slugify
+from PIL import Image
+
+from trimatte.cli import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("data/*.md")])
+RUN = ["README.md", "docs/start.md", "docs/guide.md", "docs/gallery.md", "docs/evaluation.md", "docs/deployment.md"]
+
+COMMAND = re.compile(r"^ {4}(?:\.venv/bin/)?(trimatte .*)$|`(trimatte [^`]+)`", re.MULTILINE)
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?![a-z]+:)([^)\s#]*)(?:#([^)\s]+))?\)")
+VERBS = {"cutout", "segment", "trimap", "alpha", "composite"}
+NOT_HERE = re.compile(r"\b[A-Z]{2,}\b|weights|checkpoint|(method|segmenter) mine")
+"""Stands for what has to be put in, or names what is not shipped."""
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of each command line of trimatte on a page."""
+    for match in COMMAND.finditer(text(page)):
+        yield shlex.split(match[1] or match[2], comments=True)
+
+
+def found(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that a line calls, and the words that follow its name."""
+    command: click.Command = main
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        below = command.get_command(click.Context(command), rest[0])
+        assert below is not None, f"there is no verb {rest[0]!r}: {' '.join(words)}"
+        command, rest = below, rest[1:]
+    return command, rest
+
+
+def options(command: click.Command) -> set[str]:
+    return {"-h", "--help", *(o for p in command.params for o in (*p.opts, *p.secondary_opts))}
+
+
+def all_options(command: click.Command) -> set[str]:
+    """The options of a command and of all below it."""
+    known = options(command)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for verb in command.list_commands(context):
+            below = command.get_command(context, verb)
+            assert below is not None
+            known |= all_options(below)
+    return known
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray, trimap: np.ndarray) -> Path:
+    """A folder with the files that the docs speak of, as the current one."""
+    for folder in ("photos/inner", "cut-outs"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("photo.jpg", "portrait.jpg", "coffee.jpg", "rocket.jpg", "photos/a.jpg", "photos/inner/b.jpg"):
+        Image.fromarray(photo).save(tmp_path / file, quality=95)
+    for file in ("trimap.png", "mine.png", "photo-trimap.png"):
+        Image.fromarray(trimap).save(tmp_path / file)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link, anchor in LINK.findall(text(page)):
+        target = page.parent / link if link else page
+        if target.parts[-2] in ("gallery", "api") or target.name == "cli.md":  # made with the site, which checks them
+            continue
+        assert target.exists(), link
+        if anchor and target.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", text(target), re.MULTILINE)
+            assert anchor in [slugify(heading.replace("`", ""), "-") for heading in headings], f"{link}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_options_exist(page: Path) -> None:
+    for words in commands(page):
+        if words[1].isupper():
+            continue
+        command, rest = found(words)
+        used = {word.partition("=")[0] for word in rest if re.match("--?[a-z]", word)}
+        assert used <= options(command), " ".join(words)
+    spans = re.findall(r"`(--[a-z][a-z-]*)", text(page))
+    others = {"--no-deps", "--network", "--read-only"}
+    assert set(spans) - others <= all_options(main)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_python_blocks_are_python(page: Path) -> None:
+    for block in BLOCK.findall(text(page)):
+        if "--8<--" not in block:
+            compile(block, name(page), "exec")
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_commands_run(page: str, place: Path) -> None:
+    for words in commands(ROOT / page):
+        if words[1] not in VERBS or len(words) < 3 or NOT_HERE.search(" ".join(words)):
+            continue
+        given = None
+        if "<" in words:
+            given = (place / words[words.index("<") + 1]).read_bytes()
+            words = words[: words.index("<")]
+        result = CliRunner().invoke(main, words[1:], input=given)
+        assert result.exit_code == 0, f"{' '.join(words)}: {result.output}"
+
+
+@pytest.mark.filterwarnings("ignore:.*subject")
+@pytest.mark.parametrize("page", RUN)
+def test_python_blocks_run(page: str, place: Path) -> None:
+    from trimatte.evaluation.synthetic.write import synthesize
+
+    blocks = [block for block in BLOCK.findall(text(ROOT / page)) if not re.search(f"--8<--|{NOT_HERE.pattern}", block)]
+    if any("scenes" in block for block in blocks):
+        synthesize(place / "scenes", count=2, size=(48, 64))
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), names)
