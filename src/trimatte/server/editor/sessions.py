@@ -197,7 +197,7 @@ class Session:
             return self._patch(since)
 
     def change(self, *, method: str | None = None, band: float | None = None) -> None:
-        """Take another method, or another width of the automatic band; the marks stay.
+        """Take another method, or another width of the automatic band; the marks stay, and strokes are followed.
 
         Raises `ArgumentError` for a value that there is not, and for a band where the trimap was given.
         """
@@ -207,10 +207,15 @@ class Session:
         with self._lock:
             if band is not None and band != self.band:
                 self.auto, self.band = self._automatic(band), band
-                self._trimap = self._merged()
-            with _kernels():
-                self._prepared = prepare_alpha(self.image, self._trimap, method=method or self.method)
-            self.method, self._exact = self._prepared.method, True
+                self._trimap, self._exact = self._merged(), False
+            trimap = self._trimap
+        with _kernels():
+            prepared = prepare_alpha(self.image, trimap, method=method or self.method)
+        with self._lock:
+            self._prepared, self.method = prepared, prepared.method
+            self._exact = self._trimap is trimap
+            if not self._exact:
+                self._catch_up()
 
     def photo(self) -> bytes:
         """The photo as it is edited, as JPEG."""
@@ -250,14 +255,17 @@ class Session:
         return np.where(self.marks == UNTOUCHED, self.auto, self.marks)
 
     def _follow(self) -> None:
-        """Bring alpha after the marks: solved for about them, or, if the method cannot, only where it is known now."""
+        """Bring alpha after the marks."""
         trimap = self._merged()
-        if (trimap == self._trimap).all():
-            return
-        self._trimap, self._exact = trimap, False
+        if (trimap != self._trimap).any():
+            self._trimap, self._exact = trimap, False
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Solve about what has changed. Methods that cannot keep alpha as it is where it is still unknown."""
         if self._prepared.local:
             with _kernels():
-                self._prepared.update(trimap)
+                self._prepared.update(self._trimap)
 
     def _patch(self, since: int) -> Patch:
         """What has changed since a version; all of it, if that is not the last one that went out."""

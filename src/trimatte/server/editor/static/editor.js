@@ -1,7 +1,7 @@
 // One photo being edited: strokes, undo, and what the service makes of them.
 
 import { Gestures } from "./gestures.js";
-import { History, Picture, union } from "./picture.js";
+import { History, Picture, UNTOUCHED, union } from "./picture.js";
 import { Sync } from "./sync.js";
 
 const FADE = 220; // ms in which a stroke's colour goes, once alpha shows what it did
@@ -107,12 +107,11 @@ export class Editor extends EventTarget {
 
   clear() {
     if (this.stroke) return;
-    this.begin({ x: -1e6, y: -1e6 });
-    this.picture.setMarks(this.picture.whole, new Uint8Array(this.picture.marks.length).fill(1));
-    this.stroke.rect = this.picture.whole;
-    this.stage.stroke = null;
-    this.sync.touch(this.picture.whole);
-    this.end();
+    const { picture } = this;
+    const before = picture.marksOf(picture.whole);
+    const after = new Uint8Array(before.length).fill(UNTOUCHED);
+    this.history.add(picture.whole, before, after);
+    this.put({ rect: picture.whole, marks: after });
   }
 
   put(step) {

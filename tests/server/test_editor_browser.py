@@ -1,0 +1,415 @@
+"""The editor as people use it: `trimatte edit`, and a real browser."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")]
+
+SIZE = 240, 320
+"""Height and width of the photo."""
+
+
+def disc() -> tuple[np.ndarray, np.ndarray]:
+    """A photo (H, W, 3) of a light disc before a dark ground, and its trimap (H, W)."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
+    distance = np.hypot(y - 120, x - 160)
+    alpha = np.clip((74 - distance) / 8, 0, 1)[..., None]
+    noise = np.random.default_rng(0).normal(0, 0.01, (*SIZE, 3))
+    mixed = alpha * np.array([0.95, 0.85, 0.75]) + (1 - alpha) * np.array([0.05, 0.1, 0.25]) + noise
+    trimap = np.where(distance < 62, 255, np.where(distance > 82, 0, 128)).astype(np.uint8)
+    return np.round(np.clip(mixed, 0, 1) * 255).astype(np.uint8), trimap
+
+
+@pytest.fixture(scope="module")
+def photo_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("editor")
+    photo, trimap = disc()
+    Image.fromarray(photo).save(folder / "disc.png")
+    Image.fromarray(trimap).save(folder / "trimap.png")
+    return folder / "disc.png"
+
+
+@pytest.fixture(scope="module")
+def address(photo_path: Path) -> Iterator[str]:
+    """Where `trimatte edit` says that it is, with the photo open."""
+    trimap = photo_path.with_name("trimap.png")
+    command = [sys.executable, "-m", "trimatte", "edit", str(photo_path), "--trimap", str(trimap), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+/#\S+", process.stdout.readline())
+        assert found
+        yield found.group()
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Page:
+    """A page of the editor that must not complain, nor ask anyone but its server."""
+
+    def __init__(self, chromium: Any, address: str, **options: Any) -> None:
+        self.address = address
+        self.context = chromium.new_context(**{"viewport": {"width": 1100, "height": 760}, **options})
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+
+    def open(self) -> None:
+        self.page.goto(self.address)
+        self.settled()
+
+    def settled(self) -> None:
+        """Wait until alpha is exact."""
+        self.page.wait_for_selector('#pill[data-kind="exact"]', timeout=30_000)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        for _ in range(600):
+            if holds():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError("it never came to hold")
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where a pixel of the picture is on the screen, fitted to the window as it is."""
+        box = self.page.locator("#stage").bounding_box()
+        margin = min(24, box["width"] / 24)
+        scale = min((box["width"] - 2 * margin) / SIZE[1], (box["height"] - 2 * margin) / SIZE[0])
+        left, top = (box["width"] - SIZE[1] * scale) / 2, (box["height"] - SIZE[0] * scale) / 2
+        return box["x"] + left + x * scale, box["y"] + top + y * scale
+
+    def stroke(self, *points: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.place(*points[0]))
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*self.place(*point), steps=4)
+        self.page.mouse.up()
+
+    def choose(self, name: str, value: str) -> None:
+        self.page.locator(f'input[name="{name}"][value="{value}"]').check(force=True)
+
+    def download(self, what: str) -> np.ndarray:
+        self.page.click("#download")
+        with self.page.expect_download() as waiting:
+            self.page.click(f'[data-download="{what}"]')
+        assert waiting.value.suggested_filename.endswith(f"-{what}")
+        return np.asarray(Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes())))
+
+    def colour(self, x: float, y: float) -> np.ndarray:
+        """What the canvas shows of a pixel of the picture."""
+        box, (left, top) = self.page.locator("#stage").bounding_box(), self.place(x, y)
+        return np.array(self.page.evaluate(PIXEL, [left - box["x"], top - box["y"]]))
+
+
+@pytest.fixture
+def make_page(chromium: Any, address: str) -> Iterator[Callable[..., Page]]:
+    """`make_page(viewport=...)`: a page with the photo; at the end its complaints and requests are looked at."""
+    pages: list[Page] = []
+
+    def make(**options: Any) -> Page:
+        pages.append(Page(chromium, options.pop("address", address), **options))
+        return pages[-1]
+
+    yield make
+    for page in pages:
+        page.context.close()
+        assert page.complaints == []
+        origin = address.partition("#")[0]
+        assert all(url.startswith((origin, "blob:" + origin)) for url in page.asked)
+
+
+def near(colour: np.ndarray, wanted: tuple[int, int, int]) -> bool:
+    return bool(np.abs(colour - wanted).max() <= 24)
+
+
+PIXEL = """([x, y]) => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => {
+  const copy = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  const [left, top] = [x, y].map((at) => Math.floor(at * devicePixelRatio));
+  copy.drawImage(document.getElementById('stage'), -left, -top);
+  resolve([...copy.getImageData(0, 0, 1, 1).data].slice(0, 3));
+})))"""
+"""What the canvas shows at a place, once it is drawn."""
+
+SUBJECT, GROUND = (242, 217, 191), (13, 26, 64)
+
+
+def test_a_stroke_shows_at_once_and_is_undone(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+    page.choose("backdrop", "#ffffff")
+    assert near(page.colour(160, 120), SUBJECT)
+    assert near(page.colour(20, 20), (255, 255, 255))
+    page.page.evaluate("addEventListener('trimatte-alpha', (event) => (window.shown ??= []).push(event.detail))")
+    page.choose("brush", "0")
+    page.stroke((130, 120), (190, 120))
+    page.until(lambda: page.page.evaluate("!!window.shown?.at(-1)?.exact"))
+    first = page.page.evaluate("shown[0]")
+    assert (first["exact"], first["ms"] >= 0) == (False, True)
+    page.page.mouse.move(5, 5)
+    page.until(lambda: near(page.colour(160, 120), (255, 255, 255)))
+    page.page.keyboard.press("Control+z")
+    page.until(lambda: near(page.colour(160, 120), SUBJECT))
+    page.page.keyboard.press("Control+Shift+z")
+    page.until(lambda: near(page.colour(160, 120), (255, 255, 255)))
+    page.page.click("#clear")
+    page.until(lambda: near(page.colour(160, 120), SUBJECT))
+    page.page.click("#undo")
+    page.until(lambda: near(page.colour(160, 120), (255, 255, 255)))
+    page.page.click("#clear")
+    page.settled()
+
+
+def test_views_backdrops_and_the_slider(make_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = make_page()
+    page.open()
+    for mode, subject, ground in (
+        ("alpha", (255, 255, 255), (0, 0, 0)),
+        ("photo", SUBJECT, GROUND),
+        ("cutout", SUBJECT, (0, 0, 0)),
+    ):
+        page.choose("mode", mode)
+        page.choose("backdrop", "#000000")
+        assert near(page.colour(160, 120), subject)
+        assert near(page.colour(20, 20), ground)
+    page.choose("mode", "marks")
+    blue, orange = page.colour(160, 120) - SUBJECT, page.colour(20, 20) - GROUND
+    assert blue.argmax() == 2
+    assert orange.argmax() == 0
+    page.choose("mode", "cutout")
+    page.page.check("#compare")
+    page.page.locator("#split").press("End")
+    assert near(page.colour(20, 20), GROUND)
+    page.page.locator("#split").press("Home")
+    assert near(page.colour(20, 20), (0, 0, 0))
+    handle, to = page.page.locator("#split span").bounding_box(), page.place(80, 120)
+    page.page.mouse.move(handle["x"] + 19, handle["y"] + 19)
+    page.page.mouse.down()
+    page.page.mouse.move(*to)
+    page.page.mouse.up()
+    assert page.page.get_attribute("#split", "aria-valuenow") == "25"
+    assert near(page.colour(20, 20), GROUND)
+    assert near(page.colour(300, 20), (0, 0, 0))
+    Image.new("RGB", (30, 20), (200, 30, 60)).save(tmp_path / "red.png")
+    with page.page.expect_file_chooser() as chooser:
+        page.choose("backdrop", "image")
+    chooser.value.set_files(tmp_path / "red.png")
+    page.until(lambda: near(page.colour(300, 20), (200, 30, 60)))
+
+
+def test_downloads_hold_the_strokes(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+    page.stroke((20, 20), (60, 20))
+    assert page.download("trimap.png")[20, 40] == 255
+    assert page.download("alpha.png")[20, 40] == 255
+    for what in ("cutout.png", "cutout.webp"):
+        cutout = page.download(what)
+        assert cutout.shape == (*SIZE, 4)
+        assert cutout[20, 40, 3] == 255
+        assert cutout[220, 300, 3] == 0
+    page.page.click("#clear")
+    page.settled()
+
+
+def test_by_keyboard_alone(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+    keys = page.page.keyboard
+    page.page.locator("#open").focus()
+    order = []
+    for _ in range(16):
+        order.append(page.page.evaluate("document.activeElement.id || document.activeElement.name"))
+        keys.press("Tab")
+    places = [order.index(name) for name in ("open", "download", "stage", "hand", "clear", "brush", "size", "mode")]
+    assert places == sorted(places)
+    page.page.locator("#stage").focus()
+    keys.press("2")
+    assert page.page.locator('input[name="brush"][value="0"]').is_checked()
+    keys.press("]")
+    keys.press("Enter")
+    for _ in range(6):
+        keys.press("ArrowRight")
+    keys.press("Enter")
+    page.until(lambda: page.page.locator("#undo").is_enabled())
+    page.settled()
+    keys.press("v")
+    assert page.page.locator('input[name="mode"][value="marks"]').is_checked()
+    keys.press("v")
+    keys.press("Escape")
+    page.page.evaluate("document.activeElement.blur()")
+    assert near(page.colour(160, 120), (0, 0, 0))
+    keys.press("Control+z")
+    page.until(lambda: near(page.colour(160, 120), (255, 255, 255)))
+    keys.press("?")
+    assert page.page.locator("#keys").is_visible()
+    keys.press("Escape")
+    assert not page.page.locator("#keys").is_visible()
+
+
+def test_fingers_paint_and_pinch(make_page: Callable[..., Page]) -> None:
+    page = make_page(viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True, device_scale_factor=2)
+    page.open()
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= 390
+    hand = page.context.new_cdp_session(page.page)
+
+    def touch(kind: str, *fingers: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(fingers)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    (x, y), middle = page.place(20, 20), page.place(160, 120)
+    touch("touchStart", (x, y))
+    touch("touchMove", (x + 40, y))
+    touch("touchEnd")
+    page.until(lambda: page.page.locator("#undo").is_enabled())
+    page.page.click("#undo")
+    page.settled()
+    before = page.page.text_content("#zoom-level")
+    touch("touchStart", middle)
+    touch("touchStart", middle, (middle[0] + 30, middle[1]))
+    touch("touchMove", (middle[0] - 30, middle[1]), (middle[0] + 60, middle[1]))
+    touch("touchEnd")
+    page.until(lambda: page.page.text_content("#zoom-level") != before)
+    assert page.page.locator("#undo").is_disabled()
+    page.page.click('.tabs button[data-tab="view"]')
+    assert page.page.locator("#compare").is_visible()
+    assert not page.page.locator("#size").is_visible()
+
+
+def test_a_photo_is_picked_and_kept_over_a_reload(
+    make_page: Callable[..., Page], address: str, photo_path: Path
+) -> None:
+    page = make_page(address=address.partition("#")[0])
+    page.page.goto(page.address)
+    assert page.page.locator("#pick").is_visible()
+    with page.page.expect_file_chooser() as chooser:
+        page.page.click("#pick")
+    chooser.value.set_files(photo_path)
+    page.settled()
+    assert "disc.png" in page.page.title()
+    page.page.locator("#band").press("ArrowRight")
+    page.until(lambda: page.page.text_content("#band-out") == "5.5 %")
+    page.page.select_option("#method", "large-kernel")
+    page.stroke((20, 20), (60, 20))
+    page.settled()
+    page.page.reload()
+    page.settled()
+    assert page.page.input_value("#method") == "large-kernel"
+    assert page.page.input_value("#band") == "0.055"
+    assert page.download("trimap.png")[20, 40] == 255
+
+
+def test_what_is_no_picture_is_told(make_page: Callable[..., Page], address: str, tmp_path: Path) -> None:
+    page = make_page(address=address.partition("#")[0])
+    page.page.goto(page.address)
+    (tmp_path / "letter.jpg").write_text("Dear all")
+    page.page.set_input_files("#photo-file", tmp_path / "letter.jpg")
+    page.until(lambda: "annot read" in (page.page.text_content("#trouble-text") or ""))
+    assert page.page.locator("#pick").is_visible()
+    page.complaints = [text for text in page.complaints if "415" not in text]  # the browser's own line
+
+
+def test_a_broken_network_is_told_and_overcome(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+    page.context.set_offline(True)
+    page.stroke((20, 20), (60, 20))
+    page.page.wait_for_selector("#trouble:not([hidden])")
+    assert "cannot be reached" in page.page.text_content("#trouble-text")
+    page.stroke((20, 60), (60, 60))
+    page.context.set_offline(False)
+    if page.page.locator("#trouble").is_visible():
+        page.page.click("#again")
+    page.settled()
+    assert page.page.locator("#trouble").is_hidden()
+    trimap = page.download("trimap.png")
+    assert (trimap[20, 40], trimap[60, 40]) == (255, 255)
+    page.page.click("#clear")
+    page.settled()
+    page.complaints = [text for text in page.complaints if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+def test_a_session_that_has_ended_starts_again_with_its_marks(
+    make_page: Callable[..., Page], address: str, photo_path: Path
+) -> None:
+    page = make_page(address=address.partition("#")[0])
+    page.page.goto(page.address)
+    page.page.set_input_files("#photo-file", photo_path)
+    page.settled()
+    page.stroke((20, 20), (60, 20))
+    page.settled()
+    id = page.page.url.partition("#")[2]
+    page.page.evaluate("(id) => fetch(`v1/edit/sessions/${id}`, { method: 'DELETE' })", id)
+    page.stroke((20, 60), (60, 60))
+    page.page.click("text=Start again")
+    page.settled()
+    trimap = page.download("trimap.png")
+    assert (trimap[20, 40], trimap[60, 40]) == (255, 255)
+    page.complaints = [text for text in page.complaints if "404" not in text]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_and_controls_have_names(make_page: Callable[..., Page], scheme: str) -> None:
+    page = make_page(color_scheme=scheme, reduced_motion="reduce")
+    page.open()
+    assert page.page.evaluate(CONTRASTS) == []
+    assert page.page.evaluate(NAMELESS) == []
+
+
+CONTRASTS = """() => {
+  const rgb = (text) => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d');
+    canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = (colour) => {
+    const [r, g, b] = colour.map((c) => (c / 255 <= 0.04045 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (; element; element = element.parentElement) {
+      const colour = rgb(getComputedStyle(element).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return rgb('white');
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const words = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!words || !element.checkVisibility({ opacityProperty: true }) || element.closest(':disabled')) continue;
+    const [a, b] = [light(rgb(getComputedStyle(element).color)), light(behind(element))].sort();
+    if ((b + 0.05) / (a + 0.05) < 4.5) poor.push(`${element.id || element.className}: ${element.textContent.trim()}`);
+  }
+  return poor;
+}"""
+"""Elements whose words have a contrast below 4.5 (WCAG 2.2, 1.4.3)."""
+
+NAMELESS = """() => [...document.querySelectorAll('button, input, select, canvas, [role]')]
+  .filter((element) => !element.closest('[aria-hidden="true"]') && !['alert', 'status'].includes(element.role))
+  .filter((element) => !(element.ariaLabel || element.textContent.trim() || element.labels?.[0]?.textContent.trim() ||
+    element.getAttribute('aria-labelledby')))
+  .map((element) => element.outerHTML)"""
+"""Controls without a name for those who cannot see them."""
