@@ -82,7 +82,7 @@ def command(
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update(step - bar.n)
 
-        card = train_own(
+        card, figures = train_own(
             recipe,
             out,
             name=name or out.resolve().name,
@@ -91,7 +91,7 @@ def command(
             every=validate_every,
             watch=watch,
         )
-    click.echo(json.dumps({"card": str(card)}) if as_json else str(card))
+    click.echo(json.dumps({"card": str(card), "figures": figures}) if as_json else str(card))
 
 
 def _weighted(given: str) -> tuple[str, float]:

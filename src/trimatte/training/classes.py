@@ -21,7 +21,8 @@ from trimatte._files import atomic_write, reason
 from trimatte._toml import toml_key, toml_value
 from trimatte.errors import ArgumentError
 from trimatte.training.augment import Pair
-from trimatte.training.class_layouts import ClassPhoto, ClassSet, find_set, known_classes, read_photo, upright_size
+from trimatte.training.class_labels import read_photo, upright_size
+from trimatte.training.class_layouts import ClassPhoto, ClassSet, find_set, known_classes
 from trimatte.training.items import Item
 
 if sys.version_info >= (3, 11):
@@ -63,7 +64,7 @@ def verdict_of(name: str) -> str:
 
 
 def survey(found: ClassSet, watch: Callable[[], object] = lambda: None) -> ClassTable:
-    """Read all labels of a set and list the classes that occur, those with the most pixels first.
+    """Read all photos and labels of a set, and list the classes that occur, those with the most pixels first.
 
     `watch` is called after each photo. Raises `ArgumentError` or `ImageReadError` for the first photo or mask that is
     damaged or of another size than its partner, and for masks that hold shades rather than classes.
@@ -79,6 +80,7 @@ def survey(found: ClassSet, watch: Callable[[], object] = lambda: None) -> Class
             pixels[key] = pixels.get(key, 0) + here[key]
             pictures[key] = pictures.get(key, 0) + 1
         whole += int(np.prod(upright_size(photo.photo)))
+        read_photo(photo.photo, long_side=1)  # a damaged one shows itself now, not after hours of training
         watch()
     names = _names(found, set(pixels))
     rows = {
@@ -243,7 +245,7 @@ def gather(
     tables : their classes, as `read_table` gives them.
     validation : a folder or json; it may be one of `data` if that is split.
     long_side : of the photos that are kept, in pixels, at most.
-    check : read all labels, which finds damaged ones and classes without a verdict before the training does.
+    check : read all photos and labels, to find damaged ones and classes without a verdict before the training does.
     watch : called after each photo that was checked.
 
     Raises

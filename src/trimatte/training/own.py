@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trimatte._files import atomic_write
 from trimatte._toml import toml_key, toml_value
 from trimatte.errors import ArgumentError
+from trimatte.segmentation.cards import is_name
 from trimatte.training.export import export_lite, sha256
 from trimatte.training.items import Labelled
 from trimatte.training.segmenter import MEAN, STD, Recipe, train
@@ -25,8 +25,8 @@ def train_own(
     resume: bool = False,
     every: int = 200,
     watch: Callable[[int, float], None] | None = None,
-) -> Path:
-    """Train the segmenter `name` in the folder `out`; returns its card, beside which its ONNX file lies.
+) -> tuple[Path, dict[str, str]]:
+    """Train the segmenter `name` in the folder `out`; returns its card, beside which its ONNX file lies, and figures.
 
     With `resume` a run that was broken off goes on; its recipe has to be the same.
 
@@ -36,16 +36,16 @@ def train_own(
         For a name that is none; if `out` holds a run and is not to be resumed, or is to be and holds none, or one of
         another recipe.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+    if not is_name(name):
         raise ArgumentError(f"name: got {name!r}, wanted small letters, digits, dots, hyphens")
     _check_run(recipe, out, resume)
     weights = train(recipe, out, validation=validation, every=every, watch=watch)
     network = out / f"{name}.onnx"
     export_lite(weights, network, variant=recipe.variant)
-    card = out / f"{name}.toml"
+    card, figures = out / f"{name}.toml", _figures(out, validation)
     with atomic_write(card) as file:
-        file.write(_card(name, network, recipe, _figures(out, validation)).encode())
-    return card
+        file.write(_card(name, network, recipe, figures).encode())
+    return card, figures
 
 
 def _check_run(recipe: Recipe, out: Path, resume: bool) -> None:

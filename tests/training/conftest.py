@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tiny_sets import MAKERS
+
+
+@pytest.fixture
+def make_set(tmp_path: Path) -> Callable[[str], Path]:
+    """A function that makes the set of that name of `MAKERS`, and tells its folder."""
+
+    def make(name: str) -> Path:
+        root = tmp_path / name.replace(" ", "-")
+        root.mkdir()
+        MAKERS[name](root)
+        return root
+
+    return make
