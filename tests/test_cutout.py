@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,43 @@ def test_no_subject(bright: str) -> None:
     assert not result.alpha.any()
     with pytest.raises(SubjectNotFoundError):
         trimatte.cutout(dark, segmenter=bright, strict=True)
+
+
+def test_a_probability_that_is_low_everywhere_is_no_subject(bright: str, tmp_path: Path) -> None:
+    dim = np.full((60, 80, 3), 0.5, np.float32)  # a probability of 0.5
+    dim[20:40, 30:50] = 0.62  # and of 0.86
+    with pytest.warns(SubjectWarning, match="no subject found"):
+        result = trimatte.cutout(dim, segmenter=bright)
+    assert result.probability is not None
+    assert result.probability.max() > 0.8
+    assert not result.report.subject
+    assert result.report.as_dict()["warnings"] == ["no subject found"]
+    result.save(tmp_path / "dim.png")
+    assert not np.asarray(Image.open(tmp_path / "dim.png"))[..., 3].any()
+    dim[0, 0] = 1  # one pixel of 4800 is more than a negligible share
+    assert trimatte.cutout(dim, segmenter=bright).report.subject
+
+
+def test_an_alpha_network_that_finds_nothing_is_no_subject(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trimatte.alpha import METHODS, TRIMAP_FREE
+
+    alpha = np.full(photo.shape[:2], 0.2, np.float32)
+
+    def network(image: np.ndarray, trimap: np.ndarray | None, report: trimatte.SolveReport) -> np.ndarray:
+        return alpha
+
+    monkeypatch.setattr("trimatte.alpha.peer.network", network, raising=False)
+    monkeypatch.setitem(METHODS, "network", "trimatte.alpha.peer:network")
+    for module in ("trimatte.cutout", "trimatte.alpha"):
+        monkeypatch.setattr(sys.modules[module], "TRIMAP_FREE", {*TRIMAP_FREE, "network"})
+    with pytest.warns(SubjectWarning, match="no subject found"):
+        result = trimatte.cutout(photo, method="network")
+    assert not result.alpha.any()
+    assert result.report.warnings == ["no subject found"]
+    with pytest.raises(SubjectNotFoundError):
+        trimatte.cutout(photo, method="network", strict=True)
+    alpha[:20] = 0.7
+    assert trimatte.cutout(photo, method="network").alpha.max() == np.float32(0.7)
 
 
 def test_a_solve_that_did_not_converge_is_told(

@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 from trimatte import make_trimap
 from trimatte.errors import ArgumentError
-from trimatte.trimap import TrimapReport
+from trimatte.trimap import TrimapReport, has_subject
 
 
 def disc(size: int = 81, radius: float = 25, centre: tuple[float, float] | None = None) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_what_is_known_lies_on_the_right_side(
     assert set(np.unique(trimap)) <= {0, 128, 255}
     assert (probability[trimap == 255] >= 0.5).all()
     assert (probability[trimap == 0] < 0.5).all()
-    if (probability >= 0.5).any():
+    if has_subject(probability):
         assert (trimap == 255).any()
         if (probability < 0.5).any():
             assert (trimap == 0).any()
@@ -122,7 +122,27 @@ def test_no_subject_leaves_everything_unknown_and_says_so() -> None:
     assert report.notes == ["no subject found"]
 
 
-@pytest.mark.parametrize("probability", [0.6, 0.95, 1.0])
+def test_what_is_never_sure_is_no_subject() -> None:
+    probability = 0.85 * disc()
+    report = TrimapReport()
+    trimap = make_trimap(probability, report=report)
+    assert not report.subject
+    np.testing.assert_array_equal(trimap == 128, probability > 0.1)
+    assert not (trimap == 255).any()
+    make_trimap(probability, sure=0.8, report=(report := TrimapReport()))
+    assert report.subject
+
+
+@pytest.mark.parametrize(("pixels", "subject"), [(0, False), (4, False), (5, True), (400, True)])
+def test_a_subject_is_more_than_a_few_pixels(pixels: int, subject: bool) -> None:
+    probability = np.full((200, 200), 0.3, np.float32)
+    probability.flat[:pixels] = 0.9
+    assert has_subject(probability) == subject
+    make_trimap(probability, report=(report := TrimapReport()))
+    assert report.subject == subject
+
+
+@pytest.mark.parametrize("probability", [0.9, 0.95, 1.0])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 2), (40, 50)])
 def test_a_subject_that_fills_the_picture_is_foreground(shape: tuple[int, int], probability: float) -> None:
     report = TrimapReport()

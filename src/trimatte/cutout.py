@@ -12,7 +12,7 @@ import numpy as np
 
 from trimatte._measure import peak_bytes, timed
 from trimatte._registry import resolve
-from trimatte.alpha import REFINERS, TRIMAP_FREE, ConvergenceWarning, estimate_alpha
+from trimatte.alpha import REFINERS, TRIMAP_FREE, complaint, quiet_matte
 from trimatte.alpha import method_function as find_alpha_method
 from trimatte.composite import background_image, composite
 from trimatte.errors import ArgumentError, SubjectNotFoundError
@@ -22,7 +22,7 @@ from trimatte.images import Picture, as_trimap, load_picture, restore_colours, s
 from trimatte.linalg.report import SolveReport
 from trimatte.segmentation import _builder as find_segmenter
 from trimatte.segmentation import segment
-from trimatte.trimap import TrimapReport, make_trimap
+from trimatte.trimap import TrimapReport, has_subject, make_trimap
 
 
 class SubjectWarning(UserWarning):
@@ -175,16 +175,19 @@ def cutout(
     elif method not in TRIMAP_FREE:
         probability, known = _find(picture.image, segmenter, band, band_pixels, report)
     if report.subject:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            matte = estimate_alpha(picture.image, known, method=method, strict=strict, **options)
-        report.warnings.extend(str(w.message) for w in caught)
+        matte = quiet_matte(picture.image, known, method=method, strict=strict, **options)
+        if not matte.report.converged:
+            report.warnings.append(complaint(matte.report))
         alpha, report.alpha = matte.alpha, matte.report
         report.warnings.extend(matte.report.fallbacks)
         report.seconds.update(matte.report.seconds)
+        # A network that needs no trimap says by its alpha that there is nothing; glass and smoke are never sure.
+        if known is None and not has_subject(alpha, 0.5):
+            report.subject = False
+            report.warnings.append("no subject found")
         if refine is not None:
             alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
-    else:
+    if not report.subject:
         alpha = np.zeros(size, np.float32)
     if picture.alpha is not None:
         alpha = np.minimum(alpha, picture.alpha)

@@ -17,6 +17,9 @@ from trimatte.images import as_alpha
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 THIN = np.float32(0.5)
 """Where the subject is thin, a leg or a stalk, this share of its half width goes to the band: its core stays."""
+NEGLIGIBLE = 1e-4
+"""A subject is more than this share of the picture. Of a picture 320 pixels wide, as the embedded network sees it,
+that is a handful of pixels."""
 
 
 @dataclass
@@ -53,8 +56,8 @@ def make_trimap(
     (H, W) uint8 of 0, 128 and 255. Foreground at the picture's border stays foreground, and thin parts of the subject
     keep a core of it. Where no foreground or no
     background would remain beside the band, it narrows on that side. If the subject fills the picture, what is not
-    sure is unknown, or else a band at the picture's border; if there is no subject, what is not sure, or else the
-    whole picture.
+    sure is unknown, or else a band at the picture's border; if there is no subject (see `has_subject`), what is not
+    sure, or else the whole picture.
 
     Raises
     ------
@@ -68,10 +71,9 @@ def make_trimap(
     if not 0.5 < sure <= 1:
         raise ArgumentError(f"sure: got {sure}, wanted a number above 0.5 and up to 1")
     report = TrimapReport() if report is None else report
-    mask = probability >= 0.5
-    if not mask.any():
+    if not has_subject(probability, sure):
         return _without_subject(probability, sure, report)
-    mask = without_specks(mask, speck)
+    mask = without_specks(probability >= 0.5, speck)
     half = band_pixels if band_pixels is not None else band * float(np.sqrt(np.count_nonzero(mask)))
     half = max(1.0, half)
     if mask.all():
@@ -86,6 +88,11 @@ def make_trimap(
     trimap[foreground] = FOREGROUND
     trimap[background] = BACKGROUND
     return trimap
+
+
+def has_subject(probability: np.ndarray, sure: float = 0.9) -> bool:
+    """Whether more than a negligible share of the pixels is foreground with a probability of at least `sure`."""
+    return bool(np.count_nonzero(probability >= sure) > NEGLIGIBLE * probability.size)
 
 
 def distances(mask: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:

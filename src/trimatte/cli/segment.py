@@ -36,6 +36,7 @@ def command(
     """
     from trimatte.images import load_image, save_image
     from trimatte.segmentation import segment
+    from trimatte.trimap import has_subject
 
     common.check(segmenter=segmenter)
     jobs = plan(inputs, out, suffix=common.SUFFIXES[format or "png"], tag="-probability", always_tag=True)
@@ -44,6 +45,6 @@ def command(
         target = writable(job)
         probability = segment(load_image(opened(job.source), max_pixels=max_pixels), segmenter=segmenter)
         save_image(target, probability, format=format_of(job, format), quality=quality)
-        return {"segmenter": segmenter, "subject": bool(probability.max() >= 0.5)}
+        return {"segmenter": segmenter, "subject": has_subject(probability)}
 
     common.run(jobs, work, as_json=as_json, verbose=verbose)
