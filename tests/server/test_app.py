@@ -226,7 +226,9 @@ def test_trimap_and_alpha(client: TestClient) -> None:
 
 def test_addresses_that_give_something(client: TestClient) -> None:
     models = client.get("/v1/models").json()
-    assert "lite" in [each["name"] for each in models["segmenters"]]
+    (lite,) = [each for each in models["segmenters"] if each["name"] == "lite"]
+    assert lite["purpose"]
+    assert lite["licence"]["weights"] == "Apache-2.0"
     assert {"closed-form", "knn"} <= {each["name"] for each in models["methods"]}
     assert "modnet" not in {each["name"] for each in models["methods"]}
     assert client.get("/healthz").json() == {"status": "alive"}

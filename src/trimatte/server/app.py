@@ -19,14 +19,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from trimatte.segmentation import segmenters
+from trimatte.segmentation import registry
 from trimatte.server import removebg
 from trimatte.server.answers import accepted_format, report_headers, send_body
 from trimatte.server.bodies import ClientGoneError, Form, Held, Share, read_multipart, read_raw
 from trimatte.server.guard import CheckClient, CheckHost, Observe, notes
 from trimatte.server.metrics import Metrics
 from trimatte.server.openapi import document
-from trimatte.server.operations import Operation, operations, served_methods
+from trimatte.server.operations import Operation, operations, served_methods, served_segmenters
 from trimatte.server.parameters import parse_parameters
 from trimatte.server.pool import Pool
 from trimatte.server.problems import PROBLEMS, Problem, of_error, problem_response
@@ -56,7 +56,7 @@ class Service:
     def models(self) -> dict[str, Any]:
         """What there is to choose from."""
         return {
-            "segmenters": [{"name": name} for name in segmenters()],
+            "segmenters": [_told_of(name) for name in served_segmenters()],
             "methods": [{"name": name} for name in served_methods()],
         }
 
@@ -73,6 +73,14 @@ class Service:
             raise problem
         notes(scope)["stages"] = {stage: round(spent, 4) for stage, spent in reply.report.get("seconds", {}).items()}
         return reply
+
+
+def _told_of(segmenter: str) -> dict[str, Any]:
+    """A segmenter's name and, if there is a card of it, what it is for and on what terms."""
+    if not registry.knows(segmenter):
+        return {"name": segmenter}
+    card = registry.card(segmenter)
+    return {"name": segmenter, "purpose": card.purpose, "use": card.use, "licence": dict(card.licence)}
 
 
 async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, Reply]) -> Reply:

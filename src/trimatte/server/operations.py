@@ -8,7 +8,7 @@ from typing import Any
 
 from trimatte.alpha import TRIMAP_FREE, alpha_methods
 from trimatte.alpha.deep import KNOWN_WEIGHTS
-from trimatte.segmentation import segmenters
+from trimatte.segmentation import registry, segmenters
 from trimatte.server.parameters import Choice, Colour, Flag, Integer, Number, Parameter
 from trimatte.server.problems import Problem
 
@@ -44,9 +44,14 @@ def served_methods() -> tuple[str, ...]:
     return tuple(name for name in alpha_methods() if name not in without)
 
 
+def served_segmenters() -> tuple[str, ...]:
+    """Segmenters that are there: the embedded ones, the operator's, and those of other packages."""
+    return tuple(dict.fromkeys([*segmenters(), *registry.usable()]))
+
+
 def operations() -> tuple[Operation, ...]:
     """All operations, with the methods and segmenters that are installed."""
-    segmenter = Parameter("segmenter", Choice(tuple(segmenters())), "lite", "Who finds the subject.")
+    segmenter = Parameter("segmenter", Choice(served_segmenters()), "lite", "Who finds the subject.")
     method = Parameter("method", Choice(served_methods()), "closed-form", "How alpha is estimated.")
     band = Parameter("band", Number(0, 1), None, "Half width of the unknown band, relative to the subject.")
     pixels = Parameter("band_pixels", Number(0, 1000), None, "Half width of the unknown band in pixels, instead.")

@@ -1,0 +1,163 @@
+"""What workers do, on small photos in this process."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette")
+
+from PIL import Image
+
+from trimatte.errors import (
+    ArgumentError,
+    ImageFormatError,
+    ImageReadError,
+    ImageTooLargeError,
+    SubjectNotFoundError,
+)
+from trimatte.server import work
+from trimatte.server.operations import operations
+from trimatte.server.parameters import parse_parameters
+
+
+def encoded(array: np.ndarray, format: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, format)
+    return stream.getvalue()
+
+
+def decoded(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def run(task: str, files: dict[str, bytes], **given: str) -> work.Product:
+    """Do a task as a request with these parameters would, but for segmenters that only tests know."""
+    (operation,) = [each for each in operations() if each.name == task]
+    segmenter = given.pop("segmenter", None)
+    values = parse_parameters(operation.parameters, given.items())
+    if segmenter:
+        values["segmenter"] = segmenter
+    if values.get("format", "") is None:
+        values["format"] = "png"
+    operation.check(values)
+    return work.run(task, files, {**values, "max_pixels": 20_000})
+
+
+@pytest.fixture
+def photo_bytes(photo: np.ndarray) -> bytes:
+    return encoded(photo)
+
+
+@pytest.fixture
+def trimap_bytes(trimap: np.ndarray) -> bytes:
+    return encoded(trimap)
+
+
+def test_cutout(photo_bytes: bytes, truth: np.ndarray, bright: str) -> None:
+    product = run("cutout", {"image": photo_bytes}, segmenter=bright)
+    assert product.media_type == "image/png"
+    rgba = decoded(product.body)
+    assert rgba.shape == (*truth.shape, 4)
+    assert np.abs(rgba[..., 3] / 255 - truth).mean() < 0.03
+    report = product.report
+    assert (report.subject, report.method, report.converged) == (True, "closed-form", True)
+    assert report.unknown > 0
+    assert {"read", "segment", "alpha"} <= set(report.seconds)
+
+
+def test_cutout_with_a_trimap_of_its_own(photo_bytes: bytes, trimap_bytes: bytes, truth: np.ndarray) -> None:
+    product = run("cutout", {"image": photo_bytes, "trimap": trimap_bytes}, method="knn", foreground="keep")
+    assert product.report.method == "knn"
+    assert np.abs(decoded(product.body)[..., 3] / 255 - truth).mean() < 0.03
+
+
+def test_cutout_cropped_over_a_colour(photo_bytes: bytes, trimap_bytes: bytes, truth: np.ndarray) -> None:
+    given = {"crop": "true", "margin": "2", "background": "#00ff00", "format": "jpeg", "quality": "90"}
+    product = run("cutout", {"image": photo_bytes, "trimap": trimap_bytes}, **given)
+    assert product.media_type == "image/jpeg"
+    rgb = decoded(product.body)
+    rows, columns = np.nonzero(truth > 0.05)
+    assert abs(rgb.shape[0] - (np.ptp(rows) + 5)) < 6
+    assert abs(rgb.shape[1] - (np.ptp(columns) + 5)) < 6
+    assert rgb[0, 0, 1] > 200 > 60 > rgb[0, 0, 0]
+
+
+def test_a_photo_without_a_subject_is_told(bright: str) -> None:
+    dark = encoded(np.zeros((40, 60, 3), np.uint8))
+    product = run("cutout", {"image": dark}, segmenter=bright)
+    assert not product.report.subject
+    assert any("no subject" in warning for warning in product.report.warnings)
+    assert not decoded(product.body)[..., 3].any()
+    with pytest.raises(SubjectNotFoundError):
+        run("cutout", {"image": dark}, segmenter=bright, strict="true")
+    with pytest.raises(SubjectNotFoundError):
+        run("trimap", {"image": dark}, segmenter=bright, strict="true")
+
+
+def test_trimap(photo_bytes: bytes, truth: np.ndarray, bright: str) -> None:
+    product = run("trimap", {"image": photo_bytes}, segmenter=bright, band_pixels="6")
+    known = decoded(product.body)
+    assert set(np.unique(known)) == {0, 128, 255}
+    assert (truth[known == 255] == 1).mean() > 0.9
+    assert product.report.band == 6
+
+
+def test_alpha(photo_bytes: bytes, trimap_bytes: bytes, trimap: np.ndarray, truth: np.ndarray) -> None:
+    for bits, white in (("8", 255), ("16", 65535)):
+        product = run("alpha", {"image": photo_bytes, "trimap": trimap_bytes}, bits=bits)
+        alpha = decoded(product.body) / white
+        assert np.array_equal(alpha[trimap != 128], truth[trimap != 128])
+        assert np.abs(alpha - truth).mean() < 0.02
+    assert len(np.unique(decoded(product.body))) > 256  # of 16 bits
+
+
+@pytest.mark.parametrize(
+    ("image", "second", "error", "words"),
+    [
+        (b"", None, ImageReadError, "empty"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None, ImageFormatError, "known format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", None, ImageFormatError, "known format"),
+        ("truncated", None, ImageReadError, "truncated"),
+        ("large", None, ImageTooLargeError, "limit of 0.02 megapixels"),
+        ("photo", "large", ImageTooLargeError, "limit of 0.02 megapixels"),
+        ("photo", "other size", ArgumentError, "trimap"),
+        ("photo", "coloured", ArgumentError, "grey"),
+        ("photo", b"GIF89a", ImageReadError, "cannot read"),
+    ],
+)
+@pytest.mark.parametrize("task", ["cutout", "alpha"])
+def test_bad_pictures(
+    task: str, image: Any, second: Any, error: type[Exception], words: str, photo_bytes: bytes, trimap_bytes: bytes
+) -> None:
+    content = {
+        "photo": photo_bytes,
+        "truncated": photo_bytes[:-300],
+        "large": encoded(np.zeros((200, 101), np.uint8)),
+        "other size": encoded(np.zeros((72, 95), np.uint8)),
+        "coloured": photo_bytes,
+    }
+    files = {"image": content.get(image, image), "trimap": content.get(second, second) or trimap_bytes}
+    with pytest.raises(error, match=words):
+        run(task, files)
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    import struct
+    import zlib
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1_000_000))) + chunk(b"IEND", b"")
+    for task in ("cutout", "trimap"):
+        with pytest.raises(ImageTooLargeError, match="50000 x 50000"):
+            run(task, {"image": bomb})
+
+
+def test_warm_up_uses_what_requests_use() -> None:
+    work.warm_up()
