@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import webbrowser
+from contextlib import suppress
 from importlib.util import find_spec
 
 import click
@@ -57,7 +58,9 @@ def command(
         click.echo("Ctrl-C ends it.", err=True)
         if browser:
             webbrowser.open(address)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        with suppress(KeyboardInterrupt):  # which it raises again once it has shut down
+            server.run(sockets=[listener])
 
 
 def _read(photo: str) -> bytes:
@@ -74,6 +77,7 @@ def _listening(port: int) -> socket.socket:
     try:
         listener.bind((LOOPBACK, port))
     except OSError as error:
+        listener.close()
         raise click.UsageError(f"cannot listen at port {port}: {error.strerror}") from error
     listener.listen()
     return listener

@@ -119,13 +119,14 @@ async function change(settings) {
 
 editor.addEventListener("state", ({ detail: { kind, error, notes = [] } }) => {
   if (kind === "trouble") return failed(error, () => editor.sync.load());
-  if (kind === "exact" || $("trouble").dataset.from === "service") clearFailure(kind);
+  if (kind === "exact") clearFailure();
+  if (kind === "refining") say(""); // so that the same words are said again
   pill(kind, notes.length ? `Exact; ${notes.join("; ")}` : STATES[kind]);
   if (kind === "exact") say(notes.length ? sentence(notes) : "Alpha is exact.");
 });
 
-function clearFailure(kind) {
-  if (kind !== "exact" || $("trouble").dataset.from !== "service") return;
+function clearFailure() {
+  if ($("trouble").dataset.from !== "service") return;
   delete $("trouble").dataset.from;
   fine();
 }

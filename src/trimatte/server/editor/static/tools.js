@@ -183,10 +183,11 @@ export function joinTools(editor, { change, say }) {
     };
     if (key === " " && (event.target === stage.canvas || event.target === document.body)) {
       event.preventDefault();
-      if (!event.repeat) hand(true);
+      if (!event.repeat) hand((held = true));
     } else actions[key]?.();
   });
-  addEventListener("keyup", (event) => event.key === " " && event.target === stage.canvas && hand(false));
+  let held = false; // the hand, by the space bar
+  addEventListener("keyup", (event) => event.key === " " && held && hand((held = false)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => stage.draw());
 
   brush();
