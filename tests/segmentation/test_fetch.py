@@ -209,6 +209,16 @@ def test_fetch_discards_what_has_another_checksum(server: Server, make: Make, gr
     assert registry.added() == []
 
 
+def test_remove_deletes_what_a_fetch_has_left(server: Server, make: Make, grey_card: str, data: Path) -> None:
+    server.body = make().read_bytes()
+    server.breaks = [50, 0, 0]
+    with pytest.raises(ModelError, match="50 bytes are there"):
+        registry.fetch(read_card(card_of(server, grey_card, make())))
+    assert sorted(file.name for file in (data / "models").iterdir()) == [".grey.part", ".grey.tag"]
+    registry.remove("grey")
+    assert list((data / "models").iterdir()) == []
+
+
 def test_fetch_needs_an_address(grey_card: str) -> None:
     with pytest.raises(ModelError, match="its card knows no address"):
         registry.fetch(read_card(grey_card))

@@ -134,7 +134,7 @@ def test_onnxruntime_is_modest(make: Make, monkeypatch: pytest.MonkeyPatch) -> N
         return session(path, options, **rest)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
-    monkeypatch.setattr("trimatte.segmentation.onnx.available_threads", lambda: 3)
+    monkeypatch.setattr("trimatte._onnx.available_threads", lambda: 3)
     segmenter(make(), GREY)
     (options,) = seen
     assert options.intra_op_num_threads == 3
@@ -162,10 +162,10 @@ def test_sizes_are_multiples_near_the_pictures_aspect(
 
 
 def test_check_accepts_what_fits(make: Make) -> None:
-    assert check(make(), GREY) == []
-    assert check(make(shape=(1, 3, 32, 32)), GREY) == []
-    assert check(make(gain=9, offset=-4), replace(GREY, kind="logits")) == []
-    (remark,) = check(make(), replace(GREY, kind="logits"))
+    assert check(make(), GREY, called="it") == []
+    assert check(make(shape=(1, 3, 32, 32)), GREY, called="it") == []
+    assert check(make(gain=9, offset=-4), replace(GREY, kind="logits"), called="it") == []
+    (remark,) = check(make(), replace(GREY, kind="logits"), called="it")
     assert "probabilities?" in remark
 
 
@@ -189,14 +189,14 @@ def test_check_refuses_what_cannot_be_right(
     make: Make, network: dict[str, object], contract: Contract, words: str
 ) -> None:
     with pytest.raises(ModelError, match=words):
-        check(make(**network), contract)
+        check(make(**network), contract, called="it")
 
 
 def test_check_refuses_what_is_no_network(tmp_path: Path) -> None:
     path = tmp_path / "text.onnx"
     path.write_text("hello")
-    with pytest.raises(ModelError, match=r"text\.onnx: not a network that onnxruntime can load"):
-        check(path, GREY)
+    with pytest.raises(ModelError, match=r"^it: not a network that onnxruntime can load"):
+        check(path, GREY, called="it")
 
 
 def test_check_refuses_other_inputs(tmp_path: Path) -> None:
@@ -212,6 +212,6 @@ def test_check_refuses_other_inputs(tmp_path: Path) -> None:
         return tmp_path / name
 
     with pytest.raises(ModelError, match=r"has 2 inputs \(in0, in1\), wanted one"):
-        check(write("two.onnx", TensorProto.FLOAT, 2), GREY)
+        check(write("two.onnx", TensorProto.FLOAT, 2), GREY, called="it")
     with pytest.raises(ModelError, match=r"takes tensor\(uint8\), wanted tensor\(float\)"):
-        check(write("bytes.onnx", TensorProto.UINT8, 1), GREY)
+        check(write("bytes.onnx", TensorProto.UINT8, 1), GREY, called="it")

@@ -59,7 +59,7 @@ def test_a_card_with_a_hash_takes_that_file_alone(make: Make, grey_card: str, da
 
 
 def test_a_file_that_does_not_fit_is_not_added(make: Make, grey_card: str, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="logits, it seems"):
+    with pytest.raises(ModelError, match=r"/network\.onnx: .* logits, it seems"):
         registry.add(make(gain=7.0), read_card(grey_card))
     with pytest.raises(ModelError, match=r"cannot copy .*missing\.onnx.*No such file"):
         registry.add(tmp_path / "missing.onnx", read_card(grey_card))
@@ -106,9 +106,11 @@ def test_a_known_model_that_is_not_added_says_how(data: Path) -> None:
     assert not data.exists()
 
 
-@pytest.mark.parametrize("name", ["../grey", "a/b", "", "lite\n"])
+@pytest.mark.parametrize("name", ["../grey", "a/b", "", "lite\n", "a\0b"])
 def test_a_name_is_no_path(name: str, make: Make, data: Path) -> None:
     assert not registry.knows(name)
+    with pytest.raises(ArgumentError, match="there is no"):
+        trimatte.segment(PICTURE, segmenter=name)
     with pytest.raises(ModelError, match="there is no model"):
         registry.card(name)
 

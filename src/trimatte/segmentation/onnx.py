@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trimatte._threads import available_threads
+from trimatte._onnx import open_session
 from trimatte.errors import ModelError
 from trimatte.segmentation.contract import Contract
 
@@ -29,7 +28,7 @@ LONGEST = 4
 
 def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarray]:
     """Build a segmenter from an ONNX file. Raises `ModelError` if the file does not fit the contract."""
-    ask = _asker(path, contract)
+    ask = _asker(path, contract, path.name)
 
     def run(image: np.ndarray) -> np.ndarray:
         answers = [_answer(ask, image, look) for look in contract.looks()]
@@ -41,18 +40,18 @@ def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarr
     return run
 
 
-def check(path: Path, contract: Contract) -> list[str]:
+def check(path: Path, contract: Contract, *, called: str) -> list[str]:
     """Load an ONNX file, let it see a picture, and hold what it takes and gives against the contract.
 
-    Returns remarks on what is odd but possible. Raises `ModelError` for what cannot be right.
+    Returns remarks on what is odd but possible. Raises `ModelError` for what cannot be right, of the file as `called`.
     """
-    ask = _asker(path, contract)
+    ask = _asker(path, contract, called)
     picture = np.random.default_rng(0).random((96, 128, 3), np.float32)
     answers = np.concatenate([_answer(ask, picture, look).ravel() for look in contract.looks()])
     low, high = float(answers.min()), float(answers.max())
     if contract.kind == "probability" and not (low >= -1e-3 and high <= 1 + 1e-3):
         raise ModelError(
-            f'{path.name}: the card says kind = "probability", but the network gives {low:.3g} to {high:.3g}: '
+            f'{called}: the card says kind = "probability", but the network gives {low:.3g} to {high:.3g}: '
             "logits, it seems"
         )
     if contract.kind == "logits" and low >= 0 and high <= 1:
@@ -60,62 +59,43 @@ def check(path: Path, contract: Contract) -> list[str]:
     return []
 
 
-def _asker(path: Path, contract: Contract) -> Ask:
+def _asker(path: Path, contract: Contract, called: str) -> Ask:
     """The function of the network: (1, 3, h, w) float32 to (h', w') float32."""
-    session = _session(path)
-    name, dtype = _input(session, contract, path.name)
-    output = _output(session, contract, path.name)
+    session = open_session(path, called=called)
+    name, dtype = _input(session, contract, called)
+    output = _output(session, contract, called)
 
     def ask(x: np.ndarray) -> np.ndarray:
         try:
             y = session.run([output], {name: np.ascontiguousarray(x, dtype=dtype)})[0]
         except Exception as error:
-            raise ModelError(f"{path.name}: cannot be run at {x.shape[2]} x {x.shape[3]} pixels: {error}") from error
+            raise ModelError(f"{called}: cannot be run at {x.shape[2]} x {x.shape[3]} pixels: {error}") from error
         if y.ndim < 2 or y.size != y.shape[-1] * y.shape[-2]:
-            raise ModelError(f"{path.name}: output {output!r} has shape {y.shape}, wanted (1, 1, height, width)")
+            raise ModelError(f"{called}: output {output!r} has shape {y.shape}, wanted (1, 1, height, width)")
         if not np.isfinite(y).all():
-            raise ModelError(f"{path.name}: the network gives values that are not finite")
+            raise ModelError(f"{called}: the network gives values that are not finite")
         answer: np.ndarray = y.reshape(y.shape[-2:]).astype(np.float32)
         return answer
 
     return ask
 
 
-def _session(path: Path) -> Any:
-    # From 1.29 on onnxruntime reports each session to its makers unless this is set before it is imported.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = available_threads()
-    options.inter_op_num_threads = 1
-    # The arena keeps the memory of the largest picture so far; threads that spin use up a container's quota.
-    options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"{path.name}: not a network that onnxruntime can load: {error}") from error
-
-
-def _input(session: Any, contract: Contract, file: str) -> tuple[str, type]:
+def _input(session: Any, contract: Contract, called: str) -> tuple[str, type]:
     """Name and type of the input. Raises `ModelError` if it cannot take the pictures of the contract."""
     inputs = session.get_inputs()
     if len(inputs) != 1:
         names = ", ".join(given.name for given in inputs)
-        raise ModelError(f"{file}: has {len(inputs)} inputs ({names}), wanted one, the picture")
+        raise ModelError(f"{called}: has {len(inputs)} inputs ({names}), wanted one, the picture")
     shape, kind = inputs[0].shape, inputs[0].type
     if kind not in _TYPES:
-        raise ModelError(f"{file}: takes {kind}, wanted {' or '.join(_TYPES)}")
+        raise ModelError(f"{called}: takes {kind}, wanted {' or '.join(_TYPES)}")
     side = contract.size
     wanted = (1, 3, side, side)
     if len(shape) != len(wanted) or not all(map(_agree, shape, wanted)):
         said = tuple(n or "any" for n in wanted)
-        raise ModelError(f"{file}: takes pictures of shape {tuple(shape)}, the card says {said}")
+        raise ModelError(f"{called}: takes pictures of shape {tuple(shape)}, the card says {said}")
     if side is None and any(isinstance(n, int) for n in shape[2:]):
-        raise ModelError(f"{file}: takes only {shape[2]} x {shape[3]} pixels, the card says any; size = {shape[2]}?")
+        raise ModelError(f"{called}: takes only {shape[2]} x {shape[3]} pixels, the card says any; size = {shape[2]}?")
     return inputs[0].name, _TYPES[kind]
 
 
@@ -124,15 +104,15 @@ def _agree(has: Any, wanted: int | None) -> bool:
     return wanted is None or not isinstance(has, int) or has == wanted
 
 
-def _output(session: Any, contract: Contract, file: str) -> str:
+def _output(session: Any, contract: Contract, called: str) -> str:
     names: list[str] = [output.name for output in session.get_outputs()]
     index = contract.index
     if isinstance(index, str):
         if index not in names:
-            raise ModelError(f"{file}: has no output {index!r}, but {', '.join(names)}")
+            raise ModelError(f"{called}: has no output {index!r}, but {', '.join(names)}")
         return index
     if index >= len(names):
-        raise ModelError(f"{file}: has {len(names)} outputs, the card wants number {index}, counted from 0")
+        raise ModelError(f"{called}: has {len(names)} outputs, the card wants number {index}, counted from 0")
     return names[index]
 
 

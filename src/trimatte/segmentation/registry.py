@@ -105,10 +105,8 @@ def lite_plus() -> Callable[[np.ndarray], np.ndarray]:
 
 def stamp(name: str) -> int:
     """Changes when another file is added under the name."""
-    try:
-        return _mark(name).stat().st_mtime_ns
-    except OSError:
-        return 0
+    mark = _mark(name)
+    return mark.stat().st_mtime_ns if is_name(name) and mark.exists() else 0
 
 
 def add(file: str | os.PathLike[str], chosen: Card) -> Verdict:
@@ -144,7 +142,8 @@ def fetch(chosen: Card, progress: Progress | None = None) -> Verdict:
     _check_addable(chosen)
     if not chosen.address:
         raise ModelError(f"{chosen.name}: its card knows no address; get the file and `trimatte models add` it")
-    part = _ensured(_folder()) / f".{chosen.name}.part"
+    _ensured(_folder())
+    part = _part(chosen.name)
     download(chosen.address, part, checked=bool(chosen.sha256), progress=progress)
     digest = _digest(part)
     try:
@@ -156,11 +155,12 @@ def fetch(chosen: Card, progress: Progress | None = None) -> Verdict:
 
 
 def remove(name: str) -> None:
-    """Delete an added model. Raises `ModelError` if there is none of that name."""
+    """Delete an added model, or what a fetch has left of one. Raises `ModelError` if there is none of that name."""
     if name in EMBEDDED:
         raise ModelError(f"{name!r} is part of trimatte and cannot be removed")
-    if name not in added():
+    if name not in added() and not (is_name(name) and _part(name).exists()):
         raise ModelError(f"no model {name!r} was added; there are {', '.join(added()) or 'none'}")
+    discard(_part(name))
     for file in (_mark(name), _network(name), _own_card(name)):
         file.unlink(missing_ok=True)
 
@@ -182,7 +182,7 @@ def verify(name: str) -> Verdict:
             if digest != recorded:
                 raise ModelError(f"{file}: its SHA-256 is {digest}, but {recorded} was added: the file has changed")
         _check_digest(chosen, digest, str(file))
-        return Verdict(digest, bool(chosen.sha256), tuple(onnx.check(file, chosen.contract)))
+        return Verdict(digest, bool(chosen.sha256), tuple(onnx.check(file, chosen.contract, called=str(file))))
 
 
 def size(chosen: Card) -> int | None:
@@ -211,7 +211,7 @@ def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
 def _admit(chosen: Card, file: Path, digest: str, origin: str) -> Verdict:
     """Move a file of the models' folder to its name there, if it is what the card says."""
     _check_digest(chosen, digest, origin)
-    remarks = onnx.check(file, chosen.contract)
+    remarks = onnx.check(file, chosen.contract, called=origin)
     name = chosen.name
     _mark(name).unlink(missing_ok=True)
     if not is_shipped(name):
@@ -295,6 +295,10 @@ def _network(name: str) -> Path:
 
 def _mark(name: str) -> Path:
     return _folder() / f"{name}.sha256"
+
+
+def _part(name: str) -> Path:
+    return _folder() / f".{name}.part"
 
 
 def _own_card(name: str) -> Path:
