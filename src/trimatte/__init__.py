@@ -16,6 +16,9 @@ __version__ = "0.1.0"
 _NAMES = {
     "Cutout": "cutout",
     "CutoutReport": "cutout",
+    "Cutter": "cutter",
+    "BatchSummary": "batch",
+    "run_batch": "batch",
     "cutout": "cutout",
     "segment": "segmentation",
     "segmenters": "segmentation",
@@ -45,11 +48,14 @@ if TYPE_CHECKING:
     from trimatte.alpha import estimate_alpha as estimate_alpha
     from trimatte.alpha.prepared import PreparedAlpha as PreparedAlpha
     from trimatte.alpha.prepared import prepare_alpha as prepare_alpha
+    from trimatte.batch import BatchSummary as BatchSummary
+    from trimatte.batch import run_batch as run_batch
     from trimatte.composite import checkerboard as checkerboard
     from trimatte.composite import composite as composite
     from trimatte.cutout import Cutout as Cutout
     from trimatte.cutout import CutoutReport as CutoutReport
     from trimatte.cutout import cutout as cutout
+    from trimatte.cutter import Cutter as Cutter
     from trimatte.errors import TrimatteError as TrimatteError
     from trimatte.evaluation.runs import Evaluation as Evaluation
     from trimatte.evaluation.runs import evaluate as evaluate

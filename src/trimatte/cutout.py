@@ -15,6 +15,7 @@ from trimatte._registry import resolve
 from trimatte.alpha import REFINERS, TRIMAP_FREE, complaint, quiet_matte
 from trimatte.alpha import method_function as find_alpha_method
 from trimatte.composite import background_image, composite
+from trimatte.confidence import doubt_map, picture_confidence
 from trimatte.errors import ArgumentError, SubjectNotFoundError
 from trimatte.foreground import _method as find_foreground_method
 from trimatte.foreground import estimate_foreground
@@ -37,6 +38,7 @@ class CutoutReport:
     ----------
     segmenter : name, empty if a trimap was given or the method needs none.
     subject : whether a subject was found.
+    confidence : in [0, 1], to rank cut-outs by (see `trimatte.confidence`); 0 if no subject was found.
     band : half width of the unknown band in pixels, 0 if a trimap was given.
     warnings : whatever the user should know, in words.
     alpha : SolveReport of the alpha method.
@@ -46,6 +48,7 @@ class CutoutReport:
 
     segmenter: str = ""
     subject: bool = True
+    confidence: float = 0.0
     band: float = 0.0
     warnings: list[str] = field(default_factory=list)
     alpha: SolveReport = field(default_factory=SolveReport)
@@ -87,6 +90,10 @@ class Cutout:
     def over(self, background: Any) -> np.ndarray:
         """(H, W, 3) float32: the subject over a colour, a picture or a path (see `trimatte.composite`)."""
         return composite(self.foreground, self.alpha, background)
+
+    def doubt(self) -> np.ndarray:
+        """(H, W) float32 in [0, 1]: how unsure each pixel is, 0 for not at all (see `trimatte.confidence`)."""
+        return doubt_map(self.alpha, self.probability, self.trimap)
 
     def content(self, margin: int = 0) -> tuple[slice, slice]:
         """Rows and columns of what is not transparent in 8 bits, and of `margin` pixels about it; all if nothing is."""
@@ -187,8 +194,9 @@ def cutout(
             report.warnings.append("no subject found")
         if refine is not None:
             alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
+        report.confidence = picture_confidence(doubt_map(alpha, probability, known), alpha)
     if not report.subject:
-        alpha = np.zeros(size, np.float32)
+        alpha, report.confidence = np.zeros(size, np.float32), 0.0
     if picture.alpha is not None:
         alpha = np.minimum(alpha, picture.alpha)
     with timed(report.seconds, "foreground"):

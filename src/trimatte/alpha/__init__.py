@@ -89,6 +89,14 @@ def estimate_alpha(
     SolverError
         With `strict`, if the solver did not converge.
     """
+    matte = quiet_matte(image, trimap, method=method, strict=strict, **options)
+    if not matte.report.converged:
+        warnings.warn(complaint(matte.report), ConvergenceWarning, stacklevel=2)
+    return matte
+
+
+def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, **options: Any) -> Matte:
+    """`estimate_alpha` without the warning, which cannot be caught where threads share the process."""
     function = method_function(method)
     image = as_image(image)
     report = SolveReport(method=method)
@@ -102,12 +110,14 @@ def estimate_alpha(
     with timed(report.seconds, "alpha"):
         alpha = _estimate(function, image, known_trimap, report, options)
     report.peak_bytes = peak_bytes()
-    if not report.converged:
-        message = f"{method}: not converged after {report.iterations} iterations, residual {report.residual:.1e}"
-        if strict:
-            raise SolverError(message)
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    if strict and not report.converged:
+        raise SolverError(complaint(report))
     return Matte(alpha, report)
+
+
+def complaint(report: SolveReport) -> str:
+    """What there is to say of a solve that did not converge."""
+    return f"{report.method}: not converged after {report.iterations} iterations, residual {report.residual:.1e}"
 
 
 def method_function(name: str) -> Callable[..., np.ndarray]:

@@ -1,0 +1,43 @@
+"""How far a cut-out can be trusted, by pixel and as a whole, from what the way to it has left behind.
+
+Of the signs that `benchmarks/confidence.py` compares (the network's uncertainty, the solver's sensitivity, the
+disagreement of two methods), two that cost nothing rank the true error best together, better than a second solve or
+another method: how far alpha is from 0 and 1 where it was solved for, and how unsure the network was where it was
+believed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trimatte.trimap import UNKNOWN
+
+
+def doubt_map(alpha: np.ndarray, probability: np.ndarray | None = None, trimap: np.ndarray | None = None) -> np.ndarray:
+    """Doubt of each pixel.
+
+    Parameters
+    ----------
+    alpha : (H, W) in [0, 1].
+    probability : (H, W) in [0, 1] of foreground; None if the trimap was given, whose known pixels are then not doubted.
+    trimap : (H, W) of 0, 128 and 255; None if the method needs none.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+        4 a (1 - a) of alpha where the trimap is unknown, of the probability elsewhere: 0 is sure, 1 is wholly unsure.
+        It ranks error; it is no estimate of its size.
+    """
+    believed = alpha if trimap is None else np.zeros_like(alpha) if probability is None else probability
+    value = believed if trimap is None else np.where(trimap == UNKNOWN, alpha, believed)
+    doubt: np.ndarray = (4 * value * (1 - value)).astype(np.float32)
+    return doubt
+
+
+def picture_confidence(doubt: np.ndarray, alpha: np.ndarray) -> float:
+    """Confidence in a cut-out as a whole, in [0, 1]: alpha's sum, over that sum and the doubt's; 0 without a subject.
+
+    Of several cut-outs the one with the least confidence is the one to look at first.
+    """
+    area = float(alpha.sum(dtype=np.float64))
+    return area / (area + float(doubt.sum(dtype=np.float64))) if area >= 1 else 0.0
