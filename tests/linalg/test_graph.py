@@ -15,7 +15,7 @@ def random_found(n: int, fixed: int, k: int, seed: int, reach: int) -> np.ndarra
     """Neighbours (n, k) of n free vertices, near in number, and any of the fixed ones now and then."""
     rng = np.random.default_rng(seed)
     near = np.clip(np.arange(n)[:, None] + rng.integers(-reach, reach + 1, (n, k)), 0, n - 1)
-    return np.where(rng.random((n, k)) < 0.02, rng.integers(n, n + fixed, (n, k)), near).astype(np.int32)
+    return np.where(rng.random((n, k)) < 0.02, rng.integers(n, n + fixed, (n, k)), near).astype(np.uint32)
 
 
 def dense_twin(found: np.ndarray, fixed: int, ones: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ def dense_twin(found: np.ndarray, fixed: int, ones: int) -> tuple[np.ndarray, np
 @given(seed=st.integers(0, 1000), n=st.integers(1, 40), k=st.integers(1, 6))
 def test_symmetric_graph_is_its_dense_twin(seed: int, n: int, k: int) -> None:
     found = random_found(n, 5, k, seed, reach=4)
-    graph, pull = graphs.symmetric_graph(found, ones=2)
+    graph, pull = graphs.symmetric_graph([found], ones=2)
     matrix, expected = dense_twin(found, 5, 2)
     product = np.empty(n)
     for column in np.eye(n):
@@ -46,7 +46,7 @@ def test_symmetric_graph_is_its_dense_twin(seed: int, n: int, k: int) -> None:
 
 def test_coarse_graph_is_the_galerkin_product() -> None:
     found = random_found(50, 5, 4, seed=3, reach=9)
-    coarse = graphs._coarsen(graphs.symmetric_graph(found, ones=2)[0])
+    coarse = graphs._coarsen(graphs.symmetric_graph([found], ones=2)[0])
     matrix, _ = dense_twin(found, 5, 2)
     aggregates = np.equal.outer(np.arange(50) // graphs.BLOCK, np.arange(7)).astype(float)
     expected = aggregates.T @ matrix @ aggregates
@@ -55,7 +55,7 @@ def test_coarse_graph_is_the_galerkin_product() -> None:
 
 @pytest.mark.parametrize("n", [30, 5000, 20000])
 def test_multigrid_needs_few_iterations_whatever_the_size(n: int) -> None:
-    graph, pull = graphs.symmetric_graph(random_found(n, 20, 6, seed=1, reach=5), ones=10)
+    graph, pull = graphs.symmetric_graph([random_found(n, 20, 6, seed=1, reach=5)], ones=10)
     x, iterations, residual = conjugate_gradients(
         graph.multiply, pull, graphs.multigrid(graph), rtol=1e-8, max_iterations=200
     )
@@ -69,7 +69,7 @@ def test_multigrid_needs_few_iterations_whatever_the_size(n: int) -> None:
 
 
 def test_multigrid_is_symmetric_and_positive() -> None:
-    graph, _ = graphs.symmetric_graph(random_found(700, 20, 6, seed=2, reach=5), ones=10)
+    graph, _ = graphs.symmetric_graph([random_found(700, 20, 6, seed=2, reach=5)], ones=10)
     precondition = graphs.multigrid(graph)
     u, v = np.random.default_rng(0).normal(size=(2, 700))
     mu, mv = np.empty(700), np.empty(700)
@@ -81,8 +81,8 @@ def test_multigrid_is_symmetric_and_positive() -> None:
 
 
 def test_vertices_without_a_way_to_a_fixed_one_are_told() -> None:
-    found = np.array([[1, 5], [0, 0], [3, 3], [2, 2], [2, 2]], np.int32)
-    graph, _ = graphs.symmetric_graph(found, ones=1)
+    found = np.array([[1, 5], [0, 0], [3, 3], [2, 2], [2, 2]], np.uint32)
+    graph, _ = graphs.symmetric_graph([found], ones=1)
     np.testing.assert_array_equal(graph.undetermined(), [False, False, True, True, True])
 
 
@@ -91,7 +91,7 @@ def test_closed_component_inside_and_across_aggregates_gives_no_nan() -> None:
     found = random_found(n, 5, 4, seed=5, reach=3)
     found[160:168] = np.arange(160, 168)[:, None] ^ 1  # four pairs of their own
     found[(found >= 160) & (found < 168) & (np.arange(n)[:, None] // 8 != 20)] = n
-    graph, pull = graphs.symmetric_graph(found, ones=2)
+    graph, pull = graphs.symmetric_graph([found], ones=2)
     x, _, residual = conjugate_gradients(
         graph.multiply, pull, graphs.multigrid(graph), rtol=1e-8, max_iterations=500, x=np.full(n, 0.5)
     )

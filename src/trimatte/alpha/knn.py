@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
-from scipy.spatial import cKDTree
 
 from trimatte._threads import available_threads
+from trimatte.alpha._nearest import Tree, nearest, tree_of
 from trimatte.errors import ArgumentError
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.graph import multigrid, symmetric_graph
@@ -28,7 +28,7 @@ REACH = 1 / 40
 """Known pixels up to this share of the picture's longer side away from an unknown one are candidates."""
 GRID = 4
 """Of the other known pixels every GRID-th of every GRID-th row is a candidate."""
-SLACK = 1.0
+SLACK = 0.5
 """A neighbour found is at most 1 + SLACK times as far as the true one of its rank (Arya et al., JACM 1998)."""
 ITERATIONS = 500
 
@@ -61,8 +61,12 @@ def knn(
     _check(neighbours, distance_weights)
     pixels, n, ones = _candidates(trimap)
     report.predicted_bytes = 220 * len(pixels) + 16 * n * sum(neighbours)
-    pixels[:n] = pixels[:n][_tree_order(_features(image, pixels[:n], distance_weights[0]))]
-    graph, pull = symmetric_graph(_neighbours(image, pixels, n, neighbours, distance_weights), ones)
+    with ThreadPoolExecutor(min(len(neighbours), available_threads())) as pool:
+        trees = list(pool.map(lambda weight: tree_of(_features(image, pixels, weight)), distance_weights))
+    numbers = _numbers(trees[0], n)
+    found = [nearest(tree, n, min(k, len(pixels)), SLACK, numbers) for tree, k in zip(trees, neighbours, strict=True)]
+    del trees
+    graph, pull = symmetric_graph(found, ones)
     x, report.iterations, report.residual = conjugate_gradients(
         graph.multiply, pull, multigrid(graph), rtol=rtol, max_iterations=ITERATIONS, x=np.full(n, 0.5)
     )
@@ -73,7 +77,7 @@ def knn(
         x[undetermined] = 0.5
         report.fallbacks.append(f"{np.count_nonzero(undetermined)} unknown pixels resemble no known one: alpha is 0.5")
     alpha = trimap / 255.0
-    alpha.ravel()[pixels[:n]] = x
+    alpha.ravel()[pixels[:n]] = x[numbers[:n]]
     return alpha
 
 
@@ -95,9 +99,9 @@ def _candidates(trimap: np.ndarray) -> tuple[np.ndarray, int, int]:
 
 
 def _features(image: np.ndarray, pixels: np.ndarray, weight: float) -> np.ndarray:
-    """Colour and weighted position (n, 5) float64, the picture's sides being of length 1."""
+    """Colour and weighted position (n, 5) float32, the picture's sides being of length 1."""
     height, width = image.shape[:2]
-    features = np.empty((len(pixels), 5))
+    features = np.empty((len(pixels), 5), np.float32)
     features[:, :3] = image.reshape(-1, 3)[pixels]
     y, x = np.divmod(pixels, width)
     features[:, 3] = x * (weight / max(width - 1, 1))
@@ -105,23 +109,8 @@ def _features(image: np.ndarray, pixels: np.ndarray, weight: float) -> np.ndarra
     return features
 
 
-def _tree_order(features: np.ndarray) -> np.ndarray:
-    """Indices in the order of the leaves of a k-d tree, so that neighbours come one after the other."""
-    order: np.ndarray = cKDTree(features, leafsize=8, balanced_tree=False).indices
-    return order
-
-
-def _neighbours(
-    image: np.ndarray, pixels: np.ndarray, n: int, neighbours: Sequence[int], distance_weights: Sequence[float]
-) -> np.ndarray:
-    """Indices (n, sum of neighbours) int32 of the first n pixels' nearest among all, all searches side by side."""
-
-    def search(k: int, weight: float) -> np.ndarray:
-        features = _features(image, pixels, weight)
-        tree = cKDTree(features, leafsize=32, balanced_tree=False)
-        _, found = tree.query(features[:n], min(k, len(pixels)), eps=SLACK, workers=workers)
-        return np.asarray(found, np.int32)
-
-    workers = max(1, available_threads() // len(neighbours))
-    with ThreadPoolExecutor(len(neighbours)) as pool:
-        return np.concatenate(list(pool.map(search, neighbours, distance_weights)), axis=1)
+def _numbers(tree: Tree, n: int) -> np.ndarray:
+    """Numbers (N,) uint32 of the points: the first n in the order of the tree, neighbours one after the other."""
+    numbers = np.arange(len(tree.indices), dtype=np.uint32)
+    numbers[tree.indices[tree.indices < n]] = np.arange(n, dtype=np.uint32)
+    return numbers

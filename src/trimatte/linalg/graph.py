@@ -7,7 +7,7 @@ is the Galerkin product with piecewise constants: again a graph Laplacian (Notay
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ class Graph:
     Attributes
     ----------
     starts : (n + 1,) int64, where each vertex's list of edges begins.
-    ends : (starts[n],) int32, the free vertices at the other end; a vertex may be there more than once.
+    ends : (starts[n],) uint32, the free vertices at the other end; a vertex may be there more than once.
     weights : (starts[n],) float32, or empty if all are 1.
     degree : (n,) float64, sum of a vertex's weights, those of edges to fixed vertices included: the diagonal D.
     """
@@ -122,23 +122,29 @@ def _coarsen(graph: Graph) -> Graph:
     return Graph(*_aggregate(graph.starts, graph.ends, graph.weights, graph.degree))
 
 
-def symmetric_graph(found: np.ndarray, ones: int) -> tuple[Graph, np.ndarray]:
+def symmetric_graph(found: Sequence[np.ndarray], ones: int) -> tuple[Graph, np.ndarray]:
     """Graph with an edge of weight 1 from every free vertex to each of its neighbours, and (n,) float64 the sum of each
     free vertex's fixed neighbours, the right-hand side.
 
     Parameters
     ----------
-    found : (n, k) int32, neighbours of each free vertex: 0 <= j < n is a free vertex (itself is passed over), j >= n
+    found : of (n, k) uint32, neighbours of each free vertex: j < n is a free vertex (itself is passed over), j >= n
         a fixed one, of value 1 if j < n + ones, else 0.
     """
-    starts, ends, degree, pull = _symmetric(found, ones)
+    n = len(found[0])
+    starts, degree, pull = np.zeros(n + 1, np.int64), np.zeros(n), np.zeros(n)
+    for neighbours in found:
+        _count(neighbours, ones, starts, degree, pull)
+    np.cumsum(starts, out=starts)
+    free, ends = starts[:-1].copy(), np.empty(starts[n], np.uint32)
+    for neighbours in found:
+        _join(neighbours, free, ends)
     return Graph(starts, ends, np.empty(0, np.float32), degree), pull
 
 
 @njit()
-def _symmetric(found: np.ndarray, ones: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _count(found: np.ndarray, ones: int, starts: np.ndarray, degree: np.ndarray, pull: np.ndarray) -> None:
     n, k = found.shape
-    starts, degree, pull = np.zeros(n + 1, np.int64), np.zeros(n), np.zeros(n)
     for i in range(n):
         for c in range(k):
             j = found[i, c]
@@ -151,10 +157,11 @@ def _symmetric(found: np.ndarray, ones: int) -> tuple[np.ndarray, np.ndarray, np
                 starts[j + 1] += 1
             elif j < n + ones:
                 pull[i] += 1
-    for i in range(n):
-        starts[i + 1] += starts[i]
-    free = starts[:-1].copy()
-    ends = np.empty(starts[n], np.int32)
+
+
+@njit()
+def _join(found: np.ndarray, free: np.ndarray, ends: np.ndarray) -> None:
+    n, k = found.shape
     for i in range(n):
         for c in range(k):
             j = found[i, c]
@@ -163,7 +170,6 @@ def _symmetric(found: np.ndarray, ones: int) -> tuple[np.ndarray, np.ndarray, np
                 ends[free[j]] = i
                 free[i] += 1
                 free[j] += 1
-    return starts, ends, degree, pull
 
 
 @njit()
@@ -173,7 +179,7 @@ def _aggregate(
     n, unit = len(degree), len(weights) == 0
     m = (n + BLOCK - 1) // BLOCK
     coarse_starts, coarse_degree = np.zeros(m + 1, np.int64), np.zeros(m)
-    coarse_ends, coarse_weights = np.empty(len(ends), np.int32), np.empty(len(ends), np.float32)
+    coarse_ends, coarse_weights = np.empty(len(ends), np.uint32), np.empty(len(ends), np.float32)
     slot = np.full(m, -1, np.int64)
     count = 0
     for i in range(m):
@@ -214,13 +220,14 @@ def _multiply_rows(
     out: np.ndarray,
 ) -> None:
     for i in range(first, min(len(x), last)):
-        total = 0.0
+        total, row = 0.0, ends[starts[i] : starts[i + 1]]
         if len(weights) == 0:
-            for e in range(starts[i], starts[i + 1]):
-                total += x[ends[e]]
+            for e in range(len(row)):
+                total += x[row[e]]
         else:
-            for e in range(starts[i], starts[i + 1]):
-                total += weights[e] * x[ends[e]]
+            weight = weights[starts[i] : starts[i + 1]]
+            for e in range(len(row)):
+                total += weight[e] * x[row[e]]
         out[i] = degree[i] * x[i] - total
 
 

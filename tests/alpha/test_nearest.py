@@ -1,0 +1,69 @@
+"""Neighbours by the tree against distances to all points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trimatte.alpha._nearest import LEAF, nearest, tree_of
+
+
+def distances(points: np.ndarray) -> np.ndarray:
+    """Between all pairs of points (N, d)."""
+    return np.asarray(np.sqrt(((points[:, None].astype(float) - points.astype(float)) ** 2).sum(axis=2)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 12 * LEAF),
+    share=st.floats(0, 1),
+    steps=st.sampled_from([2, 30, 10**6]),
+    slack=st.sampled_from([0.0, 1.0, 3.0]),
+)
+def test_neighbours_are_as_near_as_promised(seed: int, n: int, share: float, steps: int, slack: float) -> None:
+    rng = np.random.default_rng(seed)
+    points = (rng.integers(0, steps, (n, 5)) / steps).astype(np.float32)
+    queries, count = max(1, round(share * n)), min(n, 7)
+    names = rng.permutation(queries).astype(np.uint32)
+    names = np.concatenate([names, np.arange(queries, n, dtype=np.uint32)])
+    found = nearest(tree_of(points), queries, count, slack, names)
+    named = np.empty_like(points)
+    named[names] = points
+    apart = distances(named)[:queries]
+    got = np.take_along_axis(apart, found.astype(np.int64), axis=1)
+    least = np.sort(apart, axis=1)[:, :count]
+    assert all(len(set(row)) == count for row in found.tolist())
+    assert (got <= (1 + slack) * least + 1e-6).all()
+    assert (np.diff(got, axis=1) >= -1e-6).all()
+
+
+def test_the_tree_keeps_every_point_in_its_boxes() -> None:
+    points = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
+    tree = tree_of(points)
+    assert sorted(tree.indices.tolist()) == list(range(1000))
+    ordered = tree.leaves.transpose(0, 2, 1).reshape(-1, 3)
+    np.testing.assert_array_equal(points[tree.indices], ordered[:1000])
+    assert np.isinf(ordered[1000:]).all()
+
+    def check(node: int, last: int) -> int:
+        """The first node after this one's descendants, whose points end at `last`."""
+        inside = ordered[tree.first[node] : last]
+        np.testing.assert_array_equal(inside.min(axis=0), tree.low[node])
+        np.testing.assert_array_equal(inside.max(axis=0), tree.high[node])
+        right = int(tree.right[node])
+        if right == 0:
+            assert len(inside) <= LEAF
+            return node + 1
+        assert check(node + 1, int(tree.first[right])) == right
+        return check(right, last)
+
+    assert check(0, 1000) == len(tree.first)
+
+
+@pytest.mark.parametrize("n", [LEAF, 500])
+def test_equal_points_are_found(n: int) -> None:
+    found = nearest(tree_of(np.zeros((n, 5), np.float32)), n, 4, 0.0, np.arange(n, dtype=np.uint32))
+    assert all(len(set(row)) == 4 for row in found.tolist())
