@@ -124,13 +124,13 @@ def command_line() -> str:
     return "# Command line\n\nWhat `--help` says of each verb.\n\n" + "\n".join(helps(main, "trimatte"))
 
 
-def helps(command: click.Command, name: str) -> list[str]:
+def helps(command: click.Command, name: str, parent: click.Context | None = None) -> list[str]:
     """The section of a command, and of those below it."""
-    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
-    sections = [f"## {name}\n\n```text\n{command.get_help(context)}\n```\n"]
+    context = click.Context(command, parent, name, terminal_width=84, **command.context_settings)
+    sections = [f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):
         for verb in command.list_commands(context):
             below = command.get_command(context, verb)
             assert below is not None
-            sections += helps(below, f"{name} {verb}")
+            sections += helps(below, verb, context)
     return sections

@@ -24,8 +24,8 @@ COMMAND = re.compile(r"^ {4}(?:\.venv/bin/)?(trimatte .*)$|`(trimatte [^`]+)`", 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?![a-z]+:)([^)\s#]*)(?:#([^)\s]+))?\)")
 VERBS = {"cutout", "segment", "trimap", "alpha", "composite"}
-NOT_HERE = re.compile(r"\b[A-Z]{2,}\b|weights|checkpoint|(method|segmenter) mine")
-"""Stands for what has to be put in, or names what is not shipped."""
+NOT_HERE = re.compile(r"\b[A-Z]{2,}\b|weights|checkpoint|(method|segmenter) mine|photos/")
+"""Stands for what has to be put in, or names what is not shipped, or starts processes, which has tests of its own."""
 
 
 def text(page: Path) -> str:
@@ -38,7 +38,7 @@ def name(page: Path) -> str:
 
 def commands(page: Path) -> Iterator[list[str]]:
     """The words of each command line of trimatte on a page."""
-    for match in COMMAND.finditer(text(page)):
+    for match in COMMAND.finditer(re.sub(r"\\\n\s*", "", text(page))):
         yield shlex.split(match[1] or match[2], comments=True)
 
 
@@ -72,9 +72,7 @@ def all_options(command: click.Command) -> set[str]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray, trimap: np.ndarray) -> Path:
     """A folder with the files that the docs speak of, as the current one."""
-    for folder in ("photos/inner", "cut-outs"):
-        (tmp_path / folder).mkdir(parents=True)
-    for file in ("photo.jpg", "portrait.jpg", "coffee.jpg", "rocket.jpg", "photos/a.jpg", "photos/inner/b.jpg"):
+    for file in ("photo.jpg", "coffee.jpg", "rocket.jpg"):
         Image.fromarray(photo).save(tmp_path / file, quality=95)
     for file in ("trimap.png", "mine.png", "photo-trimap.png"):
         Image.fromarray(trimap).save(tmp_path / file)
@@ -114,17 +112,20 @@ def test_python_blocks_are_python(page: Path) -> None:
             compile(block, name(page), "exec")
 
 
-@pytest.mark.parametrize("page", RUN)
-def test_commands_run(page: str, place: Path) -> None:
-    for words in commands(ROOT / page):
-        if words[1] not in VERBS or len(words) < 3 or NOT_HERE.search(" ".join(words)):
+def test_commands_run(place: Path) -> None:
+    lines = {shlex.join(words): words for page in RUN for words in commands(ROOT / page)}
+    done = 0
+    for line, words in lines.items():
+        if words[1] not in VERBS or len(words) < 3 or NOT_HERE.search(line):
             continue
         given = None
         if "<" in words:
             given = (place / words[words.index("<") + 1]).read_bytes()
             words = words[: words.index("<")]
         result = CliRunner().invoke(main, words[1:], input=given)
-        assert result.exit_code == 0, f"{' '.join(words)}: {result.output}"
+        assert result.exit_code == 0, f"{line}: {result.output}"
+        done += 1
+    assert done > 10
 
 
 @pytest.mark.filterwarnings("ignore:.*subject")
