@@ -122,7 +122,11 @@ def test_bodies_that_are_refused(client: TestClient) -> None:
     error(client.post(PATH, json=["AAAA"]), 400, "bad_body")
     headers = {"content-type": "application/json"}
     error(client.post(PATH, content=b"{", headers=headers), 400, "bad_body")
-    error(client.post(PATH, content=b"[" * 100_000, headers=headers), 400, "bad_body")
+    for deep in (b"[" * 100_000, b'{"a":' * 100, b"1" * 5000, b"[" + b"1," * 1000 + b"1]", b"\xff"):
+        error(client.post(PATH, content=deep, headers=headers), 400, "bad_body")
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    for escaped in (b"a=" + b"%41" * 3000, b"&" * 100):
+        error(client.post(PATH, content=escaped, headers=headers), 400, "bad_body")
     error(client.post(PATH, content=b"photo", headers={"content-type": "image/png"}), 400, "invalid_file_type")
     both = {**IMAGE, "bg_image_file": ("b", b"x")}
     error(client.post(PATH, files=both, data={"bg_color": "fff"}), 400, "bad_parameter")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 
 import anyio
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive
 
 from trimatte.server.problems import Problem
@@ -18,8 +20,8 @@ from trimatte.server.settings import Settings
 
 MOST_FIELDS = 64
 LONGEST_FIELD = 65536
-LONGEST_TEXT = 8_000_000
-"""Of bodies that are text as a whole: to take a hostile one apart costs a hundred times its memory."""
+LONGEST_TEXT = 16_000_000
+"""Of bodies that are text as a whole, whose copies while they are taken apart need several times their memory."""
 
 
 class ClientGoneError(Exception):
@@ -123,14 +125,38 @@ def _form_of_parts(parts: FormData) -> Form:
 
 async def read_urlencoded(receive: Receive, headers: Headers, settings: Settings, share: Share) -> Form:
     """The fields of an application/x-www-form-urlencoded body. Raises as `read_multipart` does."""
-    limit = min(LONGEST_TEXT, settings.max_bytes)
-    parser = FormParser(headers, chunks(receive, headers, limit, share), max_fields=MOST_FIELDS, max_part_size=limit)
-    async with limited_time(settings):
-        parts = await _parsed(parser)
-    return Form([(name, value) for name, value in parts.multi_items() if isinstance(value, str)])
+    body = await read_raw(receive, headers, settings, share, limit=LONGEST_TEXT)
+    if body.count(b"&") >= MOST_FIELDS or body.count(b"%") > 1000 + len(body) // 8:
+        raise Problem("bad-body", "The form has too many fields, or is escaped more than pictures in base64 are.")
+    return Form(parse_qsl(body.decode("latin-1"), keep_blank_values=True))
 
 
-async def _parsed(parser: MultiPartParser | FormParser) -> FormData:
+async def read_json(receive: Receive, headers: Headers, settings: Settings, share: Share) -> Form:
+    """The members of an application/json body, an object of texts, numbers and truth values, as texts.
+
+    Raises as `chunks` does, and `Problem` if it is something else.
+    """
+    body = await read_raw(receive, headers, settings, share, limit=LONGEST_TEXT)
+    if sum(map(body.count, (b",", b"[", b"{"))) > 2 * MOST_FIELDS:
+        raise Problem("bad-body", "The JSON has too many members.")
+    try:
+        members = json.loads(body)
+    except ValueError:
+        raise Problem("bad-body", "The body is not JSON.") from None
+    if not isinstance(members, dict):
+        raise Problem("bad-body", "The body is not a JSON object.")
+    form = Form()
+    for name, value in members.items():
+        if isinstance(value, bool):
+            form.fields.append((name, "true" if value else "false"))
+        elif isinstance(value, (str, int, float)):
+            form.fields.append((name, str(value)))
+        elif value is not None:
+            raise Problem("bad-parameter", f"{name[:64]!r}: got no text, number or truth value.", parameter=name[:64])
+    return form
+
+
+async def _parsed(parser: MultiPartParser) -> FormData:
     try:
         return await parser.parse()
     except MultiPartException as error:

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from trimatte.server.answers import report_headers, send_body
-from trimatte.server.bodies import LONGEST_TEXT, Form, Share, read_multipart, read_raw, read_urlencoded
+from trimatte.server.bodies import Form, Share, read_json, read_multipart, read_urlencoded
 from trimatte.server.parameters import Choice, Colour, Flag, Parameter, Schema, parse_parameters
 from trimatte.server.problems import Problem
 from trimatte.server.worker import Reply
@@ -153,7 +153,7 @@ class RemoveBgEndpoint:
         if media_type == "application/x-www-form-urlencoded":
             return await read_urlencoded(receive, headers, settings, share)
         if media_type == "application/json":
-            return _form_of_json(await read_raw(receive, headers, settings, share, limit=LONGEST_TEXT))
+            return await read_json(receive, headers, settings, share)
         raise Problem("unsupported-type", "Send multipart/form-data, or a form or JSON with image_file_b64.")
 
 
@@ -208,24 +208,6 @@ def _task_values(values: dict[str, Any], *, covered: bool) -> dict[str, Any]:
 def _four(lengths: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
     """Top, right, bottom and left of one, two or four lengths."""
     return [*lengths] * (4 // len(lengths))
-
-
-def _form_of_json(body: bytearray) -> Form:
-    try:
-        members = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Problem("bad-body", "The body is not JSON.") from None
-    if not isinstance(members, dict):
-        raise Problem("bad-body", "The body is not a JSON object.")
-    fields = []
-    for name, value in members.items():
-        if isinstance(value, bool):
-            fields.append((name, "true" if value else "false"))
-        elif isinstance(value, (str, int, float)):
-            fields.append((name, str(value)))
-        elif value is not None:
-            raise Problem("bad-parameter", f"{name[:64]!r}: got no text, number or truth value.", parameter=name[:64])
-    return Form(fields)
 
 
 def _as_json(reply: Reply) -> bytes:

@@ -37,8 +37,8 @@ class Settings:
     held_bytes : bodies and answers that are held in memory at once; further ones are told 429.
     token : what clients have to know, if there is one.
     origins : web pages of other origins that may use the service.
-    hosts : names that clients may call the service by; none means the loopback ones if that is where it listens, and
-        any name otherwise.
+    hosts : names that clients may call the service by, besides the loopback ones; none means no others if that is where
+        it listens, and any name otherwise.
     editor : whether the editor is at `/`. Unlike all else it decodes pictures in the process that talks HTTP.
     """
 
@@ -61,7 +61,7 @@ class Settings:
     @property
     def allowed_hosts(self) -> tuple[str, ...]:
         """Names that a request's Host may have; none means any."""
-        return self.hosts or (LOOPBACK if self.host in LOOPBACK else ())
+        return (*self.hosts, *LOOPBACK) if self.hosts or self.host in LOOPBACK else ()
 
 
 def read_token(file: str | os.PathLike[str] | None) -> str | None:
