@@ -158,6 +158,6 @@ def _takes_turns() -> bool:
     from numba.np.ufunc.parallel import threading_layer
 
     try:
-        return bool(threading_layer() == "workqueue")
+        return bool(threading_layer() == "workqueue")  # type: ignore[no-untyped-call]
     except ValueError:  # no parallel kernel has run
         return False

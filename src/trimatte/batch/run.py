@@ -73,6 +73,7 @@ def run_batch(
     shard: str | None = None,
     retry_failed: bool = False,
     watch: bool = False,
+    review: bool = False,
     progress: Progress | None = None,
     format: str | None = None,
     **options: Any,
@@ -91,6 +92,7 @@ def run_batch(
     shard : "i/n": only the i-th of n parts, by the pictures' names, for runs on several machines.
     retry_failed : try again what failed before on the same content and options.
     watch : go on waiting for new pictures until interrupted.
+    review : at the end write review.html and review.jpg to `out`, which show the least confident results first.
     progress : called after each picture with its outcome and the summary so far.
     format : "png" (by default), "webp", "tiff", "avif" or "jpeg".
     options : `sheet`, `crop`, `background` and `quality` as of the command line, and those of `trimatte.cutout`, of
@@ -134,6 +136,10 @@ def run_batch(
         except KeyboardInterrupt:
             if not watch:
                 raise
+        if review:
+            from trimatte.batch.review import write_review
+
+            write_review(folders.source, folders.out)
     summary.seconds = time.monotonic() - start
     return summary
 

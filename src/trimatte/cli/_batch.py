@@ -53,9 +53,10 @@ _OPTIONS = [
     click.option("--shard", metavar="I/N", help="Of a folder: only the I-th of N parts, for several machines."),
     click.option("--retry-failed", is_flag=True, help="Of a folder: try again what failed before."),
     click.option("--dry-run", is_flag=True, help="Of a folder: say what would be done, and do nothing."),
+    click.option("--review", is_flag=True, help="Of a folder: also a page of the results, the doubtful first."),
     click.option("--watch", is_flag=True, help="Of a folder: go on waiting for new pictures."),
 ]
-NAMES = ["workers", "max_memory", "shard", "retry_failed", "dry_run", "watch"]
+NAMES = ["workers", "max_memory", "shard", "retry_failed", "dry_run", "review", "watch"]
 
 
 def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, **options: Any) -> None:
@@ -76,7 +77,7 @@ def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, *
 
 
 def _rehearse(source: str, out: str, as_json: bool, **options: Any) -> None:
-    for name in ("workers", "max_memory", "watch"):
+    for name in ("workers", "max_memory", "review", "watch"):
         options.pop(name, None)
     counts: dict[str, int] = {}
     for task, state in plan_batch(source, out, **options):
