@@ -43,6 +43,13 @@ REQUEST = re.compile(
 )
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the generated pages of the reference to the navigation."""
+    (pages,) = (section["Python"] for section in config.nav or [] if "Python" in section)
+    pages += sorted(reference())
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the repository's other pages, and those that are generated."""
     pages = {target: (ROOT / source).read_text(encoding="utf-8") for source, target in SHARED.items()}

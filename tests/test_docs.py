@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from markdown.extensions.toc import slugify
 from PIL import Image
 
+import trimatte
 from trimatte.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +104,12 @@ def test_options_exist(page: Path) -> None:
     spans = re.findall(r"`(--[a-z][a-z-]*)", text(page))
     others = {"--no-deps", "--network", "--read-only"}
     assert set(spans) - others <= all_options(main)
+
+
+def test_the_reference_names_all_that_trimatte_offers() -> None:
+    table = text(ROOT / "docs/api/index.md")
+    for public in trimatte.__all__:
+        assert public.startswith("__") or f"[`{public}`]" in table
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
