@@ -32,6 +32,11 @@ DOUBT = 0.1
 
 def shared(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W)."""
+    return shared_samples(image, trimap, report)[0]
+
+
+def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha (H, W) and, for the unknown pixels, the pairs it rests on: foreground, then background (H, W, 6)."""
     image = np.ascontiguousarray(image, np.float32)
     known = trimap.copy()
     unknown = trimap == 128
@@ -54,7 +59,7 @@ def shared(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.nda
         doubtful = alpha.copy()
         each(_settle, pixels, image, known, coarse, final, doubtful, weight, alpha)
     report.solver = "shared samples"
-    return alpha
+    return alpha, final
 
 
 def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -1,0 +1,215 @@
+"""The hybrid: classical solutions, weighed and corrected by a small network, as the prior of a last closed-form solve.
+
+Closed-form, KNN and shared matting fail in different places: the first where the subject has holes, the second where
+colours repeat, the third where foreground and background look alike. A small convolutional network sees what each of
+them says, the colours that shared matting found, the photo and the trimap, and gives alpha and how far it may be
+off. Both go as a prior and its weight into the closed-form system (Levin et al., section 3), whose solution agrees with
+the local colour model where the network is unsure.
+
+The network runs by onnxruntime on windows of the band; its weights are shipped. How it was trained is in
+`trimatte.training.hybrid`, on what in `weights/hybrid.toml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import as_file, files
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from trimatte._distance import squared_distance
+from trimatte._measure import timed
+from trimatte._onnx import open_session
+from trimatte.alpha.closed_form import closed_form
+from trimatte.alpha.knn import knn
+from trimatte.alpha.shared import shared_samples
+from trimatte.errors import SolverError
+from trimatte.linalg.report import SolveReport
+from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+
+METHODS = ("closed-form", "knn", "shared")
+KNN_PIXELS = 200_000
+"""With more unknown pixels KNN matting sees a picture of half the size, or less."""
+FAR = 64
+"""Distances to known pixels are told to the network up to this."""
+CHANNELS = 18
+ALPHAS = slice(5, 8)
+"""Of the channels, those of the classical solutions."""
+WINDOW, MARGIN, MULTIPLE = 768, 64, 16
+"""The network runs on parts of the picture of about so many pixels a side, sees so many more on each, and wants sides
+that are multiples of the last."""
+STRENGTH, LEAST_DOUBT = 1e-4, 0.01
+"""The prior's weight is STRENGTH / (doubt + LEAST_DOUBT)^2."""
+
+Part = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What the classical methods say.
+
+    alphas : (3, H, W) float32, in the order of `METHODS`.
+    pairs : (H, W, 6) float32, foreground and background that shared matting found for each unknown pixel.
+    """
+
+    alphas: np.ndarray
+    pairs: np.ndarray
+
+
+def hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
+    """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W).
+
+    Raises
+    ------
+    SolverError
+        If none of the classical methods gives a solution.
+    """
+    ingredients = classical(image, trimap, report)
+    with timed(report.seconds, "network"):
+        alpha, doubt = corrected(image, trimap, ingredients)
+    confidence = STRENGTH / (doubt + LEAST_DOUBT) ** 2
+    with timed(report.seconds, "solve"):
+        return closed_form(image, trimap, report, prior=alpha, confidence=confidence, guess=alpha)
+
+
+def corrected(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients) -> tuple[np.ndarray, np.ndarray]:
+    """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known."""
+    session, away = _session(), distances(trimap)
+    alpha, doubt = (trimap == FOREGROUND).astype(np.float32), np.zeros(trimap.shape, np.float32)
+    for seen, inner, part in _windows(trimap == UNKNOWN):
+        own = Ingredients(ingredients.alphas[:, seen[0], seen[1]], ingredients.pairs[seen])
+        x = features(image[seen], trimap[seen], own, away[:, seen[0], seen[1]])
+        more = [(0, -side % MULTIPLE) for side in x.shape[1:]]
+        outputs = session.run(None, {"features": np.pad(x, [(0, 0), *more], mode="edge")[None]})
+        for whole, output in zip((alpha, doubt), outputs, strict=True):
+            np.copyto(whole[part], output[0, 0][inner], where=trimap[part] == UNKNOWN)
+    return alpha, doubt
+
+
+def _windows(unknown: np.ndarray) -> Iterator[tuple[Part, Part, Part]]:
+    """Parts that hold all unknown pixels: what is seen, of it what counts, and where that is in the whole."""
+    rows, columns = (_spans(np.any(unknown, axis)) for axis in (1, 0))
+    for top, bottom in rows:
+        for left, right in columns:
+            if unknown[top:bottom, left:right].any():
+                seen = _wider(top, bottom, unknown.shape[0]), _wider(left, right, unknown.shape[1])
+                y, x = top - seen[0].start, left - seen[1].start
+                inner = slice(y, y + bottom - top), slice(x, x + right - left)
+                yield seen, inner, (slice(top, bottom), slice(left, right))
+
+
+def _spans(present: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches of equal length, as few as allowed, from the first that is present to the last."""
+    places = np.flatnonzero(present)
+    low, high = int(places[0]), int(places[-1]) + 1
+    count = -(-(high - low) // WINDOW)
+    ends = [low + (high - low) * i // count for i in range(count + 1)]
+    return list(pairwise(ends))
+
+
+def _wider(low: int, high: int, side: int) -> slice:
+    """A stretch with a margin, from a multiple of the network's."""
+    return slice(max(0, low - MARGIN) // MULTIPLE * MULTIPLE, min(side, high + MARGIN))
+
+
+@lru_cache(maxsize=1)
+def _session() -> Any:
+    with as_file(files("trimatte.alpha").joinpath("weights", "hybrid.onnx")) as path:
+        return open_session(path)
+
+
+def classical(
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, knn_pixels: int = KNN_PIXELS
+) -> Ingredients:
+    """Closed-form, KNN and shared matting of image (H, W, 3) and trimap (H, W).
+
+    One that fails is replaced by the mean of the others, and the report says so; if all fail that is a `SolverError`.
+    """
+    pairs = np.zeros((*trimap.shape, 6), np.float32)
+
+    def sampled(report: SolveReport) -> np.ndarray:
+        alpha, found = shared_samples(image, trimap, report)
+        pairs[:] = found
+        return alpha
+
+    ways: dict[str, Callable[[SolveReport], np.ndarray]] = {
+        "closed-form": lambda report: closed_form(image, trimap, report, rtol=1e-4),
+        "knn": lambda report: _reduced_knn(image, trimap, report, knn_pixels),
+        "shared": sampled,
+    }
+    alphas = np.zeros((len(METHODS), *trimap.shape), np.float32)
+    done = []
+    for number, method in enumerate(METHODS):
+        own = SolveReport(method=method, unknown=report.unknown)
+        try:
+            with timed(report.seconds, method):
+                alphas[number] = np.clip(ways[method](own), 0, 1)
+            done.append(number)
+        except (SolverError, ArithmeticError, MemoryError, ValueError) as error:
+            report.fallbacks.append(f"{method} failed, the mean of the others takes its place: {error}")
+        report.fallbacks += [f"{method}: {departure}" for departure in own.fallbacks]
+        report.iterations += own.iterations
+    if not done:
+        raise SolverError("hybrid: closed-form, KNN and shared matting all failed")
+    for number in set(range(len(METHODS))) - set(done):
+        alphas[number] = alphas[done].mean(0)
+    return Ingredients(alphas, pairs)
+
+
+def features(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients, away: np.ndarray) -> np.ndarray:
+    """What the network sees of (a part of) a picture, (18, H, W) float32.
+
+    Colour; known foreground and background; the three alphas; by how much the sampled foreground and background differ
+    from the pixel's colour; how far the sampled pair misses it, and how far apart the pair is; the distances `away`.
+    """
+    unknown = trimap == UNKNOWN
+    pair = ingredients.pairs.astype(np.float32) * unknown[..., None]
+    own = image * unknown[..., None]
+    share = ingredients.alphas[2][..., None]
+    missed = np.abs(share * pair[..., :3] + (1 - share) * pair[..., 3:] - own).sum(-1)
+    apart = np.abs(pair[..., :3] - pair[..., 3:]).sum(-1)
+    planes = [trimap == FOREGROUND, trimap == BACKGROUND, *ingredients.alphas]
+    stack = [*np.moveaxis(image, -1, 0), *planes, *np.moveaxis(pair - np.concatenate([own, own], -1), -1, 0)]
+    out: np.ndarray = np.stack([*stack, 4 * missed, apart, *away]).astype(np.float32, copy=False)
+    return out
+
+
+def distances(trimap: np.ndarray) -> np.ndarray:
+    """Root of the distance to known foreground and to known background (2, H, W), 1 being 64 pixels and more."""
+    near = [squared_distance(trimap == value, FAR) for value in (FOREGROUND, BACKGROUND)]
+    away: np.ndarray = np.minimum(np.stack(near) / np.float32(FAR**2), 1) ** np.float32(0.25)
+    return away
+
+
+def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, most: int) -> np.ndarray:
+    """KNN matting of the picture, made smaller until it has at most so many unknown pixels."""
+    height, width = trimap.shape
+    factor = 1
+    while np.count_nonzero(trimap == UNKNOWN) > most * factor**2 and min(height, width) >= 32 * factor:
+        factor *= 2
+    if factor == 1:
+        return knn(image, trimap, report)
+    small = tuple(-(-side // factor) for side in trimap.shape)
+    smaller = np.stack([_resized(image[..., c], small, Image.Resampling.BOX) for c in range(3)], -1)
+    alpha = knn(np.clip(smaller, 0, 1), _coarse_trimap(trimap, factor), report)
+    return _resized(alpha.astype(np.float32), trimap.shape, Image.Resampling.BILINEAR)
+
+
+def _coarse_trimap(trimap: np.ndarray, factor: int) -> np.ndarray:
+    """Known where all of a block's pixels are known and agree."""
+    more = [(0, -side % factor) for side in trimap.shape]
+    blocks = np.pad(trimap, more, mode="edge").reshape(
+        (trimap.shape[0] + more[0][1]) // factor, factor, (trimap.shape[1] + more[1][1]) // factor, factor
+    )
+    low, high = blocks.min((1, 3)), blocks.max((1, 3))
+    coarse: np.ndarray = np.where(low == high, low, UNKNOWN).astype(np.uint8)
+    return coarse
+
+
+def _resized(plane: np.ndarray, shape: tuple[int, ...], how: Image.Resampling) -> np.ndarray:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((shape[1], shape[0]), how))

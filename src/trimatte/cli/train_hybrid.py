@@ -1,0 +1,62 @@
+"""`trimatte train hybrid`: train the network inside the method "hybrid" on composites of one's own pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trimatte.errors import ArgumentError, MissingExtraError
+
+_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+
+
+@click.command()
+@click.option("--photos", type=_FOLDER, multiple=True, required=True, help="Pictures to crop; may be repeated.")
+@click.option(
+    "--cutouts", type=_FOLDER, multiple=True, help="RGBA pictures, or the folders image/ and alpha/; may be repeated."
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
+@click.option("--samples", type=click.IntRange(20), default=2000, show_default=True, help="Composites to make.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=45, show_default=True, help="To train.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def command(
+    photos: tuple[Path, ...], cutouts: tuple[Path, ...], out: Path, samples: int, minutes: float, seed: int
+) -> None:
+    """Train the network inside the method "hybrid".
+
+    Composites and their classical solutions are made once, about one a second, and kept in OUT/samples, from where a
+    run that was cut off goes on. OUT gets best.pt, log.csv and hybrid.onnx.
+    """
+    from tqdm import tqdm
+
+    try:
+        from trimatte.training.alpha_data import find_cutouts, find_pictures
+        from trimatte.training.export_hybrid import export_hybrid
+        from trimatte.training.hybrid import Recipe, train
+        from trimatte.training.hybrid_data import PATTERN, Sources, write_samples
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("torch", "onnx"):
+            raise
+        raise MissingExtraError('training needs PyTorch: pip install "trimatte[train]"', name=error.name) from None
+    if (out / "best.pt").exists():
+        raise ArgumentError(f"out: {out} holds a run already; take another folder")
+    sources = Sources(
+        photos=[path for folder in photos for path in find_pictures(folder, "photos")],
+        cutouts=[cutout for folder in cutouts for cutout in find_cutouts(folder)],
+    )
+    with tqdm(total=samples, unit="sample", disable=None) as bar:
+
+        def made(_: int) -> None:
+            bar.update()
+
+        write_samples(sources, out / "samples", seed=seed, numbers=range(samples), watch=made)
+    with tqdm(unit="step", disable=None) as bar:
+
+        def stepped(_: int, loss: float) -> None:
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+
+        train(Recipe(minutes=minutes, seed=seed), sorted((out / "samples").glob(PATTERN)), out, watch=stepped)
+    export_hybrid(out / "best.pt", out / "hybrid.onnx")
+    click.echo(str(out / "hybrid.onnx"))

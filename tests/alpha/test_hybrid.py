@@ -1,0 +1,153 @@
+"""The hybrid: its parts against slow twins, its result on odd pictures, and what it does when an ingredient fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from trimatte import estimate_alpha
+from trimatte.alpha import hybrid as module
+from trimatte.alpha.hybrid import ALPHAS, CHANNELS, METHODS, Ingredients, classical, corrected, distances, features
+from trimatte.errors import ArgumentError, SolverError
+from trimatte.linalg.report import SolveReport
+
+Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def test_soft_edge_is_found(noisy_edge: Edge) -> None:
+    image, trimap, truth = noisy_edge(60, 90)
+    matte = estimate_alpha(image, trimap, method="hybrid", strict=True)
+    assert np.abs(matte.alpha - truth)[trimap == 128].mean() < 0.03
+    assert matte.report.fallbacks == []
+    assert {*METHODS, "network", "solve"} <= set(matte.report.seconds)
+
+
+def test_the_same_input_gives_the_same_bytes(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(40, 60)
+    first, second = (estimate_alpha(image, trimap, method="hybrid").alpha for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_odd_pictures_have_a_defined_result(odd_picture: tuple[np.ndarray, np.ndarray]) -> None:
+    image, trimap = odd_picture
+    alpha = estimate_alpha(image, trimap, method="hybrid", strict=True).alpha
+    assert np.isfinite(alpha).all()
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+    np.testing.assert_array_equal(alpha[trimap != 128], trimap[trimap != 128] / 255)
+
+
+def test_wrong_input_is_refused(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge()
+    with pytest.raises(ArgumentError, match="trimap"):
+        estimate_alpha(image, trimap[:-1], method="hybrid")
+    with pytest.raises(ArgumentError, match="trimap: got None"):
+        estimate_alpha(image, method="hybrid")
+    with pytest.raises(ArgumentError, match="radius"):
+        estimate_alpha(image, trimap, method="hybrid", radius=2)
+
+
+def test_a_failed_ingredient_is_replaced_and_told(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trimap, truth = noisy_edge(40, 60)
+    monkeypatch.setattr(module, "knn", _fails)
+    report = SolveReport()
+    alphas = classical(image, trimap, report).alphas
+    np.testing.assert_allclose(alphas[1], (alphas[0] + alphas[2]) / 2, atol=1e-6)
+    assert any("knn failed" in line and "on purpose" in line for line in report.fallbacks)
+    matte = estimate_alpha(image, trimap, method="hybrid")
+    assert any("knn failed" in line for line in matte.report.fallbacks)
+    assert np.abs(matte.alpha - truth)[trimap == 128].mean() < 0.05
+
+
+def test_without_any_ingredient_there_is_no_result(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trimap, _ = noisy_edge()
+    for name in ("knn", "closed_form", "shared_samples"):
+        monkeypatch.setattr(module, name, _fails)
+    with pytest.raises(SolverError, match="all failed"):
+        estimate_alpha(image, trimap, method="hybrid")
+
+
+def _fails(*_: object, **__: object) -> None:
+    raise SolverError("on purpose")
+
+
+def test_features_and_distances(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(20, 30)
+    ingredients = classical(image, trimap, SolveReport())
+    x = features(image, trimap, ingredients, distances(trimap))
+    assert x.shape == (CHANNELS, 20, 30)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x[:3], image.transpose(2, 0, 1))
+    np.testing.assert_array_equal(x[3], trimap == 255)
+    np.testing.assert_array_equal(x[4], trimap == 0)
+    np.testing.assert_array_equal(x[ALPHAS], ingredients.alphas)
+    y, column = 7, int(np.flatnonzero(trimap[7] == 128)[0])
+    pair, alpha = ingredients.pairs[y, column], ingredients.alphas[2, y, column]
+    np.testing.assert_allclose(x[8:14, y, column], pair - np.tile(image[y, column], 2), atol=1e-6)
+    missed = np.abs(alpha * pair[:3] + (1 - alpha) * pair[3:] - image[y, column]).sum()
+    np.testing.assert_allclose(x[14:16, y, column], [4 * missed, np.abs(pair[:3] - pair[3:]).sum()], atol=1e-5)
+    grid = np.argwhere(np.ones_like(trimap))
+    for channel, value in ((16, 255), (17, 0)):
+        away = np.sqrt(((grid[:, None] - np.argwhere(trimap == value)) ** 2).sum(-1).min(1)).reshape(trimap.shape)
+        np.testing.assert_allclose(x[channel], np.sqrt(np.minimum(away / 64, 1)), atol=1e-5)
+
+
+def test_windows_agree_with_the_whole(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trimap, _ = noisy_edge(150, 400)
+    ingredients = classical(image, trimap, SolveReport())
+    whole, doubt = corrected(image, trimap, ingredients)
+    monkeypatch.setattr(module, "WINDOW", 96)
+    alpha, its_doubt = corrected(image, trimap, ingredients)
+    np.testing.assert_allclose(alpha, whole, atol=0.02)
+    np.testing.assert_allclose(its_doubt, doubt, atol=0.02)
+    np.testing.assert_array_equal(alpha[trimap != 128], trimap[trimap != 128] / 255)
+    assert (doubt[trimap != 128] == 0).all()
+
+
+def test_windows_cover_each_unknown_pixel_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WINDOW", 50)
+    unknown = np.random.default_rng(0).random((130, 170)) < 0.01
+    count = np.zeros(unknown.shape, int)
+    for seen, inner, part in module._windows(unknown):
+        count[part] += 1
+        np.testing.assert_array_equal(unknown[seen][inner], unknown[part])
+        assert seen[0].start % module.MULTIPLE == seen[1].start % module.MULTIPLE == 0
+    assert (count[unknown] == 1).all()
+    assert count.max() == 1
+
+
+def test_knn_sees_a_smaller_picture_of_a_large_band(noisy_edge: Edge) -> None:
+    image, trimap, truth = noisy_edge(65, 99)
+    alpha = classical(image, trimap, SolveReport(), knn_pixels=600).alphas[1]
+    assert np.abs(alpha - truth)[trimap == 128].mean() < 0.08
+
+
+def test_a_coarse_trimap_knows_only_what_all_pixels_know() -> None:
+    trimap = np.full((5, 7), 255, np.uint8)
+    trimap[0, 0], trimap[2, 3], trimap[4] = 128, 0, 0
+    coarse = module._coarse_trimap(trimap, 2)
+    np.testing.assert_array_equal(coarse, [[128, 255, 255, 255], [255, 128, 255, 255], [0, 0, 0, 0]])
+
+
+def test_ingredients_are_not_changed(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(40, 60)
+    made = classical(image, trimap, SolveReport())
+    kept = Ingredients(made.alphas.copy(), made.pairs.copy())
+    corrected(image, trimap, made)
+    np.testing.assert_array_equal(made.alphas, kept.alphas)
+    np.testing.assert_array_equal(made.pairs, kept.pairs)
+
+
+def test_it_runs_without_torch() -> None:
+    code = (
+        "import sys, numpy as np, trimatte\n"
+        "sys.modules['torch'] = None\n"
+        "trimap = np.repeat(np.array([[0, 128, 255]], np.uint8), 8, 1).repeat(20, 0)\n"
+        "image = np.random.default_rng(0).random((20, 24, 3), np.float32)\n"
+        "trimatte.estimate_alpha(image, trimap, method='hybrid')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
