@@ -186,5 +186,5 @@ def test_same_bits_for_any_number_of_threads(
     for threads in (1, 2):
         with_threads(threads)
         systems.append(window_system(image, fixed, band, LEARNING_BASED, 1e-7))
-    for name in ("diagonal", "coefficients", "neighbours", "b"):
+    for name in ("diagonal", "coefficients", "runs", "b"):
         np.testing.assert_array_equal(*(getattr(system, name) for system in systems))

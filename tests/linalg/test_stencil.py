@@ -9,7 +9,7 @@ import pytest
 from scipy.linalg import solve_triangular
 
 from trimatte.linalg.band import number_band
-from trimatte.linalg.stencil import OFFSETS, StencilSystem
+from trimatte.linalg.stencil import SLOTS, StencilSystem
 
 pytestmark = pytest.mark.usefixtures("short_strips")
 MaskMaker = Callable[..., np.ndarray]
@@ -21,18 +21,21 @@ def random_system(unknown: np.ndarray, seed: int = 0) -> tuple[StencilSystem, np
     band = number_band(unknown)
     n = band.size
     coefficients = np.zeros((n, 12), np.float32)
-    neighbours = np.repeat(np.arange(n, dtype=np.int32)[:, None], 12, axis=1)
+    runs = np.zeros((n, 3), np.uint32)
     matrix = np.zeros((n, n))
     for i in range(n):
         y, x = divmod(int(band.position[i]), unknown.shape[1])
-        for k, (dy, dx) in enumerate(OFFSETS):
-            if y + dy < unknown.shape[0] and 0 <= x + dx < unknown.shape[1] and band.index[y + dy, x + dx] >= 0:
-                j = band.index[y + dy, x + dx]
-                coefficients[i, k], neighbours[i, k] = rng.normal(), j
-                matrix[i, j] = matrix[j, i] = coefficients[i, k]
+        for dy, columns in enumerate((range(1, 3), range(-2, 3), range(-2, 3))):
+            there = [x + dx for dx in columns if y + dy < unknown.shape[0] and 0 <= x + dx < unknown.shape[1]]
+            ends = [j for j in (band.index[y + dy, c] for c in there) if j >= 0]
+            for k, j in enumerate(ends):
+                assert j == ends[0] + k
+                coefficients[i, SLOTS[dy] + k] = rng.normal()
+                matrix[i, j] = matrix[j, i] = coefficients[i, SLOTS[dy] + k]
+            runs[i, dy] = ends[0] << 3 | len(ends) if ends else 0
     diagonal = np.abs(matrix).sum(axis=1) + rng.random(n) + 0.1
     np.fill_diagonal(matrix, diagonal)
-    return StencilSystem(band, diagonal, coefficients, neighbours, rng.normal(size=n)), matrix
+    return StencilSystem(band, diagonal, coefficients, runs, rng.normal(size=n)), matrix
 
 
 BANDS = [(1, 1, 1.0), (1, 60, 1.0), (60, 1, 1.0), (24, 30, 0.1), (24, 30, 0.6), (24, 30, 1.0), (25, 9, 1.0)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from trimatte._jit import njit, prange
 from trimatte.linalg.band import Band
-from trimatte.linalg.stencil import StencilSystem, multiply
+from trimatte.linalg.stencil import SLOTS, StencilSystem, multiply
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
@@ -34,34 +34,32 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
     model : CLOSED_FORM or LEARNING_BASED.
     epsilon : regularisation of the colour model.
     """
-    known, b, coefficients, neighbours = _empty(band)
+    known, b, coefficients, runs = _empty(band)
     _assemble(
         image, fixed, band.index, band.position, band.strips, band.row_first, band.row_count, model, epsilon, known, b,
-        coefficients, neighbours,
+        coefficients, runs,
     )  # fmt: skip
-    return _closed(band, known, coefficients, neighbours, b)
+    return _closed(band, known, coefficients, runs, b)
 
 
 def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) -> StencilSystem:
     """The system of random walks to the eight neighbours, of weights LEAST_STEP + exp(-|I_i - I_j|^2 / sigma^2)."""
-    known, b, coefficients, neighbours = _empty(band)
-    _assemble_walk(image, fixed, band.index, band.position, sigma, known, b, coefficients, neighbours)
-    return _closed(band, known, coefficients, neighbours, b)
+    known, b, coefficients, runs = _empty(band)
+    _assemble_walk(image, fixed, band.index, band.position, sigma, known, b, coefficients, runs)
+    return _closed(band, known, coefficients, runs, b)
 
 
 def _empty(band: Band) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     n = band.size
-    return np.zeros(n), np.zeros(n), np.zeros((n, 12), np.float32), np.empty((n, 12), np.uint32)
+    return np.zeros(n), np.zeros(n), np.zeros((n, 12), np.float32), np.zeros((n, 3), np.uint32)
 
 
-def _closed(
-    band: Band, known: np.ndarray, coefficients: np.ndarray, neighbours: np.ndarray, b: np.ndarray
-) -> StencilSystem:
+def _closed(band: Band, known: np.ndarray, coefficients: np.ndarray, runs: np.ndarray, b: np.ndarray) -> StencilSystem:
     """Give the diagonal what makes each row sum to its share of known pixels."""
     n = band.size
     sums = np.empty(n)
-    multiply(np.zeros(n), coefficients, neighbours, band.strips, band.even, np.ones(n), sums)
-    return StencilSystem(band, known - sums, coefficients, neighbours, b)
+    multiply(np.zeros(n), coefficients, runs, band.strips, band.even, np.ones(n), sums)
+    return StencilSystem(band, known - sums, coefficients, runs, b)
 
 
 @njit()
@@ -156,7 +154,7 @@ def _assemble(
     known: np.ndarray,
     b: np.ndarray,
     coefficients: np.ndarray,
-    neighbours: np.ndarray,
+    runs: np.ndarray,
 ) -> None:
     height, width = index.shape
     for s in prange(len(strips) - 1):
@@ -192,7 +190,7 @@ def _assemble(
                         for vx in range(wx - 1, wx + 2):
                             pixel = image[vy, vx]
                             row[vy - y + 2, vx - x + 2] -= n0 + n1 * pixel[0] + n2 * pixel[1] + n3 * pixel[2]
-            _store_row(row, i, y, x, fixed, index, known, b, coefficients, neighbours)
+            _store_row(row, i, y, x, fixed, index, known, b, coefficients, runs)
 
 
 @njit()
@@ -206,16 +204,15 @@ def _store_row(
     known: np.ndarray,
     b: np.ndarray,
     coefficients: np.ndarray,
-    neighbours: np.ndarray,
+    runs: np.ndarray,
 ) -> None:
     # known neighbours go to the diagonal and the right-hand side, unknown ones that follow are stored
     height, width = index.shape
-    for k in range(12):
-        neighbours[i, k] = i
     for oy in range(5):
         vy = y + oy - 2
         if vy < 0 or vy >= height:
             continue
+        slot = SLOTS[max(oy - 2, 0)]
         for ox in range(5):
             vx = x + ox - 2
             if vx < 0 or vx >= width or (oy == 2 and ox == 2):
@@ -225,9 +222,9 @@ def _store_row(
                 known[i] -= row[oy, ox]
                 b[i] -= row[oy, ox] * fixed[vy, vx]
             elif oy > 2 or (oy == 2 and ox > 2):
-                k = ox - 3 if oy == 2 else 2 + (oy - 3) * 5 + ox
-                coefficients[i, k] = row[oy, ox]
-                neighbours[i, k] = j
+                coefficients[i, slot] = row[oy, ox]
+                slot += 1
+                runs[i, oy - 2] = 1 + (runs[i, oy - 2] if runs[i, oy - 2] > 0 else j << 3)
 
 
 @njit(parallel=True)
@@ -240,7 +237,7 @@ def _assemble_walk(
     known: np.ndarray,
     b: np.ndarray,
     coefficients: np.ndarray,
-    neighbours: np.ndarray,
+    runs: np.ndarray,
 ) -> None:
     height, width = index.shape
     for i in prange(len(position)):
@@ -252,4 +249,4 @@ def _assemble_walk(
                 for c in range(3):
                     distance += (image[y, x, c] - image[vy, vx, c]) ** 2
                 row[vy - y + 2, vx - x + 2] = -np.exp(-distance / sigma**2) - LEAST_STEP
-        _store_row(row, i, y, x, fixed, index, known, b, coefficients, neighbours)
+        _store_row(row, i, y, x, fixed, index, known, b, coefficients, runs)

@@ -22,7 +22,7 @@ import numpy as np
 from trimatte._jit import njit, prange
 from trimatte.linalg.band import Band
 from trimatte.linalg.dissection import Factor, factorise
-from trimatte.linalg.stencil import OFFSETS, StencilSystem
+from trimatte.linalg.stencil import SLOTS, StencilSystem
 
 GROUPS = 16
 """Rows of cells are dealt to so many groups, which threads share; a band gathered in one half is still balanced."""
@@ -78,8 +78,7 @@ def _galerkin_blocks(
         band.row_count,
         system.diagonal,
         system.coefficients,
-        system.neighbours,
-        OFFSETS,
+        system.runs,
         grid,
         spacing,
         mass,
@@ -120,8 +119,7 @@ def _galerkin(
     row_count: np.ndarray,
     diagonal: np.ndarray,
     coefficients: np.ndarray,
-    neighbours: np.ndarray,
-    offsets: np.ndarray,
+    runs: np.ndarray,
     grid: np.ndarray,
     spacing: int,
     mass: np.ndarray,
@@ -140,30 +138,35 @@ def _galerkin(
             v = np.empty(4)
             for cy in range(parity + 2 * group, cell_rows, 2 * GROUPS):
                 for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
+                    cx = 0
                     for i in range(row_first[y], row_first[y] + row_count[y]):
                         x = position[i] - y * width
-                        cx = x // spacing
+                        while x >= (cx + 1) * spacing:
+                            cx += 1
                         patch[:] = 0.0
-                        for k in range(-1, 12):
-                            if k < 0:
-                                j, a, vy, vx = i, 0.5 * diagonal[i], y, x
+                        for dy in range(-1, 3):
+                            if dy < 0:  # the pixel itself
+                                vy, first, count, slot = y, np.int64(i), np.int64(1), np.int64(0)
                             else:
-                                j, a = neighbours[i, k], np.float64(coefficients[i, k])
-                                vy, vx = y + offsets[k, 0], x + offsets[k, 1]
-                            if k >= 0 and j == i:
-                                continue
-                            v[0] = a
-                            v[1] = a * (image[vy, vx, 0] - 0.5)
-                            v[2] = a * (image[vy, vx, 1] - 0.5)
-                            v[3] = a * (image[vy, vx, 2] - 0.5)
-                            row, column = vy // spacing - cy, vx // spacing - cx + 1
-                            ty, tx = (vy % spacing) * ramp, (vx % spacing) * ramp
-                            w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
-                            for c in range(4):
-                                patch[row, column, c] += w00 * v[c]
-                                patch[row, column + 1, c] += w01 * v[c]
-                                patch[row + 1, column, c] += w10 * v[c]
-                                patch[row + 1, column + 1, c] += w11 * v[c]
+                                vy, slot = y + dy, np.int64(SLOTS[dy])
+                                first, count = np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
+                            row = 1 if vy >= (cy + 1) * spacing else 0
+                            ty = (vy - (cy + row) * spacing) * ramp
+                            for k in range(count):
+                                vx = position[first + k] - vy * width
+                                column = 1 + (vx >= (cx + 1) * spacing) - (vx < cx * spacing)
+                                tx = (vx - (cx + column - 1) * spacing) * ramp
+                                a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, slot + k])
+                                v[0] = a
+                                v[1] = a * (image[vy, vx, 0] - 0.5)
+                                v[2] = a * (image[vy, vx, 1] - 0.5)
+                                v[3] = a * (image[vy, vx, 2] - 0.5)
+                                w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
+                                for c in range(4):
+                                    patch[row, column, c] += w00 * v[c]
+                                    patch[row, column + 1, c] += w01 * v[c]
+                                    patch[row + 1, column, c] += w10 * v[c]
+                                    patch[row + 1, column + 1, c] += w11 * v[c]
                         u[0] = 1.0
                         u[1], u[2], u[3] = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
                         ty, tx = (y % spacing) * ramp, (x % spacing) * ramp

@@ -20,7 +20,7 @@ SPACINGS = (3, 4, 6, 8, 12)
 SHIFT = 1e-6
 """Share by which the diagonal grows where rounding has cost the matrix its definiteness."""
 
-BYTES_PER_UNKNOWN = 12 * 8 + 2 * 8 + 4 + 9 * 8
+BYTES_PER_UNKNOWN = 12 * 4 + 3 * 4 + 2 * 8 + 4 + 9 * 8
 """Stencil, diagonal and right-hand side, position, and the vectors of the iteration."""
 
 
@@ -36,7 +36,7 @@ def plan_spacing(unknown: int, max_memory: int | None) -> int:
 
     Raises `SolverError` with the bytes that it would take if none fits.
     """
-    quickest = 3 if unknown < 150_000 else 4 if unknown < 500_000 else 6 if unknown < 6_000_000 else 8
+    quickest = 3 if unknown < 100_000 else 4 if unknown < 4_000_000 else 6
     for spacing in SPACINGS:
         if spacing >= quickest and (max_memory is None or predicted_bytes(unknown, spacing) <= max_memory):
             return spacing
