@@ -11,7 +11,7 @@ import pytest
 HEAVY = {"numpy", "scipy", "numba", "PIL", "onnxruntime", "torch", "skimage", "pymatting", "tifffile", "tqdm"}
 VERBS = [
     *("cutout", "segment", "trimap", "alpha", "composite"),
-    *("evaluate", "compare", "datasets", "models", "train", "doctor"),
+    *("evaluate", "compare", "datasets", "models", "serve", "train", "doctor"),
 ]
 
 
