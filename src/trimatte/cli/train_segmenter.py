@@ -28,7 +28,13 @@ from trimatte.errors import ArgumentError, MissingExtraError
 @click.option("--validation", metavar="DIR", help="A set to measure on; of one that is split, its validation part.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
 @click.option("--name", help="Of the segmenter; by default that of the folder.")
-@click.option("--start", default="imagenet", show_default=True, metavar="imagenet|FILE", help="Weights to begin with.")
+@click.option(
+    "--start",
+    default="imagenet",
+    show_default=True,
+    metavar="imagenet|embedded|FILE",
+    help="Weights to begin with: of the encoder, of the embedded network, or another run's weights.pt.",
+)
 @click.option("--steps", type=click.IntRange(1), default=2400, show_default=True)
 @click.option("--batch", type=click.IntRange(2), default=16, show_default=True, help="Photos a step.")
 @click.option("--long-side", type=click.IntRange(32), default=320, show_default=True, help="Pixels the network sees.")
@@ -57,6 +63,7 @@ def command(
     try:
         from trimatte.training.own import train_own
         from trimatte.training.segmenter import Recipe
+        from trimatte.training.unfold import embedded_variant
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("torch", "onnx"):
             raise
@@ -75,7 +82,8 @@ def command(
             check=not resume,
             watch=bar.update,
         )
-    recipe = Recipe(sources=sources, variant=0, **decided)
+    variant = embedded_variant() if decided["start"] == "embedded" else 0
+    recipe = Recipe(sources=sources, variant=variant, **decided)
     with tqdm(total=recipe.steps, unit="step", disable=quiet) as bar:
 
         def watch(step: int, loss: float) -> None:

@@ -15,6 +15,11 @@ from trimatte.training.export import export_lite, sha256
 from trimatte.training.items import Labelled
 from trimatte.training.segmenter import MEAN, STD, Recipe, train
 
+STARTS = {
+    "imagenet": "ImageNet weights of EfficientNet-Lite, Apache-2.0",
+    "embedded": "the segmenter lite of trimatte, see its card",
+}
+
 
 def train_own(
     recipe: Recipe,
@@ -89,9 +94,7 @@ def _card(name: str, network: Path, recipe: Recipe, figures: Mapping[str, str]) 
         "licence": {
             "code": "Apache-2.0",
             "weights": "the makers', within the terms of the data and of the weights it started from",
-            "start": "ImageNet weights of EfficientNet-Lite, Apache-2.0"
-            if recipe.start == "imagenet"
-            else str(recipe.start),
+            "start": STARTS.get(str(recipe.start), str(recipe.start)),
         },
         "data": {f"set {i}": f"{_told(s)}, weight {s.weight:g}" for i, s in enumerate(recipe.sources, 1)},
         "recipe": {"code": "trimatte.training.segmenter", "batch": recipe.batch, "seed": recipe.seed},

