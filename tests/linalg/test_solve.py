@@ -181,7 +181,7 @@ def test_an_indefinite_system_is_shifted_or_reported(scene: Maker) -> None:
 
 
 def test_plan_is_leaner_the_less_memory_there_is() -> None:
-    unknown = 100_000
+    unknown = 50_000
     assert plan_spacing(unknown, None) == 3
     needed = [predicted_bytes(unknown, spacing) for spacing in SPACINGS]
     assert needed == sorted(needed, reverse=True)

@@ -98,7 +98,7 @@ def _build(
         leaves = (b - a + LEAF - 1) // LEAF
         if leaves > 1:
             middle = a + leaves // 2 * LEAF
-            _part(points, indices, a, b, middle, np.argmax(high[nodes] - low[nodes]))
+            _part(points, indices, a, b, middle, int(np.argmax(high[nodes] - low[nodes])))
             waiting[depth] = middle, b, nodes
             waiting[depth + 1] = a, middle, -1
             depth += 2
@@ -138,7 +138,7 @@ def _search(
     homes: np.ndarray,
     queries: int,
     count: int,
-    shrink: float,
+    shrink: np.float32,
     names: np.ndarray,
     indices: np.ndarray,
     leaves: np.ndarray,

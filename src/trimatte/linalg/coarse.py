@@ -146,17 +146,16 @@ def _galerkin(
                         patch[:] = 0.0
                         for dy in range(-1, 3):
                             if dy < 0:  # the pixel itself
-                                vy, first, count, slot = y, np.int64(i), np.int64(1), np.int64(0)
+                                vy, first, count = y, np.int64(i), np.int64(1)
                             else:
-                                vy, slot = y + dy, np.int64(SLOTS[dy])
-                                first, count = np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
+                                vy, first, count = y + dy, np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
                             row = 1 if vy >= (cy + 1) * spacing else 0
                             ty = (vy - (cy + row) * spacing) * ramp
                             for k in range(count):
                                 vx = position[first + k] - vy * width
                                 column = 1 + (vx >= (cx + 1) * spacing) - (vx < cx * spacing)
                                 tx = (vx - (cx + column - 1) * spacing) * ramp
-                                a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, slot + k])
+                                a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, SLOTS[dy] + k])
                                 v[0] = a
                                 v[1] = a * (image[vy, vx, 0] - 0.5)
                                 v[2] = a * (image[vy, vx, 1] - 0.5)
