@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 pytest.importorskip("starlette")
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from trimatte.server.guard import SECURITY_HEADERS
@@ -26,6 +30,13 @@ def problem(response: Any, status: int, code: str) -> dict[str, Any]:
     assert document["status"] == status
     assert document["title"] == PROBLEMS[code][1]
     return document
+
+
+def until(true: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.02)
 
 
 def test_cutout_of_a_multipart_body(client: TestClient) -> None:
@@ -168,6 +179,20 @@ def test_bodies_that_are_refused(client: TestClient, content_type: str, body: by
     problem(client.post("/v1/cutout", content=body, headers={"content-type": content_type}), status, code)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 300), cut=st.integers(0, 40), put=st.binary(max_size=20))
+def test_damaged_forms_are_answered(client: TestClient, at: int, cut: int, put: bytes) -> None:
+    files = {"image": ("a.jpg", b"photo"), "trimap": ("b.png", b"map")}
+    request = client.build_request("POST", "/v1/cutout", files=files, data={"band": "0.1"})
+    body = request.read()
+    response = client.post(
+        "/v1/cutout",
+        content=body[:at] + put + body[at + cut :],
+        headers={"content-type": request.headers["content-type"]},
+    )
+    assert response.status_code in (200, 400)
+
+
 def test_compressed_bodies_are_refused(client: TestClient) -> None:
     response = client.post("/v1/cutout", content=b"x", headers={"content-encoding": "gzip"})
     problem(response, 415, "unsupported-type")
@@ -182,10 +207,14 @@ def test_bodies_over_the_limit_are_refused(make_client: Any) -> None:
 
 
 def test_bodies_over_what_is_held_at_once_are_told_to_wait(make_client: Any) -> None:
-    client = make_client(held_bytes=1000)
-    refused = client.post("/v1/cutout", content=b"x" * 1001)
-    problem(refused, 429, "busy")
-    assert int(refused.headers["retry-after"]) > 0
+    client = make_client(held_bytes=1000, max_bytes=1000)
+    with ThreadPoolExecutor(1) as beside:
+        first = beside.submit(client.post, "/v1/cutout", content=b"sleep 0.5".ljust(600))
+        until(lambda: "trimatte_held_bytes 600.0" in client.get("/metrics").text)
+        refused = client.post("/v1/cutout", content=b"x" * 600)
+        problem(refused, 429, "busy")
+        assert int(refused.headers["retry-after"]) > 0
+        assert first.result().status_code == 200
     for _ in range(3):  # what a request held is given back
         assert client.post("/v1/cutout", content=b"x" * 1000).status_code == 200
 
@@ -245,9 +274,7 @@ def test_addresses_and_methods_that_there_are_not(client: TestClient) -> None:
 
 
 def test_ready_once_a_worker_is(client: TestClient) -> None:
-    deadline = time.monotonic() + 30
-    while client.get("/readyz").status_code != 200 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: client.get("/readyz").status_code == 200)
     assert client.get("/readyz").json() == {"status": "ready"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ pytest.importorskip("starlette")
 from PIL import Image
 from starlette.testclient import TestClient
 
+from trimatte.server.problems import Problem
+from trimatte.server.removebg import error_response
 from trimatte.server.work_removebg import cut_out
 
 PATH = "/v1.0/removebg"
@@ -133,13 +136,13 @@ def test_bodies_that_are_refused(client: TestClient) -> None:
 
 
 def test_errors_have_the_form_that_clients_know(make_client: Any) -> None:
-    client = make_client(token="t" * 20, held_bytes=1000)
+    client = make_client(token="t" * 20)
     error(client.post(PATH, files=IMAGE), 403, "auth_failed")
     client.headers["x-api-key"] = "t" * 20
     assert client.post(PATH, files=IMAGE).status_code == 200
-    busy = client.post(PATH, files={"image_file": ("a", bytes(2000))})
-    error(busy, 429, "rate_limit_exceeded")
-    assert busy.headers["retry-after"]
+    busy = error_response(Problem("busy", "Many.", headers={"Retry-After": "3"}))
+    assert (busy.status_code, busy.headers["retry-after"]) == (429, "3")
+    assert json.loads(bytes(busy.body))["errors"][0]["code"] == "rate_limit_exceeded"
     raised = {"SubjectNotFoundError": "unknown_foreground", "ImageTooLargeError": "resolution_too_high"}
     for name, code in raised.items():
         error(client.post(PATH, files={"image_file": ("a", f"raise {name}".encode())}), 400, code)

@@ -9,6 +9,8 @@ import click
 from trimatte.cli import _common as common
 from trimatte.errors import MissingExtraError
 
+_SECONDS = click.FloatRange(0, min_open=True)
+
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is all.")
@@ -17,9 +19,9 @@ from trimatte.errors import MissingExtraError
 @click.option("--queue", type=click.IntRange(0), default=16, show_default=True, help="Requests that may wait.")
 @click.option("--max-bytes", type=click.IntRange(1), default=50_000_000, show_default=True, help="Of a body.")
 @click.option("--max-pixels", type=click.IntRange(1), default=25_000_000, show_default=True, help="Of a picture.")
-@click.option("--body-seconds", type=float, default=30.0, show_default=True, help="For a body to arrive.")
-@click.option("--wait-seconds", type=float, default=30.0, show_default=True, help="For a worker to become free.")
-@click.option("--work-seconds", type=float, default=60.0, show_default=True, help="For the work on a picture.")
+@click.option("--body-seconds", type=_SECONDS, default=30.0, show_default=True, help="For a body to arrive.")
+@click.option("--wait-seconds", type=_SECONDS, default=30.0, show_default=True, help="For a worker to become free.")
+@click.option("--work-seconds", type=_SECONDS, default=60.0, show_default=True, help="For the work on a picture.")
 @click.option(
     "--worker-bytes",
     type=click.IntRange(1),

@@ -49,7 +49,7 @@ class Service:
     def __init__(self, settings: Settings, pool: Pool) -> None:
         self.settings = settings
         self.pool = pool
-        self.held = Held(settings.held_bytes)
+        self.held = Held(max(settings.held_bytes, settings.max_bytes))
         self.metrics = Metrics(pool, self.held)
 
     @cached_property

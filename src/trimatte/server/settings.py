@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from trimatte.errors import ArgumentError
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TOKEN_VARIABLE = "TRIMATTE_TOKEN"
 SHORTEST_TOKEN = 16
+_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
 
 
 def default_workers() -> int:
@@ -21,7 +23,7 @@ def default_workers() -> int:
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits and doors of the service.
+    """Limits and doors of the service. Raises `ArgumentError` for an origin that is none.
 
     Attributes
     ----------
@@ -34,7 +36,8 @@ class Settings:
     wait_seconds : how long a request may wait for a worker.
     work_seconds : how long a worker may work on one request before it is killed.
     worker_bytes : a worker that holds more memory than this after a request is replaced.
-    held_bytes : bodies and answers that are held in memory at once; further ones are told 429.
+    held_bytes : bodies and answers that are held in memory at once, or a single body of `max_bytes` if that is more;
+        further ones are told 429.
     token : what clients have to know, if there is one.
     origins : web pages of other origins that may use the service.
     hosts : names that clients may call the service by, besides the loopback ones; none means no others if that is where
@@ -57,6 +60,11 @@ class Settings:
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     editor: bool = False
+
+    def __post_init__(self) -> None:
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ArgumentError(f"origins: got {origin!r}; wanted one such as https://shop.example, without a path")
 
     @property
     def allowed_hosts(self) -> tuple[str, ...]:
