@@ -200,9 +200,8 @@ def cutout(
     if picture.alpha is not None:
         alpha = np.minimum(alpha, picture.alpha)
     with timed(report.seconds, "foreground"):
-        colours = (
-            picture.image if foreground == "keep" else estimate_foreground(picture.image, alpha, method=foreground)
-        )
+        keep = foreground == "keep" or not report.subject
+        colours = picture.image if keep else estimate_foreground(picture.image, alpha, method=foreground)
     report.peak_bytes = peak_bytes()
     _tell(report, strict)
     return Cutout(picture.image, probability, known, alpha, colours, report, picture)
