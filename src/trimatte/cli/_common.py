@@ -29,7 +29,11 @@ method_options = click.option(
     "--option", "method_options", multiple=True, metavar="NAME=VALUE", help="Of the method, such as epsilon=1e-5."
 )
 segmenter = click.option(
-    "--segmenter", default="lite", show_default=True, metavar="NAME", help="Who finds the subject."
+    "--segmenter",
+    default="lite",
+    show_default=True,
+    metavar="NAME",
+    help="Who finds the subject, see `trimatte models list`.",
 )
 band = click.option("--band", type=float, metavar="X", help="Half width of the unknown band, relative to the subject.")
 band_pixels = click.option("--band-pixels", type=float, metavar="N", help="Half width of the unknown band in pixels.")
