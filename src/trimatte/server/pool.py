@@ -80,7 +80,7 @@ class Pool:
     def check_room(self) -> None:
         """Raise `Problem` if a request would not be taken now, so that its body need not be read."""
         if self.stopping:
-            raise Problem("shutting-down", "The service is shutting down.", headers={"Retry-After": "5"})
+            raise _stopping()
         if self.waiting >= self.settings.queue and not self._idle:
             retry = str(self.retry_after())
             raise Problem("busy", f"{self.waiting} requests are waiting already.", headers={"Retry-After": retry})
@@ -98,6 +98,8 @@ class Pool:
         """
         self.check_room()
         worker = await self._free_worker()
+        if self.stopping:
+            raise _stopping()
         running = asyncio.get_running_loop().create_task(self._run_on(worker, task, files, values))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -107,11 +109,10 @@ class Pool:
     def refuse(self) -> None:
         """Take no more requests, and send those away that wait; what runs goes on."""
         self.stopping = True
-        problem = Problem("shutting-down", "The service is shutting down.", headers={"Retry-After": "5"})
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
-                future.set_exception(problem)
+                future.set_exception(_stopping())
 
     async def stop(self) -> None:
         """Finish what runs, then end all workers."""
@@ -217,20 +218,27 @@ class Pool:
         """Start a worker; if it does not come up, try again after ever longer pauses."""
         pause = 1.0
         while not self.stopping:
-            worker = await self._in_thread(self._spawn)
-            ready = self._in_thread(worker.wait_ready)
-            await asyncio.wait({ready}, timeout=START_SECONDS)
-            if ready.done() and ready.exception() is None:
-                self._release(worker)
+            try:
+                self._release(await self._in_thread(self._spawn))
                 return
-            _log.error("worker did not start", extra={"fields": {"event": "worker-not-started", "pause": pause}})
-            await self._end(worker)
+            except (EOFError, OSError):
+                _log.error("worker did not start", extra={"fields": {"event": "worker-not-started", "pause": pause}})
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
 
     def _spawn(self) -> Worker:
+        """A worker that has warmed up."""
         worker = Worker(self.module, max(1, available_threads() // self.settings.workers))
         self._workers.append(worker)
+        if self.stopping:
+            worker.kill()
+        try:
+            worker.wait_ready(START_SECONDS)
+        except BaseException:
+            worker.kill()
+            worker.close()
+            self._workers.remove(worker)
+            raise
         return worker
 
     async def _watch(self) -> None:
@@ -249,6 +257,10 @@ class Pool:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _stopping() -> Problem:
+    return Problem("shutting-down", "The service is shutting down.", headers={"Retry-After": "5"})
 
 
 def _retrieve(task: asyncio.Task[Reply]) -> None:

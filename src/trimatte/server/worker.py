@@ -68,8 +68,10 @@ class Worker:
     def alive(self) -> bool:
         return self.process.is_alive()
 
-    def wait_ready(self) -> None:
-        """Wait until it has warmed up. Raises `EOFError` or `OSError` if it dies before."""
+    def wait_ready(self, seconds: float) -> None:
+        """Wait until it has warmed up. Raises `EOFError` or `OSError` if it dies before, or takes longer."""
+        if not self.connection.poll(seconds):
+            raise OSError("a worker did not get ready in time")
         if self.connection.recv_bytes(len(READY)) != READY:
             raise OSError("a worker said something else than that it is ready")
 
