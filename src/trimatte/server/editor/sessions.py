@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,9 @@ METHODS = ("closed-form", "learning-based", "knn", "large-kernel", "random-walk"
 """Alpha methods that follow a trimap and need no weights."""
 EDIT_PIXELS = 2_000_000
 """Larger photos are edited at this size; what is downloaded is solved at their own."""
+SMALL = 50_000
+"""Strokes of fewer pixels are followed by one thread: to wait for others costs more than they help, above all on a busy
+machine, and the exact solution that runs beside it has use for them."""
 UNTOUCHED = 1
 """In a layer of marks, a pixel for which the automatic trimap holds."""
 BANDS = 0.005, 0.3
@@ -264,7 +267,8 @@ class Session:
     def _catch_up(self) -> None:
         """Solve about what has changed. Methods that cannot keep alpha as it is where it is still unknown."""
         if self._prepared.local:
-            with _kernels():
+            small = np.count_nonzero(self._trimap != self._prepared.trimap) < SMALL
+            with _kernels(threads=1 if small else None):
                 self._prepared.update(self._trimap)
 
     def _patch(self, since: int) -> Patch:
@@ -374,19 +378,22 @@ class Sessions:
 
 
 @contextmanager
-def _kernels() -> Iterator[None]:
+def _kernels(threads: int | None = None) -> Iterator[None]:
     """Run compiled kernels: side by side with others, or one by one where numba's threads cannot be shared."""
+    import numba
     from numba.np.ufunc.parallel import threading_layer
 
     try:
         shareable = threading_layer() != "workqueue"  # type: ignore[no-untyped-call]
     except ValueError:  # none is chosen before the first parallel kernel has run
         shareable = False
-    if shareable:
-        yield
-    else:
-        with _one_by_one:
+    before = numba.get_num_threads()  # of this thread: others have their own
+    numba.set_num_threads(threads or before)
+    try:
+        with nullcontext() if shareable else _one_by_one:
             yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def _check(method: str, band: float) -> None:

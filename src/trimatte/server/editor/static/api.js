@@ -12,10 +12,11 @@ export class ServiceError extends Error {
 }
 
 let askForToken = async () => null;
+let asking = null; // of several requests that are refused at once, one asks
 
 // What to call where the service wants a token: a function that gives one, or null.
 export function onToken(ask) {
-  askForToken = ask;
+  askForToken = () => (asking ??= ask().finally(() => (asking = null)));
 }
 
 async function request(method, path, { query = {}, body, signal, session = false } = {}) {

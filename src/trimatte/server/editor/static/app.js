@@ -163,13 +163,13 @@ function pill(kind, words) {
 async function download(what) {
   $("downloads").hidePopover();
   if (!(await editor.upToDate())) return;
-  const before = { kind: $("pill").dataset.kind, words: $("pill").textContent };
-  pill("updating", `Preparing ${what} …`);
+  const [kind, words, preparing] = [$("pill").dataset.kind, $("pill").textContent, `Preparing ${what} …`];
+  pill("updating", preparing);
   say(`Preparing ${what}.`);
   $("download").disabled = true;
   try {
     save(await editor.session.download(what), `${editor.session.state.name.replace(/\.[^.]+$/, "")}-${what}`);
-    pill(before.kind, before.words);
+    if ($("pill").textContent === preparing) pill(kind, words); // else it tells of strokes that came meanwhile
     say(`${what} is downloaded.`);
   } catch (error) {
     failed(error, () => download(what));
