@@ -161,3 +161,32 @@ def test_a_bomb_is_refused_by_its_header() -> None:
 
 def test_warm_up_uses_what_requests_use() -> None:
     work.warm_up()
+
+
+def test_a_worker_process(photo_bytes: bytes, trimap_bytes: bytes) -> None:
+    """What this process does with a request, a worker does, and tells in JSON."""
+    from trimatte.server import removebg
+    from trimatte.server.bodies import Form
+    from trimatte.server.worker import Worker
+
+    worker = Worker("trimatte.server.work", 1)
+    try:
+        worker.wait_ready(300)
+        files = {"image": photo_bytes, "trimap": trimap_bytes}
+        for operation in operations():
+            values = {**parse_parameters(operation.parameters, []), "max_pixels": 20_000}
+            if "format" in values:
+                values["format"] = "png"
+            reply = worker.exchange(operation.name, files, values)
+            assert (reply.error, reply.media_type) == ("", "image/png")
+            assert decoded(reply.body).shape[:2] == (72, 96)
+            assert reply.report["converged"] is True
+        form = Form([("size", "full")], {"image_file": photo_bytes})
+        taken, values = removebg.request_of(form)
+        reply = worker.exchange("removebg", taken, {**values, "max_pixels": 20_000})
+        assert reply.error in ("", "SubjectNotFoundError")  # what a network thinks of a disc is not of this test
+        reply = worker.exchange("removebg", {"image": b"no picture"}, {**values, "max_pixels": 20_000})
+        assert reply.error == "ImageFormatError"
+    finally:
+        worker.kill()
+        worker.close()

@@ -136,7 +136,7 @@ class RemoveBgEndpoint:
         service.pool.check_room()
         with service.held.share() as share:
             form = await self._read(receive, headers, share)
-            files, values = _request(form)
+            files, values = request_of(form)
             reply = await service.work(scope, receive, "removebg", files, values)
             share.add(len(reply.body))
             seconds = service.settings.body_seconds
@@ -165,7 +165,7 @@ def error_response(problem: Problem) -> Response:
     return JSONResponse({"errors": [error]}, status, headers=problem.headers)
 
 
-def _request(form: Form) -> tuple[dict[str, bytes | bytearray], dict[str, Any]]:
+def request_of(form: Form) -> tuple[dict[str, bytes | bytearray], dict[str, Any]]:
     """Files and values for the worker."""
     given = [(name, text) for name, text in form.fields if text]  # clients send the fields that they leave empty
     for name, _ in given:
