@@ -55,6 +55,8 @@ def test_a_card_of_few_entries_has_defaults() -> None:
         ("size = 32", 'size = 32\nresize = "box"', "resize: got 'box'"),
         ("size = 32", 'size = 32\nfit = "crop"', "fit: got 'crop'"),
         ("size = 32", "size = 32\nindex = -1", "index: got -1"),
+        ("size = 32", "size = 32\nindex = 1.5", "index: got 1.5"),
+        ("size = 32", "long_side = 32\nlong_sides = 32", "long_sides: got 32"),
         ("size = 32", 'size = 32\nkind = "mask"', "kind: got 'mask', wanted logits or probability"),
         ("size = 32", "size = 32\ntemperature = 0", "temperature: got 0"),
         ("size = 32", "size = 32\nflip = 1", "flip: got 1, wanted true or false"),
@@ -99,6 +101,7 @@ def test_modnet_gives_alpha_and_birefnet_logits() -> None:
 def test_lite_plus_stands_on_lite() -> None:
     lite, plus = registry.card("lite"), registry.card("lite-plus")
     assert plus.contract.flip
+    assert lite.contract.long_side in plus.contract.long_sides  # else they have to be measured again
     assert not lite.contract.flip
     assert (plus.contract.mean, plus.contract.temperature) == (lite.contract.mean, lite.contract.temperature)
     assert plus.sha256 == lite.sha256

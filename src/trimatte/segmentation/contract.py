@@ -62,10 +62,12 @@ class Contract:
         _want("std", self.std, min(self.std) > 0, "numbers above 0")
         for name, values in (("fit", Fit), ("scaling", Scaling), ("resize", Filter), ("kind", Kind)):
             _want(name, getattr(self, name), getattr(self, name) in get_args(values), " or ".join(get_args(values)))
-        _want("index", self.index, isinstance(self.index, str) or self.index >= 0, "the number or name of an output")
+        named = isinstance(self.index, str) or self.index == 0 or _whole(self.index)
+        _want("index", self.index, named, "the number or name of an output")
         _want("temperature", self.temperature, _number(self.temperature) and self.temperature > 0, "a number above 0")
         _want("flip", self.flip, isinstance(self.flip, bool), "true or false")
-        _want("long_sides", self.long_sides, all(map(_whole, self.long_sides)), "numbers of pixels")
+        several = isinstance(self.long_sides, tuple) and all(map(_whole, self.long_sides))
+        _want("long_sides", self.long_sides, several, "numbers of pixels")
         if self.long_sides and self.long_side is None:
             raise ModelError("long_sides: goes with long_side")
 

@@ -43,6 +43,7 @@ def download(address: str, part: Path, *, checked: bool, progress: Progress | No
                 _tag(part).unlink(missing_ok=True)
                 return
         except urllib.error.HTTPError as error:
+            error.close()
             raise ModelError(f"cannot fetch {address}: HTTP {error.code} {error.reason}") from error
         except urllib.error.URLError as error:
             why = reason(error.reason) if isinstance(error.reason, BaseException) else str(error.reason)
@@ -72,7 +73,8 @@ def _advance(address: str, part: Path, checked: bool, progress: Progress) -> boo
     except urllib.error.HTTPError as error:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not start:
             raise
-        return _beyond(error.headers, part, start)
+        with error:
+            return _beyond(error.headers, part, start)
     with response:
         # All of it instead of a part: the file has changed, or the server knows no ranges.
         start = _begin(response.headers) if response.status == http.client.PARTIAL_CONTENT else 0
