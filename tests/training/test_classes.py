@@ -258,8 +258,17 @@ def test_shades_are_no_classes(tmp_path):
         save_photo(tmp_path / f"image/{i}.jpg", i)
         (tmp_path / "mask").mkdir(exist_ok=True)
         Image.fromarray(np.arange(48 * 64).reshape(48, 64).astype(np.uint8)).save(tmp_path / f"mask/{i}.png")
-    with pytest.raises(ArgumentError, match=r"hold 256 values, which are shades .* call their folder alpha"):
+    with pytest.raises(ArgumentError, match=r"hold 256 greys, which are shades .* call their folder alpha"):
         survey(find_set(tmp_path))
+
+
+def test_many_classes_are_no_shades(tmp_path):
+    for i in range(4):
+        save_photo(tmp_path / f"image/{i}.jpg", i)
+        (tmp_path / "mask").mkdir(exist_ok=True)
+        mask = np.arange(48 * 64).reshape(48, 64) // 15 + 205 * i
+        Image.fromarray(mask.astype(np.uint16)).save(tmp_path / f"mask/{i}.png")
+    assert len(survey(find_set(tmp_path)).rows) == 205 * 4
 
 
 def test_damaged_photo(make_set):

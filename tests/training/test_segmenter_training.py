@@ -196,6 +196,13 @@ def test_start_that_is_no_network(pairs, tmp_path):
             train(recipe, tmp_path / "run")
 
 
+def test_diverged(pairs, start, tmp_path):
+    recipe = Recipe([pairs], steps=9, batch=2, long_side=32, variant=0, start=start, rate=1e30, warm_up=1)
+    with pytest.raises(ModelError, match="diverged; take a lower rate"):
+        train(recipe, tmp_path)
+    assert not (tmp_path / "weights.pt").exists()
+
+
 # The command
 
 

@@ -61,7 +61,7 @@ def command(
     from tqdm import tqdm
 
     try:
-        from trimatte.training.own import train_own
+        from trimatte.training.own import check_run, train_own
         from trimatte.training.segmenter import Recipe
         from trimatte.training.unfold import embedded_variant
     except ModuleNotFoundError as error:
@@ -72,6 +72,8 @@ def command(
         ) from None
     from trimatte.training.classes import gather, read_table
 
+    name = name or out.resolve().name
+    check_run(name, out, resume)
     quiet = True if as_json else None
     with tqdm(desc="labels", unit="photo", disable=quiet) as bar:
         sources, kept = gather(
@@ -93,7 +95,7 @@ def command(
         card, figures = train_own(
             recipe,
             out,
-            name=name or out.resolve().name,
+            name=name,
             validation=kept,
             resume=resume,
             every=validate_every,

@@ -31,8 +31,8 @@ else:
     import tomli as tomllib
 
 VERDICTS = ("foreground", "background", "ignore")
-MOST_GREYS = 128
-"""A set of unnamed greys with more of them than this holds shades, not classes."""
+MOST_GREYS = 200
+"""A set whose masks hold more of the 256 greys than this holds shades, not classes."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def _names(found: ClassSet, keys: set[str]) -> Mapping[str, str]:
         return found.names
     if keys <= {"0", "255"}:
         return {"0": "background", "255": "foreground"}
-    if len(keys) > MOST_GREYS:
+    if len(keys) > MOST_GREYS and keys <= {str(grey) for grey in range(256)}:
         first = found.photos[0].photo.parent
         raise ArgumentError(
-            f"data: the masks of the photos in {first} hold {len(keys)} values, which are shades rather than classes; "
+            f"data: the masks of the photos in {first} hold {len(keys)} greys, which are shades rather than classes; "
             "if they are mattes, call their folder alpha"
         )
     return {}

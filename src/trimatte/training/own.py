@@ -33,17 +33,20 @@ def train_own(
 ) -> tuple[Path, dict[str, str]]:
     """Train the segmenter `name` in the folder `out`; returns its card, beside which its ONNX file lies, and figures.
 
-    With `resume` a run that was broken off goes on; its recipe has to be the same.
+    The recipe's sources and `validation` are such as `gather` makes. With `resume` a run that was broken off goes on;
+    its recipe has to be the same.
 
     Raises
     ------
     ArgumentError
-        For a name that is none; if `out` holds a run and is not to be resumed, or is to be and holds none, or one of
-        another recipe.
+        As `check_run` does; if the run in `out` is of another recipe.
     """
-    if not is_name(name):
-        raise ArgumentError(f"name: got {name!r}, wanted small letters, digits, dots, hyphens")
-    _check_run(recipe, out, resume)
+    check_run(name, out, resume)
+    if resume:
+        before, now = json.loads((out / "recipe.json").read_text()), json.loads(recipe.describe())
+        changed = [entry for entry in now if now[entry] != before.get(entry)]
+        if changed:
+            raise ArgumentError(f"resume: {', '.join(changed)} differ from the run in {out}")
     weights = train(recipe, out, validation=validation, every=every, watch=watch)
     network = out / f"{name}.onnx"
     export_lite(weights, network, variant=recipe.variant)
@@ -53,17 +56,15 @@ def train_own(
     return card, figures
 
 
-def _check_run(recipe: Recipe, out: Path, resume: bool) -> None:
+def check_run(name: str, out: Path, resume: bool) -> None:
+    """Raise `ArgumentError` for a name that is none, and if `out` holds a run unless it is to be resumed."""
+    if not is_name(name):
+        raise ArgumentError(f"name: got {name!r}, wanted small letters, digits, dots, hyphens")
     there = (out / "checkpoint.pt").exists()
     if there and not resume:
         raise ArgumentError(f"out: {out} holds a run already; say --resume to go on, or take another folder")
     if resume and not there:
         raise ArgumentError(f"resume: {out} holds no run to go on with")
-    if there:
-        before, now = json.loads((out / "recipe.json").read_text()), json.loads(recipe.describe())
-        changed = [entry for entry in now if now[entry] != before.get(entry)]
-        if changed:
-            raise ArgumentError(f"resume: {', '.join(changed)} differ from the run in {out}")
 
 
 def _figures(out: Path, validation: Labelled | None) -> dict[str, str]:
@@ -77,7 +78,8 @@ def _figures(out: Path, validation: Labelled | None) -> dict[str, str]:
 
 
 def _told(source: Labelled) -> str:
-    return f"{source.describe()['data']}: {len(source.items())} photos"
+    described = source.describe()
+    return f"{described['data']}: {described['photos']} photos"
 
 
 def _card(name: str, network: Path, recipe: Recipe, figures: Mapping[str, str]) -> str:

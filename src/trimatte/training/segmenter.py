@@ -275,6 +275,8 @@ def train(
         optimizer.step()
         _update(average, network, min(recipe.average, (step + 1) / (step + 10)))
         recent.append(float(loss.detach()))
+        if not math.isfinite(recent[-1]):
+            raise ModelError(f"the loss is {recent[-1]} at step {step + 1}: the run has diverged; take a lower rate")
         if watch:
             watch(step + 1, recent[-1])
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
