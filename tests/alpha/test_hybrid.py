@@ -126,6 +126,14 @@ def test_knn_sees_a_smaller_picture_of_a_large_band(noisy_edge: Edge) -> None:
     assert np.abs(alpha - truth)[trimap == 128].mean() < 0.08
 
 
+def test_a_crop_is_treated_as_within_its_picture(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(40, 60)
+    whole, crop = (classical(image, trimap, SolveReport(), span=span).alphas for span in (1.0, 0.25))
+    wanted = estimate_alpha(image, trimap, method="knn", distance_weights=(0.5, 0.025)).alpha
+    np.testing.assert_allclose(crop[1], wanted, atol=1e-6)
+    assert np.abs(crop[1] - whole[1]).max() > 0.01
+
+
 def test_a_coarse_trimap_knows_only_what_all_pixels_know() -> None:
     trimap = np.full((5, 7), 255, np.uint8)
     trimap[0, 0], trimap[2, 3], trimap[4] = 128, 0, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from trimatte.cli.train_hybrid import command  # noqa: E402
 from trimatte.networks.hybrid import FLOOR, Hybrid  # noqa: E402
 from trimatte.training.alpha_data import find_cutouts  # noqa: E402
 from trimatte.training.export_hybrid import export_hybrid  # noqa: E402
-from trimatte.training.hybrid import Recipe, crop, load_sample, loss, train  # noqa: E402
+from trimatte.training.hybrid import Recipe, crop, frequency, load_sample, loss, train  # noqa: E402
 from trimatte.training.hybrid_data import PATTERN, Sources, hand_drawn_trimap, make_sample, write_samples  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -91,6 +92,15 @@ def test_untrained_it_is_the_mean():
     assert alpha.shape == doubt.shape == (1, 1, 32, 48)
     assert doubt.min() > 0
     assert len(METHODS) == network.methods
+
+
+def test_what_is_easier_is_drawn_more_often(samples):
+    sample = load_sample(samples[0])
+    exact, near, off = (
+        frequency(replace(sample, alphas=np.abs(np.stack(3 * [sample.alpha]) - np.float16(miss))))
+        for miss in (0, 0.1, 0.5)
+    )
+    assert exact > near > off == 0
 
 
 def test_crops_are_turned_together(samples):

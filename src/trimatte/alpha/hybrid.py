@@ -124,9 +124,12 @@ def _session() -> Any:
 
 
 def classical(
-    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, knn_pixels: int = KNN_PIXELS
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, knn_pixels: int = KNN_PIXELS, span: float = 1.0
 ) -> Ingredients:
     """Closed-form, KNN and shared matting of image (H, W, 3) and trimap (H, W).
+
+    KNN matting weighs places in units of the picture's sides; `span` is the share of a whole picture's that the image's
+    sides are, so that a crop is treated as it would be within its picture.
 
     One that fails is replaced by the mean of the others, and the report says so; if all fail that is a `SolverError`.
     """
@@ -139,7 +142,7 @@ def classical(
 
     ways: dict[str, Callable[[SolveReport], np.ndarray]] = {
         "closed-form": lambda report: closed_form(image, trimap, report, rtol=1e-4),
-        "knn": lambda report: _reduced_knn(image, trimap, report, knn_pixels),
+        "knn": lambda report: _reduced_knn(image, trimap, report, knn_pixels, span),
         "shared": sampled,
     }
     alphas = np.zeros((len(METHODS), *trimap.shape), np.float32)
@@ -186,17 +189,18 @@ def distances(trimap: np.ndarray) -> np.ndarray:
     return away
 
 
-def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, most: int) -> np.ndarray:
+def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, most: int, span: float) -> np.ndarray:
     """KNN matting of the picture, made smaller until it has at most so many unknown pixels."""
     height, width = trimap.shape
     factor = 1
     while np.count_nonzero(trimap == UNKNOWN) > most * factor**2 and min(height, width) >= 32 * factor:
         factor *= 2
+    weights = 2.0 * span, 0.1 * span
     if factor == 1:
-        return knn(image, trimap, report)
+        return knn(image, trimap, report, distance_weights=weights)
     small = tuple(-(-side // factor) for side in trimap.shape)
     smaller = np.stack([_resized(image[..., c], small, Image.Resampling.BOX) for c in range(3)], -1)
-    alpha = knn(np.clip(smaller, 0, 1), _coarse_trimap(trimap, factor), report)
+    alpha = knn(np.clip(smaller, 0, 1), _coarse_trimap(trimap, factor), report, distance_weights=weights)
     return _resized(alpha.astype(np.float32), trimap.shape, Image.Resampling.BILINEAR)
 
 

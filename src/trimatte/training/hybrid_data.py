@@ -32,6 +32,8 @@ Layer = tuple[Floats, Floats]
 
 SIZE = 288
 """Side of the samples in pixels."""
+PICTURE = 500, 1000
+"""Sides of the pictures that a sample may be thought to be a crop of."""
 PATTERN = "??????.npz"
 """Of the files that `write_samples` leaves."""
 KIND_SHARES = {
@@ -80,7 +82,8 @@ def make_sample(sources: Sources, size: int, seed: int, index: int) -> Sample:
     else:
         raise RuntimeError(f"sample {index}: no usable trimap in twenty tries")
     most = size**2 // 8 if index % 8 == 7 else KNN_PIXELS
-    return Sample(image, trimap, alpha, classical(image, trimap, SolveReport(), knn_pixels=most))
+    span = size / float(rng.uniform(*PICTURE))
+    return Sample(image, trimap, alpha, classical(image, trimap, SolveReport(), knn_pixels=most, span=span))
 
 
 def _usable(trimap: NDArray[np.uint8]) -> bool:
