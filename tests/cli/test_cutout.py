@@ -257,3 +257,14 @@ def test_a_refiner_without_weights_says_how_to_add_them(trimatte: Trimatte, phot
     result = trimatte("cutout", photo_file, "--segmenter", bright, "--refine", "deep-image-matting")
     assert result.exit_code != 0
     assert "weights" in result.stderr or "trimatte[torch]" in result.stderr
+
+
+def test_a_methods_memory_is_not_that_of_a_folder(
+    trimatte: Trimatte, photo_file: Path, bright: str, tmp_path: Path
+) -> None:
+    said = trimatte("cutout", photo_file, "--segmenter", bright, "--option", "max_memory=10")
+    assert said.exit_code != 0
+    assert "unknown pixels take at least" in said.stderr
+    folder = trimatte("cutout", photo_file.parent, "--out", tmp_path / "out", "--option", "max_memory=10")
+    assert folder.exit_code != 0
+    assert "--max-memory" in folder.stderr

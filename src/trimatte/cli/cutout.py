@@ -71,13 +71,15 @@ def command(
         raise click.UsageError("--margin goes with --crop.")
     foreground = "multilevel" if decontaminate else "keep"
     common.check(segmenter=options["segmenter"], method=options["method"], foreground=foreground, refine=refine)
+    of_batch = {name: options.pop(name) for name in batch.NAMES}
     options |= {"refine": refine, "refine_options": parse_options(refine_option), **parse_options(method_options)}
     options |= {"background": background, "format": format, "trimap": trimap, "foreground": foreground}
     options |= {"sheet": sheet, "crop": (margin or 0) if crop else None}
-    of_batch = {name: options.pop(name) for name in batch.NAMES}
     if len(inputs) == 1 and os.path.isdir(inputs[0]) and out not in (None, STREAM):
         if trimap is not None:
             raise ArgumentError("trimap: got one for a folder of pictures; it goes with one")
+        if "max_memory" in options:
+            raise ArgumentError("max_memory: a method's goes with single pictures; a folder has --max-memory")
         batch.run(inputs[0], out, as_json=as_json, verbose=verbose, **of_batch, **options)
         return
     for name, value in of_batch.items():
