@@ -36,6 +36,8 @@ SECURITY_HEADERS = {
 """Sent with every answer that does not set them itself."""
 
 OPEN = ("/healthz", "/readyz")
+PROBES = (*OPEN, "/metrics")
+"""Asked so often that the log would hold little else; only what went wrong there is written down."""
 
 _log = logging.getLogger("trimatte.server")
 
@@ -101,7 +103,8 @@ class Observe:
         for stage, spent in notes(scope).get("stages", {}).items():
             self.metrics.stages.labels(stage).inc(spent)
         fields = {"event": "request", "id": request_id, "route": route, "method": method, **seen}
-        _log.info("request", extra={"fields": {**fields, "seconds": round(seconds, 4), **notes(scope)}})
+        level = logging.DEBUG if route in PROBES and seen["status"] == 200 else logging.INFO
+        _log.log(level, "request", extra={"fields": {**fields, "seconds": round(seconds, 4), **notes(scope)}})
 
 
 class CheckHost:
