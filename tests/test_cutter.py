@@ -26,7 +26,7 @@ import numpy as np
 def build():
     return lambda image: np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
 
-def alpha(image, trimap, report, *, converged=True, guess=None):
+def alpha(image, trimap, report, *, converged=True, guess=None, known=None):
     report.converged = converged
     return image.mean(axis=2)
 """
@@ -198,3 +198,13 @@ def test_strict_is_for_photos_and_not_for_what_warms_up(quick: dict[str, Any], p
     cutter = Cutter(**quick, strict=True)
     with pytest.raises(TrimatteError, match="no subject"):
         cutter(np.zeros_like(photo))
+
+
+def test_frames_of_a_sequence_keep_what_has_not_changed(bright: str) -> None:
+    (photo,) = photos(1)
+    other = photo.copy()
+    other[:, 50:] += 20  # far from the disc
+    results = list(Cutter(segmenter=bright, sequence=True).map([photo, photo, other, photo[:, 5:]]))
+    assert [result.report.alpha.unknown > 0 for result in results] == [True, False, False, True]
+    np.testing.assert_array_equal(results[1].alpha, results[0].alpha)
+    assert results[3].alpha.shape == (40, 51)

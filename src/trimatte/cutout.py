@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from os import PathLike
 from typing import IO, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from trimatte._measure import peak_bytes, timed
 from trimatte._registry import resolve
-from trimatte.alpha import REFINERS, TRIMAP_FREE, complaint, quiet_matte
+from trimatte.alpha import REFINERS, TRIMAP_FREE, Matte, complaint, quiet_matte
 from trimatte.alpha import method_function as find_alpha_method
 from trimatte.composite import background_image, composite
 from trimatte.confidence import doubt_map, picture_confidence
@@ -171,6 +172,39 @@ def cutout(
         With `strict`.
     """
     check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
+    return cutout_by(
+        partial(quiet_matte, method=method, strict=strict, **options),
+        image,
+        segmenter=None if method in TRIMAP_FREE else segmenter,
+        trimap=trimap,
+        band=band,
+        band_pixels=band_pixels,
+        foreground=foreground,
+        refine=refine,
+        refine_options=refine_options,
+        strict=strict,
+        max_pixels=max_pixels,
+    )
+
+
+def cutout_by(
+    matting: Callable[[np.ndarray, np.ndarray | None], Matte],
+    image: Any,
+    *,
+    segmenter: str | None,
+    trimap: Any,
+    band: float | None,
+    band_pixels: float | None,
+    foreground: str,
+    refine: str | None,
+    refine_options: Mapping[str, Any] | None,
+    strict: bool,
+    max_pixels: int,
+) -> Cutout:
+    """`cutout` with any function from image and trimap to alpha; without a segmenter only a given trimap is known.
+
+    The other parameters are as of `cutout`.
+    """
     report = CutoutReport()
     with timed(report.seconds, "read"):
         picture = load_picture(image, max_pixels=max_pixels)
@@ -179,10 +213,10 @@ def cutout(
     known: np.ndarray | None = None
     if trimap is not None:
         known = as_trimap(trimap, shape=size, max_pixels=max_pixels)
-    elif method not in TRIMAP_FREE:
+    elif segmenter is not None:
         probability, known = _find(picture.image, segmenter, band, band_pixels, report)
     if report.subject:
-        matte = quiet_matte(picture.image, known, method=method, strict=strict, **options)
+        matte = matting(picture.image, known)
         if not matte.report.converged:
             report.warnings.append(complaint(matte.report))
         alpha, report.alpha = matte.alpha, matte.report
@@ -267,9 +301,9 @@ def _tell(report: CutoutReport, strict: bool) -> None:
     if strict and not report.subject:
         raise SubjectNotFoundError("no subject found")
     if not report.subject:
-        warnings.warn("no subject found: the cut-out is fully transparent", SubjectWarning, stacklevel=3)
+        warnings.warn("no subject found: the cut-out is fully transparent", SubjectWarning, stacklevel=4)
     for message in report.warnings if report.subject else ():
-        warnings.warn(message, SubjectWarning, stacklevel=3)
+        warnings.warn(message, SubjectWarning, stacklevel=4)
 
 
 __all__ = ["ArgumentError", "Cutout", "CutoutReport", "SubjectWarning", "cutout"]

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from trimatte._threads import available_threads
-from trimatte.alpha import TRIMAP_FREE, method_function
-from trimatte.cutout import Cutout, check_names, cutout
+from trimatte.alpha import TRIMAP_FREE
+from trimatte.alpha.sequence import SequenceAlpha
+from trimatte.cutout import Cutout, check_names, cutout, cutout_by
 from trimatte.errors import ArgumentError, TrimatteError
-from trimatte.images import load_picture
 from trimatte.segmentation import segment
 
 Result = Cutout | TrimatteError
@@ -31,8 +31,8 @@ class Cutter:
 
     Parameters
     ----------
-    sequence : the photos given to `map` are frames of one scene: the search for each alpha starts from the one before,
-        if the frames are of one size. The result is that of `trimatte.cutout` to the solver's tolerance.
+    sequence : the photos given to `map` are frames of one scene: alpha is kept where nothing has changed, and the rest
+        is solved for from there (see `trimatte.alpha.sequence`). Takes less time where the camera stands still.
     options : of `trimatte.cutout`, for every photo.
 
     Raises
@@ -42,14 +42,13 @@ class Cutter:
     """
 
     def __init__(self, *, sequence: bool = False, **options: Any) -> None:
-        named = inspect.signature(cutout).parameters
-        stages = ("segmenter", "method", "foreground", "refine")
-        check_names(**{stage: options.get(stage, named[stage].default) for stage in stages})
-        self._method = method = options.get("method", named["method"].default)
-        if sequence and "guess" not in inspect.signature(method_function(method)).parameters:
-            raise ArgumentError(f"sequence: method {method!r} cannot start from the alpha of another frame")
         self.sequence, self.options = sequence, options
+        usual = inspect.signature(cutout).parameters.values()
+        self._stages = {p.name: options.get(p.name, p.default) for p in usual if p.kind is p.KEYWORD_ONLY}
+        check_names(**{stage: self._stages[stage] for stage in ("segmenter", "method", "foreground", "refine")})
         self._turn: AbstractContextManager[Any] = nullcontext()
+        if sequence:
+            self._matting()
         self._warm_up()
 
     def __call__(self, photo: Any) -> Cutout:
@@ -83,22 +82,25 @@ class Cutter:
         results = self._frames(photos) if self.sequence else self._in_threads(photos, workers or available_threads())
         return _raising(results) if errors == "raise" else results
 
-    def _cut(self, photo: Any, **more: Any) -> Cutout:
+    def _cut(self, photo: Any) -> Cutout:
         with self._turn:
-            return cutout(photo, **{**self.options, **more})
+            return cutout(photo, **self.options)
+
+    def _matting(self) -> SequenceAlpha:
+        """Alpha of the frames of a new sequence."""
+        options = {name: value for name, value in self.options.items() if name not in self._stages}
+        return SequenceAlpha(self._stages["method"], strict=self._stages["strict"], **options)
 
     def _frames(self, photos: Iterable[Any]) -> Iterator[Result]:
-        before: np.ndarray | None = None
-        for photo in photos:
-            result = _tried(self._next_frame, photo, before)
-            before = result.alpha if isinstance(result, Cutout) else before
-            yield result
+        matting = self._matting()
+        stages = {name: value for name, value in self._stages.items() if name != "method"}
 
-    def _next_frame(self, photo: Any, before: np.ndarray | None) -> Cutout:
-        limit = {"max_pixels": self.options["max_pixels"]} if "max_pixels" in self.options else {}
-        frame = load_picture(photo, **limit)
-        same = before is not None and before.shape == frame.image.shape[:2]
-        return self._cut(frame, guess=before if same else None)
+        def cut(photo: Any) -> Cutout:
+            with self._turn:
+                return cutout_by(matting, photo, **stages)
+
+        for photo in photos:
+            yield _tried(cut, photo)
 
     def _in_threads(self, photos: Iterable[Any], workers: int) -> Iterator[Result]:
         share = max(1, available_threads() // workers)
@@ -126,8 +128,8 @@ class Cutter:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             cutout(scene, **{**self.options, "trimap": trimap, "strict": False, "max_pixels": scene.size})
-            if "trimap" not in self.options and self._method not in TRIMAP_FREE:
-                segment(scene, **{key: self.options[key] for key in ("segmenter",) if key in self.options})
+            if self._stages["trimap"] is None and self._stages["method"] not in TRIMAP_FREE:
+                segment(scene, segmenter=self._stages["segmenter"])
         if _takes_turns():
             self._turn = threading.Lock()
 

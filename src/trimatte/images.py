@@ -198,12 +198,12 @@ def load_image(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Floats:
     return load_picture(source, max_pixels=max_pixels).image
 
 
-def load_picture(source: ImageLike | Picture, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def load_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read a picture with all that is needed to write its colours back.
 
     Parameters
     ----------
-    source : path, bytes, binary file object, PIL image, array, or a Picture that was read before
+    source : path, bytes, binary file object, PIL image or array
         PNG, JPEG (MPO), WebP, TIFF, AVIF, GIF (its first frame), BMP or PPM. 16-bit PNG and TIFF keep their
         depth, save through a PIL image, which has lost it. EXIF orientation is applied. An array is taken as
         by `as_image`, a fourth channel for alpha.
@@ -228,8 +228,6 @@ def load_picture(source: ImageLike | Picture, *, max_pixels: int = MAX_PIXELS) -
     UserWarning
         If its colour profile cannot be used; the colours are then taken for sRGB.
     """
-    if isinstance(source, Picture):
-        return source
     if not is_source(source):
         return _picture_of(array_of(source, "image"))
     decoded = decode(source, max_pixels)
