@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tiny_sets import coco_json, packed, runs_of
@@ -37,6 +37,7 @@ def test_runs_as_pycocotools_packs_them():
     assert run_mask(unpacked("0m6"), 13, 17).all()
 
 
+@settings(max_examples=30)
 @given(points)
 def test_polygons_hold_the_centres_inside(polygon):
     """Even and odd, counted for each pixel by itself."""

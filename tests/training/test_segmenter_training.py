@@ -20,7 +20,9 @@ from trimatte.networks.lite import Lite  # noqa: E402
 from trimatte.segmentation import registry, segment  # noqa: E402
 from trimatte.segmentation.cards import read_card  # noqa: E402
 from trimatte.training import segmenter  # noqa: E402
+from trimatte.training.own import variant_for  # noqa: E402
 from trimatte.training.segmenter import Pictures, Recipe, Source, deep_loss, structure_loss, train, validate  # noqa: E402
+from trimatte.training.unfold import embedded_variant  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -124,9 +126,12 @@ def test_weights_say_how_often_a_photo_is_drawn(pairs):
 
 
 def test_graded_masks_have_a_level(pairs):
-    assert sorted(set(pairs.items()[0].read()[1].getchannel("L").get_flattened_data())) == [0, 100, 255]
-    graded = Source(pairs.photos, pairs.masks, level=50)
-    assert sorted(set(graded.items()[0].read()[1].getchannel("L").get_flattened_data())) == [0, 255]
+    def greys(source):
+        _, mask = source.items()[0].read()
+        return sorted(set(np.asarray(mask)[..., 0].ravel().tolist()))
+
+    assert greys(pairs) == [0, 100, 255]
+    assert greys(Source(pairs.photos, pairs.masks, level=50)) == [0, 255]
 
 
 def test_validation_leaves_out_what_is_unknown(pairs, monkeypatch):
@@ -190,10 +195,20 @@ def test_it_learns(pairs, start, tmp_path):
 def test_start_that_is_no_network(pairs, tmp_path):
     (tmp_path / "x.pt").write_bytes(b"nothing")
     torch.save(Lite(variant=1).state_dict(), tmp_path / "other.pt")
-    for name in ("x.pt", "other.pt", "missing.pt"):
+    torch.save([1, 2], tmp_path / "list.pt")
+    for name in ("x.pt", "other.pt", "list.pt", "missing.pt"):
         recipe = Recipe([pairs], variant=0, start=tmp_path / name)
         with pytest.raises(ModelError, match=f"start: .*{name} holds no weights of this network"):
             train(recipe, tmp_path / "run")
+
+
+def test_the_network_is_that_of_the_weights_to_begin_with(start, tmp_path):
+    torch.save(Lite(variant=1).state_dict(), tmp_path / "other.pt")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "strange.pt")
+    assert [variant_for(str(name)) for name in ("imagenet", start, tmp_path / "other.pt")] == [0, 0, 1]
+    assert variant_for("embedded") == embedded_variant()
+    with pytest.raises(ModelError, match=r"strange\.pt holds no weights of this network"):
+        variant_for(str(tmp_path / "strange.pt"))
 
 
 def test_diverged(pairs, start, tmp_path):

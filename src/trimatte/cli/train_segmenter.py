@@ -61,9 +61,8 @@ def command(
     from tqdm import tqdm
 
     try:
-        from trimatte.training.own import check_run, train_own
+        from trimatte.training.own import check_run, train_own, variant_for
         from trimatte.training.segmenter import Recipe
-        from trimatte.training.unfold import embedded_variant
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("torch", "onnx"):
             raise
@@ -74,6 +73,7 @@ def command(
 
     name = name or out.resolve().name
     check_run(name, out, resume)
+    variant = variant_for(decided["start"])
     quiet = True if as_json else None
     with tqdm(desc="labels", unit="photo", disable=quiet) as bar:
         sources, kept = gather(
@@ -84,7 +84,6 @@ def command(
             check=not resume,
             watch=bar.update,
         )
-    variant = embedded_variant() if decided["start"] == "embedded" else 0
     recipe = Recipe(sources=sources, variant=variant, **decided)
     with tqdm(total=recipe.steps, unit="step", disable=quiet) as bar:
 

@@ -7,13 +7,18 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
+
 from trimatte._files import atomic_write
 from trimatte._toml import toml_key, toml_value
-from trimatte.errors import ArgumentError
+from trimatte.errors import ArgumentError, ModelError
+from trimatte.networks.efficientnet_lite import SCALES
+from trimatte.networks.lite import Lite
 from trimatte.segmentation.cards import is_name
 from trimatte.training.export import export_lite, sha256
 from trimatte.training.items import Labelled
-from trimatte.training.segmenter import MEAN, STD, Recipe, train
+from trimatte.training.segmenter import MEAN, STD, Recipe, read_weights, train
+from trimatte.training.unfold import embedded_variant
 
 STARTS = {
     "imagenet": "ImageNet weights of EfficientNet-Lite, Apache-2.0",
@@ -54,6 +59,21 @@ def train_own(
     with atomic_write(card) as file:
         file.write(_card(name, network, recipe, figures).encode())
     return card, figures
+
+
+def variant_for(start: str) -> int:
+    """The variant of the network that the weights to begin with are of. Raises `ModelError` if they are of none."""
+    if start == "imagenet":
+        return 0
+    if start == "embedded":
+        return embedded_variant()
+    shapes = {name: weight.shape for name, weight in read_weights(start).items()}
+    for variant in SCALES:
+        with torch.device("meta"):
+            network = Lite(variant=variant)
+        if shapes == {name: weight.shape for name, weight in network.state_dict().items()}:
+            return variant
+    raise ModelError(f"start: {start} holds no weights of this network")
 
 
 def check_run(name: str, out: Path, resume: bool) -> None:

@@ -307,9 +307,20 @@ def _begin(network: Lite, start: str | Path, pictures: Pictures) -> None:
             unfold(path, network, (pictures.batch(index)[0] for index in range(4)))
         return
     try:
-        network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True))
+        network.load_state_dict(read_weights(start))
+    except RuntimeError as error:
+        raise ModelError(f"start: {start} holds no weights of this network: {reason(error)}") from error
+
+
+def read_weights(start: str | Path) -> dict[str, Tensor]:
+    """The weights in a file. Raises `ModelError` if it holds none."""
+    try:
+        state = torch.load(start, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever torch makes of a file that is not its own
         raise ModelError(f"start: {start} holds no weights of this network: {reason(error)}") from error
+    if not (isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())):
+        raise ModelError(f"start: {start} holds no weights of this network: wanted a run's weights.pt")
+    return state
 
 
 def _save(state: dict[str, Any], file: Path) -> None:

@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from trimatte.errors import ModelError
+from trimatte.networks.efficientnet_lite import SCALES
 from trimatte.networks.lite import Lite
 from trimatte.segmentation import registry
 
@@ -39,7 +40,7 @@ def embedded_file() -> AbstractContextManager[Path]:
 def variant_of(path: Path) -> int:
     """Which variant of `Lite` an ONNX file holds. Raises `ModelError` if it is none."""
     shapes = [weight.shape for weight, _ in _convolutions(path)]
-    for variant in range(3):
+    for variant in SCALES:
         if [conv.weight.shape for conv, _ in _pairs(Lite(variant=variant))] == shapes:
             return variant
     raise ModelError(f"{path.name}: not the light network with its weights in full")
