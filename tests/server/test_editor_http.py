@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -204,6 +205,23 @@ def test_the_page_is_closed_to_scripts_of_others_and_light(http: TestClient) -> 
         foreign = re.findall(r"https?://[^\s\"']+", file.read_text("utf-8"))
         assert set(foreign) <= {"http://www.w3.org/2000/svg"}
     assert http.get("/editor/../sessions.py").status_code == 404
+
+
+def test_a_session_that_nobody_waits_for_takes_no_place(body: bytes) -> None:
+    sessions = Sessions()
+    messages = iter([{"type": "http.request", "body": body}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive() -> dict[str, object]:
+        return next(messages)
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": SESSIONS, "query_string": b"", "headers": []}
+    asyncio.run(Starlette(routes=routes(sessions))(scope, receive, send))
+    assert sent[0]["status"] == 499
+    assert len(sessions) == 0
 
 
 def test_options_are_those_that_a_session_takes(http: TestClient, body: bytes) -> None:

@@ -153,6 +153,24 @@ def test_band_and_method_change_while_marks_stay(body: bytes) -> None:
     assert (browser.alpha[:6, :6] == 255).all()
 
 
+def test_the_exact_solve_during_a_change_of_band_takes_the_new_trimap(
+    body: bytes, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(body)
+    browser = Browser(session)
+    prepare = module.prepare_alpha
+
+    def interrupted(*arrays: np.ndarray, **options: str) -> PreparedAlpha:
+        assert browser.refine().exact
+        assert close(browser.alpha, exact(photo, session.auto))
+        return prepare(*arrays, **options)
+
+    monkeypatch.setattr(module, "prepare_alpha", interrupted)
+    before = session.auto
+    session.change(band=0.2)
+    assert (session.auto != before).any()
+
+
 def test_large_photos_are_edited_small_and_downloaded_large(
     photo: np.ndarray, trimap: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,9 @@ class _Editor:
             body = bytes(await read_raw(request.receive, request.headers, self.settings, share))
             work = partial(self.sessions.open, body, name, max_pixels=self.settings.max_pixels, **options)
             id = await _in(self._long, work)
+        if await request.is_disconnected():  # nobody is there who could use it
+            self.sessions.close(id)
+            raise ClientGoneError
         return JSONResponse({"id": id, **self.sessions[id].state()}, 201, PRIVATE_HEADERS)
 
     async def state(self, request: Request) -> Response:

@@ -190,10 +190,9 @@ class Session:
                 return self._patch(since)
             trimap, twin = self._trimap, copy.copy(self._prepared)
         with _kernels():
+            twin.update(trimap)
             if twin.local:
                 twin.solve()
-            else:
-                twin.update(trimap)
         with self._lock:
             if self._trimap is trimap and self._prepared.method == twin.method:
                 self._prepared, self._exact = twin, True

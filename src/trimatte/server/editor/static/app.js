@@ -55,7 +55,7 @@ async function openPhoto(photo) {
   opening = new AbortController();
   const { signal } = opening;
   fine();
-  showPreview(photo);
+  const preview = showPreview(photo);
   screen("opening");
   $("cancel").focus();
   try {
@@ -66,7 +66,7 @@ async function openPhoto(photo) {
     screen(before === "desk" ? "desk" : "welcome");
     if (error.name !== "AbortError") trouble(error, error.kind === "refused" ? null : () => openPhoto(photo));
   } finally {
-    URL.revokeObjectURL($("preview").src);
+    URL.revokeObjectURL(preview);
     if (opening?.signal === signal) opening = null;
   }
 }
@@ -103,7 +103,7 @@ function showPreview(photo) {
   const image = $("preview");
   image.hidden = true;
   image.onload = () => (image.hidden = false); // some formats are read by the server alone
-  image.src = URL.createObjectURL(photo);
+  return (image.src = URL.createObjectURL(photo));
 }
 
 async function change(settings) {

@@ -14,6 +14,7 @@ export class Sync extends EventTarget {
     this.unsent = null; // rectangle of marks that the service does not have
     this.exact = true;
     this.running = null; // the promise of `send`
+    this.refining = false;
     this.ended = null; // when the last stroke ended
     this.timer = 0;
   }
@@ -68,19 +69,22 @@ export class Sync extends EventTarget {
   }
 
   async refine() {
-    if (this.running || this.unsent) return;
+    if (this.running || this.unsent || this.refining) return;
+    this.refining = true;
     this.tell("state", { kind: "refining" });
     try {
       const patch = await this.session.alpha();
-      this.show(patch);
-      if (this.running || this.unsent) return; // a stroke came in between, and asks for another
-      this.exact = patch.exact;
-      if (!this.exact) return this.load();
+      const newest = this.show(patch);
+      if (this.running || this.unsent) return; // a stroke came in between: once it is sent, this is asked again
+      this.exact = newest && patch.exact;
+      if (!this.exact) return void this.load();
       this.answered();
       await this.recolour(patch.notes);
     } catch (error) {
       this.exact = false;
       this.tell("state", { kind: "trouble", error });
+    } finally {
+      this.refining = false;
     }
   }
 
@@ -94,10 +98,11 @@ export class Sync extends EventTarget {
 
   // Answers may overtake each other; what the service sends to a browser that has missed one is the whole.
   show(patch) {
-    if (patch.version <= this.session.version) return;
+    if (patch.version <= this.session.version) return false;
     this.session.version = patch.version;
     this.picture.setAlpha(patch);
     this.tell("changed");
+    return true;
   }
 
   answered() {

@@ -149,6 +149,7 @@ export function joinTools(editor, { change, say }) {
   }
 
   // Keys, wherever the focus is, save where they mean something else
+  let held = false; // the hand, by the space bar
   addEventListener("keydown", (event) => {
     if (!editor.picture || document.querySelector("dialog[open]")) return;
     const key = event.key.toLowerCase();
@@ -186,7 +187,6 @@ export function joinTools(editor, { change, say }) {
       if (!event.repeat) hand((held = true));
     } else actions[key]?.();
   });
-  let held = false; // the hand, by the space bar
   addEventListener("keyup", (event) => event.key === " " && held && hand((held = false)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => stage.draw());
 
