@@ -74,6 +74,14 @@ def test_names_of_the_older_full_ade20k(make_set):
     assert find_set(root).names == {"0": "other", "1": "abacus", "2": "wall"}
 
 
+@pytest.mark.parametrize("listed", ["labelmap.txt", "class_names.txt"])
+def test_other_classes_in_the_layout_of_voc(make_set, listed):
+    """What annotation tools export is not called by the names of VOC."""
+    root = make_set("voc")
+    (root / listed).write_text("")
+    assert find_set(root).names == {}
+
+
 def test_a_json_by_itself(make_set):
     root = make_set("coco runs")
     found = find_set(root / "annotations/instances_val2017.json")
@@ -170,10 +178,11 @@ def test_jsons_that_disagree(make_set):
         find_set(root)
 
 
-def test_damaged_json_of_ade20k(make_set):
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_damaged_json_of_ade20k(make_set, text):
     root = make_set("ade20k-full")
-    next(root.rglob("*.json")).write_text("{")
-    with pytest.raises(ArgumentError, match=r"\.json: not a json file"):
+    next(root.rglob("*.json")).write_text(text)
+    with pytest.raises(ArgumentError, match=r"\.json: not a json file of ADE20K"):
         find_set(root)
 
 

@@ -201,7 +201,13 @@ def _folder_set(
     missing = [paths[0] for key, paths in masks.items() if key not in photos]
     if missing:
         raise ArgumentError(f"data: {folder}: {len(missing)} masks have no photo, such as {missing[0]}")
-    lists = _voc_lists(folder, masks) if layout.name == "voc" else {}
+    names = known_classes()["names"].get(layout.names, {}) if layout.names else {}
+    lists: dict[str, Split] = {}
+    if layout.name == "voc":
+        root = folder / next(iter(masks.values()))[0].rpartition("SegmentationClass/")[0]
+        lists = _voc_lists(root)
+        if any((root / own).exists() for own in ("labelmap.txt", "class_names.txt")):
+            names = {}  # annotation tools write other classes in VOC's layout, with these lists beside them
     found = []
     for key, (mask, *others) in masks.items():
         photo, *more = photos[key]
@@ -211,15 +217,13 @@ def _folder_set(
             raise ArgumentError(f"data: {folder / mask}: JPEG changes the classes of masks; wanted PNG")
         split = lists.get(key[1], _SPLITS.get(key[0], ""))
         found.append(ClassPhoto(folder / photo, MaskFile(folder / mask, layout.code), split))
-    names = known_classes()["names"].get(layout.names, {}) if layout.names else {}
     if layout.name == "ade20k-full":
         names = _ade_names(folder, [photo.photo for photo in found])
     return ClassSet(layout.name, layout.title, tuple(found), names)
 
 
-def _voc_lists(folder: Path, masks: dict[Key, list[str]]) -> dict[str, Split]:
+def _voc_lists(root: Path) -> dict[str, Split]:
     """The part of each picture, from ImageSets/Segmentation."""
-    root = folder / next(iter(masks.values()))[0].rpartition("SegmentationClass/")[0]
     parts: dict[str, Split] = {}
     for split in ("train", "val"):
         listed = root / f"ImageSets/Segmentation/{split}.txt"
@@ -240,17 +244,16 @@ def _ade_names(folder: Path, photos: Sequence[Path]) -> dict[str, str]:
     for path in photos:
         described = path.with_suffix(".json")
         if described.is_file():
-            data = _json(described)
-            names |= {str(thing["name_ndx"]): str(thing["name"]) for thing in data["annotation"]["object"]}
+            names |= _described(described)
     return names
 
 
-def _json(path: Path) -> Any:
-    content = path.read_bytes()
+def _described(path: Path) -> dict[str, str]:
     try:
-        return json.loads(content.decode("utf-8", "replace"))
-    except ValueError as error:
-        raise ArgumentError(f"{path}: not a json file that can be read: {error}") from error
+        things = json.loads(path.read_bytes().decode("utf-8", "replace"))["annotation"]["object"]
+        return {str(thing["name_ndx"]): str(thing["name"]) for thing in things}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArgumentError(f"{path}: not a json file of ADE20K: {type(error).__name__} {error}") from error
 
 
 # COCO
