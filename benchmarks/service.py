@@ -217,15 +217,16 @@ def client(port: int, seed: int, end: threading.Event, tally: Tally, lost: Count
         end.wait(min(wait, 1.0))
 
 
-def resident(root: int) -> int:
-    """Bytes that a process and its children hold."""
-    page, found = os.sysconf("SC_PAGE_SIZE"), 0
+def resident(root: int) -> tuple[float, float]:
+    """Megabytes that a process holds, and that its children hold."""
+    page, own, others = os.sysconf("SC_PAGE_SIZE") / 1e6, 0.0, 0.0
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if root in (int(entry.name), parent):
-                found += int((entry / "statm").read_text().split()[1]) * page
-    return found
+            held = int((entry / "statm").read_text().split()[1]) * page
+            own += held if int(entry.name) == root else 0
+            others += held if parent == root else 0
+    return own, others
 
 
 @contextlib.contextmanager
@@ -265,7 +266,7 @@ def load(clients: int, seconds: float) -> tuple[str, bool]:
             thread.start()
         start = time.monotonic()
         while time.monotonic() - start < seconds:
-            memory.append(resident(process.pid) / 1e6)
+            memory.append(resident(process.pid))
             time.sleep(0.25)
         end.set()
         began = time.monotonic()
@@ -282,12 +283,13 @@ def report(
     seconds: float,
     tally: Tally,
     lost: Counter[str],
-    memory: list[float],
+    memory: list[tuple[float, float]],
     code: int,
     shutdown: float,
 ) -> tuple[str, bool]:
     quarter = len(memory) // 4
-    peaks = [max(memory[n * quarter : (n + 1) * quarter]) for n in range(4)]
+    quarters = [memory[n * quarter : (n + 1) * quarter] for n in range(4)]
+    peaks = [max(map(sum, each)) for each in quarters]
     flat = max(peaks[2:]) <= 1.1 * max(peaks[:2])
     good = sorted(tally.seconds)
     lines = [
@@ -301,15 +303,17 @@ def report(
         answers = ", ".join(f"{count} × {status or 'client left'}" for status, count in sorted(counts.items()))
         lines.append(f"| {kind} | {answers} |")
     rate, median, most = len(good) / seconds, statistics.median(good), good[int(0.95 * len(good))]
-    quarters = ", ".join(f"{peak:.0f}" for peak in peaks)
+    in_all = ", ".join(f"{peak:.0f}" for peak in peaks)
+    alone = ", ".join(f"{max(own for own, _ in each):.0f}" for each in quarters)
     lines += [
         "",
         f"- Good answers: {rate:.1f} a second, {median:.2f} s in the median, {most:.2f} s at the 95th percentile.",
         f"- The slowest answer of all: {tally.longest:.2f} s.",
         f"- Answers that should not have been: {len(tally.wrong)}.",
         f"- Connections lost: {', '.join(f'{count} x {what}' for what, count in lost.items()) or 'none'}.",
-        f"- Resident memory of all processes, the most in each quarter: {quarters} MB, "
+        f"- Resident memory of all processes, the most in each quarter: {in_all} MB, "
         f"{'flat' if flat else 'NOT flat'} within 10 % in the second half.",
+        f"- Of that, the process that talks HTTP: {alone} MB.",
         f"- Shutdown under load: exit code {code} after {shutdown:.1f} s.",
     ]
     show(tally.wrong)
