@@ -208,6 +208,11 @@ def test_cropped_with_margins_that_leave_the_photo(disc: bytes) -> None:
     assert rgba[40 + height // 2, round(0.1 * width) + width // 2, 3] == 255
 
 
+def test_margins_that_would_make_a_giant(disc: bytes) -> None:
+    with pytest.raises(ValueError, match="crop_margin: got a result of 100.. x 100.. pixels"):
+        made(disc, crop=True, margins=[(5000.0, "px")] * 4)
+
+
 def test_a_region(disc: bytes) -> None:
     rgba, _ = made(disc, roi=[(0.0, "px"), (0.0, "px"), (60.0, "px"), (100.0, "%")])
     assert rgba.shape == (120, 160, 4)

@@ -76,7 +76,7 @@ def cut_out(
     x0, x1, _ = columns.indices(right - left)
     y0, y1, x0, x1 = y0 + top, y1 + top, x0 + left, x1 + left
     if crop:
-        colours, alpha = _cropped(colours, alpha, (y0, y1, x0, x1), margins)
+        colours, alpha = _cropped(colours, alpha, (y0, y1, x0, x1), margins, max_pixels)
     body = _encoded(colours, alpha, behind, colour, only_alpha, format, max_pixels)
     headers = {
         "X-Width": str(alpha.shape[1]),
@@ -118,7 +118,11 @@ def _shrunk(channels: np.ndarray, most: int) -> np.ndarray:
 
 
 def _cropped(
-    colours: np.ndarray, alpha: np.ndarray, box: tuple[int, int, int, int], margins: Sequence[Length]
+    colours: np.ndarray,
+    alpha: np.ndarray,
+    box: tuple[int, int, int, int],
+    margins: Sequence[Length],
+    max_pixels: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours and alpha of the subject's box and margins about it, transparent where they leave the photo."""
     y0, y1, x0, x1 = box
@@ -126,6 +130,8 @@ def _cropped(
     sides = (height, width, height, width)
     top, right, bottom, left = (round(_pixels(length, side)) for length, side in zip(margins, sides, strict=True))
     shape = (top + height + bottom, left + width + right)
+    if shape[0] * shape[1] > max_pixels:
+        raise ArgumentError(f"crop_margin: got a result of {shape[1]} x {shape[0]} pixels, wanted {max_pixels} at most")
     within = np.s_[top : top + height, left : left + width]
     cut_colours, cut_alpha = np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
     cut_colours[within], cut_alpha[within] = colours[y0:y1, x0:x1], alpha[y0:y1, x0:x1]
