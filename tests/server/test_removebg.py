@@ -209,7 +209,7 @@ def test_cropped_with_margins_that_leave_the_photo(disc: bytes) -> None:
 
 
 def test_margins_that_would_make_a_giant(disc: bytes) -> None:
-    with pytest.raises(ValueError, match="crop_margin: got a result of 100.. x 100.. pixels"):
+    with pytest.raises(ValueError, match=r"crop_margin: got a result of 100.. x 100.. pixels"):
         made(disc, crop=True, margins=[(5000.0, "px")] * 4)
 
 
