@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import re
 import shutil
 import subprocess
@@ -86,7 +87,7 @@ def report(address: str, size: tuple[int, int], strokes: int) -> str:
 Recorded {datetime.datetime.now(datetime.timezone.utc).date().isoformat()} on {about["machine"]["processor"]}, \
 {about["machine"]["threads"]} threads; commit {about["commit"] or "unknown"}. {strokes} strokes on a photo of \
 {size[0]} x {size[1]} pixels, in headless Chromium on the same machine: milliseconds from the end of a stroke to the \
-new alpha.
+new alpha. The machine's load was {os.getloadavg()[1]:.1f} over the last five minutes; an idle one has about 1 here.
 
 | alpha | median | 90 of 100 | most |
 | --- | --- | --- | --- |

@@ -64,6 +64,7 @@ export class Editor extends EventTarget {
     this.stroke = { before: this.picture.marks.slice(), rect: null, last: point };
     const { radius, value } = this.brush;
     clearTimeout(this.fading);
+    this.sync.begin();
     this.stage.stroke = { points: [point], radius, value, strength: 1 };
     this.move(point);
   }

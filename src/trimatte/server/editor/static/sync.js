@@ -27,6 +27,11 @@ export class Sync extends EventTarget {
     this.run();
   }
 
+  // A stroke begins: what is shown meanwhile is not yet an answer to it.
+  begin() {
+    this.ended = null;
+  }
+
   // A stroke is over.
   end() {
     this.ended = performance.now();
