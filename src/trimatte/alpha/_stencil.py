@@ -45,7 +45,7 @@ def fill_in(
     report: SolveReport,
     assemble: Assemble,
     *,
-    rtol: float,
+    rtol: float | None,
     max_memory: int | None = None,
     prior: tuple[np.ndarray, np.ndarray] | None = None,
     guess: np.ndarray | None = None,
@@ -83,10 +83,10 @@ def as_prior(prior: Any, confidence: Any, shape: tuple[int, int]) -> tuple[np.nd
     return as_alpha(prior, name="prior", shape=shape), np.broadcast_to(weights, shape)
 
 
-def require_positive(**options: float) -> None:
-    """Refuse options that are not finite numbers above 0."""
+def require_positive(**options: float | None) -> None:
+    """Refuse options that are neither None nor finite numbers above 0."""
     for name, value in options.items():
-        if not (np.isfinite(value) and value > 0):
+        if value is not None and not (np.isfinite(value) and value > 0):
             raise ArgumentError(f"{name}: got {value}, wanted a number above 0")
 
 

@@ -22,7 +22,7 @@ def closed_form(
     radius: int = 1,
     prior: Any = None,
     confidence: Any = 0.01,
-    rtol: float = 3e-6,
+    rtol: float | None = None,
     max_memory: int | None = None,
     guess: np.ndarray | None = None,
     known: np.ndarray | None = None,
@@ -41,7 +41,7 @@ def closed_form(
     radius : of the windows; from 2 on the system is solved without being assembled, as by "large-kernel".
     prior : (H, W) alpha to be drawn towards.
     confidence : (H, W) or one number, the weight of that pull against the smoothness, at least 0.
-    rtol : demanded relative residual of the linear system.
+    rtol : demanded relative residual of the linear system; by default 3e-6, from 300,000 unknown pixels on 1e-5.
     max_memory : bytes that the solve may take.
     guess : (H, W) alpha to start the iteration from.
     known : (H, W) float32, alpha of the known pixels where it is not what the trimap says.
@@ -56,7 +56,7 @@ def closed_form(
             raise ArgumentError("prior: only taken with radius 1")
         from trimatte.alpha.large_kernel import large_kernel
 
-        return large_kernel(image, trimap, report, radius=radius, epsilon=epsilon, rtol=rtol)
+        return large_kernel(image, trimap, report, radius=radius, epsilon=epsilon, rtol=rtol or 1e-5)
     from trimatte.linalg.assembly import CLOSED_FORM, window_system
 
     pull = None if prior is None else as_prior(prior, confidence, trimap.shape)
