@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -15,13 +17,18 @@ from trimatte.alpha.hybrid import ALPHAS, CHANNELS, METHODS, Ingredients, classi
 from trimatte.errors import ArgumentError, SolverError
 from trimatte.linalg.report import SolveReport
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def test_soft_edge_is_found(noisy_edge: Edge) -> None:
     image, trimap, truth = noisy_edge(60, 90)
     matte = estimate_alpha(image, trimap, method="hybrid", strict=True)
-    assert np.abs(matte.alpha - truth)[trimap == 128].mean() < 0.03
+    assert np.abs(matte.alpha - truth)[trimap == 128].mean() < 0.06
     assert matte.report.fallbacks == []
     assert {*METHODS, "network", "solve"} <= set(matte.report.seconds)
 
@@ -108,6 +115,21 @@ def test_windows_agree_with_the_whole(noisy_edge: Edge, monkeypatch: pytest.Monk
     assert (doubt[trimap != 128] == 0).all()
 
 
+def test_views_are_turned_back(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trimap, _ = noisy_edge(40, 64)
+    ingredients = classical(image, trimap, SolveReport())
+    x = features(image, trimap, ingredients, distances(trimap))[:, :32]
+    plain = module._asked(x, (0, 1, 2), ())
+    other = x[[1, 2, 0, 3, 4, 5, 6, 7, 9, 10, 8, 12, 13, 11, 14, 15, 16, 17], :, ::-1]
+    turned = module._asked(x, (1, 2, 0), (2,))
+    np.testing.assert_array_equal(module._asked(np.ascontiguousarray(other), (0, 1, 2), ())[..., ::-1], turned)
+    assert np.abs(plain - turned).max() < 0.5
+    together, _ = corrected(image, trimap, ingredients)
+    monkeypatch.setattr(module, "KNN_PIXELS", 10)
+    once, _ = corrected(image, trimap, ingredients)
+    assert 0 < np.abs(together - once).max() < 0.5
+
+
 def test_windows_cover_each_unknown_pixel_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WINDOW", 50)
     unknown = np.random.default_rng(0).random((130, 170)) < 0.01
@@ -159,3 +181,12 @@ def test_it_runs_without_torch() -> None:
         "trimatte.estimate_alpha(image, trimap, method='hybrid')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_card_is_of_the_weights() -> None:
+    weights = files("trimatte.alpha").joinpath("weights")
+    card = tomllib.loads(weights.joinpath("hybrid.toml").read_text("utf-8"))
+    content = weights.joinpath(card["file"]).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == card["sha256"]
+    assert len(content) < 1.5e6
+    assert {"purpose", "weak", "licence", "data", "recipe", "figures"} <= set(card)
