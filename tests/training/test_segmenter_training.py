@@ -205,7 +205,7 @@ def test_start_that_is_no_network(pairs, tmp_path):
 def test_the_network_is_that_of_the_weights_to_begin_with(start, tmp_path):
     torch.save(Lite(variant=1).state_dict(), tmp_path / "other.pt")
     torch.save({"weight": torch.zeros(3)}, tmp_path / "strange.pt")
-    assert [variant_for(str(name)) for name in ("imagenet", start, tmp_path / "other.pt")] == [0, 0, 1]
+    assert [variant_for(str(name)) for name in ("imagenet", start, tmp_path / "other.pt")] == [2, 0, 1]
     assert variant_for("embedded") == embedded_variant()
     with pytest.raises(ModelError, match=r"strange\.pt holds no weights of this network"):
         variant_for(str(tmp_path / "strange.pt"))

@@ -1,4 +1,4 @@
-"""`lite`, the embedded segmenter: an EfficientNet-Lite0 encoder and a slim pyramid decoder.
+"""`lite`, the embedded segmenter: an EfficientNet-Lite encoder and a slim pyramid decoder.
 
 The deepest map is given a view of the whole picture (means over the picture and over a 2x2 and 3x3 grid, after
 Zhao et al., CVPR 2017), then features are merged upwards by depthwise convolutions to a quarter of the

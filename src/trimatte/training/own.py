@@ -64,7 +64,7 @@ def train_own(
 def variant_for(start: str) -> int:
     """The variant of the network that the weights to begin with are of. Raises `ModelError` if they are of none."""
     if start == "imagenet":
-        return 0
+        return 2
     if start == "embedded":
         return embedded_variant()
     shapes = {name: weight.shape for name, weight in read_weights(start).items()}
