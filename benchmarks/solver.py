@@ -155,14 +155,14 @@ PARTS = {
 }
 
 
-def heading() -> Iterator[str]:
+def heading(title: str) -> Iterator[str]:
     from trimatte.evaluation.cost import surroundings
 
     about = surroundings()
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     machine, versions = about["machine"], about["versions"]
     packages = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "pymatting"))
-    yield from ("# The solver on the unknown band", "")
+    yield from (f"# {title}", "")
     yield (
         f"Recorded {today} on {machine['processor']}, {machine['threads']} threads; "
         f"commit {about['commit'] or 'unknown'}; {packages}."
@@ -185,7 +185,7 @@ def main() -> None:
     given = parser.parse_args()
     warm_up()
     lines = []
-    for line in heading():
+    for line in heading("The solver on the unknown band"):
         lines.append(line)
         print(line, flush=True)
     for name in given.parts:
