@@ -279,7 +279,7 @@ def test_a_defect_does_not_lose_the_other_pictures(
 
     second = photo_file.with_name("second.jpg")
     second.write_bytes(photo_file.read_bytes())
-    find, calls = segmentation._built(bright), []
+    find, calls = segmentation._builder(bright)(), []
 
     def broken_once(image: np.ndarray) -> np.ndarray:
         calls.append(1)
@@ -287,7 +287,7 @@ def test_a_defect_does_not_lose_the_other_pictures(
             raise KeyError("oops")
         return find(image)
 
-    monkeypatch.setattr(segmentation, "_built", lambda name: broken_once)
+    monkeypatch.setattr(segmentation, "_built", lambda name, stamp: broken_once)
     result = trimatte("cutout", photo_file, second, "--segmenter", bright)
     assert result.exit_code == 1
     assert "unexpected KeyError" in result.stderr

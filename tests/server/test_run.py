@@ -160,7 +160,7 @@ def test_an_answer(service: Service) -> None:
 def test_a_slow_body(service: Service) -> None:
     with service.connect() as client:
         client.sendall(b"POST /v1/cutout HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
-        answer = client.recv(65536)
+        answer = read_all(client)
     assert status_of(answer) == 408
     assert b"/problems/slow-body" in answer
 
