@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from tiny_sets import MAKERS
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, so that runs repeat."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -26,15 +26,7 @@ from trimatte.networks.checkpoints import load_checkpoint, save_checkpoint  # no
 from trimatte.training.alpha import Recipe, _optimizer, compute_loss, network_input, train, train_step  # noqa: E402
 from trimatte.training.alpha_data import Augmentation, Sample, Sources, find_cutouts, random_trimap, stack  # noqa: E402
 
-pytestmark = pytest.mark.torch
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 
 def composites(size):

@@ -21,16 +21,8 @@ from trimatte.training.export_hybrid import export_hybrid  # noqa: E402
 from trimatte.training.hybrid import Recipe, crop, frequency, load_sample, loss, train  # noqa: E402
 from trimatte.training.hybrid_data import PATTERN, Sources, hand_drawn_trimap, make_sample, write_samples  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 SMALL = Recipe(minutes=0.03, batch=2, size=64)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -24,15 +24,7 @@ from trimatte.training.own import variant_for  # noqa: E402
 from trimatte.training.segmenter import Pictures, Recipe, Source, deep_loss, structure_loss, train, validate  # noqa: E402
 from trimatte.training.unfold import embedded_variant  # noqa: E402
 
-pytestmark = pytest.mark.torch
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,7 @@ from trimatte.errors import ModelError  # noqa: E402
 from trimatte.networks.lite import Lite  # noqa: E402
 from trimatte.training.unfold import embedded_file, embedded_variant, unfold, variant_of  # noqa: E402
 
-pytestmark = pytest.mark.torch
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 
 def test_the_same_function():
