@@ -41,10 +41,10 @@ def test_neighbours_are_as_near_as_promised(seed: int, n: int, share: float, ste
 
 
 def test_the_tree_keeps_every_point_in_its_boxes() -> None:
-    points = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
+    points = np.random.default_rng(0).normal(size=(1000, 5)).astype(np.float32)
     tree = tree_of(points)
     assert sorted(tree.indices.tolist()) == list(range(1000))
-    ordered = tree.leaves.transpose(0, 2, 1).reshape(-1, 3)
+    ordered = tree.leaves.transpose(0, 2, 1).reshape(-1, 5)
     np.testing.assert_array_equal(points[tree.indices], ordered[:1000])
     assert np.isinf(ordered[1000:]).all()
 

@@ -1,8 +1,10 @@
 """Nearest neighbours of many points among as many, by a k-d tree that is asked leaf by leaf.
 
-The points of a leaf lie close together, so they search together: one walk through the tree serves them all, and a leaf
-that it meets is compared point by point, which runs at the speed of vector instructions (after the dual trees of
-Gray and Moore, NIPS 2000). Each query still prunes by its own distances.
+The points of a leaf lie close together, so they search together: one walk through the tree serves them all (after the
+dual trees of Gray and Moore, NIPS 2000). Each query still prunes by its own distances.
+
+What is done for every query is written so that the compiler makes vector instructions of it: all points of a leaf at
+once, the five dimensions one after the other, and no slices, whose references would be counted.
 """
 
 from __future__ import annotations
@@ -14,23 +16,28 @@ import numpy as np
 from trimatte._jit import njit, prange
 from trimatte._threads import available_threads
 
+DIMENSIONS = 5
 LEAF = 16
 """Points in a leaf: a vector register's worth."""
+SAMPLE = 64
+"""About so many of a node's points say along which axis it is split."""
+NOTHING = np.uint64(0x7F800000FFFFFFFF)
+"""A neighbour not found yet, infinitely far: the bits of its squared distance, a float32, above those of its place."""
 DEPTH = 64
 """Nodes that may wait on the way; a tree that halves its points is never so deep."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A k-d tree on N points in d dimensions; each leaf is a run of `LEAF` consecutive points, the last one of fewer.
+    """A k-d tree on N points in 5 dimensions; each leaf is a run of `LEAF` consecutive points, the last one of fewer.
 
     Attributes
     ----------
     indices : (N,) uint32, the points in the order of the tree.
-    leaves : (L, d, LEAF) float32, the coordinates of each leaf's points, infinite where the last leaf has none.
+    leaves : (L, 5, LEAF) float32, the coordinates of each leaf's points, infinite where the last leaf has none.
     first : (M,) uint32, the first point of each node; nodes are in preorder, the root first.
     right : (M,) uint32, a node's right child (the left one follows it), 0 for a leaf.
-    low, high : (M, d) float32, the box around a node's points.
+    low, high : (M, 5) float32, the box around a node's points.
     """
 
     indices: np.ndarray
@@ -42,13 +49,14 @@ class Tree:
 
 
 def tree_of(points: np.ndarray) -> Tree:
-    """The tree on points (N, d) float32, N >= 1, split at medians along the widest side of each node's box."""
-    n, d = points.shape
+    """The tree on points (N, 5) float32, N >= 1, split at medians along the widest side of each node's box."""
+    n = len(points)
     count = -(-n // LEAF)
-    ordered = np.full((count * LEAF, d), np.inf, np.float32)
+    ordered = np.full((count * LEAF, DIMENSIONS), np.inf, np.float32)
     ordered[:n] = points
-    indices, *nodes = _build(ordered[:n])
-    return Tree(indices, np.ascontiguousarray(ordered.reshape(count, LEAF, d).transpose(0, 2, 1)), *nodes)
+    indices, first, right = _split(ordered[:n])
+    leaves = np.ascontiguousarray(ordered.reshape(count, LEAF, DIMENSIONS).transpose(0, 2, 1))
+    return Tree(indices, leaves, first, right, *_boxes(ordered[:n], first, right))
 
 
 def nearest(tree: Tree, queries: int, count: int, slack: float, names: np.ndarray) -> np.ndarray:
@@ -73,14 +81,12 @@ def nearest(tree: Tree, queries: int, count: int, slack: float, names: np.ndarra
 
 
 @njit()
-def _build(
-    points: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    n, d = points.shape
+def _split(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reorder points (N, 5) into leaves; returns `indices`, `first` and `right` of the tree."""
+    n = len(points)
     indices = np.arange(n).astype(np.uint32)
     most = 2 * ((n + LEAF - 1) // LEAF)
     first, right = np.empty(most, np.uint32), np.zeros(most, np.uint32)
-    low, high = np.empty((most, d), np.float32), np.empty((most, d), np.float32)
     waiting = np.empty((DEPTH, 3), np.int64)  # first and last point, and the node whose right child this is
     waiting[0] = 0, n, -1
     nodes, depth = 0, 1
@@ -90,26 +96,54 @@ def _build(
         if parent >= 0:
             right[parent] = nodes
         first[nodes] = a
-        low[nodes], high[nodes] = points[a], points[a]
-        for i in range(a + 1, b):
-            for c in range(d):
-                low[nodes, c] = min(low[nodes, c], points[i, c])
-                high[nodes, c] = max(high[nodes, c], points[i, c])
         leaves = (b - a + LEAF - 1) // LEAF
         if leaves > 1:
             middle = a + leaves // 2 * LEAF
-            _part(points, indices, a, b, middle, int(np.argmax(high[nodes] - low[nodes])))
+            _part(points, indices, a, b, middle, _widest(points, a, b))
             waiting[depth] = middle, b, nodes
             waiting[depth + 1] = a, middle, -1
             depth += 2
         nodes += 1
-    return indices, first[:nodes], right[:nodes], low[:nodes], high[:nodes]
+    return indices, first[:nodes], right[:nodes]
+
+
+@njit()
+def _widest(points: np.ndarray, first: int, last: int) -> int:
+    """The axis along which points first to last, or a sample of them, reach the farthest."""
+    step = max(1, (last - first) // SAMPLE)
+    axis, width = 0, np.float32(-1)
+    for c in range(DIMENSIONS):
+        low = high = points[first, c]
+        for i in range(first, last, step):
+            low, high = min(low, points[i, c]), max(high, points[i, c])
+        if high - low > width:
+            axis, width = c, high - low
+    return axis
+
+
+@njit()
+def _boxes(points: np.ndarray, first: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`low` and `high` of the tree, from the leaves up."""
+    nodes = len(first)
+    low, high = np.empty((nodes, DIMENSIONS), np.float32), np.empty((nodes, DIMENSIONS), np.float32)
+    for node in range(nodes - 1, -1, -1):
+        if right[node] > 0:
+            for c in range(DIMENSIONS):
+                low[node, c] = min(low[node + 1, c], low[right[node], c])
+                high[node, c] = max(high[node + 1, c], high[right[node], c])
+        else:
+            start = first[node]
+            low[node], high[node] = points[start], points[start]
+            for i in range(start + 1, min(start + LEAF, len(points))):
+                for c in range(DIMENSIONS):
+                    low[node, c] = min(low[node, c], points[i, c])
+                    high[node, c] = max(high[node, c], points[i, c])
+    return low, high
 
 
 @njit()
 def _part(points: np.ndarray, indices: np.ndarray, first: int, last: int, middle: int, axis: int) -> None:
     """Reorder points first to last so that none before `middle` is greater along `axis` than one after it (Hoare)."""
-    d = points.shape[1]
     last -= 1
     while first < last:
         pivot = points[(first + last) // 2, axis]
@@ -120,7 +154,7 @@ def _part(points: np.ndarray, indices: np.ndarray, first: int, last: int, middle
             while points[j, axis] > pivot:
                 j -= 1
             if i <= j:
-                for c in range(d):
+                for c in range(DIMENSIONS):
                     points[i, c], points[j, c] = points[j, c], points[i, c]
                 indices[i], indices[j] = indices[j], indices[i]
                 i += 1
@@ -148,13 +182,14 @@ def _search(
     high: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    d = leaves.shape[1]
     for number in prange(len(homes)):
         home = homes[number]
         asking, at, m = _asking(first[home], queries, indices, leaves)
-        near, found = np.full((m, count), np.inf, np.float32), np.empty((m, count), np.uint32)
-        gaps, distances = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
-        home_low, home_high = low[home], high[home]
+        found = np.full((m, 1 + count), NOTHING, np.uint64)
+        found[:, 0] = 0
+        bounds, gaps = np.full(m, np.inf, np.float32), np.empty(LEAF, np.float32)
+        distances, spare = np.empty(LEAF, np.float32), np.empty(count, np.uint64)
+        bits = distances.view(np.uint32)
         waiting, waiting_gap = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32)
         waiting[0], waiting_gap[0] = 0, 0
         depth, widest = 1, np.float32(np.inf)
@@ -165,43 +200,27 @@ def _search(
                 continue
             if right[node] > 0:
                 closer, farther = np.uint32(node + 1), right[node]
-                gap = _gap(low[closer], high[closer], home_low, home_high)
-                farther_gap = _gap(low[farther], high[farther], home_low, home_high)
+                gap, farther_gap = _gap(low, high, closer, home), _gap(low, high, farther, home)
                 if farther_gap < gap:
                     closer, gap, farther, farther_gap = farther, farther_gap, closer, gap
                 waiting[depth], waiting_gap[depth] = farther, farther_gap
                 waiting[depth + 1], waiting_gap[depth + 1] = closer, gap
                 depth += 2
                 continue
-            gaps[:] = 0
-            for c in range(d):
-                for q in range(LEAF):
-                    apart = max(low[node, c] - at[c, q], at[c, q] - high[node, c], np.float32(0))
-                    gaps[q] += apart * apart
-            here = leaves[first[node] // LEAF]
-            widest = np.float32(0)
+            _gaps_to_box(low, high, node, at, gaps)
+            leaf, widest = first[node] // np.uint32(LEAF), np.float32(0)
             for q in range(m):
-                nearest_to, found_by = near[q], found[q]
-                bound = nearest_to[count - 1]
-                if gaps[q] * shrink < bound:
-                    distances[:] = 0
-                    for c in range(d):
-                        for j in range(LEAF):
-                            apart = here[c, j] - at[c, q]
-                            distances[j] += apart * apart
+                if gaps[q] * shrink < bounds[q]:
+                    _distances_to_leaf(leaves, leaf, at, q, distances)
                     for j in range(LEAF):
-                        if distances[j] < bound:
-                            place = count - 1
-                            while place > 0 and nearest_to[place - 1] > distances[j]:
-                                nearest_to[place], found_by[place] = nearest_to[place - 1], found_by[place - 1]
-                                place -= 1
-                            nearest_to[place], found_by[place] = distances[j], first[node] + j
-                            bound = nearest_to[count - 1]
-                widest = max(widest, bound)
+                        if distances[j] < bounds[q]:
+                            key = np.uint64(bits[j]) << np.uint64(32) | np.uint64(first[node] + j)
+                            bounds[q] = _enter(found, q, key, spare)
+                widest = max(widest, bounds[q])
         for q in range(m):
-            row = out[names[asking[q]]]
+            answer = out[names[asking[q]]]
             for c in range(count):
-                row[c] = names[indices[found[q, c]]]
+                answer[c] = names[indices[np.uint32(found[q, 1 + c])]]
 
 
 @njit()
@@ -220,10 +239,49 @@ def _asking(start: int, queries: int, indices: np.ndarray, leaves: np.ndarray) -
 
 
 @njit(inline=True)
-def _gap(low: np.ndarray, high: np.ndarray, other_low: np.ndarray, other_high: np.ndarray) -> np.float32:
-    """Squared distance between two boxes."""
+def _gap(low: np.ndarray, high: np.ndarray, node: np.uint32, other: np.uint32) -> np.float32:
+    """Squared distance between the boxes of two nodes."""
     gap = np.float32(0)
-    for c in range(len(low)):
-        apart = max(low[c] - other_high[c], other_low[c] - high[c], np.float32(0))
+    for c in range(DIMENSIONS):
+        apart = max(low[node, c] - high[other, c], low[other, c] - high[node, c], np.float32(0))
         gap += apart * apart
     return gap
+
+
+@njit(inline=True)
+def _gaps_to_box(low: np.ndarray, high: np.ndarray, node: np.uint32, at: np.ndarray, gaps: np.ndarray) -> None:
+    """Squared distances of the points `at` (5, LEAF) to a node's box."""
+    zero = np.float32(0)
+    l0, l1, l2, l3, l4 = low[node, 0], low[node, 1], low[node, 2], low[node, 3], low[node, 4]
+    h0, h1, h2, h3, h4 = high[node, 0], high[node, 1], high[node, 2], high[node, 3], high[node, 4]
+    for i in range(LEAF):
+        d0 = max(l0 - at[0, i], at[0, i] - h0, zero)
+        d1 = max(l1 - at[1, i], at[1, i] - h1, zero)
+        d2 = max(l2 - at[2, i], at[2, i] - h2, zero)
+        d3 = max(l3 - at[3, i], at[3, i] - h3, zero)
+        d4 = max(l4 - at[4, i], at[4, i] - h4, zero)
+        gaps[i] = d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3 + d4 * d4
+
+
+@njit(inline=True)
+def _distances_to_leaf(leaves: np.ndarray, leaf: np.uint32, at: np.ndarray, q: int, distances: np.ndarray) -> None:
+    """Squared distances of point `q` of `at` (5, LEAF) to a leaf's points."""
+    x0, x1, x2, x3, x4 = at[0, q], at[1, q], at[2, q], at[3, q], at[4, q]
+    for i in range(LEAF):
+        d0 = leaves[leaf, 0, i] - x0
+        d1 = leaves[leaf, 1, i] - x1
+        d2 = leaves[leaf, 2, i] - x2
+        d3 = leaves[leaf, 3, i] - x3
+        d4 = leaves[leaf, 4, i] - x4
+        distances[i] = d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3 + d4 * d4
+
+
+@njit(inline=True)
+def _enter(found: np.ndarray, q: int, key: np.uint64, spare: np.ndarray) -> np.float32:
+    """Put `key` into its place in row `q` of `found`, in which the last one makes room; the new last one's distance."""
+    count = len(spare)
+    for i in range(count):
+        spare[i] = min(found[q, i + 1], max(found[q, i], key))
+    for i in range(count):
+        found[q, i + 1] = spare[i]
+    return found.view(np.float32)[q, 2 * count + 1]
