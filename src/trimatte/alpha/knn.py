@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from trimatte._jit import njit
 from trimatte._threads import available_threads
 from trimatte.alpha._nearest import Tree, nearest, tree_of
 from trimatte.errors import ArgumentError
@@ -102,11 +103,24 @@ def _features(image: np.ndarray, pixels: np.ndarray, weight: float) -> np.ndarra
     """Colour and weighted position (n, 5) float32, the picture's sides being of length 1."""
     height, width = image.shape[:2]
     features = np.empty((len(pixels), 5), np.float32)
-    features[:, :3] = image.reshape(-1, 3)[pixels]
-    y, x = np.divmod(pixels, width)
-    features[:, 3] = x * (weight / max(width - 1, 1))
-    features[:, 4] = y * (weight / max(height - 1, 1))
+    _fill(image, pixels, weight / max(width - 1, 1), weight / max(height - 1, 1), features)
     return features
+
+
+@njit()
+def _fill(image: np.ndarray, pixels: np.ndarray, x_step: float, y_step: float, features: np.ndarray) -> None:
+    """Features of pixels, given in ascending runs: so no pixel's row and column have to be divided out."""
+    width = image.shape[1]
+    y, start = 0, 0
+    for i in range(len(pixels)):
+        if not start <= pixels[i] < start + width:
+            y = pixels[i] // width
+            start = y * width
+        x = pixels[i] - start
+        for c in range(3):
+            features[i, c] = image[y, x, c]
+        features[i, 3] = x * x_step
+        features[i, 4] = y * y_step
 
 
 def _numbers(tree: Tree, n: int) -> np.ndarray:

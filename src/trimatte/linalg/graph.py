@@ -132,44 +132,47 @@ def symmetric_graph(found: Sequence[np.ndarray], ones: int) -> tuple[Graph, np.n
         a fixed one, of value 1 if j < n + ones, else 0.
     """
     n = len(found[0])
-    starts, degree, pull = np.zeros(n + 1, np.int64), np.zeros(n), np.zeros(n)
+    edges, fixed, pull = np.zeros(n, np.uint32), np.zeros(n, np.uint32), np.zeros(n)
     for neighbours in found:
-        _count(neighbours, ones, starts, degree, pull)
-    np.cumsum(starts, out=starts)
+        _count(neighbours, ones, edges, fixed, pull)
+    starts = np.zeros(n + 1, np.int64)
+    np.cumsum(edges, out=starts[1:])
     free, ends = starts[:-1].copy(), np.empty(starts[n], np.uint32)
     for neighbours in found:
         _join(neighbours, free, ends)
-    return Graph(starts, ends, np.empty(0, np.float32), degree), pull
+    return Graph(starts, ends, np.empty(0, np.float32), edges + fixed.astype(np.float64)), pull
 
 
 @njit()
-def _count(found: np.ndarray, ones: int, starts: np.ndarray, degree: np.ndarray, pull: np.ndarray) -> None:
+def _count(found: np.ndarray, ones: int, edges: np.ndarray, fixed: np.ndarray, pull: np.ndarray) -> None:
+    """Add each vertex's number of edges to free vertices and to fixed ones, and the sum of the latter's values."""
     n, k = found.shape
     for i in range(n):
+        own = 0
         for c in range(k):
             j = found[i, c]
-            if j == i:
-                continue
-            degree[i] += 1
-            if j < n:
-                degree[j] += 1
-                starts[i + 1] += 1
-                starts[j + 1] += 1
-            elif j < n + ones:
-                pull[i] += 1
+            if j >= n:
+                fixed[i] += 1
+                pull[i] += j < n + ones
+            elif j != i:
+                edges[j] += 1
+                own += 1
+        edges[i] += own
 
 
 @njit()
 def _join(found: np.ndarray, free: np.ndarray, ends: np.ndarray) -> None:
     n, k = found.shape
     for i in range(n):
+        own = free[i]
         for c in range(k):
             j = found[i, c]
             if j != i and j < n:
-                ends[free[i]] = j
+                ends[own] = j
+                own += 1
                 ends[free[j]] = i
-                free[i] += 1
                 free[j] += 1
+        free[i] = own
 
 
 @njit()
@@ -200,7 +203,7 @@ def _aggregate(
     return coarse_starts, coarse_ends[:count].copy(), coarse_weights[:count].copy(), coarse_degree
 
 
-@njit(parallel=True, fastmath=True)
+@njit(parallel=True)
 def _multiply(
     starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, degree: np.ndarray, x: np.ndarray, out: np.ndarray
 ) -> None:
@@ -208,7 +211,7 @@ def _multiply(
         _multiply_rows(chunk * ROWS, (chunk + 1) * ROWS, starts, ends, weights, degree, x, out)
 
 
-@njit(fastmath=True)
+@njit()
 def _multiply_rows(
     first: int,
     last: int,
@@ -219,16 +222,29 @@ def _multiply_rows(
     x: np.ndarray,
     out: np.ndarray,
 ) -> None:
+    # Four sums side by side: faster than one, and than the gathering instructions that the compiler would take for one.
+    unit, one, two, three, four = len(weights) == 0, np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
     for i in range(first, min(len(x), last)):
-        total, row = 0.0, ends[starts[i] : starts[i + 1]]
-        if len(weights) == 0:
-            for e in range(len(row)):
-                total += x[row[e]]
+        a = b = c = d = 0.0
+        e, stop = np.uint64(starts[i]), np.uint64(starts[i + 1])
+        if unit:
+            while e + three < stop:
+                a += x[ends[e]]
+                b += x[ends[e + one]]
+                c += x[ends[e + two]]
+                d += x[ends[e + three]]
+                e += four
         else:
-            weight = weights[starts[i] : starts[i + 1]]
-            for e in range(len(row)):
-                total += weight[e] * x[row[e]]
-        out[i] = degree[i] * x[i] - total
+            while e + three < stop:
+                a += weights[e] * x[ends[e]]
+                b += weights[e + one] * x[ends[e + one]]
+                c += weights[e + two] * x[ends[e + two]]
+                d += weights[e + three] * x[ends[e + three]]
+                e += four
+        while e < stop:
+            a += (1 if unit else weights[e]) * x[ends[e]]
+            e += one
+        out[i] = degree[i] * x[i] - ((a + b) + (c + d))
 
 
 @njit()
