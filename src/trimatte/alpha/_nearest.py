@@ -284,4 +284,5 @@ def _enter(found: np.ndarray, q: int, key: np.uint64, spare: np.ndarray) -> np.f
         spare[i] = min(found[q, i + 1], max(found[q, i], key))
     for i in range(count):
         found[q, i + 1] = spare[i]
-    return found.view(np.float32)[q, 2 * count + 1]
+    farthest: np.float32 = found.view(np.float32)[q, 2 * count + 1]
+    return farthest

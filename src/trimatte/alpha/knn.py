@@ -25,7 +25,7 @@ from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.graph import multigrid, symmetric_graph
 from trimatte.linalg.report import SolveReport
 
-REACH = 1 / 40
+REACH = 1 / 60
 """Known pixels up to this share of the picture's longer side away from an unknown one are candidates."""
 GRID = 4
 """Of the other known pixels every GRID-th of every GRID-th row is a candidate."""

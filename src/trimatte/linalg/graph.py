@@ -97,9 +97,13 @@ def _cycle(graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
     return solve
 
 
+@njit()
 def _gather(r: np.ndarray) -> np.ndarray:
     """Sum over each aggregate."""
-    sums: np.ndarray = np.add.reduceat(r, np.arange(0, len(r), BLOCK))
+    sums = np.zeros((len(r) + BLOCK - 1) // BLOCK)
+    for i in range(len(sums)):
+        for v in range(i * BLOCK, min(len(r), (i + 1) * BLOCK)):
+            sums[i] += r[v]
     return sums
 
 
