@@ -117,6 +117,26 @@ def test_looks_at_several_sizes_are_averaged_as_logits(make: Make) -> None:
     assert np.abs(both - expected).mean() < 0.01  # logits are made larger, not probabilities
 
 
+def test_a_small_subject_is_looked_at_once_more(make: Make) -> None:
+    image = np.zeros((120, 160, 3), np.float32)
+    image[40:70, 64:96] = 0.9  # 5 % of the picture
+    once = segmenter(make(), GREY)(image)
+    found = np.argwhere(once > 0.5)
+    (top, left), (bottom, right) = found.min(axis=0), found.max(axis=0) + 1
+    rows = slice(top - round((bottom - top) / 4), bottom + round((bottom - top) / 4))
+    columns = slice(left - round((right - left) / 4), right + round((right - left) / 4))
+    expected = once.copy()
+    expected[rows, columns] = (once[rows, columns] + segmenter(make(), GREY)(image[rows, columns])) / 2
+    assert np.abs(expected - once).max() > 0.1
+    np.testing.assert_allclose(segmenter(make(), replace(GREY, second_look=0.1))(image), expected, atol=1e-6)
+    np.testing.assert_array_equal(segmenter(make(), replace(GREY, second_look=0.01))(image), once)
+
+
+def test_where_nothing_is_found_there_is_no_second_look(make: Make) -> None:
+    image = np.full((40, 50, 3), 0.3, np.float32)
+    np.testing.assert_allclose(segmenter(make(), replace(GREY, second_look=1.0))(image), 0.3, atol=1e-5)
+
+
 def test_half_precision(make: Make) -> None:
     np.testing.assert_allclose(
         segmenter(make(half=True), GREY)(gradient()), segmenter(make(), GREY)(gradient()), atol=2e-3

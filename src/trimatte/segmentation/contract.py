@@ -33,6 +33,7 @@ class Contract:
     temperature : logits are divided by it before the sigmoid (Guo et al., ICML 2017).
     flip : take the mean with the answer to the mirrored picture.
     long_sides : take the mean over several sizes, instead of `long_side` alone.
+    second_look : a subject whose box takes no more than this share of the picture is looked at once more, by itself.
     """
 
     mean: tuple[float, float, float]
@@ -49,6 +50,7 @@ class Contract:
     temperature: float = 1.0
     flip: bool = False
     long_sides: tuple[int, ...] = ()
+    second_look: float = 0.0
 
     def __post_init__(self) -> None:
         sides = {name: getattr(self, name) for name in ("size", "long_side", "short_side")}
@@ -66,6 +68,8 @@ class Contract:
         _want("index", self.index, named, "the number or name of an output")
         _want("temperature", self.temperature, _number(self.temperature) and self.temperature > 0, "a number above 0")
         _want("flip", self.flip, isinstance(self.flip, bool), "true or false")
+        share = _number(self.second_look) and 0 <= self.second_look <= 1
+        _want("second_look", self.second_look, share, "a share of the picture, 0 to 1")
         several = isinstance(self.long_sides, tuple) and all(map(_whole, self.long_sides))
         _want("long_sides", self.long_sides, several, "numbers of pixels")
         if self.long_sides and self.long_side is None:
