@@ -16,10 +16,11 @@ import trimatte
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "scikit-image", "pymatting", "pillow", "tifffile", "onnxruntime")
 EXTRAS = {"torch": "torch"}
 WARM_UPS = (
-    ("closed-form", "learning-based", "random-walk"),
-    ("coarse", "trimap", "knn", "large-kernel", "shared", "foreground"),
+    ("knn", "shared", "closed-form", "learning-based", "random-walk"),
+    ("coarse", "foreground", "large-kernel", "trimap"),
 )
-"""What has compiled kernels, split into two parts that take about as long."""
+"""What has compiled kernels, split into two parts that take about as long; "closed-form" comes when the kernels that it
+shares with the other part's are there."""
 
 
 @click.command("doctor")
