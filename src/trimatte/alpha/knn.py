@@ -26,7 +26,9 @@ from trimatte.linalg.graph import multigrid, symmetric_graph
 from trimatte.linalg.report import SolveReport
 
 REACH = 1 / 60
-"""Known pixels up to this share of the picture's longer side away from an unknown one are candidates."""
+"""Known pixels up to this share of the picture's longer side away from an unknown one are candidates,"""
+LEAST_REACH = 10
+"""or up to so many pixels: among fewer, an unknown pixel of a small picture would not find all that it resembles."""
 GRID = 4
 """Of the other known pixels every GRID-th of every GRID-th row is a candidate."""
 SLACK = 0.5
@@ -92,7 +94,7 @@ def _check(neighbours: Sequence[int], distance_weights: Sequence[float]) -> None
 def _candidates(trimap: np.ndarray) -> tuple[np.ndarray, int, int]:
     """Flat indices of the unknown pixels, then of foreground, then of background, and the number of the first two."""
     unknown = trimap == 128
-    size = 2 * max(1, round(REACH * max(trimap.shape))) + 1
+    size = 2 * max(LEAST_REACH, round(REACH * max(trimap.shape))) + 1
     chosen = maximum_filter1d(maximum_filter1d(unknown.view(np.uint8), size, axis=0), size, axis=1).view(bool)
     chosen[::GRID, ::GRID] = True
     parts = [np.flatnonzero(part) for part in (unknown, chosen & (trimap == 255), chosen & (trimap == 0))]
