@@ -13,6 +13,8 @@ from trimatte.errors import ArgumentError
 Array = NDArray[Any]
 Codes = NDArray[Any]  # uint8 or uint16
 Floats = NDArray[np.float32]
+Box = tuple[slice, slice]
+"""Rows and columns of a part of a picture."""
 
 _BAND_PIXELS = 1 << 18
 
@@ -92,6 +94,23 @@ def bands(shape: Sequence[int]) -> Iterator[slice]:
     """Bands of rows, so that what is computed in between stays small."""
     step = max(1, _BAND_PIXELS // shape[1])
     return (slice(top, top + step) for top in range(0, shape[0], step))
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
+    """The rows and columns that hold all of the mask (H, W); None if it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def grown(box: Box, by: Sequence[int], shape: Sequence[int]) -> Box:
+    """The box, `by` so many rows and columns larger on each side as far as a picture of that shape has room."""
+    rows, columns = (
+        slice(max(0, part.start - margin), min(side, part.stop + margin))
+        for part, margin, side in zip(box, by, shape, strict=True)
+    )
+    return rows, columns
 
 
 def refused(name: str, array: Array, wanted: str) -> ArgumentError:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trimatte._arrays import Box, bounding_box, grown
 from trimatte._measure import timed
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha
@@ -96,14 +97,14 @@ def _at_least_three(array: np.ndarray) -> np.ndarray:
     return np.pad(array, more, mode="edge")
 
 
-def _about_band(unknown: np.ndarray) -> tuple[slice, slice]:
+def _about_band(unknown: np.ndarray) -> Box:
     """The part of the picture that holds the band and what it touches; the whole if little would be saved."""
-    rows, columns = np.flatnonzero(unknown.any(1)), np.flatnonzero(unknown.any(0))
+    box = bounding_box(unknown)
+    assert box is not None
     spans = []
-    for places, side in ((rows, unknown.shape[0]), (columns, unknown.shape[1])):
-        low, high = max(0, int(places[0]) - 2), min(side, int(places[-1]) + 3)
-        low = max(0, min(low, side - 3))
-        spans.append(slice(low, max(high, low + 3)))
+    for part, side in zip(grown(box, (2, 2), unknown.shape), unknown.shape, strict=True):
+        low = max(0, min(part.start, side - 3))
+        spans.append(slice(low, max(part.stop, low + 3)))
     area = (spans[0].stop - spans[0].start) * (spans[1].stop - spans[1].start)
     whole = slice(0, unknown.shape[0]), slice(0, unknown.shape[1])
     return whole if 2 * area > unknown.size else (spans[0], spans[1])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trimatte._arrays import Box, bounding_box, grown
 from trimatte._measure import timed
 from trimatte.alpha import Matte, estimate_alpha, method_function
 from trimatte.errors import ArgumentError
@@ -97,7 +98,7 @@ class PreparedAlpha:
         alpha = self.alpha.copy()
         known = trimap[part] != UNKNOWN
         alpha[part][known] = trimap[part][known] == FOREGROUND
-        wider = _grown(part, 2, trimap.shape)
+        wider = grown(part, (2, 2), trimap.shape)
         hidden = np.full(trimap[wider].shape, False)
         top, left = part[0].start - wider[0].start, part[1].start - wider[1].start
         inside = slice(top, top + part[0].stop - part[0].start), slice(left, left + part[1].stop - part[1].start)
@@ -115,16 +116,11 @@ class PreparedAlpha:
         return Matte(alpha, report)
 
 
-def _about(changed: np.ndarray, margin: int) -> tuple[slice, slice]:
+def _about(changed: np.ndarray, margin: int) -> Box:
     """The rectangle that holds all changes, `margin` pixels wider on each side."""
-    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
-    exact = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    return _grown(exact, margin, changed.shape)
-
-
-def _grown(part: tuple[slice, slice], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    rows, columns = (slice(max(0, p.start - by), min(side, p.stop + by)) for p, side in zip(part, shape, strict=True))
-    return rows, columns
+    box = bounding_box(changed)
+    assert box is not None
+    return grown(box, (margin, margin), changed.shape)
 
 
 def _border_change(

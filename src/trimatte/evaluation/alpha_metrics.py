@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from trimatte._arrays import Box, bounding_box, grown
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, as_trimap
 
@@ -174,14 +175,10 @@ def _gradient(a: FloatMap, t: FloatMap, region: Mask | None, variant: GradientVa
     return _total(np.square(amplitude(a) - amplitude(t)), region) / unit
 
 
-def _window(region: Mask, reach: int) -> tuple[slice, slice]:
+def _window(region: Mask, reach: int) -> Box:
     """The rows and columns that a filter of that reach looks at from within the region."""
-
-    def span(axis: int, size: int) -> slice:
-        hits = np.flatnonzero(region.any(axis=axis))
-        return slice(max(int(hits[0]) - reach, 0), min(int(hits[-1]) + 1 + reach, size)) if hits.size else slice(0, 0)
-
-    return span(1, region.shape[0]), span(0, region.shape[1])
+    box = bounding_box(region)
+    return np.s_[:0, :0] if box is None else grown(box, (reach, reach), region.shape)
 
 
 def _stretched(alpha: FloatMap) -> FloatMap:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trimatte._arrays import bounding_box
 from trimatte.errors import ArgumentError
 from trimatte.networks import dim
 from trimatte.networks.dim import DIM, receptive_radius
@@ -135,11 +136,10 @@ def _grown(start: int, stop: int, length: int) -> tuple[int, int]:
 
 def _bounds(unknown: NDArray[np.bool_], rows: tuple[int, int], columns: tuple[int, int]) -> Box | None:
     """The smallest box that holds the unknown pixels of a part of the picture."""
-    part = unknown[rows[0] : rows[1], columns[0] : columns[1]]
-    ys, xs = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
-    if not len(ys):
+    box = bounding_box(unknown[rows[0] : rows[1], columns[0] : columns[1]])
+    if box is None:
         return None
-    return rows[0] + int(ys[0]), rows[0] + int(ys[-1]) + 1, columns[0] + int(xs[0]), columns[0] + int(xs[-1]) + 1
+    return rows[0] + box[0].start, rows[0] + box[0].stop, columns[0] + box[1].start, columns[0] + box[1].stop
 
 
 def _share(first: int, last: int, start: int, stop: int, length: int) -> Floats:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from trimatte._arrays import Box, bounding_box, grown
 from trimatte._onnx import open_session
 from trimatte.errors import ModelError
 from trimatte.segmentation.contract import Contract
 
-Box = tuple[slice, slice]
 Ask = Callable[[np.ndarray], np.ndarray]
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -33,45 +33,21 @@ def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarr
     ask = _asker(path, contract, path.name)
 
     def look(image: np.ndarray) -> np.ndarray:
-        answers = [_answer(ask, image, look) for look in contract.looks()]
+        answers = [_answer(ask, image, seen) for seen in contract.looks()]
         largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
         mean = np.stack([_fitted(answer, largest) for answer in answers]).mean(axis=0)
         probability: np.ndarray = np.clip(_fitted(_probability(mean, contract), image.shape[:2]), 0, 1)
         return probability
 
-    def run(image: np.ndarray) -> np.ndarray:
+    def look_twice(image: np.ndarray) -> np.ndarray:
         probability = look(image)
-        box = subject_box(probability)
-        if box is not None and box_share(box, probability) <= contract.second_look:
-            box = widened(box, probability)
+        box = bounding_box(probability > 0.5)
+        if box is not None and probability[box].size <= contract.second_look * probability.size:
+            box = grown(box, [max(1, round(MARGIN * (side.stop - side.start))) for side in box], probability.shape)
             probability[box] = (probability[box] + look(image[box])) / 2
         return probability
 
-    return run
-
-
-def subject_box(probability: np.ndarray) -> Box | None:
-    """The rows and columns in which the probability (H, W) exceeds one half, if there are any."""
-    found = probability > 0.5
-    rows, columns = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
-    if not len(rows):
-        return None
-    return np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def box_share(box: Box, picture: np.ndarray) -> float:
-    """How much of a picture (H, W) a box takes."""
-    return float(picture[box].size / picture.size)
-
-
-def widened(box: Box, picture: np.ndarray) -> Box:
-    """The box with a margin on each side, as far as the picture (H, W) has room."""
-    margins = (max(1, round(MARGIN * (side.stop - side.start))) for side in box)
-    rows, columns = (
-        slice(max(0, side.start - margin), min(length, side.stop + margin))
-        for side, margin, length in zip(box, margins, picture.shape, strict=True)
-    )
-    return rows, columns
+    return look_twice if contract.second_look else look
 
 
 def check(path: Path, contract: Contract, *, called: str) -> list[str]:
