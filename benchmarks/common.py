@@ -11,7 +11,7 @@ import datetime
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +50,7 @@ def trimatte(*words: str) -> None:
         raise SystemExit(done.returncode)
 
 
-def publish(name: str, run: Path, heading: str, limit: int | None = None) -> None:
+def publish(name: str, run: Path, title: str, limit: int | None = None) -> None:
     """benchmarks/results/NAME.md and .jsonl, and runs/NAME/report.html. What was only tried stays in runs/."""
     from trimatte.evaluation.records import read_records
     from trimatte.evaluation.summary import summarize
@@ -65,10 +65,25 @@ def publish(name: str, run: Path, heading: str, limit: int | None = None) -> Non
     commits = sorted({r["commit"] or "no checkout" for r in records})
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     origin = f"Recorded {today} on {'; '.join(machines)}; commit {', '.join(commits)}."
-    (results / f"{name}.md").write_text(f"# {heading}\n\n{origin}\n\n{markdown(summarize(records))}\n")
+    (results / f"{name}.md").write_text(f"# {title}\n\n{origin}\n\n{markdown(summarize(records))}\n")
     shutil.copy(run / "records.jsonl", results / f"{name}.jsonl")
-    trimatte("compare", str(run), "-o", str(run / "report.html"), "--title", heading)
+    trimatte("compare", str(run), "-o", str(run / "report.html"), "--title", title)
     print(results / f"{name}.md")
+
+
+def heading(title: str) -> Iterator[str]:
+    """The head of a table's page: title, date, machine, commit and the packages that decide times."""
+    from trimatte.evaluation.cost import surroundings
+
+    about = surroundings()
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    machine, versions = about["machine"], about["versions"]
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "pymatting"))
+    yield from (f"# {title}", "")
+    yield (
+        f"Recorded {today} on {machine['processor']}, {machine['threads']} threads; "
+        f"commit {about['commit'] or 'unknown'}; {packages}."
+    )
 
 
 def _limited(limit: int | None) -> list[str]:

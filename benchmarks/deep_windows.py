@@ -16,9 +16,8 @@ from unittest import mock
 
 import numpy as np
 import torch
-from common import RESULTS
+from common import RESULTS, heading
 from scipy import ndimage
-from solver import heading
 
 from trimatte.evaluation.synthetic import scene
 from trimatte.images import as_image

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from common import heading
 from PIL import Image
-from solver import heading
 
 PEERS = {"closed-form": "cf", "knn": "knn", "learning-based": "lbdm", "large-kernel": "lkm", "random-walk": "rw"}
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]

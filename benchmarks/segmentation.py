@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import RESULTS
+from common import RESULTS, heading
 from PIL import Image
-from solver import heading
 
 import trimatte
+from trimatte import metrics
 from trimatte.segmentation import registry
 from trimatte.segmentation.contract import Contract
 from trimatte.segmentation.onnx import segmenter
@@ -98,24 +98,13 @@ def stretched(p: np.ndarray) -> np.ndarray:
     return (p - low) / max(high - low, 1e-6)
 
 
-def overlap(p: np.ndarray, mask: np.ndarray) -> float:
-    found = p > 0.5
-    return float((found & mask).sum() / max((found | mask).sum(), 1))
-
-
 def score(answers: list[np.ndarray], masks: list[np.ndarray]) -> tuple[float, float, float]:
     """Mean absolute error, mean IoU at 0.5, and the maximal mean F-measure over all levels."""
-    pairs = list(zip(answers, masks, strict=True))
-    mae = np.mean([np.abs(p - mask).mean() for p, mask in pairs])
-    iou = np.mean([overlap(p, mask) for p, mask in pairs])
-    measures = []
-    for p, mask in pairs:
-        levels = np.clip((p * 255).astype(int), 0, 255)
-        above = np.bincount(levels.ravel(), minlength=256)[::-1].cumsum()[::-1]
-        right = np.bincount(levels[mask], minlength=256)[::-1].cumsum()[::-1]
-        precision, recall = right / np.maximum(above, 1), right / max(mask.sum(), 1)
-        measures.append(1.3 * precision * recall / np.maximum(0.3 * precision + recall, 1e-9))
-    return float(mae), float(iou), float(np.mean(measures, axis=0)[1:].max())
+    mae, iou = (
+        float(np.mean([measure(p, mask) for p, mask in zip(answers, masks, strict=True)]))
+        for measure in (metrics.mae, metrics.iou)
+    )
+    return mae, iou, metrics.max_f_measure(answers, masks)
 
 
 def told(figures: tuple[float, float, float]) -> str:
@@ -161,7 +150,7 @@ def by_picture(
     answers: list[np.ndarray],
     sheets: Path | None,
 ) -> Iterator[str]:
-    overlaps = np.array([overlap(p, mask) for p, mask in zip(answers, masks, strict=True)])
+    overlaps = np.array([metrics.iou(p, mask) for p, mask in zip(answers, masks, strict=True)])
     order = np.argsort(overlaps)
     quantiles = ", ".join(f"{q:.0%}: {np.quantile(overlaps, q):.3f}" for q in (0.05, 0.25, 0.5, 0.75))
     yield from ("", "## Picture by picture", "", f"Quantiles of IoU: {quantiles}. The worst ten:", "")

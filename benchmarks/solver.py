@@ -11,13 +11,13 @@ some GB of memory to paint.
 from __future__ import annotations
 
 import argparse
-import datetime
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import heading
 
 SHARE = 0.1
 MEGAPIXELS = [0.5, 1, 2, 4, 8, 12, 24]
@@ -153,20 +153,6 @@ PARTS = {
     "foreground": (foreground, [5]),
     "edit": (edit, [4]),
 }
-
-
-def heading(title: str) -> Iterator[str]:
-    from trimatte.evaluation.cost import surroundings
-
-    about = surroundings()
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    machine, versions = about["machine"], about["versions"]
-    packages = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "pymatting"))
-    yield from (f"# {title}", "")
-    yield (
-        f"Recorded {today} on {machine['processor']}, {machine['threads']} threads; "
-        f"commit {about['commit'] or 'unknown'}; {packages}."
-    )
 
 
 def warm_up() -> None:

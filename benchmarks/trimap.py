@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from common import RESULTS
+from common import RESULTS, heading
 from PIL import Image
 from scipy import ndimage
-from solver import heading
 
 import trimatte
+from trimatte import metrics
 from trimatte.evaluation.datasets import open_dataset
 from trimatte.evaluation.pictures import load_trial
+from trimatte.trimap import distances
 
 SIDE = 400
 AREAS = (0.10, 0.15, 0.20, 0.25)
@@ -61,10 +62,10 @@ def read(folder: str) -> Iterator[Case]:
         mask = probability > 0.5
         if not 0 < np.count_nonzero(mask) < mask.size:
             continue
-        both, either = (np.count_nonzero(part) for part in (mask & (trial.alpha > 0.5), mask | (trial.alpha > 0.5)))
+        overlap = metrics.iou(probability, trial.alpha)
         soft = ((trial.alpha > 0.02) & (trial.alpha < 0.98)).astype(np.float32)
         image, probability, soft = (small(plane) for plane in (trial.image, probability, soft))
-        yield Case(image, probability, soft, distance_to(probability > 0.5), both / either)
+        yield Case(image, probability, soft, np.maximum(*distances(probability > 0.5, 2 * SIDE)), overlap)
 
 
 def small(picture: np.ndarray) -> np.ndarray:
@@ -74,12 +75,6 @@ def small(picture: np.ndarray) -> np.ndarray:
     channels = (Image.fromarray(planes[..., c]) for c in range(planes.shape[2]))
     shrunk = [np.asarray(channel.resize(size, Image.Resampling.BOX)) for channel in channels]
     return np.stack(shrunk, -1).reshape(*shrunk[0].shape, *picture.shape[2:])
-
-
-def distance_to(mask: np.ndarray) -> np.ndarray:
-    """Of each pixel to the other side of the mask."""
-    inside, outside = (ndimage.distance_transform_edt(side) for side in (mask, ~mask))
-    return np.asarray(np.where(mask, inside, outside))
 
 
 def unsure_zone(case: Case, low: float) -> np.ndarray:
