@@ -144,7 +144,7 @@ def kills(run: Path, given: argparse.Namespace) -> list[str]:
     """Kill the batch and its resumptions at random moments, let the last one end, and judge what is there."""
     whole = results(run / "a-process-for-each-processor")
     out, rng = run / "killed", random.Random(given.seed)
-    usual = 4 + 2 * given.count * (given.side / 1000) ** 2 / max(1, given.kills)
+    usual = 3 + 0.6 * given.count * (given.side / 1000) ** 2 / max(1, given.kills)
     killed = 0
     for _ in range(given.kills):
         process = subprocess.Popen(command(run, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

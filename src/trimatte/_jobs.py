@@ -120,11 +120,12 @@ def list_folder(folder: str, out: str | None = None) -> Listing:
     for place, folders, files in os.walk(folder, onerror=tell):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not _same(os.path.join(place, f), out))
         listing.links.extend(path for f in folders if os.path.islink(path := os.path.join(place, f)))
-        listing.pictures.extend(os.path.join(place, file) for file in sorted(files) if _is_picture(file))
+        listing.pictures.extend(os.path.join(place, file) for file in sorted(files) if is_picture(file))
     return listing
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file's name is that of a picture, and not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES
 
 

@@ -1,26 +1,35 @@
-"""The manifest of a batch: what was done with each picture, one JSON object a line, only ever appended to.
+"""The manifest of a batch: what was done with each picture, one JSON object a line, only ever added to.
 
-A record goes onto the disk before its result is put in place. Whatever moment a run is killed at, each result is then
-one that the manifest tells of, and what it tells is checked against the results before any is taken for done.
+A record is stored before its result is put in place. Whatever moment a run is killed at, each result is then one that
+the manifest tells of, and what it tells is checked against the results before any is taken for done.
+
+Where nothing can be appended to a file, as on S3, a manifest is a row of files; only the last of them is written anew.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trimatte._addresses import is_remote, join
 from trimatte._files import reason
-from trimatte._jsonl import append_record, cut_torn_line, locked
+from trimatte._jsonl import append_record, cut_torn_line, line_of, locked
+from trimatte.batch import store
+from trimatte.batch.lease import leased
 from trimatte.batch.plan import WHOLE, Shard
 from trimatte.errors import ImageWriteError
 
 Record = dict[str, Any]
 PRIVATE = ".trimatte"
+RECORDS = 256
+"""In a file of a manifest that cannot be appended to."""
+READERS = 16
+"""Files that are read at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +57,23 @@ class Manifest:
 
     Attributes
     ----------
-    path : the file that this run appends to.
     known : what all manifests of the folder say, by picture.
     staging : an empty folder on the file system of the results.
+    quarantine : the file for what could not be done.
+    write : adds records and stores them for good before it returns.
     """
 
-    path: Path
     known: dict[str, Known]
-    staging: Path
+    staging: str
+    quarantine: str
+    write: Callable[[Sequence[Record]], None]
 
-    def append(self, record: Record) -> None:
-        """Add a record, on the disk before this returns. Raises `ImageWriteError`."""
-        append_record(self.path, record)
-        note(self.known, record)
+    def append(self, records: Sequence[Record]) -> None:
+        """Add records, stored for good before this returns. Raises `ImageWriteError`."""
+        if records:
+            self.write(records)
+        for record in records:
+            note(self.known, record)
 
 
 def note(known: dict[str, Known], record: Record) -> None:
@@ -74,19 +87,27 @@ def note(known: dict[str, Known], record: Record) -> None:
     known[name] = Known(record["output"], record["sha256"], record["options_sha256"], error, results)
 
 
-def read_manifests(out: str | os.PathLike[str]) -> dict[str, Known]:
-    """What the manifests of an output folder say, by picture.
+def read_lines(out: str) -> Iterator[Record]:
+    """The records of all manifests of an output folder; a line that is none, torn by a kill or damaged, is passed over.
 
-    A line that is no record, torn by a kill or damaged, is passed over: its picture is then done once more.
+    Raises `ImageReadError` if the folder cannot be reached.
     """
+    paths = store.matching(out, "manifest*.jsonl")
+    with ThreadPoolExecutor(READERS) as pool:
+        for content in pool.map(store.read, paths):
+            for line in content.splitlines():
+                with suppress(ValueError):
+                    record = json.loads(line)
+                    if isinstance(record, dict):
+                        yield record
+
+
+def read_manifests(out: str) -> dict[str, Known]:
+    """What the manifests of an output folder say, by picture; what is no whole record is done once more."""
     known: dict[str, Known] = {}
-    for path in sorted(Path(out).glob("manifest*.jsonl")):
-        with open(path, "rb") as file:
-            for line in file:
-                try:
-                    note(known, json.loads(line))
-                except (ValueError, KeyError, TypeError):
-                    continue
+    for record in read_lines(out):
+        with suppress(KeyError, TypeError):
+            note(known, record)
     return known
 
 
@@ -104,25 +125,57 @@ def open_manifest(out: str, shard: Shard) -> Iterator[Manifest]:
         If the folder cannot be made or written to.
     """
     part = "" if shard == WHOLE else f"-{shard[0]}-of-{shard[1]}"
-    private = Path(out) / PRIVATE
-    path = Path(out) / f"manifest{part}.jsonl"
     message = f"out: another run is writing to {out!r}; wait for its end, or choose another folder"
+    opened = _remote if is_remote(out) else _local
+    with opened(out, part, message) as (staging, write):
+        for file in store.matching(staging, "*"):  # the unfinished results of a killed run
+            store.remove(file)
+        yield Manifest(read_manifests(out), staging, join(out, f"quarantine{part}.jsonl"), write)
+
+
+Write = Callable[[Sequence[Record]], None]
+
+
+@contextmanager
+def _local(out: str, part: str, message: str) -> Iterator[tuple[str, Write]]:
+    """On this machine: a file that is appended to, and locks of the system."""
+    private = Path(out) / PRIVATE
+    path, staging = Path(out) / f"manifest{part}.jsonl", private / f"staging{part}"
+
+    def write(records: Sequence[Record]) -> None:
+        for record in records:
+            append_record(path, record)
+
     with ExitStack() as stack:
         try:
-            private.mkdir(parents=True, exist_ok=True)
+            staging.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(private / "lock", message, shared=bool(part)))
             if part:
                 stack.enter_context(locked(private / f"lock{part}", message))
             cut_torn_line(path)
-            manifest = Manifest(path, read_manifests(out), _emptied(private / f"staging{part}"))
         except OSError as error:
             raise ImageWriteError(f"cannot write to {out!r}: {reason(error)}") from error
-        yield manifest
+        yield str(staging), write
 
 
-def _emptied(folder: Path) -> Path:
-    """A folder without the unfinished results of a killed run."""
-    folder.mkdir(exist_ok=True)
-    for file in folder.iterdir():
-        file.unlink(missing_ok=True)
-    return folder
+@contextmanager
+def _remote(out: str, part: str, message: str) -> Iterator[tuple[str, Write]]:
+    """Elsewhere: files of many records each, and a lease."""
+    private = join(out, PRIVATE)
+    others = "lock" if part else "lock*"
+    with leased(private, f"lock{part}", others, message) as held:
+        written = store.matching(out, f"manifest{part}.*.jsonl")
+        number = max((int(n) for path in written if (n := path.split(".")[-2]).isdecimal()), default=0)
+        lines: list[bytes] = []
+
+        def write(records: Sequence[Record]) -> None:
+            nonlocal number, lines
+            if not held():
+                raise ImageWriteError(f"cannot write to {out!r}: another run has taken it over")
+            if not lines or len(lines) >= RECORDS:
+                number, lines = number + 1, []
+            added = [*lines, *map(line_of, records)]
+            store.write(join(out, f"manifest{part}.{number:06}.jsonl"), b"".join(added))
+            lines = added
+
+        yield join(private, f"staging{part}"), write

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from trimatte._addresses import is_remote, join
 from trimatte._jobs import PICTURES
 from trimatte.errors import ArgumentError
 
@@ -34,14 +35,17 @@ def of_shard(name: str, shard: Shard) -> bool:
 
 def check_folders(source: str, out: str) -> None:
     """Raise `ArgumentError` unless results can go from the one folder to the other without meeting the inputs."""
-    if not os.path.isdir(source):
+    if not (is_remote(source) or os.path.isdir(source)):
         raise ArgumentError(f"input: there is no folder {source!r}")
-    if not os.path.isdir(out) and (os.path.exists(out) or os.path.splitext(out)[1].lower() in PICTURES):
+    if out.startswith("zip:") or ("::" in out and is_remote(out)):
+        raise ArgumentError(f"out: got {out!r}, whose files cannot be replaced one by one")
+    is_file = not is_remote(out) and os.path.exists(out) and not os.path.isdir(out)
+    if is_file or (os.path.splitext(out)[1].lower() in PICTURES and not os.path.isdir(out)):
         raise ArgumentError(f"out: got the file {out!r}, but several pictures want a folder")
-    inside, outside = os.path.realpath(source), os.path.realpath(out)
+    inside, outside = (folder if is_remote(folder) else os.path.realpath(folder) for folder in (source, out))
     if inside == outside:
         raise ArgumentError(f"out: {out!r} is the input folder itself; wanted another")
-    if inside.startswith(os.path.join(outside, "")):
+    if inside.startswith(join(outside, "")):
         raise ArgumentError(f"out: {out!r} holds the input folder {source!r}; wanted one apart from it, or inside it")
 
 
@@ -94,6 +98,8 @@ def _candidates(name: str, short: str, sharing: Counter[str], suffix: str) -> It
 
 def relative(path: str, folder: str) -> str:
     """A path inside a folder, with forward slashes."""
+    if is_remote(path):
+        return path.removeprefix(folder).lstrip("/")
     return os.path.relpath(path, folder).replace(os.sep, "/")
 
 

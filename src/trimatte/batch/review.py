@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import io
-import json
 import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from trimatte._files import atomic_write
+from trimatte._addresses import is_remote, join
+from trimatte.batch import store
+from trimatte.batch.manifest import read_lines
 from trimatte.batch.plan import shown
 from trimatte.composite import checkerboard, composite
 from trimatte.errors import TrimatteError
@@ -40,7 +41,7 @@ class Reviewed:
     error: str
 
 
-def write_review(source: str, out: str) -> Path:
+def write_review(source: str, out: str) -> str:
     """Write review.html and the contact sheet review.jpg into the output folder `out`, from its manifests.
 
     The page lists the failed, shows the 200 results of least confidence and names the others. It is
@@ -48,30 +49,25 @@ def write_review(source: str, out: str) -> Path:
 
     Returns
     -------
-    The page's path.
+    The page's address.
     """
     pictures = read_reviewed(out)
-    thumbnails = [thumbnail(os.path.join(out, one.output)) for one in pictures[:PICTURES] if not one.error]
+    thumbnails = [thumbnail(join(out, one.output)) for one in pictures[:PICTURES] if not one.error]
     done = [one for one in pictures if not one.error]
-    page = Path(out) / PAGE
-    with atomic_write(page) as file:
-        file.write(_page(source, out, pictures, thumbnails).encode("utf-8", "backslashreplace"))
-    with atomic_write(Path(out) / SHEET) as file:
-        contact_sheet(done, thumbnails).save(file, "JPEG", quality=88)
-    return page
+    store.write(join(out, PAGE), _page(source, out, pictures, thumbnails).encode("utf-8", "backslashreplace"))
+    sheet = io.BytesIO()
+    contact_sheet(done, thumbnails).save(sheet, "JPEG", quality=88)
+    store.write(join(out, SHEET), sheet.getbuffer())
+    return join(out, PAGE)
 
 
 def read_reviewed(out: str) -> list[Reviewed]:
     """What the manifests say last of each picture: the failed, then the done, the least confident first."""
     last: dict[str, Reviewed] = {}
-    for path in sorted(Path(out).glob("manifest*.jsonl")):
-        with open(path, "rb") as file:
-            for line in file:
-                try:
-                    one = _reviewed(json.loads(line))
-                except (ValueError, KeyError, TypeError):
-                    continue
-                last[one.input] = one
+    for record in read_lines(out):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            one = _reviewed(record)
+            last[one.input] = one
     return sorted(last.values(), key=lambda one: (not one.error, one.confidence, one.input))
 
 
@@ -83,12 +79,12 @@ def _reviewed(record: dict[str, object]) -> Reviewed:
     return Reviewed(name, output, float(report.get("confidence", 0.0)), tuple(told), error)
 
 
-def thumbnail(path: str, side: int = _SIDE) -> Image.Image:
+def thumbnail(address: str, side: int = _SIDE) -> Image.Image:
     """A result on a checkerboard, at most `side` pixels wide and high; a grey square if it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture = load_picture(path)
+            picture = load_picture(store.read(address))
     except TrimatteError:
         return Image.new("RGB", (side, side), "grey")
     height, width = picture.image.shape[:2]
@@ -184,7 +180,10 @@ def _link(folder: str, page: str, name: str) -> str:
 
 def _address(folder: str, page: str, name: str) -> str:
     """The address of a file as seen from the page, whatever bytes its name is made of."""
-    path = os.path.relpath(os.path.join(folder, name), page).replace(os.sep, "/")
+    path = join(folder, name)
+    if is_remote(folder) or is_remote(page):
+        return quote(path.removeprefix(join(page, "")), safe="/:@")
+    path = os.path.relpath(path, page).replace(os.sep, "/")
     return quote(os.fsencode(path if path.startswith(".") else f"./{path}"))
 
 

@@ -6,21 +6,33 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from inspect import signature
 from multiprocessing import current_process
-from pathlib import Path
 from typing import Any
 
-from trimatte._files import atomic_write, reason
-from trimatte._jobs import Listing, list_folder
+from trimatte._addresses import is_remote, join, plain
+from trimatte._files import reason
 from trimatte._jsonl import line_of
 from trimatte._measure import available_bytes
 from trimatte._threads import available_threads
+from trimatte.batch import store
 from trimatte.batch.manifest import Known, Manifest, open_manifest, read_manifests
-from trimatte.batch.plan import WHOLE, Shard, assign, check_folders, of_shard, parse_shard, relative
-from trimatte.batch.tasks import BASE_BYTES, BYTES_PER_PIXEL, SHEET, Outcome, Settings, State, Task, lost, standing
+from trimatte.batch.plan import WHOLE, Shard, assign, check_folders, of_shard, parse_shard
+from trimatte.batch.tasks import (
+    BASE_BYTES,
+    BYTES_PER_PIXEL,
+    SHEET,
+    Outcome,
+    Settings,
+    State,
+    Task,
+    lost,
+    perform,
+    standing,
+)
 from trimatte.batch.workers import Died, Pool
 from trimatte.errors import ArgumentError, ImageWriteError, TrimatteError
 
@@ -29,6 +41,8 @@ ATTEMPTS = 3
 _TICK = 0.5
 _SETTLED = 2.0
 """Seconds that a picture in a watched folder must stay as it is before it is read."""
+_MOVERS = 16
+"""Results that are put in place at the same time where each takes a request."""
 _SHARE = 0.8
 """Of the free memory, if nothing else is said."""
 _SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
@@ -71,6 +85,7 @@ def run_batch(
     workers: int | None = None,
     max_memory: int | None = None,
     shard: str | None = None,
+    cluster: Any = None,
     retry_failed: bool = False,
     watch: bool = False,
     review: bool = False,
@@ -85,11 +100,14 @@ def run_batch(
 
     Parameters
     ----------
-    source : folder that is searched for pictures, with its inner folders; hidden ones are left out.
-    out : folder of the results and of the manifest. It may lie inside `source`, not the other way round.
+    source : folder that is searched for pictures, with its inner folders; hidden ones are left out. A path, or an
+        address that fsspec reaches, such as "s3://bucket/photos".
+    out : folder of the results and of the manifest, likewise. It may lie inside `source`, not the other way round.
     workers : processes at work; by default as many as there are processors, and fit into memory.
     max_memory : bytes that all of them may take, by estimate; by default most of what is free.
     shard : "i/n": only the i-th of n parts, by the pictures' names, for runs on several machines.
+    cluster : address of a Dask scheduler, or a `distributed.Client`: its workers do the pictures, each one at a time.
+        They must reach both folders, and have the same trimatte.
     retry_failed : try again what failed before on the same content and options.
     watch : go on waiting for new pictures until interrupted.
     review : at the end write review.html and review.jpg to `out`, which show the least confident results first.
@@ -106,12 +124,19 @@ def run_batch(
     Raises
     ------
     ArgumentError
-        If the folders do not go together, hold no picture, or are being written to by another run.
+        If the folders do not go together, hold no picture, or are being written to by another run; if no cluster
+        answers.
+    ImageReadError
+        If an address cannot be reached.
     ImageWriteError
         If the disk is full or read-only; what was done stays and is not done again.
+    TrimatteError
+        If the cluster goes away, or cannot do the work; what was done stays.
     """
     start = time.monotonic()
-    folders = Folders(os.fspath(source), os.fspath(out), format or "png", bool(options.get("sheet")))
+    if cluster is not None and (workers or max_memory):
+        raise ArgumentError("cluster: it goes without workers and max_memory, which are of this machine")
+    folders = folders_of(source, out, format, options, absolute=cluster is not None)
     settings = settings_of(format, options, retry_failed)
     part = parse_shard(shard) if shard else WHOLE
     summary = BatchSummary()
@@ -125,14 +150,23 @@ def run_batch(
         else:
             tasks = _tasks(names, part, folders, manifest)
             summary.total = sum(of_shard(name, part) for name in names) + len(summary.failed)
-        stack.callback(_write_quarantine, manifest.path, summary.failed)
+        stack.callback(_write_quarantine, manifest.quarantine, summary.failed)
+        queue = Queue(tasks)
+        if cluster is not None:
+            from trimatte.batch.cluster import on_cluster
+
+            done = on_cluster(queue, settings, cluster)
+        elif any(folder.startswith("memory:") for folder in (folders.source, folders.out)):
+            done = _in_this_process(queue, settings)
+        else:
+            done = _on_this_machine(queue, settings, workers, max_memory)
         try:
-            for outcome in stack.enter_context(closing(_on_this_machine(tasks, settings, workers, max_memory))):
-                outcome = _published(outcome, manifest, folders)
-                _count(outcome, summary)
-                summary.seconds = time.monotonic() - start
-                if progress is not None:
-                    progress(outcome, summary)
+            for outcomes in stack.enter_context(closing(done)):
+                for outcome in _published(outcomes, manifest, folders):
+                    _count(outcome, summary)
+                    summary.seconds = time.monotonic() - start
+                    if progress is not None:
+                        progress(outcome, summary)
         except KeyboardInterrupt:
             if not watch:
                 raise
@@ -159,12 +193,10 @@ def plan_batch(
     """
     import hashlib
 
-    from trimatte.batch import store
-
-    folders = Folders(os.fspath(source), os.fspath(out), format or "png", bool(options.get("sheet")))
+    folders = folders_of(source, out, format, options)
     settings = settings_of(format, options, retry_failed)
     names, part = _listed(folders, BatchSummary()), parse_shard(shard) if shard else WHOLE
-    manifest = Manifest(Path(), read_manifests(folders.out), Path())
+    manifest = Manifest(read_manifests(folders.out), "", "", lambda records: None)
     for task in _tasks(names, part, folders, manifest):
         try:
             sha256 = hashlib.sha256(store.read(task.source)).hexdigest()
@@ -175,7 +207,7 @@ def plan_batch(
 
 @dataclass(frozen=True)
 class Folders:
-    """From where to where, and in what format."""
+    """From where to where, and in what format. Raises `ArgumentError` if these do not go together."""
 
     source: str
     out: str
@@ -197,6 +229,23 @@ class Folders:
         return assign(names, recorded, suffix=self.suffix, companions=[SHEET] if self.sheet else [])
 
 
+def folders_of(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    format: str | None,
+    options: Mapping[str, Any],
+    *,
+    absolute: bool = False,
+) -> Folders:
+    """The folders that were named; `absolute` for whoever has another working folder. Raises `ArgumentError`."""
+
+    def named(folder: str | os.PathLike[str]) -> str:
+        address = plain(os.fspath(folder))
+        return os.path.abspath(address) if absolute and not is_remote(address) else address
+
+    return Folders(named(source), named(out), format or "png", bool(options.get("sheet")))
+
+
 def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bool) -> Settings:
     """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
     from trimatte.cutout import check_names, cutout
@@ -212,13 +261,12 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
 
 def _listed(folders: Folders, summary: BatchSummary, watch: bool = False) -> list[str]:
     """The names of all pictures in order; what else was found goes to the summary."""
-    listing: Listing = list_folder(folders.source, folders.out)
-    if not (listing.pictures or listing.unreadable or watch):
+    names, unreadable, summary.links = store.pictures(folders.source, folders.out)
+    if not (names or unreadable or watch):
         raise ArgumentError(f"input: the folder {folders.source!r} holds no picture")
-    summary.links = listing.links
-    for folder, why in listing.unreadable.items():
-        summary.failed[relative(folder, folders.source)] = f"cannot read the folder: {why}"
-    return sorted(relative(path, folders.source) for path in listing.pictures)
+    for folder, why in unreadable.items():
+        summary.failed[folder] = f"cannot read the folder: {why}"
+    return names
 
 
 def _refuse_while_importing() -> None:
@@ -239,12 +287,11 @@ def _tasks(names: Sequence[str], shard: Shard, folders: Folders, manifest: Manif
 
 def _watched(folders: Folders, manifest: Manifest, shard: Shard, summary: BatchSummary) -> Iterator[Task | None]:
     """Tasks for pictures that are there, come or change, each once it has stayed the same for a while; else None."""
-    number, seen = 0, dict[str, tuple[int, int]]()
-    before: dict[str, tuple[int, int]] = {}
+    number, seen = 0, dict[str, tuple[Any, ...]]()
+    before: dict[str, tuple[Any, ...]] = {}
     while True:
         names = _listed(folders, summary, watch=True)
-        paths = {name: os.path.join(folders.source, name) for name in names if of_shard(name, shard)}
-        now = {name: at for name, path in paths.items() if (at := _signature(path))}
+        now = store.signatures(folders.source, [name for name in names if of_shard(name, shard)])
         settled = [name for name in now if now[name] == before.get(name) != seen.get(name)]
         targets = folders.targets(names, manifest.known) if settled else {}
         for name in settled:
@@ -256,67 +303,83 @@ def _watched(folders: Folders, manifest: Manifest, shard: Shard, summary: BatchS
             yield None
 
 
-def _signature(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
 def _task(name: str, target: str, number: int, folders: Folders, manifest: Manifest) -> Task:
     return Task(
         name,
         target,
-        os.path.join(folders.source, name),
-        os.path.join(folders.out, target),
-        str(manifest.staging / f"{number}{folders.suffix}"),
+        join(folders.source, name),
+        join(folders.out, target),
+        join(manifest.staging, f"{number}{folders.suffix}"),
         manifest.known.get(name),
     )
 
 
-def _on_this_machine(
-    tasks: Iterator[Task | None], settings: Settings, workers: int | None, max_memory: int | None
-) -> Generator[Outcome, None, None]:
-    """Outcomes of tasks as they come; a task None stands for nothing to do at the moment."""
+class Queue:
+    """The tasks to come; a task None stands for nothing to do at the moment. Those to be tried again go first."""
+
+    def __init__(self, tasks: Iterator[Task | None]) -> None:
+        self._tasks, self._again, self._ended = tasks, deque[Task](), False
+
+    @property
+    def open(self) -> bool:
+        """Whether there may be more."""
+        return bool(self._again) or not self._ended
+
+    def take(self) -> Task | None:
+        """The next task, None if there is none, or none now."""
+        if self._again:
+            return self._again.popleft()
+        for task in self._tasks:
+            return task
+        self._ended = True
+        return None
+
+    def put_back(self, task: Task) -> None:
+        """Have a task done that was not even begun."""
+        self._again.append(task)
+
+    def try_again(self, task: Task) -> bool:
+        """Have a task tried once more, unless that was done often enough."""
+        if task.attempt >= ATTEMPTS:
+            return False
+        self._again.append(replace(task, attempt=task.attempt + 1))
+        return True
+
+
+Outcomes = Generator[Sequence[Outcome], None, None]
+"""What becomes of the tasks of a queue, as it comes."""
+
+
+def _on_this_machine(queue: Queue, settings: Settings, workers: int | None, max_memory: int | None) -> Outcomes:
+    """Have worker processes do the tasks."""
     memory = max_memory if max_memory is not None else round(_SHARE * available_bytes())
     fitting = max(1, memory // (BASE_BYTES + 1_000_000 * BYTES_PER_PIXEL))
     count = min(workers or available_threads(), fitting)
     left, threads = memory - count * BASE_BYTES, max(1, available_threads() // count)
-    queue = _Queue(tasks)
     with Pool(count, settings, threads=threads, memory=max(0, left)) as pool:
         while queue.open or pool.busy:
             while pool.has_room and (task := queue.take()):
                 pool.give(task)
             for result in pool.results(_TICK):
                 if isinstance(result, Died) and not result.ready:
-                    queue.again.append(result.task)
+                    queue.put_back(result.task)
                 elif isinstance(result, Outcome) and result.state != "again":
-                    yield result
-                elif result.task.attempt < ATTEMPTS:
-                    queue.again.append(replace(result.task, attempt=result.task.attempt + 1))
-                else:
-                    yield _given_up(result, settings)
+                    yield [result]
+                elif not queue.try_again(result.task):
+                    yield [_given_up(result, settings)]
 
 
-class _Queue:
-    """The tasks to come; those to be tried again go first."""
-
-    def __init__(self, tasks: Iterator[Task | None]) -> None:
-        self.tasks, self.again, self.ended = tasks, deque[Task](), False
-
-    @property
-    def open(self) -> bool:
-        return bool(self.again) or not self.ended
-
-    def take(self) -> Task | None:
-        """The next task, None if there is none, or none now."""
-        if self.again:
-            return self.again.popleft()
-        for task in self.tasks:
-            return task
-        self.ended = True
-        return None
+def _in_this_process(queue: Queue, settings: Settings) -> Outcomes:
+    """Do the tasks one by one, for folders that no other process sees."""
+    while queue.open:
+        if (task := queue.take()) is None:
+            time.sleep(_TICK if queue.open else 0)
+            continue
+        outcome = perform(task, settings, lambda size: None)
+        if outcome.state != "again":
+            yield [outcome]
+        elif not queue.try_again(task):
+            yield [_given_up(outcome, settings)]
 
 
 def _given_up(result: Outcome | Died, settings: Settings) -> Outcome:
@@ -327,27 +390,36 @@ def _given_up(result: Outcome | Died, settings: Settings) -> Outcome:
     return lost(result.task, settings, f"its process {how} at each of {ATTEMPTS} attempts")
 
 
-def _published(outcome: Outcome, manifest: Manifest, folders: Folders) -> Outcome:
-    """The outcome after its record is written and its results are in place, in this order.
+def _published(outcomes: Sequence[Outcome], manifest: Manifest, folders: Folders) -> list[Outcome]:
+    """The outcomes after their records are written and their results are in place, in this order.
 
     Only this process, which holds the lock, does so: what a worker of a killed run still finishes is never seen.
     """
-    if outcome.state == "stop":
-        raise ImageWriteError(f"{outcome.error}; what is done stays, the same command goes on")
-    if not outcome.record:
-        return outcome
+    going = [outcome for outcome in outcomes if outcome.state != "stop"]
+    manifest.append([outcome.record for outcome in going if outcome.record])
+    if is_remote(folders.out) and len(going) > 1:
+        with ThreadPoolExecutor(_MOVERS) as pool:
+            placed = list(pool.map(lambda outcome: _placed(outcome, folders.out), going))
+    else:
+        placed = [_placed(outcome, folders.out) for outcome in going]
+    manifest.append([after.record for before, after in zip(going, placed, strict=True) if after is not before])
+    for outcome in outcomes:
+        if outcome.state == "stop":
+            raise ImageWriteError(f"{outcome.error}; what is done stays, the same command goes on")
+    return placed
+
+
+def _placed(outcome: Outcome, out: str) -> Outcome:
+    """The outcome after its files were moved to where they belong, or what it is if they cannot be."""
+    target = outcome.task.target
     try:
-        if outcome.staged:
-            _make_folder(os.path.dirname(outcome.task.target), folders.out)
-        manifest.append(outcome.record)
-        for staged, target in outcome.staged.items():
-            os.replace(staged, target)
+        if outcome.staged and not is_remote(out):
+            _make_folder(os.path.dirname(target), out)
+        for staged, final in outcome.staged.items():
+            store.move(staged, final)
     except OSError as error:
-        if isinstance(error, ImageWriteError):
-            raise
-        why = f"cannot write {outcome.task.target!r}: {reason(error)}"
+        why = str(error) if isinstance(error, ImageWriteError) else f"cannot write {target!r}: {reason(error)}"
         failed = {**outcome.record, "done": False, "output_sha256": None, "report": None, "error": why}
-        manifest.append(failed)
         return replace(outcome, state="failed", record=failed, error=why, staged={})
     return outcome
 
@@ -372,11 +444,10 @@ def _count(outcome: Outcome, summary: BatchSummary) -> None:
         summary.failed[outcome.task.name] = outcome.error
 
 
-def _write_quarantine(manifest: Path, failed: Mapping[str, str]) -> None:
+def _write_quarantine(address: str, failed: Mapping[str, str]) -> None:
     """List what could not be done beside the manifest, one JSON object a line; no list if there is nothing to list."""
-    path = manifest.with_name(manifest.name.replace("manifest", "quarantine"))
     if failed:
-        with atomic_write(path) as file:
-            file.writelines(line_of({"input": name, "error": failed[name]}) for name in sorted(failed))
+        lines = (line_of({"input": name, "error": failed[name]}) for name in sorted(failed))
+        store.write(address, b"".join(lines))
     else:
-        path.unlink(missing_ok=True)
+        store.remove(address)

@@ -16,13 +16,13 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
+from trimatte._addresses import is_remote
 from trimatte._jsonl import finite
 from trimatte.batch import store
 from trimatte.batch.manifest import Known, Record
-from trimatte.errors import TrimatteError
+from trimatte.errors import ImageWriteError, TrimatteError
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout
@@ -81,7 +81,7 @@ class Task:
     Attributes
     ----------
     name, output : paths of picture and result inside the input and the output folder, with forward slashes.
-    source, target : where they lie.
+    source, target : their addresses.
     staged : where the result is written first, to be put in place at `target`.
     known : what the manifest says of the picture.
     attempt : 1 for the first; from 2 on the picture wants all the memory for itself.
@@ -212,6 +212,7 @@ def _failed(task: Task, record: Record, message: str, error: BaseException) -> O
         return Outcome(task, "stop", error=message)
     record |= {"done": False, "output_sha256": None, "report": None, "error": message}
     again = any(isinstance(cause, MemoryError) for cause in causes)
+    again |= isinstance(error, ImageWriteError) and is_remote(task.staged)  # no fault of the picture
     return Outcome(task, "again" if again else "failed", record, error=message)
 
 
@@ -222,11 +223,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _sheet_path(task: Task) -> str:
-    return str(PurePath(task.target).with_suffix("")) + SHEET
+    return os.path.splitext(task.target)[0] + SHEET
 
 
 def _has_sheet(task: Task, settings: Settings) -> bool:
-    return not settings.options.get("sheet") or os.path.exists(_sheet_path(task))
+    return not settings.options.get("sheet") or store.exists(_sheet_path(task))
 
 
 def _write_sheet(path: str, result: Cutout) -> None:
@@ -238,7 +239,7 @@ def _write_sheet(path: str, result: Cutout) -> None:
     store.write(path, encoded.getbuffer())
 
 
-def _is_picture(path: str) -> bool:
+def _is_picture(address: str) -> bool:
     """Whether a file is a whole picture, rather than torn."""
     from PIL import Image
 
@@ -247,8 +248,9 @@ def _is_picture(path: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            load_picture(path)
-            with Image.open(path) as image:
+            content = store.read(address)
+            load_picture(content)
+            with Image.open(io.BytesIO(content)) as image:
                 image.verify()  # Pillow shows a PNG whose end is missing
         except Exception:  # damaged files make Pillow's plug-ins raise nearly anything
             return False

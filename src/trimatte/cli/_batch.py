@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from trimatte._addresses import join
 from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.plan import shown
 from trimatte.batch.run import plan_batch
@@ -51,12 +51,13 @@ _OPTIONS = [
         "--max-memory", callback=_bytes, metavar="SIZE", help="Of a folder: what all processes may take, such as 8G."
     ),
     click.option("--shard", metavar="I/N", help="Of a folder: only the I-th of N parts, for several machines."),
+    click.option("--cluster", metavar="ADDRESS", help="Of a folder: have the workers of this Dask scheduler do it."),
     click.option("--retry-failed", is_flag=True, help="Of a folder: try again what failed before."),
     click.option("--dry-run", is_flag=True, help="Of a folder: say what would be done, and do nothing."),
     click.option("--review", is_flag=True, help="Of a folder: also a page of the results, the doubtful first."),
     click.option("--watch", is_flag=True, help="Of a folder: go on waiting for new pictures."),
 ]
-NAMES = ["workers", "max_memory", "shard", "retry_failed", "dry_run", "review", "watch"]
+NAMES = ["workers", "max_memory", "shard", "cluster", "retry_failed", "dry_run", "review", "watch"]
 
 
 def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, **options: Any) -> None:
@@ -77,7 +78,7 @@ def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, *
 
 
 def _rehearse(source: str, out: str, as_json: bool, **options: Any) -> None:
-    for name in ("workers", "max_memory", "review", "watch"):
+    for name in ("workers", "max_memory", "cluster", "review", "watch"):
         options.pop(name, None)
     counts: dict[str, int] = {}
     for task, state in plan_batch(source, out, **options):
@@ -144,7 +145,7 @@ class _Teller:
         if summary.failed:
             click.echo(f"Error: {len(summary.failed)} of {summary.total or summary.count} pictures failed:", err=True)
             for name in sorted(summary.failed)[:_MOST]:
-                path = os.path.join(self.source, name)
+                path = join(self.source, name)
                 click.echo(f"  {shown(path)}: {shown(summary.failed[name])}", err=True)
             if len(summary.failed) > _MOST:
                 click.echo(f"  and {len(summary.failed) - _MOST} more, in {self.out}/quarantine.jsonl", err=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from trimatte._addresses import is_remote
 from trimatte._jobs import STREAM, Job, cut_out_file, plan
 from trimatte._options import parse_options
 from trimatte.cli import _batch as batch
@@ -65,7 +66,7 @@ def command(
     a cut-out lands beside its photo as NAME.png, or NAME-cutout.png if the photo is a PNG itself.
 
     A folder with --out is done by several processes, and manifest.jsonl there tells what was done: started again, the
-    same command goes on where it was stopped.
+    same command goes on where it was stopped. Both may be addresses such as s3://bucket/photos.
     """
     if margin is not None and not crop:
         raise click.UsageError("--margin goes with --crop.")
@@ -75,7 +76,7 @@ def command(
     options |= {"refine": refine, "refine_options": parse_options(refine_option), **parse_options(method_options)}
     options |= {"background": background, "format": format, "trimap": trimap, "foreground": foreground}
     options |= {"sheet": sheet, "crop": (margin or 0) if crop else None}
-    if len(inputs) == 1 and os.path.isdir(inputs[0]) and out not in (None, STREAM):
+    if len(inputs) == 1 and out not in (None, STREAM) and (os.path.isdir(inputs[0]) or is_remote(inputs[0])):
         if trimap is not None:
             raise ArgumentError("trimap: got one for a folder of pictures; it goes with one")
         if "max_memory" in options:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from trimatte.errors import ArgumentError, MissingExtraError
+from trimatte._addresses import is_remote, join, reach
+from trimatte.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,18 @@ class File:
     name: str
 
     def read(self) -> bytes:
-        if "://" not in self.root:
+        if not is_remote(self.root):
             return (Path(self.root) / self.name).read_bytes()
-        system, base = _remote(self.root)
-        content: bytes = system.cat_file(f"{base}/{self.name}")
+        system, path = reach(join(self.root, self.name))
+        content: bytes = system.cat_file(path)
         return content
 
 
 def open_folder(root: str | os.PathLike[str]) -> Folder:
     """List a folder. Raises ArgumentError if there is none or it holds no file."""
     root = os.fspath(root)
-    if "://" in root:
-        system, base = _remote(root)
+    if is_remote(root):
+        system, base = reach(root)
         found = [path[len(base) :].lstrip("/") for path in system.find(base)]
     elif not os.path.isdir(root):
         raise ArgumentError(f"dataset: there is no folder {root!r}")
@@ -47,12 +47,3 @@ def open_folder(root: str | os.PathLike[str]) -> Folder:
     if not names:
         raise ArgumentError(f"dataset: the folder {root!r} holds no files")
     return Folder(root, tuple(names))
-
-
-def _remote(root: str) -> tuple[Any, str]:
-    try:
-        import fsspec  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise MissingExtraError(f"reading {root!r} needs fsspec: pip install 'trimatte[eval]'") from error
-    system, base = fsspec.core.url_to_fs(root)
-    return system, base.rstrip("/")

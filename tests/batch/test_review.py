@@ -55,7 +55,7 @@ def test_the_doubtful_come_first_and_the_failed_before_them(tmp_path: Path) -> N
     out = tmp_path / "out"
     write_results(out, NAMES)
     assert [one.input for one in read_reviewed(str(out))][:3] == ["bad.jpg", "in/unsure.jpg", "middle <i>&.jpg"]
-    text = write_review(str(tmp_path / "photos"), str(out)).read_text("utf-8")
+    text = Path(write_review(str(tmp_path / "photos"), str(out))).read_text("utf-8")
     places = [text.index(words) for words in (">bad.jpg", ">in/unsure.png", ">middle &lt;i&gt;&amp;.png", ">sure.png<")]
     assert places == sorted(places)
     assert "&lt;b&gt;" in text
@@ -65,7 +65,7 @@ def test_the_doubtful_come_first_and_the_failed_before_them(tmp_path: Path) -> N
 def test_links_lead_to_the_files_and_nothing_is_asked_from_outside(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_results(out, NAMES)
-    page = Page(write_review(str(tmp_path / "photos"), str(out)).read_text("utf-8"))
+    page = Page(Path(write_review(str(tmp_path / "photos"), str(out))).read_text("utf-8"))
     files = {os.path.normpath(os.path.join(os.fsencode(out), unquote_to_bytes(link))) for link in page.links}
     expected = {out / f"{name}.png" for name, confidence in NAMES.items() if confidence is not None}
     expected |= {tmp_path / "photos" / f"{name}.jpg" for name in NAMES}
@@ -89,7 +89,7 @@ def test_a_large_batch_makes_no_large_page(tmp_path: Path, monkeypatch: pytest.M
     record = {"report": {"confidence": 0.5}, "error": None}
     lines = (json.dumps({**record, "input": f"{i}.jpg", "output": f"{i}.png"}) for i in range(count))
     (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
-    text = write_review(str(tmp_path), str(tmp_path)).read_text("utf-8")
+    text = Path(write_review(str(tmp_path), str(tmp_path))).read_text("utf-8")
     assert "7 more are in the manifest" in text
     assert text.count("<figure>") == PICTURES
     assert (tmp_path / "review.jpg").exists()

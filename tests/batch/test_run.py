@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from toy_batch import KILLER, command, wait_for, write_photo
 
 from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.tasks import Outcome, Settings, Task, perform
@@ -25,15 +25,6 @@ from trimatte.errors import ArgumentError, ImageWriteError
 pytestmark = pytest.mark.cluster
 Batch = Callable[..., BatchSummary]
 PlugIn = Callable[[str, str], str]
-
-
-def write_photo(path: Path, seed: int = 0, width: int = 48) -> None:
-    """A noisy picture with a bright disc."""
-    y, x = np.mgrid[:36, :width]
-    disc = np.hypot(y - 18, x - 24) < 11
-    noise = np.random.default_rng(seed).normal(0, 3, (36, width, 3))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.clip(30 + 200 * disc[..., None] + noise, 0, 255).astype(np.uint8)).save(path)
 
 
 class ThisProcess:
@@ -58,32 +49,6 @@ class ThisProcess:
     def results(self, timeout: float) -> Iterator[Outcome]:
         while self.tasks:
             yield perform(self.tasks.pop(0), self.settings, lambda size: None)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder of four photos, two of them in inner folders."""
-    folder = tmp_path / "photos"
-    for seed, name in enumerate(["a.jpg", "a.png", "in/b.jpg", "in/deep/c.jpg"]):
-        write_photo(folder / name, seed)
-    return folder
-
-
-QUICK = """
-import numpy as np
-
-def build():
-    return lambda image: np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
-
-def alpha(image, trimap, report):
-    return image.mean(axis=2)
-"""
-
-
-@pytest.fixture
-def quick(plug_in: PlugIn) -> str:
-    """The name of a segmenter and an alpha method that take no time."""
-    return plug_in("quick", QUICK)
 
 
 @pytest.fixture
@@ -195,21 +160,6 @@ def test_bad_pictures_are_listed_and_not_tried_again_unless_asked(batch: Batch, 
     write_photo(photos / "bad.jpg")
     assert batch().failed == {}
     assert not quarantine.exists()
-
-
-KILLER = """
-import os, signal
-import numpy as np
-
-def build():
-    def find(image):
-        if image.shape[1] == 50:
-            with open(os.environ["TRIES"], "a") as file:
-                file.write("x")
-            os.kill(os.getpid(), signal.SIGKILL)
-        return np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
-    return find
-"""
 
 
 def test_a_picture_that_gets_its_workers_killed_is_given_up_and_the_others_are_done(
@@ -374,18 +324,6 @@ def test_what_fits_no_picture_is_told_before_the_first(batch: Batch, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-def command(photos: Path, out: Path, quick: str) -> list[str]:
-    words = ["cutout", photos, "-o", out, "--segmenter", quick, "--method", quick, "--workers", "2", "--keep-colours"]
-    return [sys.executable, "-m", "trimatte", *map(str, words)]
-
-
-@pytest.fixture
-def with_plug_ins(monkeypatch: pytest.MonkeyPatch, quick: str) -> str:
-    """The plug-ins of this process, for a command as well."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if "segmenter" in path))
-    return quick
-
-
 def test_killed_at_any_moment_and_resumed_the_results_are_those_of_one_run(
     batch: Batch, photos: Path, tmp_path: Path, with_plug_ins: str
 ) -> None:
@@ -419,14 +357,6 @@ def test_watching_takes_what_comes(photos: Path, tmp_path: Path, with_plug_ins: 
         process.kill()
         process.communicate()
     assert len(records(out)) == 5
-
-
-def wait_for(there: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not there():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_an_interrupt_ends_the_batch_in_order(photos: Path, tmp_path: Path, with_plug_ins: str) -> None:
