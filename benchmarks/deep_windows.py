@@ -88,6 +88,8 @@ def lively(config: dim.DIMConfig, image: np.ndarray, trimap: np.ndarray) -> dim.
         return (output - mean) / spread
 
     convs = {name: module for name, module in network.named_modules() if isinstance(module, torch.nn.Conv2d)}
+    for module in convs.values():
+        module.reset_parameters()  # the refinement's last one begins with zeros
     hooks = [module.register_forward_hook(scale) for module in convs.values()]
     top, left = (max(0, n // 2 - 256) for n in trimap.shape)
     part = inference._dim_input(image, trimap, (top, top + 512, left, left + 512))

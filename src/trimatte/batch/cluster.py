@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import queue as queues
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte import __version__
@@ -21,7 +22,7 @@ from trimatte.errors import ArgumentError, MissingExtraError, TrimatteError
 
 AHEAD = 3
 """Tasks that the cluster has at a time for each of its threads, so that none waits for this process."""
-_TICK, _COUNTED = 0.5, 5.0
+_TICK, _COUNTED, _PATIENCE = 0.5, 5.0, 10.0
 _turn = threading.Lock()
 _agreed: set[str] = set()
 
@@ -46,9 +47,8 @@ def on_cluster(queue: Queue, settings: Settings, cluster: Any) -> Outcomes:
             if time.monotonic() - counted > _COUNTED:
                 room, counted = AHEAD * max(1, sum(client.nthreads().values())), time.monotonic()
             while len(flying) < room and (task := queue.take()):
-                future = client.submit(
-                    _perform, task, settings, __version__, key=f"trimatte-{secrets.token_hex(8)}", pure=False
-                )
+                work = pickle.dumps(_Work(task, settings, __version__))
+                future = client.submit(pickle.loads, work, key=f"trimatte-{secrets.token_hex(8)}", pure=False)
                 flying[future.key] = task
                 future.add_done_callback(finished.put)
             futures = _waited_for(finished)
@@ -68,7 +68,7 @@ def _connected(cluster: Any) -> Iterator[Any]:
         yield cluster
         return
     try:
-        client = Client(cluster, timeout=10, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(cluster, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError) as error:
         raise ArgumentError(f"cluster: no Dask scheduler answers at {cluster!r}: {reason(error)}") from error
     with client:
@@ -106,6 +106,22 @@ def _outcome(future: Any, task: Task, settings: Settings, queue: Queue) -> Outco
 
 def _gone() -> TrimatteError:
     return TrimatteError("the cluster has gone away; what is done stays, the same command goes on")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a worker is to do, done as it is unpickled.
+
+    The message is made of bytes alone, so that the scheduler needs no trimatte, and a worker that lacks it can say so.
+    Dask would drop a worker that cannot read a message, and wait for ever.
+    """
+
+    task: Task
+    settings: Settings
+    version: str
+
+    def __reduce__(self) -> tuple[Callable[..., Outcome], tuple[Task, Settings, str]]:
+        return _perform, (self.task, self.settings, self.version)
 
 
 def _perform(task: Task, settings: Settings, version: str) -> Outcome:

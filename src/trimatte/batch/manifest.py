@@ -128,9 +128,14 @@ def open_manifest(out: str, shard: Shard) -> Iterator[Manifest]:
     message = f"out: another run is writing to {out!r}; wait for its end, or choose another folder"
     opened = _remote if is_remote(out) else _local
     with opened(out, part, message) as (staging, write):
-        for file in store.matching(staging, "*"):  # the unfinished results of a killed run
-            store.remove(file)
+        _clear(staging)  # of the unfinished results of a killed run
         yield Manifest(read_manifests(out), staging, join(out, f"quarantine{part}.jsonl"), write)
+        _clear(staging)  # of results that workers lost, or did twice
+
+
+def _clear(folder: str) -> None:
+    for file in store.matching(folder, "*"):
+        store.remove(file)
 
 
 Write = Callable[[Sequence[Record]], None]
