@@ -16,7 +16,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     for size in given.sizes:
         scenes = RUNS / f"scenes-{size}"
-        count = 22 if size == "1mp" else 6
+        count = 11 if size == "1mp" else 6
         kinds = ["--kinds", "hair,fur,feather,foliage,net,hard"] if size == "12mp" else []
         trimatte(
             *("datasets", "synthesize", str(scenes), "--count", str(given.limit or count), "--size", SIZES[size]),
