@@ -240,7 +240,8 @@ def _assemble_walk(
     runs: np.ndarray,
 ) -> None:
     height, width = index.shape
-    for i in prange(len(position)):
+    for number in prange(len(position)):
+        i = np.int64(number)  # else unsigned, for which `_store_row` would be compiled once more
         y, x = position[i] // width, position[i] % width
         row = np.zeros((5, 5))
         for vy in range(max(0, y - 1), min(height, y + 2)):
