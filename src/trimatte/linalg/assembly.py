@@ -196,7 +196,7 @@ def _assemble(
 @njit()
 def _store_row(
     row: np.ndarray,
-    i: int,
+    i: int | np.int64,
     y: int,
     x: int,
     fixed: np.ndarray,

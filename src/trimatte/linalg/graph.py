@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -128,15 +127,15 @@ def _dense(graph: Graph) -> np.ndarray:
 def _coarsen(graph: Graph) -> Graph:
     blocks = -(-len(graph.degree) // BLOCK)
     threads = available_threads() if blocks * BLOCK > SERIAL else 1
+
+    def part(first: int, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        return _aggregate(first, last, graph.starts, graph.ends, graph.weights, graph.degree)
+
     borders = [blocks * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(lambda span: _aggregate(*span, *_arrays(graph)), pairwise(borders)))
+        parts = list(pool.map(part, borders, borders[1:]))
     counts, ends, weights, degree = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Graph(np.concatenate([[0], np.cumsum(counts)]), ends, weights, degree)
-
-
-def _arrays(graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    return graph.starts, graph.ends, graph.weights, graph.degree
 
 
 def symmetric_graph(found: Sequence[np.ndarray], ones: int) -> tuple[Graph, np.ndarray]:
