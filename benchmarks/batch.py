@@ -10,7 +10,6 @@ size, turned and mirrored until there are enough.
 from __future__ import annotations
 
 import argparse
-import datetime
 import hashlib
 import json
 import os
@@ -26,11 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import RESULTS, RUNS
+from common import RESULTS, RUNS, heading
 from PIL import Image
 
 from trimatte._jobs import list_folder
-from trimatte.evaluation.cost import surroundings
 from trimatte.evaluation.synthetic import scene
 from trimatte.evaluation.synthetic.subjects import KINDS
 
@@ -53,21 +51,13 @@ def main() -> None:
     run = RUNS / "batch"
     shutil.rmtree(run, ignore_errors=True)
     make_photos(run / "photos", given.photos, given.count, given.side)
-    lines = [heading(given), "", *rates(run, given.count), "", *kills(run, given)]
+    photos = f"{given.count} photos of {given.side**2 / 1e6:.2g} MP, {'from a folder' if given.photos else 'synthetic'}"
+    head = [*heading("Batches"), f"{photos}; default options.", ""]
+    lines = [*head, *rates(run, given.count), "", *kills(run, given)]
     text = "\n".join(lines) + "\n"
     print(text)
     full = given.count >= 200 and given.kills >= 30 and given.side >= 1000
     ((RESULTS if full else run) / "batch.md").write_text(text)
-
-
-def heading(given: argparse.Namespace) -> str:
-    where = surroundings()
-    machine, today = where["machine"], datetime.datetime.now(datetime.timezone.utc).date()
-    photos = f"{given.count} photos of {given.side**2 / 1e6:.2g} MP, {'from a folder' if given.photos else 'synthetic'}"
-    return (
-        f"# Batches\n\nRecorded {today} on {machine['processor']}, {machine['threads']} threads; "
-        f"commit {where['commit']}. {photos}; default options."
-    )
 
 
 def make_photos(out: Path, folder: str | None, count: int, side: int) -> None:

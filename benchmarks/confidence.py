@@ -10,7 +10,6 @@ the unknown pixels of each picture (median of the pictures).
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import time
 import warnings
@@ -18,12 +17,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common import RESULTS
+from common import RESULTS, heading
 from PIL import Image
 from scipy.stats import spearmanr
 
 import trimatte
-from trimatte.evaluation.cost import surroundings
 from trimatte.evaluation.datasets import Sample, open_dataset
 from trimatte.evaluation.pictures import load_trial
 
@@ -114,13 +112,9 @@ def report(rows: list[dict[str, Any]], side: int) -> str:
         "pixels": lambda name: float(np.median([r["pixels"][name] for r in rows])),
         "seconds": lambda name: float(np.median([r["seconds"].get(name, 0.0) for r in rows])),
     }
-    where = surroundings()
     lines = [
-        "# Signs of doubt against true error",
-        "",
-        f"Recorded {datetime.datetime.now(datetime.timezone.utc).date()} on {where['machine']['processor']}, "
-        f"{where['machine']['threads']} threads; commit {where['commit']}. {len(rows)} pictures of {side} pixels; "
-        f"median error {np.median([r['error'] for r in rows]):.3f}.",
+        *heading("Signs of doubt against true error"),
+        f"{len(rows)} pictures of {side} pixels; median error {np.median([r['error'] for r in rows]):.3f}.",
         "",
         "| sign | " + " | ".join(columns) + " |",
         "| --- |" + " ---: |" * len(columns),

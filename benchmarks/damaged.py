@@ -9,7 +9,6 @@ or header, and inserted or repeated parts. They are read in a process of its own
 from __future__ import annotations
 
 import argparse
-import datetime
 import io
 import os
 import time
@@ -19,7 +18,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 import numpy as np
-from common import RESULTS, RUNS
+from common import RESULTS, RUNS, heading
 from PIL import Image
 
 SECONDS = 5.0
@@ -179,15 +178,12 @@ def serve(connection: Connection) -> None:
 
 
 def report(count: int, outcomes: Counter[str], slowest: float, most: float) -> str:
-    from trimatte.evaluation.cost import surroundings
-
-    where = surroundings()
     rows = "\n".join(f"| {outcome} | {number} |" for outcome, number in outcomes.most_common())
+    head = "\n".join(heading("Damaged files"))
     return (
-        f"# Damaged files\n\nRecorded {datetime.datetime.now(datetime.timezone.utc).date()} on "
-        f"{where['machine']['processor']}; commit {where['commit']}. {count} damaged files through `load_image`, "
-        f"`max_pixels` {MAX_PIXELS}: slowest {slowest:.2f} s (limit {SECONDS:g}), at most {most:.0f} MB more (limit "
-        f"{MEGABYTES}).\n\n| outcome | files |\n| --- | ---: |\n{rows}\n"
+        f"{head}\n{count} damaged files through `load_image`, `max_pixels` {MAX_PIXELS}: slowest {slowest:.2f} s "
+        f"(limit {SECONDS:g}), at most {most:.0f} MB more (limit {MEGABYTES}).\n\n"
+        f"| outcome | files |\n| --- | ---: |\n{rows}\n"
     )
 
 

@@ -10,7 +10,6 @@ the stroke, "exact" that of the whole system. Also told: what the page weighs, a
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
 import re
 import shutil
@@ -20,11 +19,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import RESULTS
+from common import RESULTS, heading
 from PIL import Image
 from playwright.sync_api import Page, Response, sync_playwright
-
-from trimatte.evaluation.cost import surroundings
 
 BRUSHES = (255, 0, 128)
 
@@ -77,15 +74,13 @@ def report(address: str, size: tuple[int, int], strokes: int) -> str:
         paths = painted_paths(page, size, places, strokes + 2)
         times = [stroke(page, path, n) for n, path in enumerate(paths)][2:]  # the first two warm the server up
         chromium.close()
-    about = surroundings()
+    head = "\n".join(heading("Strokes in the editor"))
     rows = [
         f"| {name} | {np.median(values):.0f} | {np.percentile(values, 90):.0f} | {max(values):.0f} |"
         for name, values in zip(("first", "exact"), np.array(times).T, strict=True)
     ]
-    return f"""# Strokes in the editor
-
-Recorded {datetime.datetime.now(datetime.timezone.utc).date().isoformat()} on {about["machine"]["processor"]}, \
-{about["machine"]["threads"]} threads; commit {about["commit"] or "unknown"}. {strokes} strokes on a photo of \
+    return f"""{head}
+{strokes} strokes on a photo of \
 {size[0]} x {size[1]} pixels, in headless Chromium on the same machine: milliseconds from the end of a stroke to the \
 new alpha. The machine's load was {os.getloadavg()[1]:.1f} over the last five minutes; an idle one has about 1 here.
 

@@ -9,15 +9,13 @@ moves. Each way goes from photo to alpha with the embedded network.
 from __future__ import annotations
 
 import argparse
-import datetime
 import time
 import warnings
 
 import numpy as np
-from common import RESULTS
+from common import RESULTS, heading
 
 import trimatte
-from trimatte.evaluation.cost import surroundings
 from trimatte.evaluation.synthetic import scene
 
 SCENES = [("hair", 4), ("fur", 7), ("feather", 3)]
@@ -44,12 +42,8 @@ def main() -> None:
                 figures = judged(results, truths)
                 lines.append(f"| {kind} | {motion} | {way} | {figures} |")
                 print(lines[-1], f"whole way {whole:.2f} s", flush=True)
-    where = surroundings()
-    text = (
-        f"# Sequences\n\nRecorded {datetime.datetime.now(datetime.timezone.utc).date()} on "
-        f"{where['machine']['processor']}, {where['machine']['threads']} threads; commit {where['commit']}. "
-        f"{given.frames} frames of {given.side} x {given.side}.\n\n" + "\n".join(lines) + "\n"
-    )
+    head = [*heading("Sequences"), f"{given.frames} frames of {given.side} x {given.side}.", ""]
+    text = "\n".join([*head, *lines]) + "\n"
     print(text)
     if (given.frames, given.side) == (12, 480):
         (RESULTS / "sequence.md").write_text(text)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import http.client
 import io
 import json
@@ -32,7 +31,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import RESULTS
+from common import RESULTS, heading
 from PIL import Image
 from skimage import data
 
@@ -357,17 +356,8 @@ def main() -> None:
     full = given.mutations == 20_000 if given.mutations else (given.clients, given.seconds) == (64, 120)
     if full:
         name, title = ("service-mutations", "with damaged pictures") if given.mutations else ("service", "under load")
-        (RESULTS / f"{name}.md").write_text(f"# The service {title}\n\n{origin()}\n\n{text}\n")
+        (RESULTS / f"{name}.md").write_text("\n".join([*heading(f"The service {title}"), "", text, ""]))
     sys.exit(not fine)
-
-
-def origin() -> str:
-    from trimatte.evaluation.cost import surroundings
-
-    about = surroundings()
-    machine = about["machine"]
-    today = datetime.datetime.now(datetime.timezone.utc).date()
-    return f"Recorded {today} on {machine['processor']}, {machine['threads']} threads; commit {about['commit']}."
 
 
 if __name__ == "__main__":

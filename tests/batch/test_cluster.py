@@ -143,7 +143,7 @@ def _other_version() -> None:
 def test_workers_without_trimatte_and_a_cluster_that_goes_away(batch: Batch, cluster: Any) -> None:
     with distributed.Client(cluster) as client:
         client.run(_forget)
-        with pytest.raises(TrimatteError, match="cannot do the work.*trimatte"):
+        with pytest.raises(TrimatteError, match=r"cannot do the work.*trimatte"):
             batch()
         client.restart()
     closing = threading.Timer(2.5, cluster.close)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 torch = pytest.importorskip("torch")
+import onnx  # noqa: E402
 from tiny_sets import COUNT, MAKERS, SUBJECT, parts_of  # noqa: E402
 
 from trimatte.cli.train_classes import command as train_classes  # noqa: E402
@@ -20,7 +23,8 @@ from trimatte.networks.lite import Lite  # noqa: E402
 from trimatte.segmentation import registry, segment  # noqa: E402
 from trimatte.segmentation.cards import read_card  # noqa: E402
 from trimatte.training import segmenter  # noqa: E402
-from trimatte.training.own import variant_for  # noqa: E402
+from trimatte.training.export import export_lite, mix  # noqa: E402
+from trimatte.training.own import train_own, variant_for  # noqa: E402
 from trimatte.training.segmenter import Pictures, Recipe, Source, deep_loss, structure_loss, train, validate  # noqa: E402
 from trimatte.training.unfold import embedded_variant  # noqa: E402
 
@@ -126,7 +130,7 @@ def test_graded_masks_have_a_level(pairs):
     assert greys(Source(pairs.photos, pairs.masks, level=50)) == [0, 255]
 
 
-def test_validation_leaves_out_what_is_unknown(pairs, monkeypatch):
+def test_validation_leaves_out_what_is_unknown(pairs):
     """A prediction that is right wherever the mask is known, and 1 elsewhere, has no error."""
 
     class Half(Source):
@@ -141,13 +145,12 @@ def test_validation_leaves_out_what_is_unknown(pairs, monkeypatch):
 
     numbers = iter(range(COUNT))
 
-    def right(network, photo, long_side):
+    def right(photo):
         truth = (parts_of(next(numbers)) == SUBJECT).astype(np.float32)
         truth[:, :20] = 1
         return truth
 
-    monkeypatch.setattr(segmenter, "predict", right)
-    assert validate(Lite(), Half(pairs.photos, pairs.masks), 64) == {"mae": 0.0, "iou": 1.0}
+    assert validate(right, Half(pairs.photos, pairs.masks)) == {"mae": 0.0, "iou": 1.0}
 
 
 # Runs
@@ -201,6 +204,35 @@ def test_the_network_is_that_of_the_weights_to_begin_with(start, tmp_path):
     assert variant_for("embedded") == embedded_variant()
     with pytest.raises(ModelError, match=r"strange\.pt holds no weights of this network"):
         variant_for(str(tmp_path / "strange.pt"))
+
+
+def test_a_share_of_the_embedded_weights_is_kept(pairs, start, tmp_path, monkeypatch):
+    embedded = tmp_path / "embedded.onnx"
+    export_lite(start, embedded, variant=0)
+    for module in ("own", "unfold"):
+        monkeypatch.setattr(f"trimatte.training.{module}.embedded_file", lambda: nullcontext(embedded))
+    recipe = Recipe([pairs], steps=2, batch=2, long_side=64, variant=0, start="embedded", keep=0.25)
+    card, figures = train_own(recipe, tmp_path / "run", name="mixed", validation=pairs)
+    trained = tmp_path / "trained.onnx"
+    export_lite(tmp_path / "run/weights.pt", trained, variant=0)
+    for a, b, mean in zip(*map(constants, (embedded, trained, card.with_suffix(".onnx"))), strict=True):
+        np.testing.assert_allclose(mean, 0.25 * a.astype(np.float64) + 0.75 * b, rtol=2e-3, atol=1e-6)
+    assert read_card(card.read_text()).data["recipe"]["kept"] == 0.25
+    logged = rows_of(tmp_path / "run")[-1]
+    assert 0 < float(figures["mean_absolute_error"]) != float(logged["mae"])
+    with pytest.raises(ArgumentError, match=r"keep: .* it goes with embedded"):
+        train_own(replace(recipe, start=start), tmp_path / "other", name="mixed")
+    another = tmp_path / "other.onnx"
+    torch.save(Lite(variant=1).state_dict(), tmp_path / "other.pt")
+    export_lite(tmp_path / "other.pt", another, variant=1)
+    with pytest.raises(ModelError, match="not of the same network"):
+        mix(embedded, another, 0.5, tmp_path / "none.onnx")
+
+
+def constants(path):
+    """What an ONNX file has learnt."""
+    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
+    return [array for array in arrays if array.dtype.kind == "f"]
 
 
 def test_diverged(pairs, start, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._arrays import Box, bounding_box, grown
+from trimatte._arrays import Box, bounding_box, grown, read_only
 from trimatte._measure import timed
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha
@@ -62,7 +62,7 @@ def fill_in(
         prior = (_at_least_three(prior[0]), _at_least_three(prior[1])) if prior else None
         guess = None
     part = _about_band(unknown)
-    small = np.ascontiguousarray(image[part])  # no copy if it is the whole
+    small = read_only(image[part])  # no copy if it is the whole
     alpha = fixed.copy()
     with timed(report.seconds, "assemble"):
         band = number_band(np.ascontiguousarray(unknown[part]))

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from trimatte._arrays import read_only
 from trimatte._jit import njit
 from trimatte._threads import available_threads
 from trimatte.alpha._nearest import Tree, nearest, tree_of
@@ -62,6 +63,7 @@ def knn(
         For a number of neighbours below 2, or another number of weights than of searches.
     """
     _check(neighbours, distance_weights)
+    image = read_only(image)
     pixels, n, ones = _candidates(trimap)
     report.predicted_bytes = 220 * len(pixels) + 16 * n * sum(neighbours)
     with ThreadPoolExecutor(min(len(neighbours), available_threads())) as pool:

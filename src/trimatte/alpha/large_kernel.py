@@ -132,7 +132,7 @@ def _tiles(mask: np.ndarray) -> np.ndarray:
     """Top left corners (n, 2) of the tiles that hold a set pixel."""
     rows, columns = (np.arange(0, size, TILE) for size in mask.shape)
     some = np.maximum.reduceat(np.maximum.reduceat(mask.astype(np.uint8), columns, axis=1), rows, axis=0)
-    return np.argwhere(some) * TILE
+    return np.ascontiguousarray(np.argwhere(some)) * TILE
 
 
 @njit()

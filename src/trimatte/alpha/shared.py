@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from trimatte._arrays import read_only
 from trimatte._jit import njit
 from trimatte._threads import available_threads
 from trimatte.linalg.report import SolveReport
@@ -37,7 +38,7 @@ def shared(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.nda
 
 def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> tuple[np.ndarray, np.ndarray]:
     """Alpha (H, W) and, for the unknown pixels, the pairs it rests on: foreground, then background (H, W, 6)."""
-    image = np.ascontiguousarray(image, np.float32)
+    image = read_only(np.asarray(image, np.float32))
     known = trimap.copy()
     unknown = trimap == 128
     report.predicted_bytes = 48 * trimap.size + 16 * report.unknown
@@ -46,8 +47,8 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
         def each(kernel: Callable[..., None], pixels: np.ndarray, *arrays: Any) -> None:
             list(pool.map(lambda part: kernel(part, *arrays), np.array_split(pixels, 8 * available_threads())))
 
-        each(_expand, np.argwhere(unknown), image, trimap, known)
-        pixels = np.argwhere(known == 128)
+        each(_expand, _places(unknown), image, trimap, known)
+        pixels = _places(known == 128)
         alpha = known / np.float32(255)
         pairs = _known_pairs(image, known)
         gathered = pairs.copy()
@@ -60,6 +61,11 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
         each(_settle, pixels, image, known, coarse, final, doubtful, weight, alpha)
     report.solver = "shared samples"
     return alpha, final
+
+
+def _places(mask: np.ndarray) -> np.ndarray:
+    """Rows and columns (n, 2) of set pixels, row after row also in memory."""
+    return np.ascontiguousarray(np.argwhere(mask))
 
 
 def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import click
 import trimatte
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "scikit-image", "pymatting", "pillow", "tifffile", "onnxruntime")
-EXTRAS = {"torch": "torch"}
+EXTRAS = {"torch": "torch", "onnx": "train", "matplotlib": "eval", "starlette": "server", "distributed": "dask"}
 WARM_UPS = (
     ("knn", "shared", "closed-form", "learning-based", "random-walk"),
     ("coarse", "foreground", "large-kernel", "trimap"),

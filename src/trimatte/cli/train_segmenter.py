@@ -35,6 +35,13 @@ from trimatte.errors import ArgumentError, MissingExtraError
     metavar="imagenet|embedded|FILE",
     help="Weights to begin with: of the encoder, of the embedded network, or another run's weights.pt.",
 )
+@click.option(
+    "--keep",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="With --start embedded: the share of those weights that the network written in the end keeps.",
+)
 @click.option("--steps", type=click.IntRange(1), default=2400, show_default=True)
 @click.option("--batch", type=click.IntRange(2), default=16, show_default=True, help="Photos a step.")
 @click.option("--long-side", type=click.IntRange(32), default=320, show_default=True, help="Pixels the network sees.")

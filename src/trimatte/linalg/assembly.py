@@ -196,7 +196,7 @@ def _assemble(
 @njit()
 def _store_row(
     row: np.ndarray,
-    i: int,
+    i: int | np.int64,
     y: int,
     x: int,
     fixed: np.ndarray,
@@ -240,7 +240,8 @@ def _assemble_walk(
     runs: np.ndarray,
 ) -> None:
     height, width = index.shape
-    for i in prange(len(position)):
+    for number in prange(len(position)):
+        i = np.int64(number)  # else unsigned, for which `_store_row` would be compiled once more
         y, x = position[i] // width, position[i] % width
         row = np.zeros((5, 5))
         for vy in range(max(0, y - 1), min(height, y + 2)):

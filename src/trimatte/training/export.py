@@ -11,13 +11,14 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from trimatte.errors import ModelError
 from trimatte.networks.lite import Lite
 
 TOLERANCE = 0.02
 """Largest difference of any logit, in units of the logits' standard deviation, that half-precision storage may make."""
 
 
-def export_lite(weights: Path, out: Path, *, variant: int = 0) -> float:
+def export_lite(weights: Path, out: Path, *, variant: int) -> float:
     """Write the network of `weights` as ONNX, its weights stored in half precision; it still computes in float32.
 
     Input `image` (1, 3, h, w), h and w multiples of 32; output `logits` (1, 1, h, w). Returns the largest
@@ -59,6 +60,25 @@ def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(nodes)
     onnx.checker.check_model(model)
     return model
+
+
+def mix(first: Path, second: Path, share: float, out: Path) -> None:
+    """Write the mean of two ONNX files of one network: of each weight `share` of the first's, the rest of the second's.
+
+    The mean of a network and of what it was trained on to is often better than either (Wortsman et al., ICML and CVPR
+    2022). Raises `ModelError` if the files are not of one network.
+    """
+    model, other = onnx.load(first), onnx.load(second)
+    pairs = list(zip(model.graph.initializer, other.graph.initializer, strict=False))
+    shapes = [[tensor.dims for tensor in m.graph.initializer] for m in (model, other)]
+    if shapes[0] != shapes[1]:
+        raise ModelError(f"{first.name} and {second.name} are not of the same network")
+    for tensor, wanted in pairs:
+        a, b = numpy_helper.to_array(tensor), numpy_helper.to_array(wanted)
+        if a.dtype.kind == "f":
+            mean = share * a.astype(np.float64) + (1 - share) * b
+            tensor.CopyFrom(numpy_helper.from_array(mean.astype(a.dtype), tensor.name))
+    onnx.save(model, out)
 
 
 def sha256(path: Path) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from trimatte._files import atomic_write
@@ -15,10 +16,12 @@ from trimatte.errors import ArgumentError, ModelError
 from trimatte.networks.efficientnet_lite import SCALES
 from trimatte.networks.lite import Lite
 from trimatte.segmentation.cards import is_name
-from trimatte.training.export import export_lite, sha256
+from trimatte.segmentation.contract import contract_of
+from trimatte.segmentation.onnx import segmenter
+from trimatte.training.export import export_lite, mix, sha256
 from trimatte.training.items import Labelled
-from trimatte.training.segmenter import MEAN, STD, Recipe, read_weights, train
-from trimatte.training.unfold import embedded_variant
+from trimatte.training.segmenter import MEAN, STD, Recipe, read_weights, train, validate
+from trimatte.training.unfold import embedded_file, embedded_variant
 
 STARTS = {
     "imagenet": "ImageNet weights of EfficientNet-Lite, Apache-2.0",
@@ -44,9 +47,12 @@ def train_own(
     Raises
     ------
     ArgumentError
-        As `check_run` does; if the run in `out` is of another recipe.
+        As `check_run` does; if the run in `out` is of another recipe; for a share to keep of other weights than the
+        embedded ones.
     """
     check_run(name, out, resume)
+    if recipe.keep and recipe.start != "embedded":
+        raise ArgumentError(f"keep: got {recipe.keep} with the start {recipe.start}; it goes with embedded")
     if resume:
         before, now = json.loads((out / "recipe.json").read_text()), json.loads(recipe.describe())
         changed = [entry for entry in now if now[entry] != before.get(entry)]
@@ -55,7 +61,12 @@ def train_own(
     weights = train(recipe, out, validation=validation, every=every, watch=watch)
     network = out / f"{name}.onnx"
     export_lite(weights, network, variant=recipe.variant)
-    card, figures = out / f"{name}.toml", _figures(out, validation)
+    figures = _figures(out, validation)
+    if recipe.keep:
+        with embedded_file() as embedded:
+            mix(embedded, network, recipe.keep, network)
+        figures = _figures_of(network, recipe, validation, figures)
+    card = out / f"{name}.toml"
     with atomic_write(card) as file:
         file.write(_card(name, network, recipe, figures).encode())
     return card, figures
@@ -97,6 +108,21 @@ def _figures(out: Path, validation: Labelled | None) -> dict[str, str]:
     return figures
 
 
+def _figures_of(
+    network: Path, recipe: Recipe, validation: Labelled | None, before: Mapping[str, str]
+) -> dict[str, str]:
+    """Those of the last line of the log, but measured on what is written in the end."""
+    run = segmenter(network, contract_of({"input": _input(recipe)}))
+    scores = validate(lambda photo: run(photo / np.float32(255)), validation) if validation else {}
+    names = {"mae": "mean_absolute_error", "iou": "iou"}
+    return {**before, **{names[score]: str(figure) for score, figure in scores.items()}}
+
+
+def _input(recipe: Recipe) -> dict[str, float | list[float]]:
+    """What a card says of the picture that the network wants."""
+    return {"long_side": recipe.long_side, "multiple": 32, "mean": list(MEAN), "std": list(STD), "temperature": 1.0}
+
+
 def _told(source: Labelled) -> str:
     described = source.describe()
     return f"{described['data']}: {described['photos']} photos"
@@ -119,15 +145,14 @@ def _card(name: str, network: Path, recipe: Recipe, figures: Mapping[str, str]) 
             "start": STARTS.get(str(recipe.start), str(recipe.start)),
         },
         "data": {f"set {i}": f"{_told(s)}, weight {s.weight:g}" for i, s in enumerate(recipe.sources, 1)},
-        "recipe": {"code": "trimatte.training.segmenter", "batch": recipe.batch, "seed": recipe.seed},
-        "figures": figures,
-        "input": {
-            "long_side": recipe.long_side,
-            "multiple": 32,
-            "mean": list(MEAN),
-            "std": list(STD),
-            "temperature": 1.0,
+        "recipe": {
+            "code": "trimatte.training.segmenter",
+            "batch": recipe.batch,
+            "seed": recipe.seed,
+            "kept": recipe.keep,
         },
+        "figures": figures,
+        "input": _input(recipe),
     }
     lines = []
     for title, entries in tables.items():

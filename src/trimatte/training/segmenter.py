@@ -78,7 +78,8 @@ class Recipe:
     """Everything that decides a run.
 
     `start` is "imagenet", "embedded" (the weights that ship in the package; of the same `variant`) or a file of weights
-    of the whole network, such as another run's `weights.pt`.
+    of the whole network, such as another run's `weights.pt`. `keep` is the share of the embedded weights that the
+    network that is written in the end keeps.
     """
 
     sources: Sequence[Labelled]
@@ -96,6 +97,7 @@ class Recipe:
     average: float = 0.997
     seed: int = 0
     start: str | Path = "imagenet"
+    keep: float = 0.0
 
     def describe(self) -> str:
         """All of it as JSON."""
@@ -280,7 +282,8 @@ def train(
         if watch:
             watch(step + 1, recent[-1])
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            scores = validate(average, validation, recipe.long_side) if validation else {}
+            seen = partial(predict, average, long_side=recipe.long_side)
+            scores = validate(seen, validation) if validation else {}
             row = {"step": step + 1, "loss": round(float(np.mean(recent)), 4), **scores}
             _log(out / "log.csv", {**row, "seconds": round(time.time() - started)})
             recent.clear()
@@ -371,14 +374,15 @@ def _log(file: Path, row: dict[str, float]) -> None:
         writer.writerow(row)
 
 
-@torch.no_grad()
-def validate(network: Lite, source: Labelled, long_side: int) -> dict[str, float]:
-    """Mean absolute error and IoU at 0.5 over what is known of `source`, every picture at its own aspect."""
-    network.eval()
+def validate(predict: Callable[[np.ndarray], np.ndarray], source: Labelled) -> dict[str, float]:
+    """Mean absolute error and IoU at 0.5 over what is known of `source`.
+
+    `predict` gives the probability (H, W) of a uint8 photo (H, W, 3).
+    """
     errors, ious = [], []
     for item in source.items():
         photo, pair = item.read()
-        p = predict(network, np.asarray(photo), long_side)
+        p = predict(np.asarray(photo))
         grey, known = np.moveaxis(np.asarray(pair), 2, 0)
         if not known.any():
             continue
@@ -389,8 +393,10 @@ def validate(network: Lite, source: Labelled, long_side: int) -> dict[str, float
     return {"mae": round(float(np.mean(errors)), 4), "iou": round(float(np.mean(ious)), 4)}
 
 
+@torch.no_grad()
 def predict(network: Lite, photo: np.ndarray, long_side: int) -> np.ndarray:
-    """Probability (H, W) of a uint8 photo (H, W, 3), seen with its long side at `long_side`."""
+    """Probability (H, W) of a uint8 photo (H, W, 3), seen with its long side at `long_side`, at its own aspect."""
+    network.eval()
     height, width = photo.shape[:2]
     scale = long_side / max(height, width)
     size = [max(32, round(side * scale / 32) * 32) for side in (width, height)]
