@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimatte.alpha._nearest import LEAF, nearest, tree_of
+from trimatte.alpha._nearest import CHILDREN, IS_LEAF, LEAF, nearest, tree_of
 
 
 def distances(points: np.ndarray) -> np.ndarray:
@@ -48,19 +48,20 @@ def test_the_tree_keeps_every_point_in_its_boxes() -> None:
     np.testing.assert_array_equal(points[tree.indices], ordered[:1000])
     assert np.isinf(ordered[1000:]).all()
 
-    def check(node: int, last: int) -> int:
-        """The first node after this one's descendants, whose points end at `last`."""
-        inside = ordered[tree.first[node] : last]
-        np.testing.assert_array_equal(inside.min(axis=0), tree.low[node])
-        np.testing.assert_array_equal(inside.max(axis=0), tree.high[node])
-        right = int(tree.right[node])
-        if right == 0:
-            assert len(inside) <= LEAF
-            return node + 1
-        assert check(node + 1, int(tree.first[right])) == right
-        return check(right, last)
+    children = tree.forks.view(np.uint32)[:, CHILDREN : CHILDREN + 2]
 
-    assert check(0, 1000) == len(tree.first)
+    def check(node: int) -> tuple[list[int], np.ndarray]:
+        """The leaves below a node, in order, and their points."""
+        if node & IS_LEAF:
+            leaf = int(node ^ IS_LEAF)
+            return [leaf], ordered[leaf * LEAF : min(1000, (leaf + 1) * LEAF)]
+        below = [check(child) for child in children[node]]
+        for side, (_, inside) in enumerate(below):
+            np.testing.assert_array_equal(inside.min(axis=0), tree.forks[node, side:CHILDREN:4])
+            np.testing.assert_array_equal(inside.max(axis=0), tree.forks[node, side + 2 : CHILDREN : 4])
+        return below[0][0] + below[1][0], np.concatenate([inside for _, inside in below])
+
+    assert check(0)[0] == list(range(len(tree.leaves)))
 
 
 @pytest.mark.parametrize("n", [LEAF, 500])

@@ -23,6 +23,9 @@ SAMPLE = 64
 """About so many of a node's points say along which axis it is split."""
 NOTHING = np.uint64(0x7F800000FFFFFFFF)
 """A neighbour not found yet, infinitely far: the bits of its squared distance, a float32, above those of its place."""
+WORDS, CHILDREN = 24, 20
+"""Of a fork: its length, and where its children stand."""
+IS_LEAF = np.uint32(1 << 31)
 DEPTH = 64
 """Nodes that may wait on the way; a tree that halves its points is never so deep."""
 
@@ -35,17 +38,14 @@ class Tree:
     ----------
     indices : (N,) uint32, the points in the order of the tree.
     leaves : (L, 5, LEAF) float32, the coordinates of each leaf's points, infinite where the last leaf has none.
-    first : (M,) uint32, the first point of each node; nodes are in preorder, the root first.
-    right : (M,) uint32, a node's right child (the left one follows it), 0 for a leaf.
-    low, high : (M, 5) float32, the box around a node's points.
+    forks : (L - 1, WORDS) float32 or uint32, the nodes that have children, in preorder. All that is asked of both
+        children lies together: for each axis the lower bounds of left and right box and the upper ones, then, as
+        uint32, what the children are: the number of a fork, or that of a leaf and `IS_LEAF`.
     """
 
     indices: np.ndarray
     leaves: np.ndarray
-    first: np.ndarray
-    right: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    forks: np.ndarray
 
 
 def tree_of(points: np.ndarray) -> Tree:
@@ -56,7 +56,7 @@ def tree_of(points: np.ndarray) -> Tree:
     ordered[:n] = points
     indices, first, right = _split(ordered[:n])
     leaves = np.ascontiguousarray(ordered.reshape(count, LEAF, DIMENSIONS).transpose(0, 2, 1))
-    return Tree(indices, leaves, first, right, *_boxes(ordered[:n], first, right))
+    return Tree(indices, leaves, _forks(ordered[:n], first, right))
 
 
 def nearest(tree: Tree, queries: int, count: int, slack: float, names: np.ndarray) -> np.ndarray:
@@ -69,20 +69,25 @@ def nearest(tree: Tree, queries: int, count: int, slack: float, names: np.ndarra
         first.
     """
     # Unsigned, for signed indices are tested for being negative wherever they are used.
-    leaves = np.flatnonzero(tree.right == 0).astype(np.uint32)
-    asking = np.add.reduceat(tree.indices < queries, tree.first[leaves], dtype=np.int64) > 0
-    leaves, threads = leaves[asking], available_threads()
-    leaves = np.concatenate([leaves[i::threads] for i in range(threads)])  # so that all have the same to do
+    asking = np.add.reduceat(tree.indices < queries, np.arange(0, len(tree.indices), LEAF), dtype=np.int64)
+    homes, threads = np.flatnonzero(asking).astype(np.uint32), available_threads()
+    homes = np.concatenate([homes[i::threads] for i in range(threads)])  # so that all have the same to do
     shrink = np.float32((1 + slack) ** 2)
     out = np.empty((queries, count), np.uint32)
-    parts = tree.indices, tree.leaves, tree.first, tree.right, tree.low, tree.high
-    _search(leaves, queries, count, shrink, names, *parts, out)
+    _search(homes, queries, count, shrink, names, tree.indices, tree.leaves, tree.forks, out)
     return out
 
 
 @njit()
 def _split(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Reorder points (N, 5) into leaves; returns `indices`, `first` and `right` of the tree."""
+    """Reorder points (N, 5) into leaves.
+
+    Returns
+    -------
+    indices : (N,) uint32, the points in their new order.
+    first : (M,) uint32, the first point of each node; nodes are in preorder, the root first.
+    right : (M,) uint32, a node's right child (the left one follows it), 0 for a leaf.
+    """
     n = len(points)
     indices = np.arange(n).astype(np.uint32)
     most = 2 * ((n + LEAF - 1) // LEAF)
@@ -122,15 +127,27 @@ def _widest(points: np.ndarray, first: int, last: int) -> int:
 
 
 @njit()
-def _boxes(points: np.ndarray, first: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`low` and `high` of the tree, from the leaves up."""
-    nodes = len(first)
+def _forks(points: np.ndarray, first: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """`forks` of the tree, float32, with the boxes from the leaves up."""
+    nodes, count = len(first), 0
+    names = np.empty(nodes, np.uint32)
+    for node in range(nodes):
+        if right[node] > 0:
+            names[node] = count
+            count += 1
+        else:
+            names[node] = IS_LEAF | np.uint32(first[node] // LEAF)
     low, high = np.empty((nodes, DIMENSIONS), np.float32), np.empty((nodes, DIMENSIONS), np.float32)
+    forks = np.zeros((max(1, count), WORDS), np.float32)
+    children = forks.view(np.uint32)
     for node in range(nodes - 1, -1, -1):
         if right[node] > 0:
+            fork, a, b = names[node], node + 1, right[node]
+            children[fork, CHILDREN], children[fork, CHILDREN + 1] = names[a], names[b]
             for c in range(DIMENSIONS):
-                low[node, c] = min(low[node + 1, c], low[right[node], c])
-                high[node, c] = max(high[node + 1, c], high[right[node], c])
+                forks[fork, 4 * c], forks[fork, 4 * c + 1] = low[a, c], low[b, c]
+                forks[fork, 4 * c + 2], forks[fork, 4 * c + 3] = high[a, c], high[b, c]
+                low[node, c], high[node, c] = min(low[a, c], low[b, c]), max(high[a, c], high[b, c])
         else:
             start = first[node]
             low[node], high[node] = points[start], points[start]
@@ -138,7 +155,7 @@ def _boxes(points: np.ndarray, first: np.ndarray, right: np.ndarray) -> tuple[np
                 for c in range(DIMENSIONS):
                     low[node, c] = min(low[node, c], points[i, c])
                     high[node, c] = max(high[node, c], points[i, c])
-    return low, high
+    return forks
 
 
 @njit()
@@ -176,39 +193,42 @@ def _search(
     names: np.ndarray,
     indices: np.ndarray,
     leaves: np.ndarray,
-    first: np.ndarray,
-    right: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
+    forks: np.ndarray,
     out: np.ndarray,
 ) -> None:
+    children, left, right = forks.view(np.uint32), np.uint32(0), np.uint32(1)
     for number in prange(len(homes)):
-        home = homes[number]
-        asking, at, m = _asking(first[home], queries, indices, leaves)
+        asking, at, m = _asking(homes[number] * LEAF, queries, indices, leaves)
+        low, high = _box(at)
         found = np.full((m, 1 + count), NOTHING, np.uint64)
         found[:, 0] = 0
-        bounds, gaps = np.full(m, np.inf, np.float32), np.empty(LEAF, np.float32)
+        bounds, gaps = np.full(m, np.inf, np.float32), np.zeros(LEAF, np.float32)
         distances, spare = np.empty(LEAF, np.float32), np.empty(count, np.uint64)
         bits, bounds_bits = distances.view(np.uint32), bounds.view(np.uint32)
-        waiting, waiting_gap = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32)
-        waiting[0], waiting_gap[0] = 0, 0
+        # nodes on the way, how far they are, and twice the fork that they are children of, and their side
+        waiting, gap_of, place_of = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32), np.empty(DEPTH, np.uint32)
+        waiting[0], gap_of[0], place_of[0] = IS_LEAF if len(leaves) == 1 else np.uint32(0), 0, 0
         depth, widest = 1, np.float32(np.inf)
         while depth > 0:
             depth -= 1
             node = waiting[depth]
-            if waiting_gap[depth] * shrink >= widest:
+            if gap_of[depth] * shrink >= widest:
                 continue
-            if right[node] > 0:
-                closer, farther = np.uint32(node + 1), right[node]
-                gap, farther_gap = _gap(low, high, closer, home), _gap(low, high, farther, home)
+            if node < IS_LEAF:
+                gap, farther_gap = _gap(forks, node, left, low, high), _gap(forks, node, right, low, high)
+                side = left
                 if farther_gap < gap:
-                    closer, gap, farther, farther_gap = farther, farther_gap, closer, gap
-                waiting[depth], waiting_gap[depth] = farther, farther_gap
-                waiting[depth + 1], waiting_gap[depth + 1] = closer, gap
-                depth += 2
+                    side, gap, farther_gap = right, farther_gap, gap
+                for i in range(2):
+                    near = np.uint32(i) ^ right ^ side  # the farther one first, so that the closer one is next
+                    waiting[depth] = children[node, np.uint32(CHILDREN) + near]
+                    gap_of[depth] = farther_gap if i == 0 else gap
+                    place_of[depth] = np.uint32(2) * node + near
+                    depth += 1
                 continue
-            _gaps_to_box(low, high, node, at, gaps)
-            leaf, widest = first[node] // np.uint32(LEAF), np.float32(0)
+            if len(leaves) > 1:
+                _gaps_to_box(forks, place_of[depth] // np.uint32(2), place_of[depth] & np.uint32(1), at, gaps)
+            leaf, widest = node ^ IS_LEAF, np.float32(0)
             for q in range(m):
                 if gaps[q] * shrink < bounds[q]:
                     _distances_to_leaf(leaves, leaf, at, q, distances)
@@ -216,8 +236,9 @@ def _search(
                         continue
                     for j in range(LEAF):
                         if distances[j] < bounds[q]:
-                            key = np.uint64(bits[j]) << np.uint64(32) | np.uint64(first[node] + j)
+                            key = np.uint64(bits[j]) << np.uint64(32) | np.uint64(leaf * np.uint32(LEAF) + np.uint32(j))
                             bounds[q] = _enter(found, q, key, spare)
+            for q in range(m):
                 widest = max(widest, bounds[q])
         for q in range(m):
             answer = out[names[asking[q]]]
@@ -240,22 +261,35 @@ def _asking(start: int, queries: int, indices: np.ndarray, leaves: np.ndarray) -
     return points, at, m
 
 
+@njit()
+def _box(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds (5,) of points (5, LEAF)."""
+    low, high = at[:, 0].copy(), at[:, 0].copy()
+    for c in range(DIMENSIONS):
+        for i in range(1, LEAF):
+            low[c], high[c] = min(low[c], at[c, i]), max(high[c], at[c, i])
+    return low, high
+
+
 @njit(inline=True)
-def _gap(low: np.ndarray, high: np.ndarray, node: np.uint32, other: np.uint32) -> np.float32:
-    """Squared distance between the boxes of two nodes."""
+def _gap(forks: np.ndarray, fork: np.uint32, side: np.uint32, low: np.ndarray, high: np.ndarray) -> np.float32:
+    """Squared distance between the box of a fork's child and another."""
     gap = np.float32(0)
     for c in range(DIMENSIONS):
-        apart = max(low[node, c] - high[other, c], low[other, c] - high[node, c], np.float32(0))
+        place = np.uint32(4 * c) + side
+        apart = max(forks[fork, place] - high[c], low[c] - forks[fork, place + np.uint32(2)], np.float32(0))
         gap += apart * apart
     return gap
 
 
 @njit(inline=True)
-def _gaps_to_box(low: np.ndarray, high: np.ndarray, node: np.uint32, at: np.ndarray, gaps: np.ndarray) -> None:
-    """Squared distances of the points `at` (5, LEAF) to a node's box."""
-    zero = np.float32(0)
-    l0, l1, l2, l3, l4 = low[node, 0], low[node, 1], low[node, 2], low[node, 3], low[node, 4]
-    h0, h1, h2, h3, h4 = high[node, 0], high[node, 1], high[node, 2], high[node, 3], high[node, 4]
+def _gaps_to_box(forks: np.ndarray, fork: np.uint32, side: np.uint32, at: np.ndarray, gaps: np.ndarray) -> None:
+    """Squared distances of the points `at` (5, LEAF) to the box of a fork's child."""
+    zero, up = np.float32(0), np.uint32(2)
+    a, b, c, d, e = side, np.uint32(4) + side, np.uint32(8) + side, np.uint32(12) + side, np.uint32(16) + side
+    l0, l1, l2, l3, l4 = forks[fork, a], forks[fork, b], forks[fork, c], forks[fork, d], forks[fork, e]
+    h0, h1, h2 = forks[fork, a + up], forks[fork, b + up], forks[fork, c + up]
+    h3, h4 = forks[fork, d + up], forks[fork, e + up]
     for i in range(LEAF):
         d0 = max(l0 - at[0, i], at[0, i] - h0, zero)
         d1 = max(l1 - at[1, i], at[1, i] - h1, zero)

@@ -73,8 +73,7 @@ def multigrid(graph: Graph) -> Precondition:
     coarse = _cycle(_coarsen(graph))
 
     def precondition(r: np.ndarray, out: np.ndarray) -> None:
-        np.divide(r, graph.degree, out=out)
-        out += _spread(coarse(_gather(r)), len(r))
+        _correct(r, graph.degree, coarse(_gather(r)), out)
 
     return precondition
 
@@ -97,6 +96,14 @@ def _cycle(graph: Graph) -> Callable[[np.ndarray], np.ndarray]:
         return z
 
     return solve
+
+
+@njit()
+def _correct(r: np.ndarray, degree: np.ndarray, coarse: np.ndarray, out: np.ndarray) -> None:
+    """Write r / degree plus each aggregate's coarse value into out."""
+    for i in range(len(coarse)):
+        for v in range(i * BLOCK, min(len(r), (i + 1) * BLOCK)):
+            out[v] = r[v] / degree[v] + coarse[i]
 
 
 @njit()
