@@ -315,7 +315,7 @@ def _distances_to_leaf(leaves: np.ndarray, leaf: np.uint32, at: np.ndarray, q: i
 @njit(inline=True)
 def _least(bits: np.ndarray) -> np.uint32:
     """The least of `LEAF` numbers, here the bits of distances: those sort alike, and faster than the distances do."""
-    least = bits[0]
+    least: np.uint32 = bits[0]
     for i in range(1, LEAF):
         least = min(least, bits[i])
     return least

@@ -32,7 +32,7 @@ LEAST_REACH = 10
 """or up to so many pixels: among fewer, an unknown pixel of a small picture would not find all that it resembles."""
 GRID = 4
 """Of the other known pixels every GRID-th of every GRID-th row is a candidate."""
-SLACK = 2.0
+SLACK = 1.0
 """A neighbour found is at most 1 + SLACK times as far as the true one of its rank (Arya et al., JACM 1998)."""
 ITERATIONS = 500
 

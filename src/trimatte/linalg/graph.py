@@ -155,21 +155,23 @@ def symmetric_graph(found: Sequence[np.ndarray], ones: int) -> tuple[Graph, np.n
         a fixed one, of value 1 if j < n + ones, else 0.
     """
     n = len(found[0])
-    edges, fixed, pull = np.zeros(n, np.uint32), np.zeros(n, np.uint32), np.zeros(n)
-    for neighbours in found:
-        _count(neighbours, ones, edges, fixed, pull)
-    starts = np.zeros(n + 1, np.int64)
-    np.cumsum(edges, out=starts[1:])
-    free, ends = starts[:-1].copy(), np.empty(starts[n], np.uint32)
-    for neighbours in found:
-        _join(neighbours, free, ends)
-    return Graph(starts, ends, np.empty(0, np.float32), edges + fixed.astype(np.float64)), pull
+    with ThreadPoolExecutor(min(len(found), available_threads())) as pool:
+        counts = list(pool.map(lambda neighbours: _count(neighbours, ones), found))
+        edges = np.cumsum([own for own, _, _ in counts], axis=0)  # those of a search come before those of the next
+        starts = np.concatenate([[0], np.cumsum(edges[-1])])
+        free = [starts[:-1] + before for before in (np.zeros(n, np.int64), *edges[:-1])]
+        ends = np.empty(starts[n], np.uint32)
+        list(pool.map(lambda neighbours, places: _join(neighbours, places, ends), found, free))
+    fixed = np.sum([fixed for _, fixed, _ in counts], axis=0, dtype=np.float64)
+    pull: np.ndarray = np.sum([pull for _, _, pull in counts], axis=0)
+    return Graph(starts, ends, np.empty(0, np.float32), edges[-1] + fixed), pull
 
 
 @njit()
-def _count(found: np.ndarray, ones: int, edges: np.ndarray, fixed: np.ndarray, pull: np.ndarray) -> None:
-    """Add each vertex's number of edges to free vertices and to fixed ones, and the sum of the latter's values."""
+def _count(found: np.ndarray, ones: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each vertex's number of edges to free vertices and to fixed ones, and the sum of the latter's values."""
     n, k = found.shape
+    edges, fixed, pull = np.zeros(n, np.int64), np.zeros(n, np.uint32), np.zeros(n)
     for i in range(n):
         own = 0
         for c in range(k):
@@ -181,6 +183,7 @@ def _count(found: np.ndarray, ones: int, edges: np.ndarray, fixed: np.ndarray, p
                 edges[j] += 1
                 own += 1
         edges[i] += own
+    return edges, fixed, pull
 
 
 @njit()
