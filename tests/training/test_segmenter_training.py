@@ -211,7 +211,9 @@ def test_a_share_of_the_embedded_weights_is_kept(pairs, start, tmp_path, monkeyp
     export_lite(start, embedded, variant=0)
     for module in ("own", "unfold"):
         monkeypatch.setattr(f"trimatte.training.{module}.embedded_file", lambda: nullcontext(embedded))
-    recipe = Recipe([pairs], steps=2, batch=2, long_side=64, variant=0, start="embedded", keep=0.25)
+    recipe = Recipe(
+        [pairs], steps=2, batch=2, long_side=64, variant=0, start="embedded", keep=0.25, rate=0.01, warm_up=1
+    )
     card, figures = train_own(recipe, tmp_path / "run", name="mixed", validation=pairs)
     trained = tmp_path / "trained.onnx"
     export_lite(tmp_path / "run/weights.pt", trained, variant=0)
@@ -230,9 +232,11 @@ def test_a_share_of_the_embedded_weights_is_kept(pairs, start, tmp_path, monkeyp
 
 
 def constants(path):
-    """What an ONNX file has learnt."""
-    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
-    return [array for array in arrays if array.dtype.kind == "f"]
+    """What an ONNX file has learnt, in the order in which it is used."""
+    graph = onnx.load(path).graph
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    used = [arrays[name] for node in graph.node for name in node.input if name in arrays]
+    return [array for array in used if array.dtype.kind == "f"]
 
 
 def test_diverged(pairs, start, tmp_path):

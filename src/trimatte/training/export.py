@@ -41,8 +41,24 @@ def export_lite(weights: Path, out: Path, *, variant: int) -> float:
             opset_version=17,
             dynamo=False,
         )
-    onnx.save(store_half(onnx.load(out)), out)
+    onnx.save(store_half(each_its_own(onnx.load(out))), out)
     return _largest_difference(network, out)
+
+
+def each_its_own(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give each of several equal constants, which the exporter keeps once, its own again.
+
+    Networks of one kind then have files of one kind, whatever their weights are.
+    """
+    graph = model.graph
+    kept = {tensor.name: tensor for tensor in graph.initializer}
+    shared = [node for node in graph.node if node.op_type == "Identity" and node.input[0] in kept]
+    for node in shared:
+        copy = graph.initializer.add()
+        copy.CopyFrom(kept[node.input[0]])
+        copy.name = node.output[0]
+        graph.node.remove(node)
+    return model
 
 
 def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -69,8 +85,8 @@ def mix(first: Path, second: Path, share: float, out: Path) -> None:
     2022). Raises `ModelError` if the files are not of one network.
     """
     model, other = onnx.load(first), onnx.load(second)
-    pairs = list(zip(model.graph.initializer, other.graph.initializer, strict=False))
-    shapes = [[tensor.dims for tensor in m.graph.initializer] for m in (model, other)]
+    pairs = list(zip(_constants(model), _constants(other), strict=False))
+    shapes = [[tensor.dims for tensor in _constants(m)] for m in (model, other)]
     if shapes[0] != shapes[1]:
         raise ModelError(f"{first.name} and {second.name} are not of the same network")
     for tensor, wanted in pairs:
@@ -79,6 +95,12 @@ def mix(first: Path, second: Path, share: float, out: Path) -> None:
             mean = share * a.astype(np.float64) + (1 - share) * b
             tensor.CopyFrom(numpy_helper.from_array(mean.astype(a.dtype), tensor.name))
     onnx.save(model, out)
+
+
+def _constants(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """The constants of a network in the order in which its nodes use them."""
+    kept = {tensor.name: tensor for tensor in model.graph.initializer}
+    return [kept[name] for node in model.graph.node for name in node.input if name in kept]
 
 
 def sha256(path: Path) -> str:

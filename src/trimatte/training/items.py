@@ -35,4 +35,4 @@ class Labelled(Protocol):
         """All its photos, in an order that does not change."""
 
     def describe(self) -> dict[str, Any]:
-        """What of it decides a run, for the record."""
+        """What of it decides a run, for the record: where it is, `data`, how many `photos` it has, and more."""

@@ -58,7 +58,7 @@ class Source:
 
     def describe(self) -> dict[str, Any]:
         """What of it decides a run."""
-        return asdict(self)
+        return asdict(self) | {"data": self.photos, "photos": len(self.items())}
 
 
 def _size(path: Path) -> tuple[int, int]:
