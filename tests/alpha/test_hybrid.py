@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from trimatte import estimate_alpha
+from trimatte.alpha import _network
 from trimatte.alpha import hybrid as module
-from trimatte.alpha.hybrid import ALPHAS, CHANNELS, METHODS, Ingredients, classical, corrected, distances, features
+from trimatte.alpha._network import distances
+from trimatte.alpha.hybrid import ALPHAS, CHANNELS, METHODS, Ingredients, classical, corrected, features
 from trimatte.errors import ArgumentError, SolverError
 from trimatte.linalg.report import SolveReport
 
@@ -107,7 +109,7 @@ def test_windows_agree_with_the_whole(noisy_edge: Edge, monkeypatch: pytest.Monk
     image, trimap, _ = noisy_edge(150, 400)
     ingredients = classical(image, trimap, SolveReport())
     whole, doubt = corrected(image, trimap, ingredients)
-    monkeypatch.setattr(module, "WINDOW", 96)
+    monkeypatch.setattr(_network, "WINDOW", 96)
     alpha, its_doubt = corrected(image, trimap, ingredients)
     np.testing.assert_allclose(alpha, whole, atol=0.02)
     np.testing.assert_allclose(its_doubt, doubt, atol=0.02)
@@ -131,10 +133,10 @@ def test_views_are_turned_back(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch
 
 
 def test_windows_cover_each_unknown_pixel_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WINDOW", 50)
+    monkeypatch.setattr(_network, "WINDOW", 50)
     unknown = np.random.default_rng(0).random((130, 170)) < 0.01
     count = np.zeros(unknown.shape, int)
-    for seen, inner, part in module._windows(unknown):
+    for seen, inner, part in _network.windows(unknown, 16):
         count[part] += 1
         np.testing.assert_array_equal(unknown[seen][inner], unknown[part])
         assert seen[0].start % module.MULTIPLE == seen[1].start % module.MULTIPLE == 0

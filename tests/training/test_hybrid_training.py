@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from trimatte.cli.train_hybrid import command  # noqa: E402
 from trimatte.networks.hybrid import FLOOR, Hybrid  # noqa: E402
 from trimatte.training.alpha_data import find_cutouts  # noqa: E402
 from trimatte.training.export_hybrid import export_hybrid  # noqa: E402
-from trimatte.training.hybrid import Recipe, crop, frequency, load_sample, loss, train  # noqa: E402
+from trimatte.training.fit import Recipe, loss  # noqa: E402
+from trimatte.training.hybrid import crop, frequency, load_sample, train  # noqa: E402
 from trimatte.training.hybrid_data import PATTERN, Sources, hand_drawn_trimap, make_sample, write_samples  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
@@ -47,7 +49,7 @@ def samples(photos, tmp_path_factory):
     """A folder of three samples."""
     folder = tmp_path_factory.mktemp("samples")
     sources = Sources(sorted((photos / "photos").glob("*.png")), find_cutouts(photos / "cutouts"))
-    write_samples(sources, folder, size=96, seed=0, numbers=range(3))
+    write_samples(partial(make_sample, sources, 96, 0), folder, range(3))
     return sorted(folder.glob(PATTERN))
 
 

@@ -30,6 +30,7 @@ METHODS = {
     "large-kernel": "trimatte.alpha.large_kernel:large_kernel",
     "random-walk": "trimatte.alpha.random_walk:random_walk",
     "shared": "trimatte.alpha.shared:shared",
+    "light": "trimatte.alpha.light:light",
     "hybrid": "trimatte.alpha.hybrid:hybrid",
     "deep-image-matting": "trimatte.alpha.deep:deep_image_matting",
     "modnet": "trimatte.alpha.deep:modnet",

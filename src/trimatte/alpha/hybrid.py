@@ -12,19 +12,14 @@ The network runs by onnxruntime on windows of the band; its weights are shipped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import as_file, files
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from trimatte._distance import squared_distance
 from trimatte._measure import timed
-from trimatte._onnx import open_session
+from trimatte.alpha._network import distances, network_session, padded, windows
 from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.knn import knn
 from trimatte.alpha.shared import shared_samples
@@ -35,16 +30,13 @@ from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 METHODS = ("closed-form", "knn", "shared")
 KNN_PIXELS = 200_000
 """With more unknown pixels KNN matting sees a picture of half the size, or less."""
-FAR = 64
-"""Distances to known pixels are told to the network up to this."""
 CHANNELS = 18
 ALPHAS = slice(5, 8)
 """Of the channels, those of the classical solutions."""
 COLOURS = 0, 8, 11
 """The first channels of what is red, green and blue."""
-WINDOW, MARGIN, MULTIPLE = 768, 64, 16
-"""The network runs on parts of the picture of about so many pixels a side, sees so many more on each, and wants sides
-that are multiples of the last."""
+MULTIPLE = 16
+"""The network wants sides that are multiples of this."""
 VIEWS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((0, 1, 2), ()), ((1, 2, 0), (2,)), ((2, 0, 1), (1,)))
 """Orders of the colours and axes turned round; the network's answers to all are averaged. A band of more than
 KNN_PIXELS is looked at once."""
@@ -53,8 +45,6 @@ SHRINKAGE = 0.35
 itself too much on photos. Closed-form has its say in the last solve."""
 STRENGTH, LEAST_DOUBT = 1e-3, 0.02
 """The prior's weight is STRENGTH / (doubt + LEAST_DOUBT)^2."""
-
-Part = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -92,11 +82,10 @@ def corrected(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients) -
     alpha, doubt = (trimap == FOREGROUND).astype(np.float32), np.zeros(trimap.shape, np.float32)
     unknown = trimap == UNKNOWN
     views = VIEWS if np.count_nonzero(unknown) <= KNN_PIXELS else VIEWS[:1]
-    for seen, inner, part in _windows(unknown):
+    for seen, inner, part in windows(unknown, MULTIPLE):
         own = Ingredients(ingredients.alphas[:, seen[0], seen[1]], ingredients.pairs[seen])
         x = features(image[seen], trimap[seen], own, away[:, seen[0], seen[1]])
-        more = [(0, -side % MULTIPLE) for side in x.shape[1:]]
-        x = np.pad(x, [(0, 0), *more], mode="edge")
+        x = padded(x, MULTIPLE)
         answer = np.stack([_asked(x, *view) for view in views]).mean(0)
         for whole, plane in zip((alpha, doubt), list(answer), strict=True):
             np.copyto(whole[part], plane[inner], where=unknown[part])
@@ -108,41 +97,11 @@ def _asked(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> 
     channels = np.arange(CHANNELS)
     for first in COLOURS:
         channels[first : first + 3] = first + np.array(colours)
-    outputs = _session().run(None, {"features": np.ascontiguousarray(np.flip(x[channels], turned))[None]})
+    outputs = network_session("hybrid").run(
+        None, {"features": np.ascontiguousarray(np.flip(x[channels], turned))[None]}
+    )
     answer: np.ndarray = np.flip(np.concatenate([output[0] for output in outputs]), turned)
     return answer
-
-
-def _windows(unknown: np.ndarray) -> Iterator[tuple[Part, Part, Part]]:
-    """Parts that hold all unknown pixels: what is seen, of it what counts, and where that is in the whole."""
-    rows, columns = (_spans(np.any(unknown, axis)) for axis in (1, 0))
-    for top, bottom in rows:
-        for left, right in columns:
-            if unknown[top:bottom, left:right].any():
-                seen = _wider(top, bottom, unknown.shape[0]), _wider(left, right, unknown.shape[1])
-                y, x = top - seen[0].start, left - seen[1].start
-                inner = slice(y, y + bottom - top), slice(x, x + right - left)
-                yield seen, inner, (slice(top, bottom), slice(left, right))
-
-
-def _spans(present: np.ndarray) -> list[tuple[int, int]]:
-    """Stretches of equal length, as few as allowed, from the first that is present to the last."""
-    places = np.flatnonzero(present)
-    low, high = int(places[0]), int(places[-1]) + 1
-    count = -(-(high - low) // WINDOW)
-    ends = [low + (high - low) * i // count for i in range(count + 1)]
-    return list(pairwise(ends))
-
-
-def _wider(low: int, high: int, side: int) -> slice:
-    """A stretch with a margin, from a multiple of the network's."""
-    return slice(max(0, low - MARGIN) // MULTIPLE * MULTIPLE, min(side, high + MARGIN))
-
-
-@lru_cache(maxsize=1)
-def _session() -> Any:
-    with as_file(files("trimatte.alpha").joinpath("weights", "hybrid.onnx")) as path:
-        return open_session(path)
 
 
 def classical(
@@ -202,13 +161,6 @@ def features(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients, aw
     stack = [*np.moveaxis(image, -1, 0), *planes, *np.moveaxis(pair - np.concatenate([own, own], -1), -1, 0)]
     out: np.ndarray = np.stack([*stack, 4 * missed, apart, *away]).astype(np.float32, copy=False)
     return out
-
-
-def distances(trimap: np.ndarray) -> np.ndarray:
-    """Root of the distance to known foreground and to known background (2, H, W), 1 being 64 pixels and more."""
-    near = [squared_distance(trimap == value, FAR) for value in (FOREGROUND, BACKGROUND)]
-    away: np.ndarray = np.minimum(np.stack(near) / np.float32(FAR**2), 1) ** np.float32(0.25)
-    return away
 
 
 def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, most: int, span: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -33,8 +34,9 @@ def command(
     try:
         from trimatte.training.alpha_data import find_cutouts, find_pictures
         from trimatte.training.export_hybrid import export_hybrid
-        from trimatte.training.hybrid import Recipe, train
-        from trimatte.training.hybrid_data import PATTERN, Sources, write_samples
+        from trimatte.training.fit import Recipe
+        from trimatte.training.hybrid import train
+        from trimatte.training.hybrid_data import PATTERN, SIZE, Sources, make_sample, write_samples
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("torch", "onnx"):
             raise
@@ -50,7 +52,8 @@ def command(
         def made(_: int) -> None:
             bar.update()
 
-        write_samples(sources, out / "samples", seed=seed, numbers=range(samples), watch=made)
+        make = partial(make_sample, sources, SIZE, seed)
+        write_samples(make, out / "samples", range(samples), watch=made)
     with tqdm(unit="step", disable=None) as bar:
 
         def stepped(_: int, loss: float) -> None:

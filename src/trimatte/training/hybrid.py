@@ -1,53 +1,21 @@
-"""Training of the network inside the method "hybrid", on samples that `trimatte.training.hybrid_data` made.
-
-A run is a folder with `best.pt`, the averaged weights, and `log.csv`. It takes a quarter of an hour to an hour on two
-cores.
-"""
+"""Training of the network inside the method "hybrid", on samples that `trimatte.training.hybrid_data` made."""
 
 from __future__ import annotations
 
-import copy
-import csv
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from trimatte.alpha.hybrid import ALPHAS, CHANNELS, Ingredients, distances, features
+from trimatte.alpha._network import distances
+from trimatte.alpha.hybrid import ALPHAS, CHANNELS, Ingredients, features
 from trimatte.errors import ArgumentError
 from trimatte.networks.hybrid import Hybrid
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a run.
-
-    minutes : wall time after which the rate has come down to 0.
-    batch : crops a step.
-    size : side of the crops.
-    rate : peak learning rate of AdamW.
-    average : share of the old weights in the running average (Polyak and Juditsky, 1992).
-    drop : share of crops in which one classical solution is replaced by another.
-    """
-
-    minutes: float = 45
-    batch: int = 12
-    size: int = 192
-    rate: float = 2e-3
-    decay: float = 1e-2
-    average: float = 0.995
-    drop: float = 0.1
-    seed: int = 0
+from trimatte.training.fit import Crop, Recipe, endless, fit
 
 
 def train(
@@ -57,75 +25,17 @@ def train(
     *,
     initial: Path | None = None,
     watch: Callable[[int, float], None] | None = None,
-) -> Hybrid:
+) -> nn.Module:
     """Train on sample files, beginning with the weights of `initial`.
 
-    Returns the network of averaged weights, which `folder`/best.pt holds too.
+    Returns the network of averaged weights, which `folder`/best.pt holds too. Raises `ArgumentError` if all samples are
+    too hard to learn from.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.seed)
-    network = Hybrid(CHANNELS, ALPHAS)
-    if initial is not None:
-        network.load_state_dict(torch.load(initial, map_location="cpu", weights_only=True))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = copy.deepcopy(network).eval()
-    optimizer = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.decay)
-    begun = time.monotonic()
-    with (folder / "log.csv").open("w", newline="") as log:
-        rows = csv.writer(log)
-        rows.writerow(["step", "seconds", "rate", "loss"])
-        for step, (x, target, unknown) in enumerate(_batches(recipe, files), 1):
-            part = (time.monotonic() - begun) / (60 * recipe.minutes)
-            if part >= 1:
-                break
-            rate = recipe.rate * min(1, step / 100) * 0.5 * (1 + math.cos(math.pi * part))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            network.train()
-            with torch.autocast("cpu", torch.bfloat16):
-                alpha, doubt = network(x)
-            total = loss(alpha, doubt, target, unknown)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(total)
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            _average(averaged, network, min(recipe.average, step / (step + 10)))
-            rows.writerow([step, round(time.monotonic() - begun, 1), f"{rate:.2e}", f"{float(total.detach()):.5f}"])
-            if watch is not None:
-                watch(step, float(total.detach()))
-            if step % 100 == 0:
-                log.flush()
-                torch.save(averaged.state_dict(), folder / "best.pt")
-    torch.save(averaged.state_dict(), folder / "best.pt")
-    return averaged
-
-
-def loss(alpha: Tensor, doubt: Tensor, target: Tensor, unknown: Tensor) -> Tensor:
-    """Absolute and squared error of unknown pixels, absolute error of their differences, likelihood of the doubt.
-
-    The doubt is the scale of a Laplace distribution of alpha's error, learnt without any pull on alpha itself (Kendall
-    and Gal, NeurIPS 2017). All tensors are (N, 1, H, W).
-    """
-    count = unknown.sum() + 1
-    error = (alpha - target) * unknown
-    total = error.abs().sum() / count + 2 * error.square().sum() / count
-    for level in range(3):
-        weight = 0.5
-        for axis in (2, 3):
-            total = total + weight * error.diff(dim=axis).abs().sum() / count * 2**level
-        error = nn.functional.avg_pool2d(error, 2)
-    scale = doubt + 0.005
-    off = ((alpha - target).abs().detach() / scale + torch.log(scale)) * unknown
-    return total + 0.05 * off.sum() / count
-
-
-def _average(averaged: nn.Module, network: nn.Module, share: float) -> None:
-    with torch.no_grad():
-        for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - share)
-            else:
-                old.copy_(new)
+    often = np.array([frequency(load_sample(file)) for file in files])
+    if not often.any():
+        raise ArgumentError("samples: all are too hard to learn from")
+    batches = endless(recipe, often, lambda i, rng: crop(files[i], recipe, rng))
+    return fit(Hybrid(CHANNELS, ALPHAS), recipe, batches, folder, initial=initial, watch=watch)
 
 
 @dataclass(frozen=True)
@@ -159,7 +69,7 @@ def frequency(sample: Stored) -> float:
     return 1 / (error + 0.01) if error <= 0.06 else 0.0
 
 
-def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
     """Features (18, S, S), alpha and unknown (1, S, S) of a square about an unknown pixel, turned and recoloured."""
     sample = load_sample(file)
     places = np.flatnonzero(sample.trimap == 128)
@@ -184,26 +94,3 @@ def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> tuple[Floats, 
     if rng.random() < 0.5:
         out = out[:, :, ::-1]
     return out[:CHANNELS].copy(), out[CHANNELS : CHANNELS + 1].copy(), out[CHANNELS + 1 :].copy()
-
-
-def _batches(recipe: Recipe, files: Sequence[Path]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless batches, the next being made while one is used."""
-    rng = np.random.default_rng(recipe.seed)
-    often = np.array([frequency(load_sample(file)) for file in files])
-    if not often.any():
-        raise ArgumentError("samples: all are too hard to learn from")
-    often /= often.sum()
-
-    def make(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-        own = np.random.default_rng(seed)
-        chosen = own.choice(len(files), recipe.batch, p=often)
-        parts = zip(*(crop(files[i], recipe, own) for i in chosen), strict=True)
-        x, target, unknown = (torch.from_numpy(np.stack(part)) for part in parts)
-        return x.to(memory_format=torch.channels_last), target, unknown
-
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, int(rng.integers(2**31)))
-        while True:
-            batch = coming.result()
-            coming = pool.submit(make, int(rng.integers(2**31)))
-            yield batch

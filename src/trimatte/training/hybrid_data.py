@@ -1,13 +1,14 @@
-"""Composites with exact alpha for the network of the method "hybrid", with what the classical methods make of them.
+"""Composites with exact alpha for the networks that look at a trimap, and what the classical methods make of them.
 
-A sample depends on nothing but the seed and its number. Its classical solutions are the expensive part, so samples are
-made once and kept (`write_samples`); what the network sees is worked out from them anew at every step.
+A sample depends on nothing but the seed and its number. Its classical solutions, which only the network of the method
+"hybrid" sees, are the expensive part, so samples are made once and kept (`write_samples`); what a network sees is
+worked out from them anew at every step.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,15 +64,15 @@ class Sources:
 
 @dataclass(frozen=True)
 class Sample:
-    """image (S, S, 3), trimap (S, S) uint8 and alpha (S, S) of a composite, and what the classical methods say."""
+    """image (H, W, 3), trimap (H, W) uint8 and alpha (H, W), and what the classical methods say if they were asked."""
 
     image: Floats
     trimap: NDArray[np.uint8]
     alpha: Floats
-    ingredients: Ingredients
+    ingredients: Ingredients | None = None
 
 
-def make_sample(sources: Sources, size: int, seed: int, index: int) -> Sample:
+def make_sample(sources: Sources, size: int, seed: int, index: int, *, solved: bool = True) -> Sample:
     """Sample number `index` of the run `seed`, `size` pixels wide and high; KNN of every eighth is a coarse one."""
     rng = np.random.default_rng([seed, index])
     for _ in range(20):
@@ -81,6 +82,8 @@ def make_sample(sources: Sources, size: int, seed: int, index: int) -> Sample:
             break
     else:
         raise RuntimeError(f"sample {index}: no usable trimap in twenty tries")
+    if not solved:
+        return Sample(image, trimap, alpha)
     most = size**2 // 8 if index % 8 == 7 else KNN_PIXELS
     span = size / float(rng.uniform(*PICTURE))
     return Sample(image, trimap, alpha, classical(image, trimap, SolveReport(), knn_pixels=most, span=span))
@@ -93,28 +96,26 @@ def _usable(trimap: NDArray[np.uint8]) -> bool:
 
 
 def write_samples(
-    sources: Sources,
+    make: Callable[[int], Sample],
     folder: Path,
+    numbers: Iterable[int],
     *,
-    seed: int,
-    numbers: range,
-    size: int = SIZE,
     watch: Callable[[int], None] | None = None,
 ) -> None:
-    """Make samples and keep each in `folder`/NUMBER.npz; those that are there already stay."""
+    """Make samples by their numbers and keep each in `folder`/NUMBER.npz; those that are there already stay."""
     folder.mkdir(parents=True, exist_ok=True)
     for index in numbers:
         file = folder / f"{index:06d}.npz"
         if not file.exists():
-            sample = make_sample(sources, size, seed, index)
+            sample = make(index)
             part = file.with_suffix(".part.npz")
+            more = {} if sample.ingredients is None else vars(sample.ingredients)
             np.savez(
                 part,
                 image=np.rint(255 * sample.image).astype(np.uint8),
                 trimap=sample.trimap,
                 alpha=sample.alpha.astype(np.float16),
-                alphas=sample.ingredients.alphas.astype(np.float16),
-                pairs=sample.ingredients.pairs.astype(np.float16),
+                **{name: array.astype(np.float16) for name, array in more.items()},
             )
             part.rename(file)
         if watch is not None:

@@ -1,0 +1,68 @@
+"""What the methods share whose embedded networks look at a trimap: sessions, windows over the band, distances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import as_file, files
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from trimatte._distance import squared_distance
+from trimatte._onnx import open_session
+from trimatte.trimap import BACKGROUND, FOREGROUND
+
+FAR = 64
+"""Distances to known pixels are told to a network up to this."""
+WINDOW, MARGIN = 768, 64
+"""A network runs on parts of the picture of about so many pixels a side and sees so many more on each."""
+
+Part = tuple[slice, slice]
+
+
+@lru_cache(maxsize=2)
+def network_session(name: str) -> Any:
+    """The onnxruntime session of an embedded network."""
+    with as_file(files("trimatte.alpha").joinpath("weights", f"{name}.onnx")) as path:
+        return open_session(path)
+
+
+def windows(unknown: np.ndarray, multiple: int) -> Iterator[tuple[Part, Part, Part]]:
+    """Parts that hold all unknown pixels: what is seen, of it what counts, and where that is in the whole.
+
+    What is seen begins at multiples of `multiple`.
+    """
+    rows, columns = (_spans(np.any(unknown, axis)) for axis in (1, 0))
+    for top, bottom in rows:
+        for left, right in columns:
+            if unknown[top:bottom, left:right].any():
+                seen = tuple(
+                    slice(max(0, low - MARGIN) // multiple * multiple, min(side, high + MARGIN))
+                    for low, high, side in zip((top, left), (bottom, right), unknown.shape, strict=True)
+                )
+                y, x = top - seen[0].start, left - seen[1].start
+                inner = slice(y, y + bottom - top), slice(x, x + right - left)
+                yield (seen[0], seen[1]), inner, (slice(top, bottom), slice(left, right))
+
+
+def _spans(present: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches of equal length, as few as allowed, from the first that is present to the last."""
+    places = np.flatnonzero(present)
+    low, high = int(places[0]), int(places[-1]) + 1
+    count = -(-(high - low) // WINDOW)
+    ends = [low + (high - low) * i // count for i in range(count + 1)]
+    return list(pairwise(ends))
+
+
+def padded(planes: np.ndarray, multiple: int) -> np.ndarray:
+    """Planes (C, H, W) with their last row and column repeated until both sides are multiples of `multiple`."""
+    return np.pad(planes, [(0, 0), *((0, -side % multiple) for side in planes.shape[1:])], mode="edge")
+
+
+def distances(trimap: np.ndarray) -> np.ndarray:
+    """Root of the distance to known foreground and to known background (2, H, W), 1 being 64 pixels and more."""
+    near = [squared_distance(trimap == value, FAR) for value in (FOREGROUND, BACKGROUND)]
+    away: np.ndarray = np.minimum(np.stack(near) / np.float32(FAR**2), 1) ** np.float32(0.25)
+    return away

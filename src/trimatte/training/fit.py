@@ -1,0 +1,152 @@
+"""The loop that trains the networks which look at a trimap, and their loss.
+
+A run is a folder with `best.pt`, the averaged weights, and `log.csv`; it ends when its time is up.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Floats = NDArray[np.float32]
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Features (N, C, H, W), alpha and unknown (N, 1, H, W)."""
+Crop = tuple[Floats, Floats, Floats]
+"""The same of one crop, without N."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run.
+
+    minutes : wall time after which the rate has come down to 0.
+    batch : crops a step.
+    size : side of the crops.
+    rate : peak learning rate of AdamW; `slow` times that for parameters of an `encoder` with weights of its own.
+    average : share of the old weights in the running average (Polyak and Juditsky, 1992).
+    drop : share of crops in which one classical solution is replaced by another.
+    """
+
+    minutes: float = 45
+    batch: int = 12
+    size: int = 192
+    rate: float = 2e-3
+    slow: float = 0.25
+    decay: float = 1e-2
+    average: float = 0.995
+    drop: float = 0.1
+    seed: int = 0
+
+
+def fit(
+    network: nn.Module,
+    recipe: Recipe,
+    batches: Iterator[Batch],
+    folder: Path,
+    *,
+    initial: Path | None = None,
+    watch: Callable[[int, float], None] | None = None,
+) -> nn.Module:
+    """Train `network`, beginning with the weights of `initial`, on batches; its outputs are alpha and doubt.
+
+    Returns the network of averaged weights, which `folder`/best.pt holds too.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    if initial is not None:
+        network.load_state_dict(torch.load(initial, map_location="cpu", weights_only=True))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged = copy.deepcopy(network).eval()
+    own = [p for name, p in network.named_parameters() if not name.startswith("encoder.")]
+    slow = [p for name, p in network.named_parameters() if name.startswith("encoder.")]
+    groups = [{"params": own, "share": 1.0}, {"params": slow, "share": recipe.slow}]
+    optimizer = torch.optim.AdamW(groups, recipe.rate, weight_decay=recipe.decay)
+    begun = time.monotonic()
+    with (folder / "log.csv").open("w", newline="") as log:
+        rows = csv.writer(log)
+        rows.writerow(["step", "seconds", "rate", "loss"])
+        for step, (x, target, unknown) in enumerate(batches, 1):
+            part = (time.monotonic() - begun) / (60 * recipe.minutes)
+            if part >= 1:
+                break
+            rate = recipe.rate * min(1, step / 100) * 0.5 * (1 + math.cos(math.pi * part))
+            for group in optimizer.param_groups:
+                group["lr"] = group["share"] * rate
+            network.train()
+            with torch.autocast("cpu", torch.bfloat16):
+                alpha, doubt = network(x)
+            total = loss(alpha, doubt, target, unknown)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(total)
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            _average(averaged, network, min(recipe.average, step / (step + 10)))
+            rows.writerow([step, round(time.monotonic() - begun, 1), f"{rate:.2e}", f"{float(total.detach()):.5f}"])
+            if watch is not None:
+                watch(step, float(total.detach()))
+            if step % 100 == 0:
+                log.flush()
+                torch.save(averaged.state_dict(), folder / "best.pt")
+    torch.save(averaged.state_dict(), folder / "best.pt")
+    return averaged
+
+
+def endless(
+    recipe: Recipe, often: NDArray[np.float64], crop: Callable[[int, np.random.Generator], Crop]
+) -> Iterator[Batch]:
+    """Endless batches of crops, the next being made while one is used; `often` is how often each sample is drawn."""
+    rng = np.random.default_rng(recipe.seed)
+    chance = often / often.sum()
+
+    def make(seed: int) -> Batch:
+        own = np.random.default_rng(seed)
+        chosen = own.choice(len(chance), recipe.batch, p=chance)
+        parts = zip(*(crop(int(i), own) for i in chosen), strict=True)
+        x, target, unknown = (torch.from_numpy(np.stack(part)) for part in parts)
+        return x.to(memory_format=torch.channels_last), target, unknown
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, int(rng.integers(2**31)))
+        while True:
+            batch = coming.result()
+            coming = pool.submit(make, int(rng.integers(2**31)))
+            yield batch
+
+
+def loss(alpha: Tensor, doubt: Tensor, target: Tensor, unknown: Tensor) -> Tensor:
+    """Absolute and squared error of unknown pixels, absolute error of their differences, likelihood of the doubt.
+
+    The doubt is the scale of a Laplace distribution of alpha's error, learnt without any pull on alpha itself (Kendall
+    and Gal, NeurIPS 2017). All tensors are (N, 1, H, W).
+    """
+    count = unknown.sum() + 1
+    error = (alpha - target) * unknown
+    total = error.abs().sum() / count + 2 * error.square().sum() / count
+    for level in range(3):
+        weight = 0.5
+        for axis in (2, 3):
+            total = total + weight * error.diff(dim=axis).abs().sum() / count * 2**level
+        error = nn.functional.avg_pool2d(error, 2)
+    scale = doubt + 0.005
+    off = ((alpha - target).abs().detach() / scale + torch.log(scale)) * unknown
+    return total + 0.05 * off.sum() / count
+
+
+def _average(averaged: nn.Module, network: nn.Module, share: float) -> None:
+    with torch.no_grad():
+        for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - share)
+            else:
+                old.copy_(new)

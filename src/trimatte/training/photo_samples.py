@@ -1,0 +1,49 @@
+"""Samples for the networks that look at a trimap from photos as they are, which composites never quite look like.
+
+Where only a photo's mask is known, its alpha is what the method "hybrid" says within a band about the mask's edge:
+the network learns from it as from a teacher (Hinton et al., 2015), which needs no truth but sees real hair, real noise
+and real backgrounds. Where the photo's alpha is known, it is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from trimatte.alpha import estimate_alpha
+from trimatte.training.hybrid_data import Floats, Sample, hand_drawn_trimap
+
+LONG_SIDES = 450, 900
+"""Photos with an alpha are made so large, at random; photos with a mask are not made larger than they are."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo and its mask or alpha; a mask is foreground from `level` on."""
+
+    image: Path
+    mask: Path
+    level: int | None = 128
+
+
+def photo_sample(photos: list[Photo], seed: int, index: int) -> Sample:
+    """Sample number `index` of the run `seed`, of photo `index` modulo their number."""
+    rng = np.random.default_rng([seed, index])
+    photo = photos[index % len(photos)]
+    image, mask = _read(photo, float(rng.uniform(*LONG_SIDES)))
+    alpha = mask if photo.level is None else (mask >= photo.level / 255).astype(np.float32)
+    trimap = hand_drawn_trimap(alpha, rng)
+    if photo.level is not None and np.unique(trimap).size == 3:
+        alpha = estimate_alpha(image, trimap, method="hybrid").alpha
+    return Sample(image, trimap, alpha)
+
+
+def _read(photo: Photo, long_side: float) -> tuple[Floats, Floats]:
+    image, mask = Image.open(photo.image).convert("RGB"), Image.open(photo.mask).convert("L")
+    scale = min(1.0, long_side / max(image.size))
+    size = round(image.width * scale), round(image.height * scale)
+    planes = [picture.resize(size, Image.Resampling.BICUBIC) for picture in (image, mask)]
+    return tuple(np.asarray(plane, np.float32) / np.float32(255) for plane in planes)  # type: ignore[return-value]
