@@ -85,6 +85,22 @@ def test_layouts_of_ready_pictures(tmp_path, name):
     assert (trial.trimap is not None) == bool(trimaps)
 
 
+@pytest.mark.parametrize(
+    ("name", "inner"),
+    [("am-2k", "validation"), ("composition-1k", "Test_set"), ("distinctions-646", "Test"), ("ppm-100", "val")],
+)
+def test_the_folder_that_a_layout_begins_with_may_be_given(tmp_path, monkeypatch, name, inner):
+    files = TREES[name][0] if name in TREES else COMPOSED[name][0]
+    for path in files:
+        put(tmp_path, path)
+    whole = open_dataset(tmp_path)
+    monkeypatch.chdir(next(tmp_path.rglob(inner)))
+    part = open_dataset(".")
+    assert part.layout.name == whole.layout.name == name
+    assert [sample.name for sample in part.samples] == [sample.name for sample in whole.samples]
+    assert all(file.read() for sample in part.samples for files in sample.files.values() for file in files)
+
+
 @pytest.mark.parametrize("name", COMPOSED)
 def test_layouts_that_are_composed(tmp_path, name):
     files, copies = COMPOSED[name]
@@ -233,6 +249,7 @@ def test_no_folder_an_empty_one_and_an_unknown_layout(tmp_path):
     assert "photos" in message
     assert all(layout.title in message for layout in LAYOUTS)
     assert "gt/*" in message
+    assert not any(sign in message for sign in ("?P", "[^", "\\"))
     with pytest.raises(ArgumentError, match=r"layout.*alphamatting"):
         open_dataset(tmp_path, layout="alphamating")
     with pytest.raises(ArgumentError, match="no layout that is known"):
@@ -273,6 +290,10 @@ def test_a_mask_where_an_alpha_should_be(plain):
     lines = findings(plain)
     assert any("warning: a" in line and "a mask, not an alpha" in line for line in lines)
     assert any("error: b" in line and "only 0 and 1" in line for line in lines)
+    first, second = open_dataset(plain).samples
+    assert set(np.unique(load_trial(first).alpha)) == {0, 1}
+    with pytest.raises(ArgumentError, match="mask of classes, not an alpha"):
+        load_trial(second)  # else it would be scored as 1/255
 
 
 def test_sizes_that_differ(plain):
@@ -299,6 +320,26 @@ def test_an_alpha_with_three_channels(plain):
     assert load_trial(first).alpha.shape == (12, 16)
     with pytest.raises(ArgumentError, match="alpha"):
         load_trial(second)
+
+
+def test_an_alpha_in_the_alpha_channel(plain):
+    rgba = np.dstack([np.zeros((12, 16, 3), np.uint8), soft_alpha()])
+    put(plain, "alpha/a.png", rgba)
+    rgba[..., :3], rgba[..., 3] = soft_alpha()[..., None], 255
+    put(plain, "alpha/b.png", rgba)
+    assert findings(plain) == []
+    for sample in open_dataset(plain).samples:
+        assert load_trial(sample).alpha == pytest.approx(soft_alpha() / 255, abs=1e-6)
+
+
+def test_cutouts_that_are_none(tmp_path):
+    put(tmp_path / "set", "a.png", np.dstack([grey(1), grey(2), grey(3), soft_alpha()]))
+    put(tmp_path / "set", "b.png", np.dstack([grey(1), grey(2), grey(3)]))
+    put(tmp_path / "bg", "0.png")
+    lines = [str(finding) for finding in verify(open_dataset(tmp_path / "set", backgrounds=tmp_path / "bg"))]
+    assert [line for line in lines if line.startswith("error")] == [
+        "error: b: b.png has three channels that differ: a colour picture, not an alpha"
+    ]
 
 
 def test_duplicates_damage_and_odd_trimaps(plain):

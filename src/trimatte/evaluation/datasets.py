@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte.errors import ArgumentError
-from trimatte.evaluation.folders import File, Folder, open_folder
+from trimatte.evaluation.folders import File, Folder, folder_name, open_folder
 from trimatte.evaluation.layouts import LAYOUTS, PICTURE, Layout
 
 
@@ -44,9 +44,8 @@ class Dataset:
     @property
     def name(self) -> str:
         """The layout's name; of the general ones, the folder's."""
-        if self.layout.name in ("plain", "synthetic"):
-            return os.path.basename(self.root.rstrip("/")) or self.layout.name
-        return self.layout.name
+        general = self.layout.name in ("plain", "synthetic")
+        return (general and folder_name(self.root)) or self.layout.name
 
     @property
     def trimaps(self) -> list[str]:
@@ -78,8 +77,8 @@ def open_dataset(
         if there is no such folder, it is empty, or its layout is unknown; the message lists what was looked for.
     """
     folder = open_folder(root)
-    chosen = _recognise(folder, layout)
-    matched = _matches(folder, chosen)
+    chosen, above = _recognise(folder, layout)
+    matched = _matches(folder, chosen, above)
     if chosen.copies:
         samples, problems = _composed(folder, chosen, matched, backgrounds)
     else:
@@ -93,11 +92,11 @@ def open_dataset(
 Matched = dict[str, dict[str, list[File]]]  # role -> picture name -> files
 
 
-def _matches(folder: Folder, layout: Layout) -> Matched:
+def _matches(folder: Folder, layout: Layout, above: str = "") -> Matched:
     found = [
         (role, match, path)
         for path in folder.names
-        if (hit := next(((r, m) for r, p in layout.patterns.items() if (m := p.fullmatch(path))), None))
+        if (hit := next(((r, m) for r, p in layout.patterns.items() if (m := p.fullmatch(above + path))), None))
         for role, match in [hit]
     ]
     # Sets that lie side by side may share names such as "mask": what lies beside the pictures is meant.
@@ -114,13 +113,15 @@ def _matches(folder: Folder, layout: Layout) -> Matched:
     return matched
 
 
-def _recognise(folder: Folder, name: str | None) -> Layout:
+def _recognise(folder: Folder, name: str | None) -> tuple[Layout, str]:
+    """The layout, and what is to be put before a file's name: the folder's own, where its rules begin with that."""
     candidates = [layout for layout in LAYOUTS if name in (None, layout.name)]
     if not candidates:
         raise ArgumentError(f"layout: got {name!r}, wanted one of {', '.join(layout.name for layout in LAYOUTS)}")
-    for layout in candidates:
-        if _fits(folder, layout):
-            return layout
+    for above in ("", folder_name(folder.root) + "/"):
+        for layout in candidates:
+            if _fits(folder, layout, above):
+                return layout, above
     looked_for = "\n".join(f"  {layout.name}: {layout.describe()}" for layout in candidates)
     parts = sorted({os.path.dirname(path) or "." for path in folder.names})
     seen = ", ".join(parts[:8]) + (", ..." if len(parts) > 8 else "")
@@ -129,7 +130,7 @@ def _recognise(folder: Folder, name: str | None) -> Layout:
     )
 
 
-def _fits(folder: Folder, layout: Layout) -> bool:
+def _fits(folder: Folder, layout: Layout, above: str) -> bool:
     if layout.needs == ("cutout",):
         pictures = [path for path in folder.names if layout.patterns["cutout"].fullmatch(path)]
         # Colour type 6 in a PNG's header is RGBA: any other folder of pictures is no set of cut-outs.
@@ -138,7 +139,7 @@ def _fits(folder: Folder, layout: Layout) -> bool:
             and not any("/" in p for p in pictures)
             and File(folder.root, pictures[0]).read()[25:26] == b"\x06"
         )
-    matched = _matches(folder, layout)
+    matched = _matches(folder, layout, above)
     return all(any(role == need or role.startswith(need) for role in matched) for need in layout.needs)
 
 

@@ -33,6 +33,11 @@ class File:
         return content
 
 
+def folder_name(root: str) -> str:
+    """The last part of a folder's path or address."""
+    return root.rstrip("/").rpartition("/")[2] if is_remote(root) else os.path.basename(os.path.abspath(root))
+
+
 def open_folder(root: str | os.PathLike[str]) -> Folder:
     """List a folder. Raises ArgumentError if there is none or it holds no file."""
     root = os.fspath(root)

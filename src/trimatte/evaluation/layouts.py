@@ -51,7 +51,8 @@ class Layout:
 
 def _folder(rule: str) -> str:
     """A rule as a human would write it."""
-    text = rule.replace(DEEP, "**/*").replace(ANY, "*").replace(PICTURE, "")
+    text = rule.replace(DEEP, "**/*").replace(ANY, "*").replace(PICTURE, "").replace("[^/]+", "*")
+    text = re.sub(r"\(\?P<name>((?:[^()]|\(\?:[^()]*\))*)\)", r"\1", text)
     text = re.sub(r"\(\?P<(\w+)>[^()]*\)", r"{\1}", text)
     return re.sub(r"\(\?:([^()|]*)\)\?", r"[\1]", text).replace("(?:", "(").replace("\\", "")
 

@@ -153,15 +153,22 @@ def _foreground_and_alpha(
 ) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32]]:
     if "cutout" in sample.files:
         data = content("cutout")[0]
-        return _rgb8(data), as_alpha(data, name="alpha")
+        return _rgb8(data), _alpha(data)
     foreground = _rgb8(content("foreground")[0]) if "foreground" in sample.files else None
-    parts = [as_alpha(data, name="alpha") for data in content("alpha")]
+    parts = [_alpha(data) for data in content("alpha")]
     if len({part.shape for part in parts}) > 1:
         raise ArgumentError(f"{sample.name}: its alphas are {', '.join(_size(part) for part in parts)}")
     alpha = parts[0] if len(parts) == 1 else np.minimum(np.sum(parts, axis=0, dtype=np.float32), 1)
     if foreground is not None and foreground.shape[:2] != alpha.shape:
         raise ArgumentError(f"{sample.name}: foreground is {_size(foreground)}, its alpha {_size(alpha)}")
     return foreground, alpha
+
+
+def _alpha(data: bytes) -> NDArray[np.float32]:
+    alpha = as_alpha(data, name="alpha")
+    if 0 < alpha.max() <= np.float32(1 / 255):
+        raise ArgumentError("alpha holds hardly more than 0 and 1 of 255: a mask of classes, not an alpha")
+    return alpha
 
 
 def _boundary(alpha: NDArray[np.float32]) -> NDArray[np.bool_]:

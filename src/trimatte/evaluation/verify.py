@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte._decode import decode
+from trimatte._decode import Decoded, decode
 from trimatte.errors import TrimatteError
 from trimatte.evaluation.datasets import Dataset, Sample
 
@@ -59,8 +59,8 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
                 if digest in seen:
                     yield "warning", f"{file.name} is the same picture as {seen[digest]}"
                 seen[digest] = file.name
-            planes[role] = decoded.alpha if role == "cutout" and decoded.alpha is not None else decoded.codes
-            if role == "alpha":
+            planes[role] = _plane(role, decoded)
+            if role in ("alpha", "cutout"):
                 yield from _alpha_range(file.name, planes[role], dataset.layout.alphas == "many")
             elif role.startswith("trimap"):
                 yield from _trimap_range(file.name, planes[role])
@@ -74,12 +74,18 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
                 yield from _contradictions(role, plane, planes["alpha"])
 
 
+def _plane(role: str, decoded: Decoded) -> Codes:
+    """A file's values as `load_trial` takes them: grey where all channels are, of a matte its own alpha if it has one."""
+    alpha, codes = decoded.alpha, decoded.codes
+    if role in ("alpha", "cutout") and alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
+        return alpha
+    return codes[..., 0] if codes.ndim == 3 and _grey(codes) else codes
+
+
 def _alpha_range(name: str, codes: Codes, instances: bool) -> Iterator[tuple[str, str]]:
     if codes.ndim == 3:
-        if not _grey(codes):
-            yield "error", f"{name} has three channels that differ: a colour picture, not an alpha"
-            return
-        codes = codes[..., 0]
+        yield "error", f"{name} has three channels that differ: a colour picture, not an alpha"
+        return
     white = np.iinfo(codes.dtype).max
     values = np.unique(codes)
     if len(values) == 1 and not instances:
@@ -93,7 +99,9 @@ def _alpha_range(name: str, codes: Codes, instances: bool) -> Iterator[tuple[str
 
 
 def _trimap_range(name: str, codes: Codes) -> Iterator[tuple[str, str]]:
-    codes = codes[..., 0] if codes.ndim == 3 else codes
+    if codes.ndim == 3:
+        yield "error", f"{name} has three channels that differ: a colour picture, not a trimap"
+        return
     white = np.iinfo(codes.dtype).max
     values = set(np.unique(codes).tolist())
     greys = sorted(values - {0, white})
