@@ -1,8 +1,9 @@
-"""Writing files so that a reader sees the old one or the whole new one, never half of it."""
+"""Writing files so that a reader sees the old one or the whole new one, never half of it; and their digests."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -68,6 +69,15 @@ def _replacing(target: str) -> Iterator[IO[bytes]]:
 def _special(target: str) -> Iterator[IO[bytes]]:
     with open(target, "wb") as file:
         yield file
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hexadecimal digest of a file of any size. Raises OSError if it cannot be read."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def reason(error: BaseException) -> str:

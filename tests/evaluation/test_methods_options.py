@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from trimatte.errors import ArgumentError
-from trimatte.evaluation.methods import _with_options, resolve_methods
+from trimatte.evaluation import methods
+from trimatte.evaluation.methods import Outcome, _with_options, resolve_methods
+from trimatte.evaluation.runs import evaluate
 
 
 @pytest.mark.parametrize(
@@ -20,6 +24,21 @@ from trimatte.evaluation.methods import _with_options, resolve_methods
 )
 def test_options_follow_the_name(text: str, name: str, options: dict[str, object]) -> None:
     assert _with_options(text) == (name, options)
+
+
+def test_results_of_other_weights_are_not_taken_for_these(benchmark, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(methods, "_run_alpha", lambda method, options, trial: Outcome(trial.alpha))
+    weights, new = tmp_path / "w.pt", []
+    for content, made in ((None, 3), (b"first", 3), (b"first", 0), (b"second, longer", 3)):
+        if content is not None and (not weights.exists() or weights.read_bytes() != content):
+            weights.write_bytes(content)
+        new.clear()
+        run = evaluate(
+            benchmark, [f"deep-image-matting:weights={weights}"], out=tmp_path / "run",
+            progress=lambda record, *_: new.append(record["inputs"].get("weights")),
+        )  # fmt: skip
+        assert new == [content and hashlib.sha256(content).hexdigest()] * made
+    assert len(run.records) == 3
 
 
 def test_an_option_without_a_value_is_refused() -> None:

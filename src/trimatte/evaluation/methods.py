@@ -16,12 +16,13 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trimatte._files import sha256
 from trimatte._options import parse_options
 from trimatte.errors import ArgumentError
 from trimatte.evaluation.folders import File, Folder, open_folder
@@ -107,7 +108,21 @@ def _by_name(name: str, method: str) -> Method:
         return Method(name, partial(_run_segmenter, detail or "lite"))
     method, options = _with_options(method)
     _check(method=method)
-    return Method(name, partial(_run_alpha, method, options), needs_trimap=method not in TRIMAP_FREE)
+    inputs = partial(_weights, str(options["weights"])) if "weights" in options else _no_inputs
+    return Method(name, partial(_run_alpha, method, options), needs_trimap=method not in TRIMAP_FREE, inputs=inputs)
+
+
+def _weights(file: str, picture: str, trimap: str | None) -> dict[str, str]:
+    """So that a run that goes on does not mix results of a network before and after more training."""
+    try:
+        return {"weights": _digest(file, os.stat(file).st_mtime_ns)}
+    except OSError:
+        return {}  # the method will say that it cannot read them
+
+
+@lru_cache(maxsize=8)
+def _digest(file: str, changed: int) -> str:
+    return sha256(file)
 
 
 def _with_options(method: str) -> tuple[str, dict[str, Any]]:

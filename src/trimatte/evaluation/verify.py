@@ -75,7 +75,7 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
 
 
 def _plane(role: str, decoded: Decoded) -> Codes:
-    """A file's values as `load_trial` takes them: grey where all channels are, of a matte its own alpha if it has one."""
+    """A file's values as `load_trial` takes them: of a matte its alpha channel, if it has one that says anything."""
     alpha, codes = decoded.alpha, decoded.codes
     if role in ("alpha", "cutout") and alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
         return alpha

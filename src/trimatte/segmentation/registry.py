@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trimatte._files import atomic_write, reason
+from trimatte._files import atomic_write, reason, sha256
 from trimatte.errors import ModelError
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
@@ -145,7 +145,7 @@ def fetch(chosen: Card, progress: Progress | None = None) -> Verdict:
     _ensured(_folder())
     part = _part(chosen.name)
     download(chosen.address, part, checked=bool(chosen.sha256), progress=progress)
-    digest = _digest(part)
+    digest = sha256(part)
     try:
         _check_digest(chosen, digest, chosen.address)
     except ModelError:
@@ -176,7 +176,7 @@ def verify(name: str) -> Verdict:
     chosen = card(name)
     builder(name)
     with network_file(chosen) as file:
-        digest = _digest(file)
+        digest = sha256(file)
         if name in added():
             recorded = _mark(name).read_text("ascii", "replace").partition(" ")[0]
             if digest != recorded:
@@ -244,14 +244,6 @@ def _check_digest(chosen: Card, digest: str, file: str) -> None:
             f"{file}: its SHA-256 is {digest}, the card of {chosen.name!r} says {chosen.sha256}: it is damaged, or "
             "another file, which needs a card of its own"
         )
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _copy(source: Path, target: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from pathlib import Path
 
@@ -101,11 +100,6 @@ def _constants(model: onnx.ModelProto) -> list[onnx.TensorProto]:
     """The constants of a network in the order in which its nodes use them."""
     kept = {tensor.name: tensor for tensor in model.graph.initializer}
     return [kept[name] for node in model.graph.node for name in node.input if name in kept]
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _largest_difference(network: Lite, path: Path) -> float:
