@@ -11,14 +11,16 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from toy_methods import by_brightness, half
 
+from trimatte.cli import main
 from trimatte.errors import ArgumentError
-from trimatte.evaluation.plots import pareto
+from trimatte.evaluation.plots import cost_against_quality, pareto
 from trimatte.evaluation.report import html_report, load_runs
 from trimatte.evaluation.runs import evaluate
 from trimatte.evaluation.summary import bootstrap, check_conditions, significance, summarize
-from trimatte.evaluation.tables import latex, markdown
+from trimatte.evaluation.tables import best, latex, markdown
 
 
 def picky(image, trimap):
@@ -60,6 +62,11 @@ def test_ranks_intervals_and_significance():
 def test_iou_ranks_the_other_way():
     rows = summarize(noisy("a", 0.4) + noisy("b", 0.9), "iou")
     assert [row.method for row in rows] == ["b", "a"]
+    assert best("iou", rows) == rows[0].means["iou"]
+    for text in (markdown(rows, "iou"), latex(rows, "iou")):
+        assert "IoU in percent" in text
+        assert f"{100 * rows[0].means['iou']:.2f}" in text
+    assert "IoU" not in markdown(rows)
 
 
 def test_pictures_of_one_alpha_are_no_independent_witnesses():
@@ -123,6 +130,36 @@ def test_pareto_front():
     points = [(1, 5), (2, 4), (2, 6), (3, 4.5), (4, 1), (5, 1)]
     assert pareto(points) == [(1, 5), (2, 4), (4, 1)]
     assert pareto([(1, 5), (2, 6), (3, 5.5)], higher_is_better=True) == [(1, 5), (2, 6)]
+
+
+@pytest.mark.parametrize("spread", [0.001, 0.05, 5])
+def test_names_in_the_plot_cover_nothing(monkeypatch, spread):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    rng = np.random.default_rng(0)
+    names = ["closed-form", "knn", "shared", "pymatting:lbdm", "learning-based", "large-kernel", "random-walk", "sm"]
+    records = [
+        record(name, f"p{k}", float(0.02 * np.exp(spread * rng.normal())), seconds=float(np.exp(spread * rng.normal())))
+        for name in names
+        for k in range(3)
+    ]
+    figures = []
+    monkeypatch.setattr(plt, "close", figures.append)
+    svg = cost_against_quality(summarize(records), "mse", "seconds")
+    monkeypatch.undo()
+    (figure,) = figures
+    texts = [text for text in figure.axes[0].texts if text.get_text()]
+    assert sorted(text.get_text() for text in texts) == sorted(names)
+    boxes = [text.get_window_extent() for text in texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    ticks = [
+        label.get_text()
+        for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis)
+        for label in axis.get_ticklabels(which="both")
+    ]
+    assert sum(text != "" for text in ticks) >= 4
+    assert "MSE, times 1000" in svg
+    plt.close(figure)
 
 
 class Page(HTMLParser):
@@ -197,6 +234,20 @@ def test_two_runs_of_one_method_are_told_apart(run, benchmark, tmp_path):
         load_runs([tmp_path])
 
 
+def test_some_methods_of_a_file_of_records(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    file = shutil.copy(run / "records.jsonl", tmp_path / "results.jsonl")
+    assert {r["method"] for r in load_runs([file], ["half", "bright"])} == {"half", "bright"}
+    with pytest.raises(ArgumentError, match="no nobody here, but bright, half, picky"):
+        load_runs([file], ["half", "nobody"])
+    text = html_report([file], methods=["half", "bright"])
+    assert "picky" not in text
+    assert "Each picture" in text
+    assert "records alone are given" in text
+    said = CliRunner().invoke(main, ["compare", str(file), "--methods", "half, bright"])
+    assert (said.exit_code, said.stdout.count("| half |"), "picky" in said.stdout) == (0, 1, False)
+
+
 def test_runs_on_different_sets_show_each_their_own_pictures(run, benchmark, tmp_path):
     pytest.importorskip("matplotlib")
     other = shutil.copytree(benchmark, tmp_path / "others")
@@ -229,7 +280,9 @@ def test_the_page_works_in_a_browser(run, tmp_path):
       const column = () => [...table.tBodies[0].rows].map(row => row.cells[1].textContent);
       const up = column(); head.click(); const down = column();
       const pick = document.querySelector("select"); pick.value = "sad"; pick.dispatchEvent(new Event("change"));
-      document.title = JSON.stringify({up, down, sad: column(), wide: document.documentElement.scrollWidth});
+      const sad = column(); pick.value = "iou"; pick.dispatchEvent(new Event("change"));
+      const iou = [...table.tBodies[0].rows].map(row => [...row.cells].slice(1).map(c => [c.textContent, c.className]));
+      document.title = JSON.stringify({up, down, sad, iou, wide: document.documentElement.scrollWidth});
     </script></body>"""
     page = tmp_path / "page.html"
     page.write_text(html_report([run]).replace("</body>", probe))
@@ -242,4 +295,7 @@ def test_the_page_works_in_a_browser(run, tmp_path):
     assert figures == sorted(figures)
     assert seen["down"] == seen["up"][::-1]
     assert seen["sad"] != seen["down"]
+    for row in seen["iou"]:
+        done = [float(text) for text, kind in row if kind != "failed"]
+        assert [kind == "best" for text, kind in row if kind != "failed"] == [value == max(done) for value in done]
     assert seen["wide"] <= 500

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from trimatte.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from trimatte.evaluation.summary import Row
+
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True))
+@click.option("--methods", default="", help="Only these, separated by commas.")
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="A .html, .md or .tex file.")
 @click.option(
     "--metric",
@@ -24,24 +29,34 @@ from trimatte.errors import ArgumentError
 @click.option("--fail-if", "conditions", multiple=True, metavar="CONDITION", help='Such as "closed-form.mse > 0.022".')
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
-    runs: tuple[str, ...], out: Path | None, metric: str, title: str | None, conditions: tuple[str, ...], as_json: bool
+    runs: tuple[str, ...],
+    methods: str,
+    out: Path | None,
+    metric: str,
+    title: str | None,
+    conditions: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Compare the evaluations in the folders RUNS.
+    """Compare the evaluations in the folders RUNS, or in files of records.
 
     Without --out the tables are printed. With --fail-if the exit code is 1 if a condition holds.
     """
+    from trimatte._files import atomic_write
     from trimatte.evaluation.report import load_runs
     from trimatte.evaluation.summary import check_conditions, summarize
     from trimatte.evaluation.tables import markdown
 
-    rows = summarize(load_runs(runs), metric)
+    chosen = [name.strip() for name in methods.split(",") if name.strip()]
+    rows = summarize(load_runs(runs, chosen), metric)
     held = check_conditions(rows, conditions)
     if out is not None:
-        _write(out, runs, metric, title)
+        text = _page_or_table(out, runs, chosen, rows, metric, title)
+        with atomic_write(out) as file:
+            file.write(text.encode())
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows], indent=1))
     elif out is None:
-        click.echo(markdown(rows))
+        click.echo(markdown(rows, metric))
     else:
         click.echo(str(out))
     for words in held:
@@ -49,18 +64,15 @@ def command(
     raise SystemExit(len(held) > 0)
 
 
-def _write(out: Path, runs: tuple[str, ...], metric: str, title: str | None) -> None:
-    from trimatte._files import atomic_write
-    from trimatte.evaluation.report import html_report, load_runs
-    from trimatte.evaluation.summary import summarize
+def _page_or_table(
+    out: Path, runs: tuple[str, ...], methods: list[str], rows: list[Row], metric: str, title: str | None
+) -> str:
+    from trimatte.evaluation.report import html_report
     from trimatte.evaluation.tables import latex, markdown
 
     if out.suffix in (".html", ".htm"):
-        text = html_report(runs, metric=metric, heading=title)
-    elif out.suffix in (".md", ".tex"):
-        table = markdown if out.suffix == ".md" else latex
-        text = table(summarize(load_runs(runs), metric)) + "\n"
-    else:
+        return html_report(runs, metric=metric, heading=title, methods=methods)
+    if out.suffix not in (".md", ".tex"):
         raise ArgumentError(f"out: got {str(out)!r}, wanted a name that ends in .html, .md or .tex")
-    with atomic_write(out) as file:
-        file.write(text.encode())
+    table = markdown if out.suffix == ".md" else latex
+    return table(rows, metric) + "\n"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trimatte.errors import TrimatteError
+from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.evaluation.datasets import Dataset, Sample, open_dataset
 from trimatte.evaluation.pictures import load_trial
 from trimatte.evaluation.records import Record
@@ -98,6 +98,8 @@ def disagreement(records: Sequence[Record]) -> tuple[list[str], NDArray[np.float
 
 
 def _dataset(run: str, name: str) -> Dataset:
+    if Path(run).is_file():
+        raise ArgumentError("records alone are given, without the mattes beside them")
     described = json.loads((Path(run) / "datasets.json").read_text())[name]
     return open_dataset(described["root"], layout=described["layout"], backgrounds=described.get("backgrounds"))
 

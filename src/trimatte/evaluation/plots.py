@@ -9,10 +9,12 @@ from typing import Any
 
 from trimatte.errors import MissingExtraError
 from trimatte.evaluation.summary import Row
-from trimatte.evaluation.tables import COLUMNS
+from trimatte.evaluation.tables import heading_and_factor
 
 # Stands for the page's text colour while matplotlib draws; replaced afterwards.
 INK = "#123456"
+# Where a name may stand about its point, in points; the first that is free is taken.
+_PLACES = [(sign * 6, dy) for dy in (4, -10, 14, -20, 24, -30, 34, -40, 44, -50) for sign in (1, -1)]
 
 
 def cost_against_quality(rows: Sequence[Row], metric: str, cost: str) -> str | None:
@@ -22,7 +24,7 @@ def cost_against_quality(rows: Sequence[Row], metric: str, cost: str) -> str | N
         return None
     plt = _pyplot()
     unit = 1 if cost == "seconds" else 1 / 2**20
-    heading, scale = next(((h, factor) for m, h, factor, _ in COLUMNS if m == metric), ("IoU", 1.0))
+    heading, scale = heading_and_factor(metric)
     points = [(getattr(row, cost) * unit, row.means[metric] * scale) for row in chosen]
     with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "trimatte", "font.size": 11}):
         figure, axes = plt.subplots(figsize=(5.2, 3.8), layout="constrained")
@@ -32,16 +34,17 @@ def cost_against_quality(rows: Sequence[Row], metric: str, cost: str) -> str | N
         axes.step(*line, where="post", color=INK, alpha=0.45, linewidth=1, label="Pareto front")
         for row, (x, y) in zip(chosen, points, strict=True):
             low, high = row.intervals[metric]
-            axes.plot([x, x], [low * scale, high * scale], color="#4c8bd9", alpha=0.5, linewidth=1.5)
-            axes.plot(x, y, "o", color="#4c8bd9" if (x, y) in front else "#d97f4c")
-        _annotate(axes, chosen, points)
-        axes.set_xscale("log")
+            colour = "#4c8bd9" if (x, y) in front else "#d97f4c"
+            axes.plot([x, x], [low * scale, high * scale], color=colour, alpha=0.5, linewidth=1.5)
+            axes.plot(x, y, "o", color=colour)
+        _scale(axes, "x", [x for x, _ in points])
+        _scale(axes, "y", [y for _, y in points])
         axes.set_xlabel("seconds a picture" if cost == "seconds" else "peak memory, MiB")
-        axes.set_ylabel(f"{heading}{' times 1000' if scale == 1e3 else ''} (95 % interval)")
-        for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            which(_plain)
+        axes.set_ylabel(f"{heading} (95 % interval)")
         axes.margins(x=0.22, y=0.12)
         _style(axes)
+        figure.draw_without_rendering()  # until then nothing has its place
+        _annotate(axes, [row.method for row in chosen], points)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         plt.close(figure)
@@ -69,22 +72,33 @@ def _pyplot() -> Any:
     return matplotlib.pyplot
 
 
-def _plain(value: float, position: int) -> str:
-    """Tick labels 1, 2, 5, 10, ... of a logarithmic axis, in plain figures."""
-    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
+def _scale(axes: Any, axis: str, values: Sequence[float]) -> None:
+    """Logarithmic with plain figures, unless values lie so close together that few round ones lie between."""
+    if not 0 < 4 * min(values) < max(values):
+        return
+    axes.set(**{f"{axis}scale": "log"})
+    labelled = "125" if max(values) < 200 * min(values) else "1"
+    ticks = getattr(axes, f"{axis}axis")
+    for which in (ticks.set_major_formatter, ticks.set_minor_formatter):
+        which(lambda value, position: f"{value:g}" if f"{value:e}"[0] in labelled else "")
 
 
-def _annotate(axes: Any, rows: Sequence[Row], points: Sequence[tuple[float, float]]) -> None:
-    """Names beside their points, moved down where the one above would be overwritten."""
-    span = max(y for _, y in points) - min(y for _, y in points) or 1.0
-    taken: list[tuple[float, float]] = []
-    for row, (x, y) in sorted(zip(rows, points, strict=True), key=lambda item: -item[1][1]):
-        at = y
-        for other_x, other_y in taken:
-            if 0.25 < x / other_x < 4 and other_y - at < 0.07 * span:
-                at = other_y - 0.07 * span
-        taken.append((x, at))
-        axes.annotate(row.method, (x, at), xytext=(7, -3), textcoords="offset points", color=INK, fontsize=9)
+def _annotate(axes: Any, methods: Sequence[str], points: Sequence[tuple[float, float]]) -> None:
+    """Names beside their points, each at the first place about its own where it covers neither a name nor a point."""
+    dots = [axes.transData.transform(point) for point in points]
+    covered: list[Any] = []
+    for method, point in sorted(zip(methods, points, strict=True), key=lambda item: item[1]):
+        text = axes.annotate(method, point, (0, 0), textcoords="offset points", color=INK, fontsize=9)
+        for dx, dy in _PLACES:
+            text.set(position=(dx, dy), ha="left" if dx > 0 else "right")
+            box = text.get_window_extent().padded(1)
+            inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            if inside and not box.count_overlaps(covered) and not any(box.contains(*dot) for dot in dots):
+                break
+        covered.append(box)
+        if abs(dy) > 10:  # too far to be told without a line
+            line = {"arrowstyle": "-", "color": INK, "alpha": 0.5, "linewidth": 0.7}
+            axes.annotate("", point, (dx, dy + 3), textcoords="offset points", arrowprops=line)
 
 
 def _style(axes: Any) -> None:

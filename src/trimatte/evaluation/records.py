@@ -31,12 +31,12 @@ def key(record: Record) -> Key:
 
 
 def read_records(run: str | os.PathLike[str]) -> list[Record]:
-    """The records of a run's folder; none if it has no records yet.
+    """The records of a run's folder, or of a file of records; none if it has no records yet.
 
     A torn last line is what a killed run leaves and is passed over; any other line that is no record, or a second
     record of one picture and method, is passed over with a warning that names the line.
     """
-    path = Path(run) / FILE
+    path = Path(run) if Path(run).suffix == ".jsonl" else Path(run) / FILE
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")

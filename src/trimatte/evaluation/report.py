@@ -11,19 +11,25 @@ from typing import Any
 from trimatte.errors import ArgumentError, MissingExtraError
 from trimatte.evaluation.records import Record, read_records
 from trimatte.evaluation.summary import METRICS, Row, grouped, significance, summarize
-from trimatte.evaluation.tables import HEADINGS, SCALING, best, caption, figure_text, size, title
+from trimatte.evaluation.tables import HEADINGS, best, caption, figure_text, size, title
 
 
-def load_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Record]:
+def load_runs(folders: Sequence[str | os.PathLike[str]], methods: Sequence[str] = ()) -> list[Record]:
     """The records of several runs, with the run's folder as "run" and the method's name in it as "kept".
 
-    A method that was measured on the same set in two runs is told apart as "METHOD [RUN]".
-    Raises ArgumentError for a folder without records.
+    A run may be its records' file alone. Of `methods` only, if any are named. A method that was measured on the same
+    set in two runs is told apart as "METHOD [RUN]".
+    Raises ArgumentError for a folder without records, and for a method without any.
     """
     runs = {os.fspath(folder): read_records(folder) for folder in folders}
     for folder, records in runs.items():
         if not records:
             raise ArgumentError(f"run: {folder!r} holds no records")
+    if methods:
+        there = {record["method"] for records in runs.values() for record in records}
+        if strange := [method for method in methods if method not in there]:
+            raise ArgumentError(f"methods: there is no {', '.join(strange)} here, but {', '.join(sorted(there))}")
+        runs = {run: [record for record in records if record["method"] in methods] for run, records in runs.items()}
     seen = [{(r["dataset"], r["trimap"], r["region"], r["method"]) for r in records} for records in runs.values()]
     repeated = {m for i, a in enumerate(seen) for b in seen[i + 1 :] for *_, m in a & b}
     names = _short_names(list(runs))
@@ -36,20 +42,26 @@ def load_runs(folders: Sequence[str | os.PathLike[str]]) -> list[Record]:
     return labelled
 
 
-def html_report(folders: Sequence[str | os.PathLike[str]], *, metric: str = "mse", heading: str | None = None) -> str:
+def html_report(
+    folders: Sequence[str | os.PathLike[str]],
+    *,
+    metric: str = "mse",
+    heading: str | None = None,
+    methods: Sequence[str] = (),
+) -> str:
     """One HTML page that needs no network: ranking, significance, cost, every picture, worst crops, disagreement.
 
-    Raises ArgumentError for a folder without records, MissingExtraError without the extra `eval`.
+    Of `methods` only, if any are named; else of all. Raises ArgumentError for a folder without records,
+    MissingExtraError without the extra `eval`.
     """
     environment = _environment()
-    records = load_runs(folders)
+    records = load_runs(folders, methods)
     rows = summarize(records, metric)
     groups = [
         _group(group, [row for row in rows if row.group == about], metric) for about, group in grouped(records).items()
     ]
     text: str = environment.get_template("report.html.j2").render(
         title=heading or "Comparison of " + ", ".join(dict.fromkeys(g["title"].partition(",")[0] for g in groups)),
-        scaling=SCALING,
         headings=HEADINGS,
         metric=metric,
         alerts=_alerts(records),
@@ -86,7 +98,7 @@ def _group(records: list[Record], rows: list[Row], metric: str) -> dict[str, Any
     order = [names.index(method) for method in methods]
     return {
         "title": title(rows[0]),
-        "caption": caption(rows[0]),
+        "caption": caption(rows[0], columns),
         "columns": [{"metric": m, "heading": HEADINGS[m]} for m in columns],
         "methods": methods,
         "rows": [_ranked(row, rows, columns, metric) for row in rows],
@@ -114,7 +126,7 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
         if name not in row.means:
             return None
         low, high = row.intervals[name]
-        is_best = name != "iou" and row.complete and row.means[name] == best(name, table)
+        is_best = row.complete and row.means[name] == best(name, table)
         return {
             "mean": figure_text(name, row.means[name]),
             "low": figure_text(name, low),
@@ -129,7 +141,7 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
             "difference": figure_text(metric, difference, sign="+"),
             "low": figure_text(metric, low, sign="+"),
             "high": figure_text(metric, high, sign="+"),
-            "p": f"{p:.4f}" if p >= 1e-3 else f"{p:.0e}",
+            "p": f"{p:.4f}",
             "significant": p < 0.05,
         }
     return {

@@ -17,6 +17,7 @@ COLUMNS = (
 HEADINGS = {metric: heading for metric, heading, _, _ in COLUMNS} | {"iou": "IoU"}
 _FORMATS = {metric: (factor, decimals) for metric, _, factor, decimals in COLUMNS} | {"iou": (100.0, 2)}
 SCALING = "SAD, Grad and Conn are sums divided by 1000; MSE and MAD are means times 1000"
+_UNITS = {1.0: "", 1e3: ", times 1000", 100.0: ", percent"}
 
 
 def figure_text(metric: str, value: float, sign: str = "") -> str:
@@ -25,41 +26,50 @@ def figure_text(metric: str, value: float, sign: str = "") -> str:
     return f"{value * factor:{sign}.{decimals}f}"
 
 
+def heading_and_factor(metric: str) -> tuple[str, float]:
+    """A metric's name with its unit, and what its values are multiplied by."""
+    factor, _ = _FORMATS[metric]
+    return HEADINGS[metric] + _UNITS[factor], factor
+
+
 def title(row: Row) -> str:
     trimap = f", {row.trimap}" if row.trimap else ""
     total = row.pictures + row.failed + row.missing
     return f"{row.dataset}{trimap}, {total} picture{'s' if total != 1 else ''}"
 
 
-def caption(row: Row) -> str:
-    """Where and how the figures of a row's table were taken."""
+def caption(row: Row, metrics: Sequence[str] = ()) -> str:
+    """Where and how the figures of a row's table were taken, IoU's too if it is among `metrics`."""
     where = "unknown pixels of the trimap" if row.region == "unknown" else "the whole picture"
-    return f"Over {where}, alpha in 8 bits; {SCALING}. Lower is better."
+    iou = " IoU in percent, over the whole picture; higher is better." if "iou" in metrics else ""
+    return f"Over {where}, alpha in 8 bits; {SCALING}. Lower is better.{iou}"
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """A table for each benchmark and trimap."""
+def markdown(rows: Sequence[Row], metric: str = "mse") -> str:
+    """A table for each benchmark and trimap; `metric` has a column, whichever it is."""
     parts = []
+    metrics = _metrics(metric)
     for table in _tables(rows):
-        head = ["method", *(heading for _, heading, *_ in COLUMNS), "seconds", "peak memory", "not done"]
-        lines = [f"**{title(table[0])}.** {caption(table[0])}", "", _line(head)]
+        head = ["method", *(HEADINGS[m] for m in metrics), "seconds", "peak memory", "not done"]
+        lines = [f"**{title(table[0])}.** {caption(table[0], metrics)}", "", _line(head)]
         lines.append("| --- |" + " ---: |" * (len(head) - 1))
-        lines += [_line(_cells(row, table, bold=lambda text: f"**{text}**")) for row in table]
+        lines += [_line(_cells(row, table, metrics, bold=lambda text: f"**{text}**")) for row in table]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
-def latex(rows: Sequence[Row]) -> str:
-    """A booktabs table for each benchmark and trimap."""
+def latex(rows: Sequence[Row], metric: str = "mse") -> str:
+    """A booktabs table for each benchmark and trimap; `metric` has a column, whichever it is."""
     parts = []
+    metrics = _metrics(metric)
     for table in _tables(rows):
-        head = ["Method", *(heading for _, heading, *_ in COLUMNS), "Time (s)", "Memory", "Not done"]
-        body = [" & ".join(_tex(cell) for cell in _cells(row, table, bold=_bold)) + r" \\" for row in table]
+        head = ["Method", *(HEADINGS[m] for m in metrics), "Time (s)", "Memory", "Not done"]
+        body = [" & ".join(_tex(cell) for cell in _cells(row, table, metrics, bold=_bold)) + r" \\" for row in table]
         parts.append(
             "\n".join(
                 [
                     r"\begin{table}",
-                    rf"\caption{{{_tex(title(table[0]))}. {_tex(caption(table[0]))}}}",
+                    rf"\caption{{{_tex(title(table[0]))}. {_tex(caption(table[0], metrics))}}}",
                     r"\centering",
                     r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}",
                     r"\toprule",
@@ -76,9 +86,9 @@ def latex(rows: Sequence[Row]) -> str:
 
 
 def best(metric: str, table: Sequence[Row]) -> float | None:
-    """The least value among methods that did every picture."""
+    """The least value, or greatest IoU, among methods that did every picture."""
     values = [row.means[metric] for row in table if row.complete and metric in row.means]
-    return min(values) if values else None
+    return (max if metric == "iou" else min)(values, default=None)
 
 
 def size(count: int | None) -> str:
@@ -92,9 +102,13 @@ def _tables(rows: Sequence[Row]) -> list[list[Row]]:
     return list(tables.values())
 
 
-def _cells(row: Row, table: Sequence[Row], bold: Callable[[str], str]) -> list[str]:
+def _metrics(metric: str) -> list[str]:
+    return list(dict.fromkeys([*(name for name, *_ in COLUMNS), metric]))
+
+
+def _cells(row: Row, table: Sequence[Row], metrics: Sequence[str], bold: Callable[[str], str]) -> list[str]:
     cells = [row.method]
-    for metric, *_ in COLUMNS:
+    for metric in metrics:
         value = row.means.get(metric)
         text = "" if value is None else figure_text(metric, value)
         cells.append(bold(text) if value is not None and row.complete and value == best(metric, table) else text)
