@@ -7,6 +7,7 @@ from trimatte.cli import Verbs
 command = Verbs(
     {
         "alpha": "Train a network that estimates alpha.",
+        "light": "Train the network of the method light.",
         "hybrid": "Train the network inside the method hybrid.",
         "classes": "List the classes of segmentation sets, with a verdict on each.",
         "segmenter": "Train the light network that finds the subject.",

@@ -32,8 +32,10 @@ def command(
     from tqdm import tqdm
 
     try:
+        from trimatte.alpha.hybrid import ALPHAS, CHANNELS
+        from trimatte.networks.hybrid import Hybrid
         from trimatte.training.alpha_data import find_cutouts, find_pictures
-        from trimatte.training.export_hybrid import export_hybrid
+        from trimatte.training.export import export
         from trimatte.training.fit import Recipe
         from trimatte.training.hybrid import train
         from trimatte.training.hybrid_data import PATTERN, SIZE, Sources, make_sample, write_samples
@@ -61,5 +63,6 @@ def command(
             bar.update()
 
         train(Recipe(minutes=minutes, seed=seed), sorted((out / "samples").glob(PATTERN)), out, watch=stepped)
-    export_hybrid(out / "best.pt", out / "hybrid.onnx")
+    network, names = Hybrid(CHANNELS, ALPHAS), ("features", "alpha", "doubt")
+    export(network, out / "best.pt", out / "hybrid.onnx", channels=CHANNELS, names=names, bits=16)
     click.echo(str(out / "hybrid.onnx"))

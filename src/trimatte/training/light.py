@@ -17,6 +17,11 @@ from trimatte.errors import ArgumentError
 from trimatte.networks.light import Light
 from trimatte.training.fit import Crop, Floats, Recipe, endless, fit
 
+SIZE = 320
+"""Side of the composites in pixels."""
+SHARES = {"composites": 0.6, "photos": 0.12, "masked": 0.28}
+"""Of composites, of photos whose alpha is known, and of photos whose alpha the hybrid has found, among the crops."""
+RATE = 1.5e-3
 SCALES = 0.7, 1.3
 """Crops of `Recipe.size` times this are resized to it."""
 

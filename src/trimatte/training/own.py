@@ -135,7 +135,7 @@ def _card(name: str, network: Path, recipe: Recipe, figures: Mapping[str, str]) 
             "purpose": "Find the subject of a photo, as its makers' verdicts on the classes of their data say.",
             "file": network.name,
             "sha256": sha256(network),
-            "network": f"EfficientNet-Lite{recipe.variant} encoder, pyramid decoder; stored in half precision",
+            "network": f"EfficientNet-Lite{recipe.variant} encoder, pyramid decoder; weights stored in 8 bits",
             "output": "logits of foreground; the sigmoid of logits / temperature is the probability",
             "weak": "Not looked into yet. The probability is not calibrated.",
         },

@@ -14,10 +14,15 @@ import numpy as np
 from PIL import Image
 
 from trimatte.alpha import estimate_alpha
+from trimatte.training.alpha_data import Cutout, find_pictures
 from trimatte.training.hybrid_data import Floats, Sample, hand_drawn_trimap
 
 LONG_SIDES = 450, 900
 """Photos with an alpha are made so large, at random; photos with a mask are not made larger than they are."""
+
+
+VARIANTS = 6
+"""Samples of each photo whose alpha is known, of different sizes and trimaps."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,17 @@ class Photo:
     image: Path
     mask: Path
     level: int | None = 128
+
+
+def find_photos(folder: Path) -> list[Photo]:
+    """Photos of `folder`/image whose mask lies in `folder`/mask under the same stem. Raises `ArgumentError` without."""
+    masks = {path.stem: path for path in find_pictures(folder / "mask", "masks")}
+    return [Photo(path, masks[path.stem]) for path in find_pictures(folder / "image", "masks") if path.stem in masks]
+
+
+def with_alpha(cutouts: list[Cutout]) -> list[Photo]:
+    """Of cut-outs those that are whole photos with an alpha beside them."""
+    return [Photo(cutout.colours, cutout.alpha, None) for cutout in cutouts if cutout.alpha is not None]
 
 
 def photo_sample(photos: list[Photo], seed: int, index: int) -> Sample:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
@@ -21,6 +20,7 @@ from trimatte.errors import ModelError
 from trimatte.networks.efficientnet_lite import SCALES
 from trimatte.networks.lite import Lite
 from trimatte.segmentation import registry
+from trimatte.training.storage import plain
 
 Folded = tuple[Tensor, Tensor]
 """Weight and bias of a convolution."""
@@ -73,11 +73,8 @@ def _set_norm(norm: nn.BatchNorm2d, bias: Tensor, mean: Tensor, variance: Tensor
 
 def _convolutions(path: Path) -> list[Folded]:
     """The convolutions of a file in the order in which they are computed."""
-    graph = onnx.load(path).graph
+    graph = plain(onnx.load(path)).graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Cast" and node.input[0] in arrays:
-            arrays[node.output[0]] = arrays[node.input[0]].astype(np.float32)
     try:
         names = [tuple(node.input[1:]) for node in graph.node if node.op_type == "Conv"]
         return [(torch.tensor(arrays[weight]), torch.tensor(arrays[bias])) for weight, bias in names]

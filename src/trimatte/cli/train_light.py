@@ -1,0 +1,91 @@
+"""`trimatte train light`: train the network of the method "light" on one's own pictures."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from trimatte.errors import ArgumentError, MissingExtraError
+
+_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+
+
+@click.command()
+@click.option("--photos", type=_FOLDER, multiple=True, required=True, help="Pictures to crop; may be repeated.")
+@click.option(
+    "--cutouts", type=_FOLDER, multiple=True, help="RGBA pictures, or the folders image/ and alpha/; may be repeated."
+)
+@click.option(
+    "--masks",
+    type=_FOLDER,
+    multiple=True,
+    help="The folders image/ and mask/, to learn from the hybrid on; may be repeated.",
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
+@click.option("--samples", type=click.IntRange(20), default=6000, show_default=True, help="Composites to make.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=60, show_default=True, help="To train.")
+@click.option("--initial", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Weights to begin with.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def command(
+    photos: tuple[Path, ...],
+    cutouts: tuple[Path, ...],
+    masks: tuple[Path, ...],
+    out: Path,
+    samples: int,
+    minutes: float,
+    initial: Path | None,
+    seed: int,
+) -> None:
+    """Train the network of the method "light".
+
+    Samples are made once and kept in OUT/samples, from where a run that was cut off goes on: composites, about ten a
+    second, photos of cut-outs as they are, and photos with masks, about one a second. OUT gets best.pt, log.csv and
+    light.onnx.
+    """
+    from tqdm import tqdm
+
+    try:
+        from trimatte.alpha.light import CHANNELS
+        from trimatte.networks.light import Light
+        from trimatte.training.alpha_data import find_cutouts, find_pictures
+        from trimatte.training.export import export
+        from trimatte.training.fit import Recipe
+        from trimatte.training.hybrid_data import PATTERN, Sources, make_sample, write_samples
+        from trimatte.training.light import RATE, SHARES, SIZE, train
+        from trimatte.training.photo_samples import VARIANTS, find_photos, photo_sample, with_alpha
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("torch", "onnx"):
+            raise
+        raise MissingExtraError('training needs PyTorch: pip install "trimatte[train]"', name=error.name) from None
+    if (out / "best.pt").exists():
+        raise ArgumentError(f"out: {out} holds a run already; take another folder")
+    found = [cutout for folder in cutouts for cutout in find_cutouts(folder)]
+    sources = Sources([path for folder in photos for path in find_pictures(folder, "photos")], found)
+    whole = with_alpha(found)
+    masked = [photo for folder in masks for photo in find_photos(folder)]
+    kinds = {
+        "composites": (partial(make_sample, sources, SIZE, seed, solved=False), samples),
+        "photos": (partial(photo_sample, whole, seed), VARIANTS * len(whole)),
+        "masked": (partial(photo_sample, masked, seed), len(masked)),
+    }
+    with tqdm(total=sum(count for _, count in kinds.values()), unit="sample", disable=None) as bar:
+
+        def made(_: int) -> None:
+            bar.update()
+
+        for kind, (make, count) in kinds.items():
+            write_samples(make, out / "samples" / kind, range(count), watch=made)
+    with tqdm(unit="step", disable=None) as bar:
+
+        def stepped(_: int, loss: float) -> None:
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+
+        sets = [(sorted((out / "samples" / kind).glob(PATTERN)), SHARES[kind]) for kind in kinds]
+        recipe = Recipe(minutes=minutes, seed=seed, size=256, rate=RATE, average=0.998)
+        train(recipe, [part for part in sets if part[0]], out, initial=initial, watch=stepped)
+    names = ("features", "alpha", "doubt")
+    export(Light(), out / "best.pt", out / "light.onnx", channels=CHANNELS, names=names, bits=16)
+    click.echo(str(out / "light.onnx"))
