@@ -1,9 +1,11 @@
 """Our methods and pymatting's on the training part of alphamatting.com, narrow and wide trimaps.
 
-python benchmarks/alphamatting.py FOLDER        (trimatte datasets list says how to get it)
+    python benchmarks/alphamatting.py FOLDER        (trimatte datasets list says how to get it)
+
+Also makes docs/reports/alphamatting.html, the report of our classical methods.
 """
 
-from common import OURS, PYMATTING, arguments, measure
+from common import OURS, PYMATTING, RESULTS, ROOT, arguments, measure, trimatte
 
 if __name__ == "__main__":
     given = arguments(__doc__).parse_args()
@@ -15,3 +17,10 @@ if __name__ == "__main__":
         limit=given.limit,
         heading="Classical methods on alphamatting.com, two trimaps",
     )
+    if given.limit is None:
+        # From the records alone: the pictures of the set may not be published.
+        trimatte(
+            *("compare", str(RESULTS / "alphamatting.jsonl"), "--methods", ",".join(OURS[:6])),
+            *("--title", "Six classical methods on alphamatting.com, two trimaps"),
+            *("-o", str(ROOT / "docs" / "reports" / "alphamatting.html")),
+        )

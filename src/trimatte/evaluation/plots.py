@@ -93,7 +93,10 @@ def _annotate(axes: Any, methods: Sequence[str], points: Sequence[tuple[float, f
             text.set(position=(dx, dy), ha="left" if dx > 0 else "right")
             box = text.get_window_extent().padded(1)
             inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
-            if inside and not box.count_overlaps(covered) and not any(box.contains(*dot) for dot in dots):
+            clear = not any(
+                box.padded(4).contains(*dot) for dot, other in zip(dots, points, strict=True) if other != point
+            )
+            if inside and clear and not box.count_overlaps(covered):
                 break
         covered.append(box)
         if abs(dy) > 10:  # too far to be told without a line
