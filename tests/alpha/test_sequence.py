@@ -92,3 +92,26 @@ def test_another_scene_or_size_is_solved_for_as_a_whole() -> None:
 def test_methods_that_cannot_follow(method: str) -> None:
     with pytest.raises(ArgumentError, match="sequence: "):
         SequenceAlpha(method)
+
+
+def test_a_scene_that_moves_is_as_if_each_frame_were_alone() -> None:
+    follow = SequenceAlpha("closed-form")
+    for shift in (0, 3, 6):
+        image, trimap = np.roll(noisy(SCENE, 0.05), shift, axis=1), np.roll(TRIMAP, shift, axis=1)
+        alone = estimate_alpha(image, trimap)
+        matte = follow(image, trimap)
+        np.testing.assert_array_equal(matte.alpha, alone.alpha)
+        assert matte.report.iterations == alone.report.iterations
+
+
+@pytest.mark.parametrize("other", [SCENE, SCENE[:, ::-1]])
+def test_frames_may_share_one_array_and_alphas_be_written_to(other: np.ndarray) -> None:
+    expected, follow = SequenceAlpha("closed-form"), SequenceAlpha("closed-form")
+    frames = [SCENE, other, SCENE]
+    wanted = [expected(frame.copy(), TRIMAP).alpha.copy() for frame in frames]
+    buffer = np.empty_like(SCENE)
+    for frame, alpha in zip(frames, wanted, strict=True):
+        buffer[...] = frame
+        matte = follow(buffer, TRIMAP)
+        np.testing.assert_array_equal(matte.alpha, alpha)
+        matte.alpha[...] = 0.5
