@@ -98,7 +98,7 @@ def painted_paths(page: Page, size: tuple[int, int], places: np.ndarray, count: 
     rng = np.random.default_rng(0)
     box = page.locator("#stage").bounding_box()
     assert box is not None
-    space = np.array([box["width"], box["height"]])
+    space = np.array([box["width"], box["height"] - 48])  # the page's buttons lie below the picture
     scale = ((space - 48) / size).min()
     corner = np.array([box["x"], box["y"]]) + (space - scale * np.array(size)) / 2
     paths = []

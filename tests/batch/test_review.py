@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trimatte.batch.plan import shown
 from trimatte.batch.review import NAMED, PICTURES, read_reviewed, thumbnail, write_review
 
 
@@ -70,7 +71,7 @@ def test_links_lead_to_the_files_and_nothing_is_asked_from_outside(tmp_path: Pat
     expected = {out / f"{name}.png" for name, confidence in NAMES.items() if confidence is not None}
     expected |= {tmp_path / "photos" / f"{name}.jpg" for name in NAMES}
     assert files == {os.fsencode(path) for path in expected}
-    assert len(page.pictures) == 4
+    assert len(page.pictures) == 2 * 4  # a photo and a result each
     assert all(picture.startswith("data:image/jpeg;base64,") for picture in page.pictures)
 
 
@@ -106,3 +107,7 @@ def test_thumbnails_show_what_is_transparent(tmp_path: Path) -> None:
     assert (np.ptp(small[:, 100:], axis=2) == 0).all()
     (tmp_path / "torn.png").write_bytes(b"x")
     assert thumbnail(str(tmp_path / "torn.png")).size == (192, 192)
+
+
+def test_names_are_shown_on_one_line_and_else_as_they_are() -> None:
+    assert shown("für\n" + os.fsdecode(b"\xff") + ".jpg") == "für\\n\\udcff.jpg"

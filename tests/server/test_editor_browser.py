@@ -96,9 +96,9 @@ class Page:
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Where a pixel of the picture is on the screen, fitted to the window as it is."""
         box = self.page.locator("#stage").bounding_box()
-        margin = min(24, box["width"] / 24)
-        scale = min((box["width"] - 2 * margin) / SIZE[1], (box["height"] - 2 * margin) / SIZE[0])
-        left, top = (box["width"] - SIZE[1] * scale) / 2, (box["height"] - SIZE[0] * scale) / 2
+        margin, room = min(24, box["width"] / 24), box["height"] - min(48, box["height"] / 10)
+        scale = min((box["width"] - 2 * margin) / SIZE[1], (room - 2 * margin) / SIZE[0])
+        left, top = (box["width"] - SIZE[1] * scale) / 2, (room - SIZE[0] * scale) / 2
         return box["x"] + left + x * scale, box["y"] + top + y * scale
 
     def stroke(self, *points: tuple[float, float]) -> None:
@@ -217,6 +217,13 @@ def test_views_backdrops_and_the_slider(make_page: Callable[..., Page], tmp_path
         page.choose("backdrop", "image")
     chooser.value.set_files(tmp_path / "red.png")
     page.until(lambda: near(page.colour(300, 20), (200, 30, 60)))
+
+
+def test_the_fitted_picture_lies_clear_of_the_buttons(make_page: Callable[..., Page]) -> None:
+    page = make_page(viewport={"width": 1100, "height": 560})
+    page.open()
+    _, below = page.place(0, SIZE[0])
+    assert all(below <= page.page.locator(what).bounding_box()["y"] for what in (".zoom", "#pill"))
 
 
 def test_downloads_hold_the_strokes(make_page: Callable[..., Page]) -> None:

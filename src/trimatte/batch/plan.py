@@ -105,4 +105,4 @@ def relative(path: str, folder: str) -> str:
 
 def shown(path: str) -> str:
     """A path for people: with line breaks, control codes and bytes that are no text escaped."""
-    return path if path.isprintable() else path.encode("unicode_escape", "surrogatepass").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in path)

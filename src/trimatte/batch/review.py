@@ -44,17 +44,19 @@ class Reviewed:
 def write_review(source: str, out: str) -> str:
     """Write review.html and the contact sheet review.jpg into the output folder `out`, from its manifests.
 
-    The page lists the failed, shows the 200 results of least confidence and names the others. It is
-    one file that asks for nothing else but the pictures that are opened from it.
+    The page lists the failed, shows the 200 results of least confidence beside their photos, and names the others. It
+    is one file that asks for nothing else but the pictures that are opened from it.
 
     Returns
     -------
     The page's address.
     """
     pictures = read_reviewed(out)
-    thumbnails = [thumbnail(join(out, one.output)) for one in pictures[:PICTURES] if not one.error]
     done = [one for one in pictures if not one.error]
-    store.write(join(out, PAGE), _page(source, out, pictures, thumbnails).encode("utf-8", "backslashreplace"))
+    thumbnails = [thumbnail(join(out, one.output)) for one in done[:PICTURES]]
+    photos = [thumbnail(join(source, one.input)) for one in done[:PICTURES]]
+    page = _page(source, out, pictures, list(zip(photos, thumbnails, strict=True)))
+    store.write(join(out, PAGE), page.encode("utf-8", "backslashreplace"))
     sheet = io.BytesIO()
     contact_sheet(done, thumbnails).save(sheet, "JPEG", quality=88)
     store.write(join(out, SHEET), sheet.getbuffer())
@@ -80,7 +82,7 @@ def _reviewed(record: dict[str, object]) -> Reviewed:
 
 
 def thumbnail(address: str, side: int = _SIDE) -> Image.Image:
-    """A result on a checkerboard, at most `side` pixels wide and high; a grey square if it cannot be read."""
+    """A photo, or a result on a checkerboard, at most `side` pixels wide and high; grey if it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -120,22 +122,30 @@ _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Review</title>
 <style>
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; color: #222; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 1rem; }
-figure { margin: 0; border: 1px solid #ddd; border-radius: 6px; padding: 8px; background: #fff }
-figure img { display: block; margin: 0 auto; max-width: 100% }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr)); gap: 1rem; }
+figure { margin: 0; border: 1px solid #8886; border-radius: 6px; padding: 8px }
+.pair { display: flex; align-items: center; justify-content: center; gap: 8px }
+.pair a { min-width: 0 }
+img { display: block; max-width: 100%; height: auto; border-radius: 3px }
 figcaption { margin-top: 6px; overflow-wrap: anywhere; font-size: 13px }
-meter { width: 100% } .told { color: #8a4b00 }
+meter { width: 100% } .told { color: light-dark(#8a4b00, #ffb45e) }
 table { border-collapse: collapse; width: 100%; font-size: 13px }
-td, th { text-align: left; padding: 3px 8px; border-bottom: 1px solid #eee; overflow-wrap: anywhere }
+td, th { text-align: left; padding: 3px 8px; border-bottom: 1px solid #8884 }
+td { overflow-wrap: anywhere } td:first-child { min-width: 7em }
 </style></head><body>
 """
 
 
-def _page(source: str, out: str, pictures: Sequence[Reviewed], thumbnails: Sequence[Image.Image]) -> str:
+Pair = tuple[Image.Image, Image.Image]
+"""Thumbnails of a photo and its result."""
+
+
+def _page(source: str, out: str, pictures: Sequence[Reviewed], pairs: Sequence[Pair]) -> str:
     failed = [one for one in pictures if one.error]
     done = [one for one in pictures if not one.error]
     parts = [_HEAD, f"<h1>{len(done)} results, the doubtful first</h1>"]
@@ -149,29 +159,33 @@ def _page(source: str, out: str, pictures: Sequence[Reviewed], thumbnails: Seque
         )
         parts.append(f"<h2>{len(failed)} failed</h2><table><tr><th>picture</th><th>why</th></tr>{rows}</table>")
     parts.append('<h2>Results</h2><div class="grid">')
-    shown_now = list(zip(done, thumbnails, strict=False))
-    parts.extend(_figure(source, out, one, small) for one, small in shown_now)
+    parts.extend(_figure(source, out, one, pair) for one, pair in zip(done, pairs, strict=False))
     parts.append("</div>")
-    rest = done[len(shown_now) : len(shown_now) + NAMED]
+    rest = done[len(pairs) : len(pairs) + NAMED]
     if rest:
         rows = "".join(f"<tr><td>{one.confidence:.3f}</td><td>{_link(out, out, one.output)}</td></tr>" for one in rest)
-        more = len(done) - len(shown_now) - len(rest)
+        more = len(done) - len(pairs) - len(rest)
         heading = "The others" if not more else f"The next {len(rest)}; {more} more are in the manifest"
         parts.append(f"<h2>{heading}</h2><table><tr><th>confidence</th><th>result</th></tr>{rows}</table>")
     return "\n".join([*parts, "</body></html>\n"])
 
 
-def _figure(source: str, out: str, one: Reviewed, small: Image.Image) -> str:
-    encoded = io.BytesIO()
-    small.save(encoded, "JPEG", quality=85)
-    data = base64.b64encode(encoded.getvalue()).decode()
+def _figure(source: str, out: str, one: Reviewed, pair: Pair) -> str:
+    photo, result = (_image(small) for small in pair)
     told = "".join(f'<div class="told">{_text(text)}</div>' for text in one.told)
     return (
-        f'<figure><a href="{_address(out, out, one.output)}">'
-        f'<img alt="" width="{small.width}" height="{small.height}" src="data:image/jpeg;base64,{data}"></a>'
+        f'<figure><div class="pair"><a href="{_address(source, out, one.input)}">{photo}</a>'
+        f'<a href="{_address(out, out, one.output)}">{result}</a></div>'
         f'<figcaption><meter min="0" max="1" value="{one.confidence:.3f}"></meter>{one.confidence:.3f} '
         f"{_link(out, out, one.output)}, from {_link(source, out, one.input)}{told}</figcaption></figure>"
     )
+
+
+def _image(small: Image.Image) -> str:
+    encoded = io.BytesIO()
+    small.save(encoded, "JPEG", quality=85)
+    data = base64.b64encode(encoded.getvalue()).decode()
+    return f'<img alt="" width="{small.width}" height="{small.height}" src="data:image/jpeg;base64,{data}">'
 
 
 def _link(folder: str, page: str, name: str) -> str:

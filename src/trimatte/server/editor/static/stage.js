@@ -43,10 +43,11 @@ export class Stage {
     if (!this.picture) return;
     const { width, height } = this.canvas.getBoundingClientRect();
     const margin = Math.min(24, width / 24);
-    const scale = Math.min((width - 2 * margin) / this.picture.width, (height - 2 * margin) / this.picture.height);
+    const room = height - Math.min(48, height / 10); // beside the buttons that lie over the lower edge
+    const scale = Math.min((width - 2 * margin) / this.picture.width, (room - 2 * margin) / this.picture.height);
     this.view.scale = Math.max(0.01, scale);
     this.view.x = (width - this.picture.width * this.view.scale) / 2;
-    this.view.y = (height - this.picture.height * this.view.scale) / 2;
+    this.view.y = (room - this.picture.height * this.view.scale) / 2;
     this.fitted = true;
     this.draw();
   }
