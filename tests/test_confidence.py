@@ -19,10 +19,17 @@ def test_doubt_is_of_alpha_where_it_was_solved_for_and_of_the_network_elsewhere(
 
 
 def test_confidence_of_pictures() -> None:
-    alpha = np.full((10, 10), 0.5, np.float32)
-    assert picture_confidence(np.zeros((10, 10)), alpha) == 1
-    assert picture_confidence(alpha, alpha) == pytest.approx(0.5)
-    assert picture_confidence(np.zeros((10, 10)), np.zeros((10, 10))) == 0
+    alpha = np.ones((10, 10), np.float32)
+    assert picture_confidence(alpha) == picture_confidence(alpha, alpha, np.full((10, 10), 255)) == 1
+    assert picture_confidence(alpha / 2) == pytest.approx(50 / (50 + 100))
+    assert picture_confidence(np.zeros((10, 10))) == 0
+
+
+def test_a_network_that_was_unsure_counts_also_where_alpha_was_solved_for() -> None:
+    alpha, trimap = np.ones((10, 10), np.float32), np.full((10, 10), 128)
+    unsure = picture_confidence(alpha, np.full((10, 10), 0.5), trimap)
+    assert unsure == pytest.approx(100 / (100 + 50))
+    assert picture_confidence(alpha, alpha, trimap) == 1
 
 
 def test_a_soft_picture_is_less_sure_than_a_crisp_one_and_none_is_0(photo: np.ndarray, bright: str) -> None:

@@ -2,8 +2,9 @@
 
 Of the signs that `benchmarks/confidence.py` compares (the network's uncertainty, the solver's sensitivity, the
 disagreement of two methods), two that cost nothing rank the true error best together, better than a second solve or
-another method: how far alpha is from 0 and 1 where it was solved for, and how unsure the network was where it was
-believed.
+another method: how far alpha is from 0 and 1 where it was solved for, and how unsure the network was. For a pixel the
+latter counts where the network was believed; for the picture it counts everywhere, since a network that is unsure of
+much has often missed a part.
 """
 
 from __future__ import annotations
@@ -30,14 +31,24 @@ def doubt_map(alpha: np.ndarray, probability: np.ndarray | None = None, trimap: 
     """
     believed = alpha if trimap is None else np.zeros_like(alpha) if probability is None else probability
     value = believed if trimap is None else np.where(trimap == UNKNOWN, alpha, believed)
-    doubt: np.ndarray = (4 * value * (1 - value)).astype(np.float32)
-    return doubt
+    return _unsure(value)
 
 
-def picture_confidence(doubt: np.ndarray, alpha: np.ndarray) -> float:
+def picture_confidence(
+    alpha: np.ndarray, probability: np.ndarray | None = None, trimap: np.ndarray | None = None
+) -> float:
     """Confidence in a cut-out as a whole, in [0, 1]: alpha's sum, over that sum and the doubt's; 0 without a subject.
 
-    Of several cut-outs the one with the least confidence is the one to look at first.
+    The doubt is the mean of `doubt_map`, which takes the same arguments, and of the probability's 4 p (1 - p). Of
+    several cut-outs the one with the least confidence is the one to look at first.
     """
+    maps = [doubt_map(alpha, probability, trimap), *([] if probability is None else [_unsure(probability)])]
+    doubt = sum(float(one.sum(dtype=np.float64)) for one in maps) / len(maps)
     area = float(alpha.sum(dtype=np.float64))
-    return area / (area + float(doubt.sum(dtype=np.float64))) if area >= 1 else 0.0
+    return area / (area + doubt) if area >= 1 else 0.0
+
+
+def _unsure(value: np.ndarray) -> np.ndarray:
+    """4 v (1 - v): 0 at 0 and 1, and 1 half way."""
+    doubt: np.ndarray = (4 * value * (1 - value)).astype(np.float32)
+    return doubt

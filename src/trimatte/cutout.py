@@ -228,7 +228,7 @@ def cutout_by(
             report.warnings.append("no subject found")
         if refine is not None:
             alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
-        report.confidence = picture_confidence(doubt_map(alpha, probability, known), alpha)
+        report.confidence = picture_confidence(alpha, probability, known)
     if not report.subject:
         alpha, report.confidence = np.zeros(size, np.float32), 0.0
     if picture.alpha is not None:
