@@ -32,9 +32,7 @@ def make_sheet(cutout: Cutout, *, side: int = 480) -> np.ndarray:
     scale = min(1.0, side / max(cutout.alpha.shape))
     height, width = (max(1, round(n * scale)) for n in cutout.alpha.shape)
     alpha = _resized(cutout.alpha, width, height)
-    # premultiplied, so that the colours of transparent pixels do not bleed
-    colours = _resized(cutout.foreground * cutout.alpha[..., None], width, height) / np.maximum(alpha, 1e-6)[..., None]
-    over = composite(np.clip(colours, 0, 1), alpha, checkerboard((height, width), size=max(4, side // 40)))
+    over = over_checkerboard(cutout.foreground, cutout.alpha, width, height, check=max(4, side // 40))
     panels = {
         "photo": _resized(cutout.image, width, height),
         "probability": None if cutout.probability is None else _resized(cutout.probability, width, height),
@@ -43,6 +41,14 @@ def make_sheet(cutout: Cutout, *, side: int = 480) -> np.ndarray:
         "cut-out": over,
     }
     return _laid_out({label: panel for label, panel in panels.items() if panel is not None}, width, height)
+
+
+def over_checkerboard(colours: np.ndarray, alpha: np.ndarray, width: int, height: int, *, check: int) -> np.ndarray:
+    """(height, width, 3) float32: colours (H, W, 3) with alpha (H, W), reduced, over squares of `check` pixels."""
+    coverage = np.clip(_resized(alpha, width, height), 0, 1)
+    # Premultiplied, so that the colours of transparent pixels do not bleed.
+    small = _resized(colours * alpha[..., None], width, height) / np.maximum(coverage, 1e-6)[..., None]
+    return composite(np.clip(small, 0, 1), coverage, checkerboard((height, width), size=check))
 
 
 def _laid_out(panels: dict[str, np.ndarray], width: int, height: int) -> np.ndarray:

@@ -19,9 +19,9 @@ from trimatte._addresses import is_remote, join
 from trimatte.batch import store
 from trimatte.batch.manifest import read_lines
 from trimatte.batch.plan import shown
-from trimatte.composite import checkerboard, composite
 from trimatte.errors import TrimatteError
 from trimatte.images import load_picture
+from trimatte.sheet import over_checkerboard
 
 PAGE, SHEET = "review.html", "review.jpg"
 PICTURES = 200
@@ -92,12 +92,7 @@ def thumbnail(address: str, side: int = _SIDE) -> Image.Image:
     height, width = picture.image.shape[:2]
     alpha = np.ones((height, width), np.float32) if picture.alpha is None else picture.alpha
     scale = min(1.0, side / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    planes = [*np.moveaxis(picture.image * alpha[..., None], 2, 0), alpha]  # premultiplied, so that no colour bleeds
-    small = [np.asarray(Image.fromarray(np.ascontiguousarray(p)).resize(size, Image.Resampling.BOX)) for p in planes]
-    coverage = np.clip(small[3], 0, 1)
-    colours = np.clip(np.stack(small[:3], axis=2) / np.maximum(coverage, 1e-6)[..., None], 0, 1)
-    over = composite(colours, coverage, checkerboard(size[::-1], size=8))
+    over = over_checkerboard(picture.image, alpha, max(1, round(width * scale)), max(1, round(height * scale)), check=8)
     return Image.fromarray(np.round(over * 255).astype(np.uint8))
 
 
