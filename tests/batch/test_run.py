@@ -19,6 +19,7 @@ from PIL import Image
 from toy_batch import KILLER, command, wait_for, write_photo
 
 from trimatte.batch import BatchSummary, run_batch
+from trimatte.batch.run import plan_batch
 from trimatte.batch.tasks import Outcome, Settings, Task, perform
 from trimatte.errors import ArgumentError, ImageWriteError
 
@@ -250,6 +251,8 @@ def test_a_folder_that_may_not_be_searched(batch: Batch, photos: Path, monkeypat
 
     monkeypatch.setattr("os.scandir", forbidden)  # the superuser may search anywhere
     assert batch().failed == {"in/deep": "cannot read the folder: Permission denied"}
+    rehearsed = {task.name: (task.target, state) for task, state in plan_batch(photos, photos / "out")}
+    assert rehearsed["in/deep"] == ("", "failed")
 
 
 @pytest.mark.parametrize(("source", "out"), [("photos", "."), ("photos", "photos"), ("photos/in", "photos")])

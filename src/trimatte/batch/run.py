@@ -189,14 +189,18 @@ def plan_batch(
 ) -> Iterator[tuple[Task, State]]:
     """What `run_batch` would do, without doing or writing anything: each picture, and how it stands.
 
-    The state is "again" for what would be done; see `Outcome` for the others.
+    The state is "again" for what would be done; see `Outcome` for the others. A folder that cannot be searched stands
+    among the pictures, as "failed" and with no result.
     """
     import hashlib
 
     folders = folders_of(source, out, format, options)
     settings = settings_of(format, options, retry_failed)
-    names, part = _listed(folders, BatchSummary()), parse_shard(shard) if shard else WHOLE
+    summary = BatchSummary()
+    names, part = _listed(folders, summary), parse_shard(shard) if shard else WHOLE
     manifest = Manifest(read_manifests(folders.out), "", "", lambda records: None)
+    for folder in summary.failed:
+        yield Task(folder, "", join(folders.source, folder), "", ""), "failed"
     for task in _tasks(names, part, folders, manifest):
         try:
             sha256 = hashlib.sha256(store.read(task.source)).hexdigest()

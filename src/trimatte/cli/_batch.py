@@ -86,7 +86,8 @@ def _rehearse(source: str, out: str, as_json: bool, **options: Any) -> None:
         if as_json:
             click.echo(json.dumps({"input": task.source, "output": task.target, "state": _STATES[state]}))
         else:
-            click.echo(f"{_STATES[state]}: {shown(task.source)} -> {shown(task.target)}")
+            target = f" -> {shown(task.target)}" if task.target else ""
+            click.echo(f"{_STATES[state]}: {shown(task.source)}{target}")
     click.echo(", ".join(f"{count} {_STATES[state]}" for state, count in counts.items()), err=True)
 
 

@@ -29,7 +29,7 @@ from trimatte.segmentation import segment
 from trimatte.segmentation.onnx import resized
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN, TrimapReport, make_trimap
 
-METHODS = ("closed-form", "learning-based", "knn", "large-kernel", "random-walk", "shared")
+METHODS = ("closed-form", "learning-based", "knn", "large-kernel", "random-walk", "shared", "hybrid")
 """Alpha methods that follow a trimap and need no weights."""
 EDIT_PIXELS = 2_000_000
 """Larger photos are edited at this size; what is downloaded is solved at their own."""

@@ -7,6 +7,7 @@ const METHODS = {
   knn: "KNN",
   "large-kernel": "Large kernel",
   "random-walk": "Random walk",
+  hybrid: "Hybrid",
   shared: "Shared sampling",
 };
 const HINTS = {
