@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -65,10 +66,21 @@ def publish(name: str, run: Path, title: str, limit: int | None = None) -> None:
     commits = sorted({r["commit"] or "no checkout" for r in records})
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     origin = f"Recorded {today} on {'; '.join(machines)}; commit {', '.join(commits)}."
-    (results / f"{name}.md").write_text(f"# {title}\n\n{origin}\n\n{markdown(summarize(records))}\n")
+    parts = [f"# {title}", origin, markdown(summarize(records)), *not_done(records)]
+    (results / f"{name}.md").write_text("\n\n".join(parts) + "\n")
     shutil.copy(run / "records.jsonl", results / f"{name}.jsonl")
     trimatte("compare", str(run), "-o", str(run / "report.html"), "--title", title)
     print(results / f"{name}.md")
+
+
+def not_done(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Why pictures were not done, if any were not: a list, one line a method and reason."""
+    pictures: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if record["status"] == "failed":
+            pictures.setdefault((record["method"], record["error"]), []).append(record["picture"])
+    lines = [f"- {method} on {', '.join(names)}: {error}" for (method, error), names in pictures.items()]
+    return ["Not done:", "\n".join(lines)] if lines else []
 
 
 def heading(title: str) -> Iterator[str]:

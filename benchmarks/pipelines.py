@@ -75,7 +75,9 @@ def main() -> None:
         theirs[label] = out
     run = RUNS / name / "run"
     limit = [] if given.limit is None else ["--limit", str(given.limit)]
-    common = [given.dataset, "--out", str(run), "--region", "whole", *limit]
+    # They are given the photo alone, so one trimap stands for all that the set has.
+    trimap = [word for trimap in dataset.trimaps[:1] for word in ("--trimap", trimap)]
+    common = [given.dataset, "--out", str(run), "--region", "whole", *trimap, *limit]
     predictions = [word for label, out in theirs.items() for word in ("--predictions", f"{label}={out}")]
     trimatte("evaluate", *common, *predictions)
     for method in given.methods or OURS:
