@@ -64,7 +64,8 @@ def main() -> None:
             process = start(scenes, killed, given.jobs)
             time.sleep(chance.uniform(0, whole / 3))
             if process.poll() is not None:  # it has come to its end, so the rest of the kills begin from nothing
-                assert process.returncode == 0 and timeless(killed) == timeless(alone)
+                assert process.returncode == 0
+                assert timeless(killed) == timeless(alone)
                 killed = killed.with_name(f"killed-{len(done)}")
                 continue
             process.kill()

@@ -1,9 +1,9 @@
 """Photo and trimap to alpha: one file a method, and `estimate_alpha`.
 
 A method is a function `method(image, trimap, report, **options) -> alpha`: image (H, W, 3) float32 in [0, 1],
-trimap (H, W) uint8 of 0, 128 and 255 with at least one pixel of each kind, report a `SolveReport` to fill
-in, alpha (H, W) of any float type. Trimap-free methods get None for the trimap. Other packages add theirs by the
-entry point group `trimatte.alpha_methods`.
+trimap (H, W) uint8 of 0, 128 and 255 with at least one pixel of each kind (networks may get one with unknown pixels
+alone, and trimap-free ones None), report a `SolveReport` to fill in, alpha (H, W) of any float type. Other packages
+add theirs by the entry point group `trimatte.alpha_methods`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ METHODS = {
     "gfm": "trimatte.alpha.deep:gfm",
 }
 TRIMAP_FREE = {"modnet", "gfm"}
+WITHOUT_SAMPLES = {"deep-image-matting", *TRIMAP_FREE}
+"""Networks that tell foreground from background by themselves; all else spreads what a trimap knows of both."""
 REFINERS = {"deep-image-matting": "trimatte.alpha.deep:refine_alpha"}
 ENTRY_POINTS = "trimatte.alpha_methods"
 
@@ -73,7 +75,7 @@ def estimate_alpha(
     ----------
     image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path.
     trimap : (H, W); 0 is background, 255 (1.0 in floats) foreground, all between unknown. Not needed by
-        trimap-free methods.
+        trimap-free methods, which keep what it knows if there is one.
     method : a name of `alpha_methods()`, or "pymatting:M" for method M of that package.
     strict : raise `SolverError` where the result would carry a warning.
     options : of the method.
@@ -81,8 +83,8 @@ def estimate_alpha(
     Returns
     -------
     Matte
-        Known pixels are exactly 0 or 1. A trimap without foreground gives 0 everywhere, one without background 1,
-        one without unknown pixels itself; the report says so.
+        Known pixels are exactly 0 or 1. A trimap without foreground gives 0 everywhere, one without background 1, but
+        for networks; one without unknown pixels gives itself. The report says so.
 
     Raises
     ------
@@ -102,12 +104,9 @@ def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, **options
     function = method_function(method)
     image = as_image(image)
     report = SolveReport(method=method)
-    if method in TRIMAP_FREE:
-        known_trimap = None
-    elif trimap is None:
+    known_trimap = None if trimap is None else as_trimap(trimap, shape=image.shape[:2])
+    if known_trimap is None and method not in TRIMAP_FREE:
         raise ArgumentError(f"trimap: got None, method {method!r} needs one of shape {image.shape[:2]}")
-    else:
-        known_trimap = as_trimap(trimap, shape=image.shape[:2])
     _check_options(method, function, options)
     with timed(report.seconds, "alpha"):
         alpha = _estimate(function, image, known_trimap, report, options)
@@ -157,11 +156,12 @@ def _estimate(
     alpha = foreground.astype(np.float32)
     unknown = ~(foreground | background)
     report.unknown = int(np.count_nonzero(unknown))
+    by_propagation = options.get("prior") is None and report.method not in WITHOUT_SAMPLES
     if report.unknown == 0:
         report.fallbacks.append("the trimap has no unknown pixel: it is the alpha")
-    elif options.get("prior") is None and not foreground.any():
+    elif by_propagation and not foreground.any():
         report.fallbacks.append("the trimap has no foreground: alpha is 0 everywhere")
-    elif options.get("prior") is None and not background.any():
+    elif by_propagation and not background.any():
         alpha[:] = 1
         report.fallbacks.append("the trimap has no background: alpha is 1 everywhere")
     else:
