@@ -2,8 +2,9 @@
 
     python benchmarks/interruption.py [--kills 20] [--jobs 2]
 
-The command line scores closed-form and shared matting on 22 painted scenes. SIGKILL goes to the process alone, so
-that workers have to notice. Records must be the same to the byte but for `cost` and `commit`, mattes wholly.
+The command line scores closed-form and shared matting on 22 painted scenes. Each kill waits for some more records, none
+to three, and a moment besides. SIGKILL goes to the process alone, so that workers have to notice. Records must be the
+same to the byte but for `cost` and `commit`, mattes wholly. Writes benchmarks/results/interruption.md.
 """
 
 from __future__ import annotations
@@ -56,13 +57,14 @@ def main() -> None:
         scenes, alone, killed = (Path(name) / part for part in ("scenes", "alone", "killed"))
         synthesize = ["datasets", "synthesize", str(scenes), "--count", "22", "--size", "384x320", "--quiet"]
         subprocess.run([sys.executable, "-m", "trimatte", *synthesize], cwd=ROOT, check=True, capture_output=True)
-        begun = time.monotonic()
         assert start(scenes, alone, given.jobs).wait() == 0
-        whole = time.monotonic() - begun
-        done = []
+        done: list[int] = []
         while len(done) < given.kills:
             process = start(scenes, killed, given.jobs)
-            time.sleep(chance.uniform(0, whole / 3))
+            wanted = lines(killed) + chance.randrange(4)
+            while process.poll() is None and lines(killed) < wanted:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.3))
             if process.poll() is not None:  # it has come to its end, so the rest of the kills begin from nothing
                 assert process.returncode == 0
                 assert timeless(killed) == timeless(alone)
