@@ -64,7 +64,7 @@ def main() -> None:
         command = [sys.executable, *sys.argv, "--weights", str(path)]
         told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     table = [*heading("Deep Image Matting: peak memory on the CPU"), ""]
-    table += ["The paper's form (130.5 million parameters, 0.52 GB) with random weights, in single precision.", ""]
+    table += ["The paper's form (130.6 million parameters, 0.52 GB) with random weights, in single precision.", ""]
     table += ["| megapixels | unknown pixels | window | peak, GB |", "| ---: | ---: | ---: | ---: |"]
     table.append("| {megapixels:.1f} | {unknown} | {window} | {peak_gb} |".format(**told))
     RESULTS.joinpath("deep-memory.md").write_text("\n".join(table) + "\n")
