@@ -24,6 +24,29 @@ def test_solves_like_the_dense_solver() -> None:
     assert 0 < iterations < 500
 
 
+def test_a_preconditioner_may_give_the_product() -> None:
+    rng = np.random.default_rng(0)
+    factor = rng.normal(size=(60, 60))
+    matrix, b, guess = factor @ factor.T + np.eye(60), rng.normal(size=60), rng.normal(size=60)
+    asked = 0
+
+    def multiply(p: np.ndarray, out: np.ndarray) -> None:
+        nonlocal asked
+        asked += 1
+        np.copyto(out, matrix @ p)
+
+    def precondition(r: np.ndarray, out: np.ndarray, product: np.ndarray) -> None:
+        np.divide(r, np.diag(matrix), out=out)
+        np.copyto(product, matrix @ out)
+
+    x, _, residual = conjugate_gradients(
+        multiply, b, precondition, rtol=1e-12, max_iterations=500, x=guess, gives_product=True
+    )
+    np.testing.assert_allclose(x, np.linalg.solve(matrix, b), rtol=1e-8, atol=1e-10)
+    assert residual <= 1e-12
+    assert asked == 1
+
+
 def test_a_good_guess_needs_no_iteration_and_a_zero_side_gives_zero() -> None:
     same = np.copyto
     b = np.arange(1.0, 5.0)

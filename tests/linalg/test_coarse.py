@@ -144,14 +144,15 @@ def test_preconditioner_is_symmetric_positive_definite_and_bounds_the_spectrum(
     image, system = system_of(scene, kind, 20, 24)
     prepared = Prepared(system, coarse_space(image, system, spacing))
     n = system.band.size
-    inverse = np.empty((n, n))
+    inverse, products, matrix = np.empty((n, n)), np.empty((n, n)), system.to_csr().toarray()
     for i, column in enumerate(np.eye(n)):
-        prepared.precondition(column, inverse[i])
+        prepared.precondition(column, inverse[i], products[i])
+    np.testing.assert_allclose(products, inverse @ matrix, rtol=1e-9, atol=1e-9)
     size = np.abs(inverse).max()
     np.testing.assert_allclose(inverse, inverse.T, atol=2e-3 * size)
     assert np.linalg.eigvalsh((inverse + inverse.T) / 2)[0] > 0
     # one symmetric cycle of sweeps and exact coarse solution never overshoots: the spectrum lies in (0, 1]
-    spectrum = np.linalg.eigvals(inverse @ system.to_csr().toarray()).real
+    spectrum = np.linalg.eigvals(inverse @ matrix).real
     assert spectrum.min() > 0
     assert spectrum.max() < 1.01
 

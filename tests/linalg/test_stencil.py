@@ -69,12 +69,19 @@ def test_sweep_down_solves_the_lower_triangle_in_processing_order(
     np.testing.assert_array_equal(r, given)
 
 
-def test_sweep_up_solves_the_upper_triangle(system_and_matrix: tuple[StencilSystem, np.ndarray]) -> None:
+def test_sweep_up_solves_the_upper_triangle_and_gives_the_product(
+    system_and_matrix: tuple[StencilSystem, np.ndarray],
+) -> None:
     system, matrix = system_and_matrix
-    r, x = np.random.default_rng(2).normal(size=len(matrix)), np.empty(len(matrix))
-    expected = solve_triangular(matrix, r, lower=False)
-    system.ascend(r, x)
-    np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-13)
+    r, y = np.random.default_rng(2).normal(size=(2, len(matrix)))
+    x, rest, product = (np.empty_like(r) for _ in range(3))
+    system.descend(r, x, rest)
+    expected = x + y + solve_triangular(matrix, rest - matrix @ y, lower=False)
+    given = r.copy()
+    system.ascend(rest, y, r, x, product)
+    np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(product, matrix @ expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(r, given)
 
 
 def test_same_bits_for_any_number_of_threads(with_threads: Callable[[int], None]) -> None:
@@ -83,10 +90,11 @@ def test_same_bits_for_any_number_of_threads(with_threads: Callable[[int], None]
     found = []
     for threads in (1, 2):
         with_threads(threads)
-        r = np.random.default_rng(4).normal(size=system.band.size)
-        product, down, rest, up = (np.empty_like(r) for _ in range(4))
+        r, y = np.random.default_rng(4).normal(size=(2, system.band.size))
+        product, down, rest, up_product = (np.empty_like(r) for _ in range(4))
         system.multiply(r, product)
         system.descend(r, down, rest)
-        system.ascend(r, up)
-        found.append(np.stack([product, down, rest, up]))
+        found.append(np.stack([product, down, rest]))
+        system.ascend(rest, y, r, down, up_product)
+        found[-1] = np.concatenate([found[-1], [down, up_product]])
     np.testing.assert_array_equal(*found)

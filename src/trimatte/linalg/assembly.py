@@ -159,7 +159,7 @@ def _assemble(
     height, width = index.shape
     for s in prange(len(strips) - 1):
         models = np.empty((3, width, MODEL_SIZE))
-        row = np.zeros((5, 5))
+        row, sums = np.zeros((5, 5)), np.empty((3, 5, 4))
         ready = -2
         for i in range(strips[s], strips[s + 1]):
             y, x = position[i] // width, position[i] % width
@@ -176,21 +176,74 @@ def _assemble(
                     if touched:
                         _window(image, wy, wx, model, epsilon, models[wy % 3, wx])
                 ready = wy
-            row[:] = 0.0
-            for wy in range(max(1, y - 1), min(height - 1, y + 2)):
-                for wx in range(max(1, x - 1), min(width - 1, x + 2)):
-                    m = models[wy % 3, wx]
-                    d0, d1, d2 = image[y, x, 0] - m[0], image[y, x, 1] - m[1], image[y, x, 2] - m[2]
-                    n0 = m[3] + m[4] * d0 + m[5] * d1 + m[6] * d2
-                    n1 = m[4] + m[7] * d0 + m[8] * d1 + m[9] * d2
-                    n2 = m[5] + m[8] * d0 + m[10] * d1 + m[11] * d2
-                    n3 = m[6] + m[9] * d0 + m[11] * d1 + m[12] * d2
-                    n0 -= n1 * m[0] + n2 * m[1] + n3 * m[2]
-                    for vy in range(wy - 1, wy + 2):
-                        for vx in range(wx - 1, wx + 2):
-                            pixel = image[vy, vx]
-                            row[vy - y + 2, vx - x + 2] -= n0 + n1 * pixel[0] + n2 * pixel[1] + n3 * pixel[2]
-            _store_row(row, i, y, x, fixed, index, known, b, coefficients, runs)
+            amid = _amid(index, y, x)
+            _coefficients(image, models, y, x, 2 if amid else 0, sums, row)
+            if amid:
+                for k in range(12):
+                    coefficients[i, k] = row[2, 3 + k] if k < 2 else row[3 + (k - 2) // 5, (k - 2) % 5]
+                runs[i, 0] = index[y, x + 1] << 3 | 2
+                runs[i, 1] = index[y + 1, x - 2] << 3 | 5
+                runs[i, 2] = index[y + 2, x - 2] << 3 | 5
+            else:
+                _store_row(row, i, y, x, fixed, index, known, b, coefficients, runs)
+
+
+@njit()
+def _amid(index: np.ndarray, y: int, x: int) -> bool:
+    """Whether all 5x5 pixels about one are unknown."""
+    height, width = index.shape
+    if y < 2 or x < 2 or y >= height - 2 or x >= width - 2:
+        return False
+    for vy in range(y - 2, y + 3):
+        for vx in range(x - 2, x + 3):
+            if index[vy, vx] < 0:
+                return False
+    return True
+
+
+@njit()
+def _coefficients(
+    image: np.ndarray, models: np.ndarray, y: int, x: int, first: int, sums: np.ndarray, row: np.ndarray
+) -> None:
+    """Write a pixel's coefficients, its share of each window's with it, into row (5, 5) from row `first` on.
+
+    A window gives -(n_0 + n . I_j), n = N u_i, to each pixel j of it. The windows that hold both i and j are a
+    rectangle of the nine about i, so that n is added up along rows, then along columns, before it meets colours.
+    """
+    height, width = image.shape[0], image.shape[1]
+    for r in range(3):
+        sums[r] = 0.0
+        wy = y - 1 + r
+        for c in range(3):
+            wx = x - 1 + c
+            if wy < 1 or wx < 1 or wy > height - 2 or wx > width - 2:
+                continue
+            m = models[wy % 3, wx]
+            d0, d1, d2 = image[y, x, 0] - m[0], image[y, x, 1] - m[1], image[y, x, 2] - m[2]
+            n1 = m[4] + m[7] * d0 + m[8] * d1 + m[9] * d2
+            n2 = m[5] + m[8] * d0 + m[10] * d1 + m[11] * d2
+            n3 = m[6] + m[9] * d0 + m[11] * d1 + m[12] * d2
+            n0 = m[3] + m[4] * d0 + m[5] * d1 + m[6] * d2 - (n1 * m[0] + n2 * m[1] + n3 * m[2])
+            for column in range(c, c + 3):
+                sums[r, column, 0] += n0
+                sums[r, column, 1] += n1
+                sums[r, column, 2] += n2
+                sums[r, column, 3] += n3
+    for oy in range(first, 5):
+        low, high = max(0, oy - 2), min(2, oy)
+        vy = y + oy - 2
+        for ox in range(5):
+            vx = x + ox - 2
+            if vy < 0 or vx < 0 or vy >= height or vx >= width:
+                row[oy, ox] = 0.0
+                continue
+            n0, n1, n2, n3 = 0.0, 0.0, 0.0, 0.0
+            for r in range(low, high + 1):
+                n0 += sums[r, ox, 0]
+                n1 += sums[r, ox, 1]
+                n2 += sums[r, ox, 2]
+                n3 += sums[r, ox, 3]
+            row[oy, ox] = -(n0 + n1 * image[vy, vx, 0] + n2 * image[vy, vx, 1] + n3 * image[vy, vx, 2])
 
 
 @njit()

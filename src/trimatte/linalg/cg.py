@@ -15,11 +15,12 @@ CHUNK = 8192
 def conjugate_gradients(
     multiply: Callable[[np.ndarray, np.ndarray], None],
     b: np.ndarray,
-    precondition: Callable[[np.ndarray, np.ndarray], None],
+    precondition: Callable[..., None],
     *,
     rtol: float,
     max_iterations: int,
     x: np.ndarray | None = None,
+    gives_product: bool = False,
 ) -> tuple[np.ndarray, int, float]:
     """Solve A x = b for a symmetric positive definite A (Hestenes and Stiefel, 1952).
 
@@ -32,6 +33,8 @@ def conjugate_gradients(
     rtol : stop at |b - Ax| <= rtol |b|.
     max_iterations : stop after so many in any case.
     x : (n,) float64, a first guess; overwritten with the solution.
+    gives_product : `precondition(r, out, product)` also writes A out into product, which serves in place of a product
+        with p, as p is out plus a multiple of the last p. `multiply` is then asked for a first guess alone.
 
     Returns
     -------
@@ -43,6 +46,7 @@ def conjugate_gradients(
         return np.zeros(n), 0, 0.0
     r = b.copy()
     z, p, q = np.empty(n), np.empty(n), np.empty(n)
+    products = (np.empty(n),) if gives_product else ()
     if x is None:
         x = np.zeros(n)
     else:
@@ -51,10 +55,14 @@ def conjugate_gradients(
     residual = np.sqrt(dot(r, r)) / size
     iteration, rz = 0, 1.0
     while residual > rtol and iteration < max_iterations:
-        precondition(r, z)
+        precondition(r, z, *products)
         previous, rz = rz, dot(r, z)
-        direction(z, rz / previous if iteration else 0.0, p)
-        multiply(p, q)
+        beta = rz / previous if iteration else 0.0
+        direction(z, beta, p)
+        if gives_product:
+            direction(*products, beta, q)
+        else:
+            multiply(p, q)
         curvature = dot(p, q)
         if not (curvature > 0 and rz > 0):
             break
@@ -69,9 +77,9 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
     chunks = (len(a) + CHUNK - 1) // CHUNK
     parts = np.zeros(chunks)
     for c in prange(chunks):
-        total = 0.0
-        for i in range(c * CHUNK, min(len(a), (c + 1) * CHUNK)):
-            total += a[i] * b[i]
+        one, other, total = a[c * CHUNK : (c + 1) * CHUNK], b[c * CHUNK : (c + 1) * CHUNK], 0.0
+        for i in range(len(one)):
+            total += one[i] * other[i]
         parts[c] = total
     total = 0.0
     for c in range(chunks):

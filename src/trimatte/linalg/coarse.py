@@ -258,32 +258,36 @@ def _restrict(
     ramp = 1.0 / (spacing - 1)
     for parity in range(2):
         for group in prange(GROUPS):
-            sides = np.zeros((2, 4))
             for cy in range(parity + 2 * group, cell_rows, 2 * GROUPS):
                 for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
                     ty = (y - cy * spacing) * ramp
-                    first, last = row_first[y], row_first[y] + row_count[y]
-                    i = first
+                    i, last = row_first[y], row_first[y] + row_count[y]
                     while i < last:
                         cx = (position[i] - y * width) // spacing
-                        sides[:] = 0.0
-                        while i < last and position[i] - y * width < (cx + 1) * spacing:
-                            x = position[i] - y * width
-                            right = r[i] * ((x - cx * spacing) * ramp)
-                            left = r[i] - right
-                            pixel = image[y, x]
-                            sides[0, 0] += left
-                            sides[1, 0] += right
-                            for c in range(3):
-                                sides[0, c + 1] += left * (pixel[c] - 0.5)
-                                sides[1, c + 1] += right * (pixel[c] - 0.5)
+                        start, end = y * width + cx * spacing, y * width + (cx + 1) * spacing
+                        l0 = l1 = l2 = l3 = r0 = r1 = r2 = r3 = 0.0
+                        while i < last and position[i] < end:
+                            n, x = np.uint64(i), np.uint64(position[i] - y * width)
+                            right = r[n] * ((position[n] - start) * ramp)
+                            left = r[n] - right
+                            c0, c1, c2 = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
+                            l0, l1, l2, l3 = l0 + left, l1 + left * c0, l2 + left * c1, l3 + left * c2
+                            r0, r1, r2, r3 = r0 + right, r1 + right * c0, r2 + right * c1, r3 + right * c2
                             i += 1
                         for ay in range(2):
-                            for ax in range(2):
-                                node = grid[cy + ay, cx + ax]
-                                if node >= 0:
-                                    for c in range(4):
-                                        values[node, c] += (ty if ay else 1 - ty) * sides[ax, c]
+                            share = ty if ay else 1 - ty
+                            node = grid[cy + ay, cx]
+                            if node >= 0:
+                                values[node, 0] += share * l0
+                                values[node, 1] += share * l1
+                                values[node, 2] += share * l2
+                                values[node, 3] += share * l3
+                            node = grid[cy + ay, cx + 1]
+                            if node >= 0:
+                                values[node, 0] += share * r0
+                                values[node, 1] += share * r1
+                                values[node, 2] += share * r2
+                                values[node, 3] += share * r3
 
 
 @njit()
@@ -322,10 +326,10 @@ def _prolong(
         for y in range(group, height, GROUPS):
             cy = y // spacing
             ty = (y - cy * spacing) * ramp
-            first, last = row_first[y], row_first[y] + row_count[y]
-            i = first
+            i, last = row_first[y], row_first[y] + row_count[y]
             while i < last:
                 cx = (position[i] - y * width) // spacing
+                start, end = y * width + cx * spacing, y * width + (cx + 1) * spacing
                 sides[:] = 0.0
                 for ay in range(2):
                     for ax in range(2):
@@ -333,13 +337,11 @@ def _prolong(
                         if node >= 0:
                             for c in range(4):
                                 sides[ax, c] += (ty if ay else 1 - ty) * values[node, c]
-                while i < last and position[i] - y * width < (cx + 1) * spacing:
-                    x = position[i] - y * width
-                    tx = (x - cx * spacing) * ramp
-                    pixel = image[y, x]
-                    total = sides[0, 0] + tx * (sides[1, 0] - sides[0, 0])
-                    for c in range(3):
-                        side = sides[0, c + 1] + tx * (sides[1, c + 1] - sides[0, c + 1])
-                        total += side * (pixel[c] - 0.5)
-                    out[i] = total
+                a0, a1, a2, a3 = sides[0, 0], sides[0, 1], sides[0, 2], sides[0, 3]
+                b0, b1, b2, b3 = sides[1, 0] - a0, sides[1, 1] - a1, sides[1, 2] - a2, sides[1, 3] - a3
+                while i < last and position[i] < end:
+                    n, x = np.uint64(i), np.uint64(position[i] - y * width)
+                    tx = (position[n] - start) * ramp
+                    c0, c1, c2 = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
+                    out[n] = (a0 + tx * b0) + (a1 + tx * b1) * c0 + (a2 + tx * b2) * c1 + (a3 + tx * b3) * c2
                     i += 1

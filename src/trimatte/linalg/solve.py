@@ -58,21 +58,15 @@ class Prepared:
     system: StencilSystem
     coarse: CoarseSpace
 
-    def precondition(self, r: np.ndarray, out: np.ndarray) -> None:
-        """out = one symmetric cycle for r: sweep down, correct from the coarse space, sweep up."""
-        system = self.system
-        x, rest, y = self._x, self._rest, self._y
-        system.descend(r, x, rest)
-        self.coarse.correct(rest, y)
-        system.multiply(y, out)
-        rest -= out
-        system.ascend(rest, out)
-        out += x
-        out += y
+    def precondition(self, r: np.ndarray, out: np.ndarray, product: np.ndarray) -> None:
+        """out = one symmetric cycle for r: sweep down, correct from the coarse space, sweep up; product = A out."""
+        self.system.descend(r, out, self._rest)
+        self.coarse.correct(self._rest, self._y)
+        self.system.ascend(self._rest, self._y, r, out, product)
 
     def __post_init__(self) -> None:
         n = self.system.band.size
-        self._x, self._rest, self._y = np.empty(n), np.empty(n), np.empty(n)
+        self._rest, self._y = np.empty(n), np.empty(n)
 
     def solve(self, *, rtol: float = RTOL, x: np.ndarray | None = None) -> tuple[np.ndarray, int, float]:
         """Solution, iterations and relative residual, from the first guess x."""
@@ -83,6 +77,7 @@ class Prepared:
             rtol=rtol,
             max_iterations=MAX_ITERATIONS,
             x=x,
+            gives_product=True,
         )
 
 

@@ -51,9 +51,15 @@ class StencilSystem:
         band = self.band
         descend(self.diagonal, self.coefficients, self.runs, band.strips, band.tails, band.even, r, x, rest)
 
-    def ascend(self, r: np.ndarray, x: np.ndarray) -> None:
-        """The adjoint sweep, in reverse order: x = (D + U)^-1 r. Uses up r."""
-        ascend(self.diagonal, self.coefficients, self.runs, self.band.strips, self.band.tails, self.band.even, r, x)
+    def ascend(self, rest: np.ndarray, y: np.ndarray, r: np.ndarray, x: np.ndarray, product: np.ndarray) -> None:
+        """The adjoint sweep, in reverse order, after `descend` and a correction y: x += y + (D + U)^-1 (rest - A y).
+
+        product = A x for the new x, at hardly any cost (`ascend`). Uses up rest and y.
+        """
+        band = self.band
+        ascend(
+            self.diagonal, self.coefficients, self.runs, band.strips, band.tails, band.even, rest, y, r, x, product
+        )  # fmt: skip
 
     def to_csr(self):  # type: ignore[no-untyped-def]
         """The matrix as a SciPy CSR array, for inspection."""
@@ -68,26 +74,130 @@ class StencilSystem:
         return (upper + upper.T + sparse.diags_array(self.diagonal)).tocsr()
 
 
-@njit(fastmath=True)
-def _pull(i: int, row: int, coefficients: np.ndarray, runs: np.ndarray, x: np.ndarray) -> float:
-    """Sum over a run of a_ij x_j."""
-    run, total = np.uint64(runs[i, row]), 0.0
-    first, slot = run >> np.uint64(3), np.uint64(5 * row - 3 if row > 0 else 0)
-    for k in range(run & np.uint64(7)):
-        total += coefficients[i, slot + k] * x[first + k]
+# The kernels below are put together from four loops over a range of pixels. Of a pixel's runs, each of them only looks at
+# those that begin from `low` on and before `high`, numbers as they are packed in `runs`: so a range in the last two
+# rows of a strip can be told from the strip below, as all even strips are numbered before the odd ones.
+ALL = np.uint32(0xFFFFFFFF)
+
+
+@njit(fastmath=True, inline=True)
+def _pulled(
+    i: np.uint64, coefficients: np.ndarray, runs: np.ndarray, low: np.uint32, high: np.uint32, x: np.ndarray
+) -> float:
+    """Sum of a_ij x_j over runs; those of the pixel's own row come last, since a sweep has just found them."""
+    total = 0.0
+    for back in range(3):
+        row = 2 - back
+        run = runs[i, row]
+        if low <= run < high:
+            first, slot = np.uint64(run >> 3), np.uint64(5 * row - 3 if row > 0 else 0)
+            for k in range(np.uint64(run & 7)):
+                total += coefficients[i, slot + k] * x[first + k]
     return total
 
 
+@njit(fastmath=True, inline=True)
+def _push(
+    i: np.uint64,
+    coefficients: np.ndarray,
+    runs: np.ndarray,
+    low: np.uint32,
+    high: np.uint32,
+    value: float,
+    out: np.ndarray,
+) -> None:
+    """out_j += a_ij value over runs."""
+    for row in range(3):
+        run = runs[i, row]
+        if low <= run < high:
+            first, slot = np.uint64(run >> 3), np.uint64(5 * row - 3 if row > 0 else 0)
+            for k in range(np.uint64(run & 7)):
+                out[first + k] += coefficients[i, slot + k] * value
+
+
 @njit(fastmath=True)
-def _push(i: int, row: int, coefficients: np.ndarray, runs: np.ndarray, value: float, x: np.ndarray) -> None:
-    """x_j -= a_ij value for each j of a run."""
-    run = np.uint64(runs[i, row])
-    first, slot = run >> np.uint64(3), np.uint64(5 * row - 3 if row > 0 else 0)
-    for k in range(run & np.uint64(7)):
-        x[first + k] -= coefficients[i, slot + k] * value
+def _pull_range(
+    begin: int,
+    end: int,
+    coefficients: np.ndarray,
+    runs: np.ndarray,
+    low: np.uint32,
+    high: np.uint32,
+    keep: float,
+    sign: float,
+    x: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """out_i = keep out_i + sign times the sum of a_ij x_j."""
+    for n in range(begin, end):
+        i = np.uint64(n)
+        total = _pulled(i, coefficients, runs, low, high, x)
+        out[i] = sign * total if keep == 0.0 else keep * out[i] + sign * total
 
 
-@njit(parallel=True, fastmath=True)
+@njit(fastmath=True)
+def _push_range(
+    begin: int,
+    end: int,
+    coefficients: np.ndarray,
+    runs: np.ndarray,
+    low: np.uint32,
+    high: np.uint32,
+    sign: float,
+    x: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """out_j += sign a_ij x_i."""
+    for n in range(begin, end):
+        i = np.uint64(n)
+        _push(i, coefficients, runs, low, high, sign * x[i], out)
+
+
+@njit(fastmath=True)
+def _sweep_down(
+    begin: int,
+    end: int,
+    diagonal: np.ndarray,
+    coefficients: np.ndarray,
+    runs: np.ndarray,
+    low: np.uint32,
+    high: np.uint32,
+    rest: np.ndarray,
+    x: np.ndarray,
+) -> None:
+    """x_i = rest_i / a_ii, then rest_j -= a_ij x_i."""
+    for n in range(begin, end):
+        i = np.uint64(n)
+        x[i] = rest[i] / diagonal[i]
+        _push(i, coefficients, runs, low, high, -x[i], rest)
+
+
+@njit(fastmath=True)
+def _sweep_up(
+    begin: int,
+    end: int,
+    diagonal: np.ndarray,
+    coefficients: np.ndarray,
+    runs: np.ndarray,
+    low: np.uint32,
+    high: np.uint32,
+    rest: np.ndarray,
+    r: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    product: np.ndarray,
+) -> None:
+    """In reverse order, y_i = (rest_i + product_i - sum of a_ij y_j) / a_ii; then see `ascend`."""
+    for n in range(end - 1, begin - 1, -1):
+        i = np.uint64(n)
+        right = rest[i] + product[i]
+        y[i] = (right - _pulled(i, coefficients, runs, low, high, y)) / diagonal[i]
+        x[i] += y[i]
+        product[i] += r[i]
+        _push(i, coefficients, runs, low, high, y[i], product)
+
+
+@njit(parallel=True)
 def multiply(
     diagonal: np.ndarray,
     coefficients: np.ndarray,
@@ -98,18 +208,18 @@ def multiply(
     out: np.ndarray,
 ) -> None:
     # a stored neighbour lies in the pixel's own strip or in the next; strips of one parity share neither
-    for i in prange(len(x)):
-        out[i] = diagonal[i] * x[i]
+    none = np.uint32(0)
+    for s in prange(len(strips) - 1):
+        for i in range(strips[s], strips[s + 1]):
+            out[i] = diagonal[i] * x[i]
     for parity in range(2):
         first, last = (0, even) if parity == 0 else (even, len(strips) - 1)
         for s in prange(first, last):
-            for i in range(strips[s], strips[s + 1]):
-                for row in range(3):
-                    out[i] += _pull(i, row, coefficients, runs, x)
-                    _push(i, row, coefficients, runs, -x[i], out)
+            _pull_range(strips[s], strips[s + 1], coefficients, runs, none, ALL, 1.0, 1.0, x, out)
+            _push_range(strips[s], strips[s + 1], coefficients, runs, none, ALL, 1.0, x, out)
 
 
-@njit(parallel=True, fastmath=True)
+@njit(parallel=True)
 def descend(
     diagonal: np.ndarray,
     coefficients: np.ndarray,
@@ -122,61 +232,25 @@ def descend(
     rest: np.ndarray,
 ) -> None:
     # rest first serves as the running right-hand side, what each solved pixel leaves to those that follow; then it
-    # becomes the later neighbours' share, r - A x = -U x, strip by strip while the strip is in the cache. Only the
-    # last two rows of a strip, from tails[s] on, need to ask whether a run lies in the next strip.
-    half = np.uint32(strips[even] << 3)
-    count = len(strips) - 1
-    for i in prange(len(x)):
-        rest[i] = r[i]
-    for s in prange(even):
+    # becomes the later neighbours' share, r - A x = -U x, strip by strip while the strip is in the cache
+    none, half, count = np.uint32(0), np.uint32(strips[even] << 3), len(strips) - 1
+    for s in prange(count):
         for i in range(strips[s], strips[s + 1]):
-            x[i] = rest[i] / diagonal[i]
-            for row in range(3):
-                _push(i, row, coefficients, runs, x[i], rest)
-        for i in range(strips[s], tails[s]):
-            total = 0.0
-            for row in range(3):
-                total -= _pull(i, row, coefficients, runs, x)
-            rest[i] = total
-    for s in prange(even, count):
-        for i in range(strips[s], tails[s]):
-            x[i] = rest[i] / diagonal[i]
-            for row in range(3):
-                _push(i, row, coefficients, runs, x[i], rest)
-        for i in range(tails[s], strips[s + 1]):
-            total = rest[i]
-            for row in range(3):
-                if runs[i, row] < half:
-                    total -= _pull(i, row, coefficients, runs, x)
-            x[i] = total / diagonal[i]
-            for row in range(3):
-                if runs[i, row] >= half:
-                    _push(i, row, coefficients, runs, x[i], rest)
-        for i in range(strips[s], tails[s]):
-            total = 0.0
-            for row in range(3):
-                total -= _pull(i, row, coefficients, runs, x)
-            rest[i] = total
-        for i in range(tails[s], strips[s + 1]):
-            total = 0.0
-            for row in range(3):
-                if runs[i, row] >= half:
-                    total -= _pull(i, row, coefficients, runs, x)
-            rest[i] = total
+            rest[i] = r[i]
     for s in prange(even):
-        for i in range(tails[s], strips[s + 1]):
-            total = 0.0
-            for row in range(3):
-                total -= _pull(i, row, coefficients, runs, x)
-            rest[i] = total
+        _sweep_down(strips[s], strips[s + 1], diagonal, coefficients, runs, none, ALL, rest, x)
+        _pull_range(strips[s], tails[s], coefficients, runs, none, ALL, 0.0, -1.0, x, rest)
     for s in prange(even, count):
-        for i in range(tails[s], strips[s + 1]):
-            for row in range(3):
-                if runs[i, row] < half:
-                    _push(i, row, coefficients, runs, x[i], rest)
+        _pull_range(tails[s], strips[s + 1], coefficients, runs, none, half, 1.0, -1.0, x, rest)
+        _sweep_down(strips[s], strips[s + 1], diagonal, coefficients, runs, half, ALL, rest, x)
+        _pull_range(strips[s], strips[s + 1], coefficients, runs, half, ALL, 0.0, -1.0, x, rest)
+    for s in prange(even):
+        _pull_range(tails[s], strips[s + 1], coefficients, runs, none, ALL, 0.0, -1.0, x, rest)
+    for s in prange(even, count):
+        _push_range(tails[s], strips[s + 1], coefficients, runs, none, half, -1.0, x, rest)
 
 
-@njit(parallel=True, fastmath=True)
+@njit(parallel=True)
 def ascend(
     diagonal: np.ndarray,
     coefficients: np.ndarray,
@@ -184,28 +258,28 @@ def ascend(
     strips: np.ndarray,
     tails: np.ndarray,
     even: int,
+    rest: np.ndarray,
+    y: np.ndarray,
     r: np.ndarray,
     x: np.ndarray,
+    product: np.ndarray,
 ) -> None:
-    half = np.uint32(strips[even] << 3)
-    for s in prange(even, len(strips) - 1):
-        for i in range(strips[s + 1] - 1, tails[s] - 1, -1):
-            total = r[i]
-            for row in range(3):
-                if runs[i, row] >= half:
-                    total -= _pull(i, row, coefficients, runs, x)
-            x[i] = total / diagonal[i]
-            for row in range(3):
-                if runs[i, row] < half:
-                    _push(i, row, coefficients, runs, x[i], r)
-        for i in range(tails[s] - 1, strips[s] - 1, -1):
-            total = r[i]
-            for row in range(3):
-                total -= _pull(i, row, coefficients, runs, x)
-            x[i] = total / diagonal[i]
+    # With e = (D + U)^-1 (rest - A y), what is to be added is y + e = (D + U)^-1 (rest - L y), and as r - A x = rest,
+    # A (x + y + e) = r - L y + L (y + e). So both need products with L alone, half of A, whose coefficients are at
+    # hand anyway: `product` first gathers -L y, then each y_i gives way to y_i + e_i, which L hands on.
+    none, half, count = np.uint32(0), np.uint32(strips[even] << 3), len(strips) - 1
+    for s in prange(count):
+        for i in range(strips[s], strips[s + 1]):
+            product[i] = 0.0
+    for s in prange(even, count):
+        over = s - even  # the strip above, whose last two rows come before this one's pixels
+        _push_range(tails[over], strips[over + 1], coefficients, runs, half, ALL, -1.0, y, product)
+        _push_range(strips[s], strips[s + 1], coefficients, runs, half, ALL, -1.0, y, product)
+        _pull_range(tails[s], strips[s + 1], coefficients, runs, none, half, 1.0, -1.0, y, product)
+        _sweep_up(strips[s], strips[s + 1], diagonal, coefficients, runs, half, ALL, rest, r, y, x, product)
+        _push_range(tails[s], strips[s + 1], coefficients, runs, none, half, -1.0, y, rest)
     for s in prange(even):
-        for i in range(strips[s + 1] - 1, strips[s] - 1, -1):
-            total = r[i]
-            for row in range(3):
-                total -= _pull(i, row, coefficients, runs, x)
-            x[i] = total / diagonal[i]
+        _push_range(strips[s], strips[s + 1], coefficients, runs, none, half, -1.0, y, product)
+        _sweep_up(strips[s], strips[s + 1], diagonal, coefficients, runs, none, ALL, rest, r, y, x, product)
+    for s in prange(even, count):
+        _pull_range(tails[s], strips[s + 1], coefficients, runs, none, half, 1.0, 1.0, y, product)
