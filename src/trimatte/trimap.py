@@ -110,20 +110,19 @@ def distances(mask: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
 
 def without_specks(mask: np.ndarray, share: float) -> np.ndarray:
     """`mask` with islands and holes of less than `share` of its area turned over; its greatest island stays."""
-    from scipy import ndimage
+    from trimatte._regions import regions
 
     least = share * np.count_nonzero(mask)
     if least < 1:
         return mask
     result = mask.copy()
     for side in (True, False):
-        labels, count = ndimage.label(result == side)
-        if count > 1:
-            sizes = np.bincount(labels.ravel())
+        found = regions(result if side else ~result)
+        sizes = found.sizes()
+        if len(sizes) > 1:
             small = sizes < least
-            small[0] = False
-            small[1 + int(np.argmax(sizes[1:]))] = False
-            result[small[labels]] = not side
+            small[int(np.argmax(sizes))] = False
+            found.paint(small, not side, result)
     return result
 
 
@@ -132,16 +131,13 @@ def _depth(inside: np.ndarray, half: float, mask: np.ndarray, sure: np.ndarray) 
 
     Only parts that hang together with a deep core are trusted so far: a thin island may be no subject at all.
     """
-    from scipy import ndimage
+    from trimatte._regions import regions, widest
 
+    parts = regions(mask)
+    trusted = np.zeros(mask.shape, bool)
+    parts.paint(parts.touched((inside > half) & sure), True, trusted)
     depth = np.full(mask.shape, np.float32(half))
-    labels, count = ndimage.label(mask)
-    trusted = np.zeros(count + 1, bool)
-    trusted[labels[(inside > half) & sure]] = True
-    trusted[0] = False
-    widest = ndimage.maximum_filter(inside, size=2 * int(np.ceil(1.5 * half)) + 3)
-    np.minimum(depth, THIN * widest, out=depth, where=trusted[labels])
-    return depth
+    return np.minimum(depth, THIN * widest(inside, int(np.ceil(1.5 * half)) + 1), out=depth, where=trusted)
 
 
 def _core(

@@ -23,7 +23,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.ndimage import binary_dilation
 
 from trimatte._jit import njit, prange
 
@@ -34,7 +33,6 @@ REGULARIZATION = 1e-5
 SMALL = 32
 """Levels up to this size are swept `SMALL_SWEEPS` times, larger ones `LARGE_SWEEPS` times."""
 SMALL_SWEEPS, LARGE_SWEEPS = 10, 2
-AROUND = np.ones((3, 3), bool)
 
 
 def multilevel(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -56,7 +54,7 @@ def both_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.nd
     for shape, active in zip(shapes, tiles, strict=True):
         rows, columns = _source(alpha.shape[0], shape[0]), _source(alpha.shape[1], shape[1])
         full = shape == alpha.shape
-        near = binary_dilation(active, AROUND) if full else np.ones_like(active)
+        near = _dilated(active) if full else np.ones_like(active)
         coarse = foreground, background
         foreground, background = np.empty((*shape, 3), np.float32), np.empty((*shape, 3), np.float32)
         _start_level(foreground, background, *coarse, image, alpha, rows, columns, active, near)
@@ -82,7 +80,7 @@ def _active_tiles(alpha: np.ndarray, shapes: list[tuple[int, int]]) -> list[np.n
     above = shapes[-1]
     for shape in reversed(shapes):
         rows, columns = _source(alpha.shape[0], shape[0]), _source(alpha.shape[1], shape[1])
-        active = binary_dilation(_mixed(alpha, rows, columns), AROUND)
+        active = _dilated(_mixed(alpha, rows, columns))
         if tiles:
             i, j = np.nonzero(tiles[-1])
             for di, dj in ((0, 0), (0, 1), (1, 0), (1, 1)):
@@ -92,6 +90,14 @@ def _active_tiles(alpha: np.ndarray, shapes: list[tuple[int, int]]) -> list[np.n
         tiles.append(active)
         above = shape
     return tiles[::-1]
+
+
+def _dilated(tiles: np.ndarray) -> np.ndarray:
+    """Tiles that are set or beside a set one, also corner to corner."""
+    padded = np.pad(tiles, 1)
+    padded[1:-1] |= padded[:-2] | padded[2:]
+    wider: np.ndarray = padded[1:-1, :-2] | padded[1:-1, 1:-1] | padded[1:-1, 2:]
+    return wider
 
 
 @njit()
