@@ -37,3 +37,10 @@ def test_odd_pictures_have_a_defined_result(odd_picture: tuple[np.ndarray, np.nd
     assert alpha.min() >= 0
     assert alpha.max() <= 1
     np.testing.assert_array_equal(alpha[trimap != 128], trimap[trimap != 128] / 255)
+
+
+def test_rays_that_skip_what_is_empty_meet_the_same_pixels(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trimap, _ = noisy_edge(150, 200, 0)
+    skipping = estimate_alpha(image, trimap, method="shared").alpha
+    monkeypatch.setattr("trimatte.alpha.shared.SIGHT", 1)
+    np.testing.assert_array_equal(estimate_alpha(image, trimap, method="shared").alpha, skipping)

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from trimatte._arrays import read_only
+from trimatte._distance import squared_distance
 from trimatte._jit import njit
 from trimatte._threads import available_threads
 from trimatte.linalg.report import SolveReport
@@ -23,12 +24,20 @@ from trimatte.linalg.report import SolveReport
 EXPANSION, LIKENESS = 10, 0.02
 """An unknown pixel becomes known by one at most so many pixels and so much in colour away."""
 RAYS = 4
+TILE = 64
 RADIUS = 5
 """Of the neighbourhoods in which pairs are shared and results smoothed."""
 SPREAD = (2 * RADIUS + 1) ** 2 / (9 * np.pi)
 """Squared deviation of the smoothing weights, in pixels."""
 DOUBT = 0.1
 """Colour error at which confidence has fallen to 1/e."""
+SIGHT = 254
+"""Distances in pixels are told apart up to this one, so that they fit in a byte."""
+FAR = np.exp(-(np.arange(-RADIUS, RADIUS + 1)[:, None] ** 2 + np.arange(-RADIUS, RADIUS + 1) ** 2) / SPREAD)
+"""The smoothing weights by rows and columns away."""
+TURNS = np.arange(64)[:, None] * 99991 % 64 / 64 * 2 * np.pi + np.arange(RAYS) * 2 * np.pi / RAYS
+DIRECTIONS = np.stack([np.sin(TURNS), np.cos(TURNS)], axis=2)
+"""(64, RAYS, 2): rows and columns of a step along each ray, other directions for each of 8 x 8 pixels."""
 
 
 def shared(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
@@ -41,7 +50,7 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
     image = read_only(np.asarray(image, np.float32))
     known = trimap.copy()
     unknown = trimap == 128
-    report.predicted_bytes = 48 * trimap.size + 16 * report.unknown
+    report.predicted_bytes = 60 * trimap.size + 16 * report.unknown
     with ThreadPoolExecutor(available_threads()) as pool:
 
         def each(kernel: Callable[..., None], pixels: np.ndarray, *arrays: Any) -> None:
@@ -52,7 +61,7 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
         alpha = known / np.float32(255)
         pairs = _known_pairs(image, known)
         gathered = pairs.copy()
-        each(_gather, pixels, image, known, pairs, gathered)
+        each(_gather, pixels, image, _distances(known), pairs, gathered)
         refined, coarse = pairs, alpha.copy()
         each(_refine, pixels, image, gathered, refined, coarse)
         final, weight = gathered, np.zeros((*trimap.shape, 2), np.float32)
@@ -64,8 +73,10 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
 
 
 def _places(mask: np.ndarray) -> np.ndarray:
-    """Rows and columns (n, 2) of set pixels, row after row also in memory."""
-    return np.ascontiguousarray(np.argwhere(mask))
+    """Rows and columns (n, 2) of set pixels, tile by tile, since the rays of pixels nearby meet the same memory."""
+    places = np.argwhere(mask)
+    tiles = places // TILE
+    return np.ascontiguousarray(places[np.argsort(tiles[:, 0] * mask.shape[1] + tiles[:, 1], kind="stable")])
 
 
 def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -80,72 +91,97 @@ def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     return pairs
 
 
+def _distances(known: np.ndarray) -> np.ndarray:
+    """(H, W, 2) uint8: how many pixels it is at least to the nearest known foreground, and to background."""
+    reach = np.empty((*known.shape, 2), np.uint8)
+    for kind, value in enumerate((255, 0)):
+        reach[..., kind] = np.sqrt(squared_distance(known == value, SIGHT))
+    return reach
+
+
 @njit()
 def _expand(pixels: np.ndarray, image: np.ndarray, trimap: np.ndarray, known: np.ndarray) -> None:
     """Give an unknown pixel the value of the nearest known one of like colour, if there is any."""
     height, width = trimap.shape
     for n in range(len(pixels)):
-        y, x = pixels[n]
+        y, x = pixels[n, 0], pixels[n, 1]
         nearest = EXPANSION * EXPANSION + 1
-        for v in range(max(0, y - EXPANSION), min(height, y + EXPANSION + 1)):
-            for u in range(max(0, x - EXPANSION), min(width, x + EXPANSION + 1)):
-                away = (v - y) ** 2 + (u - x) ** 2
-                if trimap[v, u] != 128 and away < nearest and _apart(image[y, x], image[v, u]) <= LIKENESS**2:
-                    nearest, known[y, x] = away, trimap[v, u]
+        for row in range(max(0, y - EXPANSION), min(height, y + EXPANSION + 1)):
+            for column in range(max(0, x - EXPANSION), min(width, x + EXPANSION + 1)):
+                v, u = np.uint64(row), np.uint64(column)
+                if trimap[v, u] != 128:
+                    away = (row - y) ** 2 + (column - x) ** 2
+                    if away < nearest and _apart(image, y, x, v, u) <= LIKENESS**2:
+                        nearest, known[y, x] = away, trimap[v, u]
 
 
 @njit()
-def _gather(pixels: np.ndarray, image: np.ndarray, known: np.ndarray, pairs: np.ndarray, out: np.ndarray) -> None:
+def _gather(pixels: np.ndarray, image: np.ndarray, reach: np.ndarray, pairs: np.ndarray, out: np.ndarray) -> None:
     """Of the colours that rays from a pixel meet first, the foreground and background that explain it best."""
-    height, width = known.shape
-    found = np.empty((2, RAYS, 2), np.int64)
-    costs = np.empty((2, RAYS))
+    height, width = reach.shape[:2]
+    found, costs = np.empty((2, RAYS, 2), np.int64), np.empty((2, RAYS))
+    near, errors = np.empty((3, 9), np.float32), np.empty(9)
+    colours, none = np.empty((2, RAYS, 3), np.float32), np.uint8(255)
     for n in range(len(pixels)):
-        y, x = pixels[n]
-        count = np.zeros(2, np.int64)
-        turn = ((x % 8 + y % 8 * 8) * 99991 % 64 / 64.0) * 2 * np.pi  # other directions for each of 8 x 8 pixels
+        y, x = pixels[n, 0], pixels[n, 1]
+        fronts, backs = 0, 0
+        turn = x % 8 + y % 8 * 8
         for ray in range(RAYS):
-            down, along = np.sin(turn + ray * 2 * np.pi / RAYS), np.cos(turn + ray * 2 * np.pi / RAYS)
-            met = np.zeros(2, np.bool_)
-            step = 1
-            while not (met[0] and met[1]):
+            down, along = DIRECTIONS[turn, ray, 0], DIRECTIONS[turn, ray, 1]
+            front, back, step = True, True, 1  # whether they are still looked for
+            while front or back:
                 v, u = int(np.floor(y + step * down)), int(np.floor(x + step * along))
                 if v < 0 or u < 0 or v >= height or u >= width:
                     break
-                kind = 0 if known[v, u] == 255 else 1
-                if known[v, u] != 128 and not met[kind]:
-                    met[kind] = True
-                    found[kind, count[kind], 0], found[kind, count[kind], 1] = v, u
-                    count[kind] += 1
+                to_front, to_back = reach[v, u, 0] if front else none, reach[v, u, 1] if back else none
+                if to_front == 0:
+                    front, found[0, fronts, 0], found[0, fronts, 1] = False, v, u
+                    fronts += 1
+                elif to_back == 0:
+                    back, found[1, backs, 0], found[1, backs, 1] = False, v, u
+                    backs += 1
+                else:
+                    step += max(0, np.int64(min(to_front, to_back)) - 2)
                 step += 1
-        best = np.zeros(2)
         for kind in range(2):
-            best[kind] = 1e9 if count[kind] else 0.0
-            for i in range(count[kind]):
-                costs[kind, i] = _path_cost(image, y, x, found[kind, i, 0], found[kind, i, 1])
-                best[kind] = min(best[kind], costs[kind, i])
-        belief = best[1] / (best[0] + best[1] + 1e-5)
+            for i in range(fronts if kind == 0 else backs):
+                v, u = found[kind, i, 0], found[kind, i, 1]
+                costs[kind, i] = _path_cost(image, y, x, v, u)
+                for c in range(3):
+                    colours[kind, i, c] = image[v, u, c]
+        for kind in range(2):
+            if (fronts if kind == 0 else backs) == 0:
+                for c in range(3):
+                    colours[kind, 0, c] = pairs[y, x, 3 * kind + c]
+        cheapest_front, cheapest_back = 0.0, 0.0
+        for i in range(fronts):
+            cheapest_front = min(costs[0, i], 1e9 if i == 0 else cheapest_front)
+        for j in range(backs):
+            cheapest_back = min(costs[1, j], 1e9 if j == 0 else cheapest_back)
+        belief = cheapest_back / (cheapest_front + cheapest_back + 1e-5)
+        for k in range(9):
+            v, u = min(max(y - 1 + k // 3, 0), height - 1), min(max(x - 1 + k % 3, 0), width - 1)
+            for c in range(3):
+                near[c, k] = image[v, u, c]
         least = np.inf
-        pair = pairs[y, x].copy()
-        for i in range(max(1, count[0])):
-            for j in range(max(1, count[1])):
-                far = np.ones(2)
-                pair[:] = pairs[y, x]
-                if count[0]:
-                    pair[:3] = image[found[0, i, 0], found[0, i, 1]]
-                    far[0] = np.hypot(found[0, i, 0] - y, found[0, i, 1] - x)
-                if count[1]:
-                    pair[3:] = image[found[1, j, 0], found[1, j, 1]]
-                    far[1] = np.hypot(found[1, j, 0] - y, found[1, j, 1] - x)
+        for i in range(max(1, fronts)):
+            for j in range(max(1, backs)):
+                f0, f1, f2 = colours[0, i, 0], colours[0, i, 1], colours[0, i, 2]
+                b0, b1, b2 = colours[1, j, 0], colours[1, j, 1], colours[1, j, 2]
+                away_front = np.hypot(found[0, i, 0] - y, found[0, i, 1] - x) if fronts else 1.0
+                away_back = np.hypot(found[1, j, 0] - y, found[1, j, 1] - x) if backs else 1.0
+                for k in range(9):  # apart from their sum, which has an order, so that they are found side by side
+                    errors[k] = _error(near[0, k], near[1, k], near[2, k], f0, f1, f2, b0, b1, b2)
                 error = 0.0
-                for v in range(y - 1, y + 2):
-                    for u in range(x - 1, x + 2):
-                        error += _error(image[min(max(v, 0), height - 1), min(max(u, 0), width - 1)], pair)
-                odds = belief + (1 - 2 * belief) * _alpha(image[y, x], pair)
-                cost = error**3 * odds**2 * far[0] * far[1] ** 4
+                for k in range(9):
+                    error += errors[k]
+                own = _alpha(near[0, 4], near[1, 4], near[2, 4], f0, f1, f2, b0, b1, b2)
+                odds = belief + (1 - 2 * belief) * own
+                cost = error**3 * odds**2 * away_front * away_back**4
                 if cost < least:
                     least = cost
-                    out[y, x] = pair
+                    for c in range(3):
+                        out[y, x, c], out[y, x, 3 + c] = colours[0, i, c], colours[1, j, c]
 
 
 @njit()
@@ -154,18 +190,24 @@ def _refine(pixels: np.ndarray, image: np.ndarray, gathered: np.ndarray, out: np
     height, width = alpha.shape
     costs, places = np.empty(3), np.empty((3, 2), np.int64)
     for n in range(len(pixels)):
-        y, x = pixels[n]
+        y, x = pixels[n, 0], pixels[n, 1]
+        c0, c1, c2 = image[y, x, 0], image[y, x, 1], image[y, x, 2]
         costs[:] = np.inf
+        worst = 0
         for v in range(max(0, y - RADIUS), min(height, y + RADIUS + 1)):
             for u in range(max(0, x - RADIUS), min(width, x + RADIUS + 1)):
-                cost = _error(image[y, x], gathered[v, u])
-                worst = 0
-                if costs[1] > costs[worst]:
-                    worst = 1
-                if costs[2] > costs[worst]:
-                    worst = 2
+                q, p = np.uint64(v), np.uint64(u)
+                cost = _error(
+                    c0, c1, c2, gathered[q, p, 0], gathered[q, p, 1], gathered[q, p, 2], gathered[q, p, 3],
+                    gathered[q, p, 4], gathered[q, p, 5],
+                )  # fmt: skip
                 if cost < costs[worst]:
                     costs[worst], places[worst, 0], places[worst, 1] = cost, v, u
+                    worst = 0
+                    if costs[1] > costs[worst]:
+                        worst = 1
+                    if costs[2] > costs[worst]:
+                        worst = 2
         for c in range(6):
             total, count = 0.0, 0
             for i in range(3):
@@ -173,7 +215,7 @@ def _refine(pixels: np.ndarray, image: np.ndarray, gathered: np.ndarray, out: np
                     total += gathered[places[i, 0], places[i, 1], c]
                     count += 1
             out[y, x, c] = total / count
-        alpha[y, x] = _alpha(image[y, x], out[y, x])
+        alpha[y, x] = _alpha_at(image, out, y, x)
 
 
 @njit()
@@ -189,27 +231,30 @@ def _smooth(
     """Pairs averaged over the neighbourhood, and the weight w = alpha (1 - alpha), w |F - B| of each pixel."""
     height, width = alpha.shape
     for n in range(len(pixels)):
-        y, x = pixels[n]
+        y, x = pixels[n, 0], pixels[n, 1]
         a = coarse[y, x]
-        total = np.zeros(6)
-        share = np.zeros(2)
+        f0 = f1 = f2 = b0 = b1 = b2 = front_share = back_share = 0.0
         for v in range(max(0, y - RADIUS), min(height, y + RADIUS + 1)):
             for u in range(max(0, x - RADIUS), min(width, x + RADIUS + 1)):
-                b = coarse[v, u]
-                w = np.exp(-((v - y) ** 2 + (u - x) ** 2) / SPREAD)
+                q, p = np.uint64(v), np.uint64(u)
+                b = coarse[q, p]
+                w = FAR[v - y + RADIUS, u - x + RADIUS]
                 if v != y or u != x:
                     w *= abs(a - b)
                 front, back = max(w * b, 1e-5), max(w * (1 - b), 1e-5)
-                share[0] += front
-                share[1] += back
-                for c in range(3):
-                    total[c] += front * refined[v, u, c]
-                    total[c + 3] += back * refined[v, u, c + 3]
-        for c in range(6):
-            out[y, x, c] = total[c] / share[c // 3]
-        alpha[y, x] = _alpha(image[y, x], out[y, x])
+                front_share += front
+                back_share += back
+                f0 += front * refined[q, p, 0]
+                f1 += front * refined[q, p, 1]
+                f2 += front * refined[q, p, 2]
+                b0 += back * refined[q, p, 3]
+                b1 += back * refined[q, p, 4]
+                b2 += back * refined[q, p, 5]
+        out[y, x, 0], out[y, x, 1], out[y, x, 2] = f0 / front_share, f1 / front_share, f2 / front_share
+        out[y, x, 3], out[y, x, 4], out[y, x, 5] = b0 / back_share, b1 / back_share, b2 / back_share
+        alpha[y, x] = _alpha_at(image, out, y, x)
         weight[y, x, 0] = a * (1 - a)
-        weight[y, x, 1] = a * (1 - a) * np.sqrt(_apart(out[y, x, :3], out[y, x, 3:]))
+        weight[y, x, 1] = a * (1 - a) * _span(out, y, x)
 
 
 @njit()
@@ -226,46 +271,87 @@ def _settle(
     """The pixel's own alpha as far as its pair is to be believed, for the rest the mean of the neighbourhood's."""
     height, width = alpha.shape
     for n in range(len(pixels)):
-        y, x = pixels[n]
+        y, x = pixels[n, 0], pixels[n, 1]
         apart, apart_weight, mean, mean_weight = 0.0, 1e-5, 0.0, 0.0
         for v in range(max(0, y - RADIUS), min(height, y + RADIUS + 1)):
             for u in range(max(0, x - RADIUS), min(width, x + RADIUS + 1)):
-                apart += weight[v, u, 1]
-                apart_weight += weight[v, u, 0]
-                w = np.exp(-((v - y) ** 2 + (u - x) ** 2) / SPREAD) + (known[v, u] != 128)
-                mean += w * coarse[v, u]
+                q, p = np.uint64(v), np.uint64(u)
+                apart += weight[q, p, 1]
+                apart_weight += weight[q, p, 0]
+                w = FAR[v - y + RADIUS, u - x + RADIUS] + (known[q, p] != 128)
+                mean += w * coarse[q, p]
                 mean_weight += w
-        pair = final[y, x]
-        trust = min(1.0, np.sqrt(_apart(pair[:3], pair[3:])) / (apart / apart_weight + 1e-5))
-        trust *= np.exp(-np.sqrt(_error(image[y, x], pair)) / DOUBT)
+        trust = min(1.0, _span(final, y, x) / (apart / apart_weight + 1e-5))
+        error = _error(
+            image[y, x, 0], image[y, x, 1], image[y, x, 2], final[y, x, 0], final[y, x, 1], final[y, x, 2],
+            final[y, x, 3], final[y, x, 4], final[y, x, 5],
+        )  # fmt: skip
+        trust *= np.exp(-np.sqrt(error) / DOUBT)
         alpha[y, x] = trust * sharp[y, x] + (1 - trust) * mean / mean_weight
 
 
 @njit()
-def _alpha(colour: np.ndarray, pair: np.ndarray) -> float:
-    """Position of a colour's projection on the line from background (last three) to foreground, within [0, 1]."""
-    along, length = 0.0, 1e-5
-    for c in range(3):
-        span = pair[c] - pair[c + 3]
-        along += (colour[c] - pair[c + 3]) * span
-        length += span * span
+def _alpha(
+    c0: np.float32,
+    c1: np.float32,
+    c2: np.float32,
+    f0: np.float32,
+    f1: np.float32,
+    f2: np.float32,
+    b0: np.float32,
+    b1: np.float32,
+    b2: np.float32,
+) -> float:
+    """Position of a colour's projection on the line from background b to foreground f, within [0, 1]."""
+    d0, d1, d2 = f0 - b0, f1 - b1, f2 - b2
+    along = 0.0 + (c0 - b0) * d0 + (c1 - b1) * d1 + (c2 - b2) * d2
+    length = 1e-5 + d0 * d0 + d1 * d1 + d2 * d2
     return max(0.0, min(1.0, along / length))
 
 
 @njit()
-def _error(colour: np.ndarray, pair: np.ndarray) -> float:
+def _error(
+    c0: np.float32,
+    c1: np.float32,
+    c2: np.float32,
+    f0: np.float32,
+    f1: np.float32,
+    f2: np.float32,
+    b0: np.float32,
+    b1: np.float32,
+    b2: np.float32,
+) -> float:
     """Squared distance of a colour from the nearest mixture of a pair."""
-    a = _alpha(colour, pair)
-    total = 0.0
-    for c in range(3):
-        total += (a * pair[c] + (1 - a) * pair[c + 3] - colour[c]) ** 2
+    a = _alpha(c0, c1, c2, f0, f1, f2, b0, b1, b2)
+    e0, e1, e2 = a * f0 + (1 - a) * b0 - c0, a * f1 + (1 - a) * b1 - c1, a * f2 + (1 - a) * b2 - c2
+    total: float = e0 * e0 + e1 * e1 + e2 * e2
     return total
 
 
 @njit()
-def _apart(one: np.ndarray, other: np.ndarray) -> float:
-    """Squared distance of two colours."""
-    total: float = (one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2 + (one[2] - other[2]) ** 2
+def _alpha_at(image: np.ndarray, pairs: np.ndarray, y: int, x: int) -> float:
+    """Alpha of a pixel by its pair."""
+    return _alpha(
+        image[y, x, 0], image[y, x, 1], image[y, x, 2], pairs[y, x, 0], pairs[y, x, 1], pairs[y, x, 2],
+        pairs[y, x, 3], pairs[y, x, 4], pairs[y, x, 5],
+    )  # fmt: skip
+
+
+@njit()
+def _span(pairs: np.ndarray, y: int, x: int) -> float:
+    """Distance of the two colours of a pixel's pair."""
+    total = 0.0
+    for c in range(3):
+        total += (pairs[y, x, c] - pairs[y, x, c + 3]) ** 2
+    return np.sqrt(total)
+
+
+@njit()
+def _apart(image: np.ndarray, y: int, x: int, v: np.uint64, u: np.uint64) -> float:
+    """Squared distance of the colours of two pixels."""
+    total = np.float32(0)
+    for c in range(3):
+        total += (image[y, x, c] - image[v, u, c]) ** 2
     return total
 
 
@@ -277,11 +363,13 @@ def _path_cost(image: np.ndarray, y: int, x: int, v: int, u: int) -> float:
     down, along = (v - y) / steps, (u - x) / steps
     total = 0.0
     for i in range(steps + 1):
-        q, p = int(y + i * down), int(x + i * along)
+        row, column = int(y + i * down), int(x + i * along)
+        q, p = np.uint64(row), np.uint64(column)
+        above, below = np.uint64(max(row - 1, 0)), np.uint64(min(row + 1, height - 1))
+        left, right = np.uint64(max(column - 1, 0)), np.uint64(min(column + 1, width - 1))
         change = 0.0
         for c in range(3):
-            across = image[q, min(p + 1, width - 1), c] - image[q, max(p - 1, 0), c]
-            below = image[min(q + 1, height - 1), p, c] - image[max(q - 1, 0), p, c]
-            change += (0.5 * (along * across + down * below)) ** 2
+            slope = along * (image[q, right, c] - image[q, left, c]) + down * (image[below, p, c] - image[above, p, c])
+            change += (0.5 * slope) ** 2
         total += np.sqrt(change)
     return total
