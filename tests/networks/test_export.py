@@ -30,22 +30,40 @@ def test_modnet(tmp_path):
     alike(network, tmp_path / "a.onnx", torch.rand(1, 3, 64, 96))
 
 
-def test_gfm(tmp_path):
+def a_gfm():
     network = gfm.GFM(gfm.TINY).eval()
     x = torch.rand(1, 3, 64, 96) * 255
-    with torch.no_grad():  # so that every class wins somewhere
+    with torch.no_grad():  # so that every class wins somewhere, and clearly
         network.decoder0_g[6].bias -= network.predict(x)[0].mean((0, 2, 3))
-    export_onnx(network, tmp_path / "a.onnx", size=(64, 96))
-    alike(network, tmp_path / "a.onnx", x)
+        for parameter in network.decoder0_g[6].parameters():
+            parameter *= 100
+    return network
 
 
-def test_open_size(tmp_path):
+def a_dim():
     network = dim.DIM(dim.TINY)
     torch.nn.init.normal_(network.deconv1.weight)
     torch.nn.init.normal_(network.refine_pred.weight)
+    return network
+
+
+def test_gfm(tmp_path):
+    network = a_gfm()
+    export_onnx(network, tmp_path / "a.onnx", size=(64, 96))
+    alike(network, tmp_path / "a.onnx", torch.rand(1, 3, 64, 96) * 255)
+
+
+@pytest.mark.parametrize(
+    ("build", "channels", "scale"),
+    [(a_dim, 4, 1), (lambda: modnet.MODNet(modnet.TINY).eval(), 3, 1), (a_gfm, 3, 255)],
+    ids=["deep-image-matting", "modnet", "gfm"],
+)
+def test_open_size(tmp_path, build, channels, scale):
+    torch.manual_seed(0)
+    network = build()
     export_onnx(network, tmp_path / "a.onnx")
-    for shape in ((1, 4, 32, 96), (3, 4, 64, 64)):
-        alike(network, tmp_path / "a.onnx", torch.randn(shape))
+    for shape in ((1, channels, 64, 96), (3, channels, 96, 64), (2, channels, 160, 128)):
+        alike(network, tmp_path / "a.onnx", scale * torch.rand(shape))
 
 
 @pytest.mark.parametrize("size", [(0, 32), (33, 64)])

@@ -235,6 +235,13 @@ def test_public_layout(twin, tmp_path, backbone, scheme):
     assert np.abs(alpha - union)[clear].max() < 1e-4
 
 
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_grid_means_are_those_of_pytorch(size):
+    for shape in ((1, 1), (2, 7), (5, 3), (13, 10), (31, 64)):
+        x = torch.randn(2, 3, *shape)
+        assert torch.allclose(gfm.GridMeans(size)(x), torch.nn.AdaptiveAvgPool2d(size)(x), atol=1e-6)
+
+
 @pytest.mark.parametrize(("backbone", "published"), [("r34", 21_797_672), ("r101", 44_549_160), ("d121", 7_978_856)])
 def test_backbone_parameter_counts(backbone, published):
     with torch.device("meta"):

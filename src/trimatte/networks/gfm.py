@@ -241,7 +241,7 @@ class PyramidPooling(nn.Module):
     def __init__(self, channels: int, sizes: tuple[int, ...] = (1, 3, 5)) -> None:
         super().__init__()
         self.stages = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(size), nn.Conv2d(channels, channels, 1, bias=False)) for size in sizes
+            nn.Sequential(GridMeans(size), nn.Conv2d(channels, channels, 1, bias=False)) for size in sizes
         )
         self.bottleneck = nn.Conv2d(channels * (len(sizes) + 1), channels, 1)
 
@@ -252,6 +252,27 @@ class PyramidPooling(nn.Module):
         ]
         out: Tensor = self.bottleneck(torch.cat((*spread, x), 1)).relu_()
         return out
+
+
+class GridMeans(nn.Module):
+    """`AdaptiveAvgPool2d` as two products of matrices, which an ONNX file can hold for maps of any size."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = (self._shares(x, axis) for axis in (-2, -1))
+        return rows @ x @ columns.T
+
+    def _shares(self, x: Tensor, axis: int) -> Tensor:
+        """(size, n): cell i is the mean of places floor(i n / size) to ceil((i + 1) n / size)."""
+        n, size = x.shape[axis], self.size
+        place = torch.arange(n, device=x.device)
+        # Not -(-a // b), which the ONNX exporter rounds towards zero.
+        cells = [(place >= i * n // size) & (place < ((i + 1) * n + size - 1) // size) for i in range(size)]
+        inside = torch.stack(cells).to(x.dtype)
+        return inside / inside.sum(1, keepdim=True)
 
 
 class ResNet(nn.Module):
