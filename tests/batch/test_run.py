@@ -347,14 +347,15 @@ def test_killed_at_any_moment_and_resumed_the_results_are_those_of_one_run(
     assert not list((out / ".trimatte/staging").iterdir())
 
 
-def test_watching_takes_what_comes(photos: Path, tmp_path: Path, with_plug_ins: str) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_watching_takes_what_comes(photos: Path, tmp_path: Path, with_plug_ins: str, end: signal.Signals) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen([*command(photos, out, with_plug_ins), "--watch"], stderr=subprocess.PIPE)
     try:
         wait_for(lambda: len(results(out)) == 4, process)
         write_photo(photos / "late.jpg", 5)
         wait_for((out / "late.png").exists, process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         assert process.wait(20) == 0
     finally:
         process.kill()

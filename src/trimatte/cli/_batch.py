@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -67,7 +70,8 @@ def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, *
         return
     teller = _Teller(source, out, as_json, verbose)
     try:
-        teller.summary = run_batch(source, out, progress=teller, **options)
+        with _termination_as_interrupt():
+            teller.summary = run_batch(source, out, progress=teller, **options)
     except KeyboardInterrupt:
         click.echo("Interrupted. What is done stays; the same command goes on.", err=True)
         sys.exit(130)
@@ -75,6 +79,20 @@ def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, *
         teller.end()
     if teller.summary.failed:
         sys.exit(1)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """End in order also on SIGTERM, which service managers send, and which the first process of a container ignores."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _rehearse(source: str, out: str, as_json: bool, **options: Any) -> None:
