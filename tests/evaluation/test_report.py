@@ -16,6 +16,7 @@ from toy_methods import by_brightness, half
 
 from trimatte.cli import main
 from trimatte.errors import ArgumentError
+from trimatte.evaluation.exhibits import worst_pictures
 from trimatte.evaluation.plots import cost_against_quality, pareto
 from trimatte.evaluation.report import html_report, load_runs
 from trimatte.evaluation.runs import evaluate
@@ -67,6 +68,12 @@ def test_iou_ranks_the_other_way():
         assert "IoU in percent" in text
         assert f"{100 * rows[0].means['iou']:.2f}" in text
     assert "IoU" not in markdown(rows)
+
+
+def test_the_worst_pictures_are_those_with_the_largest_errors_or_the_least_iou():
+    records = [record(m, f"p{k}", k / 10) for m in ("a", "b") for k in range(6)] + [record("a", "only", 9.0)]
+    assert worst_pictures(records, "mse", 2) == ["p5", "p4"]
+    assert worst_pictures(records, "iou", 2) == ["p0", "p1"]
 
 
 def test_pictures_of_one_alpha_are_no_independent_witnesses():

@@ -49,14 +49,15 @@ class Exhibit:
 
 
 def worst_pictures(records: Sequence[Record], metric: str, count: int = WORST) -> list[str]:
-    """Pictures that every method did, with the largest mean error."""
+    """Pictures that every method did, with the largest mean error, or the least IoU."""
     errors: dict[str, list[float]] = {}
     for record in records:
         if record["status"] == "ok":
             errors.setdefault(record["picture"], []).append(record["metrics"][metric])
     methods = len({record["method"] for record in records})
     whole = {picture: float(np.mean(e)) for picture, e in errors.items() if len(e) == methods}
-    return sorted(whole, key=lambda picture: (-whole[picture], picture))[:count]
+    sign = 1 if metric == "iou" else -1
+    return sorted(whole, key=lambda picture: (sign * whole[picture], picture))[:count]
 
 
 def exhibits(records: Sequence[Record], metric: str) -> tuple[list[Exhibit], list[str]]:
