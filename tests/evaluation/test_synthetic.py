@@ -129,6 +129,17 @@ def test_written_set_is_a_sound_benchmark_and_reproducible(tmp_path):
     assert [finding for finding in verify(dataset) if finding.severity == "error"] == []
 
 
+def test_a_set_takes_the_place_of_a_larger_one(tmp_path):
+    synthesize(tmp_path, count=3, size=(64, 80), kinds=("hair", "hard"))
+    (tmp_path / "image" / "mine.txt").write_text("kept")
+    synthesize(tmp_path, count=1, size=(32, 40), kinds=("hard",))
+    assert sorted(path.name for path in (tmp_path / "image").iterdir()) == ["hard_0000.png", "mine.txt"]
+    assert [sample.name for sample in open_dataset(tmp_path).samples] == ["hard_0000"]
+    (tmp_path / "synthetic.json").write_text('{"scenes": [{"na')
+    with pytest.raises(ArgumentError, match="damaged"):
+        synthesize(tmp_path, count=1, size=(32, 40))
+
+
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("dear")
     with pytest.raises(ArgumentError, match="other files"):

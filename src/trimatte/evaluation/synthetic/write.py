@@ -14,6 +14,8 @@ from trimatte.evaluation.synthetic.scenes import Scene, scene
 from trimatte.evaluation.synthetic.subjects import KINDS
 from trimatte.images import as_alpha, save_image
 
+FOLDERS = ("image", "alpha", "foreground", "background", "trimap")
+
 
 def synthesize(
     out: str | os.PathLike[str],
@@ -33,7 +35,8 @@ def synthesize(
     Scene i of a kind has the seed `seed` + i, so that a larger set holds the smaller. For the dials see
     `trimatte.evaluation.synthetic.scene`, for the rule of the trimaps `trimatte.evaluation.pictures.made_trimap`; by
     default their band's half width is 1/128 to 1/64 of the short side.
-    The same arguments write the same bytes (with the same versions of NumPy and Pillow).
+    The same arguments write the same bytes (with the same versions of NumPy and Pillow). An earlier set in `out` is
+    replaced.
 
     Raises ArgumentError for a wrong argument or if `out` holds other files.
     """
@@ -47,8 +50,9 @@ def synthesize(
     root = Path(out)
     if root.exists() and any(root.iterdir()) and not (root / "synthetic.json").exists():
         raise ArgumentError(f"out: {os.fspath(out)!r} holds other files")
-    for folder in ("image", "alpha", "foreground", "background", "trimap"):
+    for folder in FOLDERS:
         (root / folder).mkdir(parents=True, exist_ok=True)
+    _delete_earlier(root)
     dials = {"overlap": overlap, "noise": noise, "jpeg": jpeg}
     scenes = []
     for i in range(count):
@@ -65,6 +69,20 @@ def synthesize(
     with atomic_write(root / "synthetic.json") as file:
         file.write((json.dumps(recipe, indent=1) + "\n").encode())
     return root
+
+
+def _delete_earlier(root: Path) -> None:
+    """A larger set that lay here before must not leave some of its scenes among the new ones."""
+    recipe = root / "synthetic.json"
+    try:
+        names = [Path(earlier["name"]).name for earlier in json.loads(recipe.read_text())["scenes"]]
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArgumentError(f"out: {os.fspath(recipe)!r} is damaged, so what lies beside it is left alone") from error
+    for name in names:
+        for folder in FOLDERS:
+            (root / folder / f"{name}.png").unlink(missing_ok=True)
 
 
 def _write(root: Path, name: str, painted: Scene) -> None:
