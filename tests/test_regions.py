@@ -32,7 +32,7 @@ def test_a_spiral_is_one_region() -> None:
     for k in range(0, 20, 2):
         mask[k, k : 41 - k] = mask[40 - k, k + 2 : 41 - k] = mask[k + 2 : 41 - k, k] = mask[k : 41 - k, 40 - k] = True
         mask[k + 2, k] = False
-    labels, count = ndimage.label(mask)
+    labels, _ = ndimage.label(mask)
     np.testing.assert_array_equal(regions(mask).sizes(), np.bincount(labels.ravel())[1:])
 
 
@@ -41,4 +41,3 @@ def test_a_spiral_is_one_region() -> None:
 def test_greatest_value_about_each_pixel(shape: tuple[int, int], radius: int) -> None:
     values = np.random.default_rng(1).random(shape, np.float32)
     np.testing.assert_array_equal(widest(values, radius), ndimage.maximum_filter(values, 2 * radius + 1))
-

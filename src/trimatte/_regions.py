@@ -60,7 +60,7 @@ def widest(values: np.ndarray, radius: int) -> np.ndarray:
 
 @njit()
 def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Runs of set pixels, and for each the first run of its region: joined to those that it touches in the row above."""
+    """Runs of set pixels, and each one's region by its first run; a run joins those it touches in the row above."""
     height, width = mask.shape
     count = 0
     for y in range(height):

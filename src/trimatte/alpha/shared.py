@@ -141,7 +141,7 @@ def _gather(pixels: np.ndarray, image: np.ndarray, reach: np.ndarray, pairs: np.
                     back, found[1, backs, 0], found[1, backs, 1] = False, v, u
                     backs += 1
                 else:
-                    step += max(0, np.int64(min(to_front, to_back)) - 2)
+                    step += max(0, min(int(to_front), int(to_back)) - 2)
                 step += 1
         for kind in range(2):
             for i in range(fronts if kind == 0 else backs):
@@ -292,15 +292,15 @@ def _settle(
 
 @njit()
 def _alpha(
-    c0: np.float32,
-    c1: np.float32,
-    c2: np.float32,
-    f0: np.float32,
-    f1: np.float32,
-    f2: np.float32,
-    b0: np.float32,
-    b1: np.float32,
-    b2: np.float32,
+    c0: float,
+    c1: float,
+    c2: float,
+    f0: float,
+    f1: float,
+    f2: float,
+    b0: float,
+    b1: float,
+    b2: float,
 ) -> float:
     """Position of a colour's projection on the line from background b to foreground f, within [0, 1]."""
     d0, d1, d2 = f0 - b0, f1 - b1, f2 - b2
@@ -311,21 +311,20 @@ def _alpha(
 
 @njit()
 def _error(
-    c0: np.float32,
-    c1: np.float32,
-    c2: np.float32,
-    f0: np.float32,
-    f1: np.float32,
-    f2: np.float32,
-    b0: np.float32,
-    b1: np.float32,
-    b2: np.float32,
+    c0: float,
+    c1: float,
+    c2: float,
+    f0: float,
+    f1: float,
+    f2: float,
+    b0: float,
+    b1: float,
+    b2: float,
 ) -> float:
     """Squared distance of a colour from the nearest mixture of a pair."""
     a = _alpha(c0, c1, c2, f0, f1, f2, b0, b1, b2)
     e0, e1, e2 = a * f0 + (1 - a) * b0 - c0, a * f1 + (1 - a) * b1 - c1, a * f2 + (1 - a) * b2 - c2
-    total: float = e0 * e0 + e1 * e1 + e2 * e2
-    return total
+    return e0 * e0 + e1 * e1 + e2 * e2
 
 
 @njit()
@@ -342,16 +341,17 @@ def _span(pairs: np.ndarray, y: int, x: int) -> float:
     """Distance of the two colours of a pixel's pair."""
     total = 0.0
     for c in range(3):
-        total += (pairs[y, x, c] - pairs[y, x, c + 3]) ** 2
-    return np.sqrt(total)
+        total += float(pairs[y, x, c] - pairs[y, x, c + 3]) ** 2
+    span: float = np.sqrt(total)
+    return span
 
 
 @njit()
 def _apart(image: np.ndarray, y: int, x: int, v: np.uint64, u: np.uint64) -> float:
     """Squared distance of the colours of two pixels."""
-    total = np.float32(0)
+    total = 0.0
     for c in range(3):
-        total += (image[y, x, c] - image[v, u, c]) ** 2
+        total += float(image[y, x, c] - image[v, u, c]) ** 2
     return total
 
 

@@ -46,7 +46,7 @@ def conjugate_gradients(
         return np.zeros(n), 0, 0.0
     r = b.copy()
     z, p, q = np.empty(n), np.empty(n), np.empty(n)
-    products = (np.empty(n),) if gives_product else ()
+    product = np.empty(n) if gives_product else None
     if x is None:
         x = np.zeros(n)
     else:
@@ -55,14 +55,14 @@ def conjugate_gradients(
     residual = np.sqrt(dot(r, r)) / size
     iteration, rz = 0, 1.0
     while residual > rtol and iteration < max_iterations:
-        precondition(r, z, *products)
+        precondition(r, z) if product is None else precondition(r, z, product)
         previous, rz = rz, dot(r, z)
         beta = rz / previous if iteration else 0.0
         direction(z, beta, p)
-        if gives_product:
-            direction(*products, beta, q)
-        else:
+        if product is None:
             multiply(p, q)
+        else:
+            direction(product, beta, q)
         curvature = dot(p, q)
         if not (curvature > 0 and rz > 0):
             break

@@ -74,9 +74,9 @@ class StencilSystem:
         return (upper + upper.T + sparse.diags_array(self.diagonal)).tocsr()
 
 
-# The kernels below are put together from four loops over a range of pixels. Of a pixel's runs, each of them only looks at
-# those that begin from `low` on and before `high`, numbers as they are packed in `runs`: so a range in the last two
-# rows of a strip can be told from the strip below, as all even strips are numbered before the odd ones.
+# The kernels below are put together from four loops over a range of pixels. Of a pixel's runs, each of them only looks
+# at those that begin from `low` on and before `high`, numbers as they are packed in `runs`: so a strip can be told from
+# the one below, as all even strips are numbered before the odd ones.
 ALL = np.uint32(0xFFFFFFFF)
 
 
