@@ -1,6 +1,6 @@
 """How the solver on the unknown band scales, and what threads, the foreground and small edits cost.
 
-    python benchmarks/solver.py [--parts growth threads foreground edit] [--megapixels 0.5 1 ...] [--out FILE]
+    python benchmarks/solver.py [--parts growth threads foreground edit large] [--megapixels 0.5 1 ...] [--out FILE]
 
 Prints Markdown with date, machine and commit. The photos are painted by code, seeded; their trimap's unknown pixels
 are the 10 % that lie nearest to the subject's edge, whatever the size. Run it on a machine that does nothing else:
@@ -11,6 +11,7 @@ some GB of memory to paint.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,6 +138,42 @@ def edit(sizes: list[float], repeats: int) -> Iterator[str]:
         )
 
 
+def large(sizes: list[float], repeats: int) -> Iterator[str]:
+    """Seconds and the process's peak memory of one run on a very large picture, in a process of its own."""
+    yield from ("## Very large pictures: closed-form", "")
+    yield "3 % of the pixels are unknown, two colours with noise. The peak is the whole process's, photo included."
+    yield from ("", "| MP | unknown | seconds | iterations | photo, MB | peak, MB |")
+    yield "| ---: | ---: | ---: | ---: | ---: | ---: |"
+    for size in sizes:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            yield pool.apply(_large, (size,))
+
+
+def _large(megapixels: float) -> str:
+    from trimatte import estimate_alpha
+
+    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = round(height * 4 / 3)
+    rng = np.random.default_rng(0)
+    image, trimap = np.empty((height, width, 3), np.float32), np.empty((height, width), np.uint8)
+    subject, ground = np.float32([0.8, 0.5, 0.3]), np.float32([0.2, 0.3, 0.5])
+    radius, band = 0.3 * height, 0.03 * height * width / (2 * np.pi * 0.3 * height)
+    x = np.arange(width, dtype=np.float32)
+    for y in range(height):  # row by row, since nothing else may take memory here
+        inside = radius - np.hypot(y - height / 2, x - width / 2)
+        alpha = np.clip(0.5 + inside / (0.6 * band), 0, 1)[:, None].astype(np.float32)
+        image[y] = alpha * subject + (1 - alpha) * ground + rng.standard_normal((width, 3), np.float32) * 0.01
+        trimap[y] = np.where(np.abs(inside) <= band / 2, 128, np.where(inside > 0, 255, 0))
+    np.clip(image, 0, 1, out=image)
+    start = time.perf_counter()
+    report = estimate_alpha(image, trimap).report
+    seconds = time.perf_counter() - start
+    return (
+        f"| {megapixels:g} | {report.unknown} | {seconds:.1f} | {report.iterations} | {image.nbytes / 1e6:.0f} "
+        f"| {report.peak_bytes / 1e6:.0f} |"
+    )
+
+
 def _edited(trimap: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """A square of 64x64 pixels about the band pixel nearest to the middle, as a user would mark it: by the truth."""
     ys, xs = np.nonzero(trimap == 128)
@@ -152,6 +189,7 @@ PARTS = {
     "threads": (threads, [4]),
     "foreground": (foreground, [5]),
     "edit": (edit, [4]),
+    "large": (large, [100]),
 }
 
 

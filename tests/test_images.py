@@ -920,7 +920,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, suffix, bits):
 
     monkeypatch.setattr(Image.Image, "save", full)
     monkeypatch.setattr(tifffile, "imwrite", full)
-    monkeypatch.setattr(_encode, "_write_deep_png", full)
+    monkeypatch.setattr(_encode, "_write_png", full)
     with pytest.raises(ImageWriteError, match=r"cannot write .*No space left"):
         save_image(path, noise(8, 9, 3, bits=bits))
     assert written

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trimatte._threads import for_each
 from trimatte.errors import ArgumentError
 
 Array = NDArray[Any]
@@ -83,10 +84,13 @@ def codes_of(array: Array, bits: int, name: str) -> Codes:
 def quantised(floats: Floats, bits: int) -> Codes:
     """Codes of floats in [0, 1]: rounded to uint8 (`bits` 8) or uint16 (16)."""
     codes = np.empty(floats.shape, f"uint{bits}")
-    for rows in bands(floats.shape):
+
+    def quantise(rows: slice) -> None:
         scaled = floats[rows] * np.float32((1 << bits) - 1)
         scaled += np.float32(0.5)
         codes[rows] = scaled  # the assignment cuts off, so that a half and more is rounded up
+
+    for_each(quantise, bands(floats.shape))
     return codes
 
 

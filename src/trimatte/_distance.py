@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte._jit import njit, side_by_side
 
 
 def squared_distance(target: np.ndarray, limit: int) -> np.ndarray:
@@ -14,19 +14,18 @@ def squared_distance(target: np.ndarray, limit: int) -> np.ndarray:
     the second by the lower envelope of parabolas (Felzenszwalb and Huttenlocher, Theory of Computing 2012).
     """
     columns = np.empty(target.shape, np.int32)
-    _down(target, np.int32(limit + 1), columns)
+    side_by_side(_down, target.shape[1], target, np.int32(limit + 1), columns)
     out = np.empty(target.shape, np.float32)
-    _along(columns, np.int32(limit + 1), out)
+    side_by_side(_along, target.shape[0], columns, np.int32(limit + 1), out)
     return out
 
 
-@njit(parallel=True)
-def _down(target: np.ndarray, far: np.int32, out: np.ndarray) -> None:
+@njit()
+def _down(first: int, last: int, target: np.ndarray, far: np.int32, out: np.ndarray) -> None:
     # vertical distance to the nearest target in the same column, cut at `far`
-    height, width = target.shape
-    strips = (width + 63) // 64
-    for strip in prange(strips):
-        left, right = strip * 64, min(width, strip * 64 + 64)
+    height = len(target)
+    for left in range(first, last, 64):
+        right = min(last, left + 64)
         for x in range(left, right):
             out[0, x] = 0 if target[0, x] else far
         for y in range(1, height):
@@ -37,13 +36,13 @@ def _down(target: np.ndarray, far: np.int32, out: np.ndarray) -> None:
                 out[y, x] = min(out[y, x], out[y + 1, x] + 1)
 
 
-@njit(parallel=True)
-def _along(columns: np.ndarray, far: np.int32, out: np.ndarray) -> None:
+@njit()
+def _along(first: int, last: int, columns: np.ndarray, far: np.int32, out: np.ndarray) -> None:
     # out[y, x] = min over s of (x - s)^2 + columns[y, s]^2, cut at far^2; columns at `far` need no parabola
-    height, width = columns.shape
-    for y in prange(height):
-        vertex = np.empty(width, np.int64)
-        start = np.empty(width + 1, np.float64)
+    width = columns.shape[1]
+    vertex = np.empty(width, np.int64)
+    start = np.empty(width + 1, np.float64)
+    for y in range(first, last):
         k = -1
         for s in range(width):
             g = np.int64(columns[y, s])

@@ -1,10 +1,11 @@
-"""Arrays of codes to files: by Pillow, and by hand or tifffile for the 16 bits a channel that Pillow lacks."""
+"""Arrays of codes to files: PNG by hand, since Pillow has no 16 bits a channel and one thread; TIFF by tifffile."""
 
 from __future__ import annotations
 
 import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from trimatte._arrays import Codes
 from trimatte._files import reason
+from trimatte._threads import available_threads
 from trimatte.errors import ArgumentError, ImageWriteError
 
 SUFFIXES = {
@@ -85,14 +87,11 @@ def encode(
 def _write(stream: IO[bytes], samples: Codes, format: str, profile: bytes | None, quality: int | None) -> None:
     if format == "TIFF":
         _write_tiff(stream, samples, profile)
-    elif format == "PNG" and samples.dtype == np.uint16:
-        _write_deep_png(stream, samples, profile)
+    elif format == "PNG":
+        _write_png(stream, samples, profile)
     else:
         options: dict[str, Any] = {"icc_profile": profile} if profile else {}
-        if format == "PNG":
-            options["compress_level"] = 2
-        else:
-            options["quality"] = quality or _QUALITY[format]
+        options["quality"] = quality or _QUALITY[format]
         if format == "AVIF":
             # Without the encoder's own word for it, alpha would lose as much as the colours do.
             options.update(speed=8, subsampling="4:4:4", codec="aom", advanced={"alpha:lossless": "1"})
@@ -119,27 +118,47 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None) -> Non
     )
 
 
-def _write_deep_png(stream: IO[bytes], samples: Codes, profile: bytes | None) -> None:
-    """PNG of 16 bits a channel (PNG Specification, third edition): each row as its difference to the one above."""
+def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None) -> None:
+    """PNG (PNG Specification, third edition), its bands of rows packed side by side."""
     height, width, channels = samples.shape
+    bits = 8 * samples.itemsize
 
     def chunk(name: bytes, data: bytes) -> None:
         stream.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
 
     stream.write(b"\x89PNG\r\n\x1a\n")
-    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
+    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
     if profile:
         chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
-    deflate = zlib.compressobj(1, strategy=zlib.Z_FILTERED)
-    above = np.zeros((1, 2 * channels * width), np.uint8)
-    rows = max(1, _BAND_BYTES // above.nbytes)
-    for top in range(0, height, rows):
-        band = samples[top : top + rows].astype(">u2").view(np.uint8).reshape(-1, above.size)
-        filtered = np.full((len(band), 1 + above.size), 2, np.uint8)  # each row begins with its filter: 2, "up"
-        np.subtract(band, np.concatenate([above, band[:-1]]), out=filtered[:, 1:])
-        above = band[-1:]
-        packed = deflate.compress(filtered.data)
-        if packed:
-            chunk(b"IDAT", packed)
-    chunk(b"IDAT", deflate.flush())
+    rows = max(1, _BAND_BYTES // samples[0].nbytes)
+    checksum, start = 1, b"\x78\x01"  # of a zlib stream: deflate, packed fast
+    with ThreadPoolExecutor(available_threads()) as pool:
+        for packed, own, length in pool.map(lambda top: _packed(samples, top, rows), range(0, height, rows)):
+            checksum = _joined(checksum, own, length)
+            chunk(b"IDAT", start + packed)
+            start = b""
+    chunk(b"IDAT", struct.pack(">I", checksum))
     chunk(b"IEND", b"")
+
+
+def _packed(samples: Codes, top: int, rows: int) -> tuple[bytes, int, int]:
+    """A band of rows deflated, each row as its difference to the one above; the band's Adler-32 and length unpacked."""
+    deep = samples.dtype == np.uint16
+    band = samples[max(0, top - 1) : top + rows]
+    values = (band.astype(">u2") if deep else band).view(np.uint8).reshape(len(band), -1)
+    filtered = np.full((len(values) - (top > 0), 1 + values.shape[1]), 2, np.uint8)  # each row's filter: 2, "up"
+    if top == 0:
+        filtered[0, 1:] = values[0]
+    np.subtract(values[1:], values[:-1], out=filtered[len(filtered) - len(values) + 1 :, 1:])
+    deflate = zlib.compressobj(1 if deep else 2, wbits=-15, strategy=zlib.Z_FILTERED if deep else 0)
+    packed = deflate.compress(filtered.data) + deflate.flush(
+        zlib.Z_FINISH if top + rows >= len(samples) else zlib.Z_SYNC_FLUSH
+    )
+    return packed, zlib.adler32(filtered.data), filtered.size
+
+
+def _joined(checksum: int, other: int, length: int) -> int:
+    """Adler-32 of what has `checksum` followed by `length` bytes that have `other`."""
+    low, high = checksum & 0xFFFF, checksum >> 16
+    both = (low + (other & 0xFFFF) - 1) % 65521
+    return ((high + (other >> 16) + length * (low - 1)) % 65521) << 16 | both

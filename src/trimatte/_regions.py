@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte._jit import njit, side_by_side
 
 ROWS = 16
 """Rows that are filtered and turned at a time, so that a line of the memory is written at once."""
@@ -53,7 +53,7 @@ def widest(values: np.ndarray, radius: int) -> np.ndarray:
     """The greatest of `values` (H, W) float32, at least 0, within `radius` rows and columns of each pixel."""
     for _ in range(2):
         turned = np.empty(values.shape[::-1], np.float32)
-        _turned_maxima(values, radius, turned)
+        side_by_side(_turned_maxima, -(-len(values) // ROWS), values, radius, turned)
         values = turned
     return values
 
@@ -112,16 +112,16 @@ def _paint(runs: np.ndarray, value: bool, out: np.ndarray) -> None:
             out[runs[n, 0], x] = value
 
 
-@njit(parallel=True)
-def _turned_maxima(values: np.ndarray, radius: int, out: np.ndarray) -> None:
+@njit()
+def _turned_maxima(first: int, last: int, values: np.ndarray, radius: int, out: np.ndarray) -> None:
     # out[x, y] = max of values[y, x - radius : x + radius + 1]: in blocks as wide as the window, the greatest up to
     # each pixel and from each pixel on; a window is the end of one block and the beginning of the next (van Herk 1992)
     height, width = values.shape
     window = 2 * radius + 1
     padded = (width + 2 * radius + window - 1) // window * window
-    for block in prange((height + ROWS - 1) // ROWS):
-        up, down = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
-        found = np.empty((ROWS, width), np.float32)
+    up, down = np.empty(padded, np.float32), np.empty(padded, np.float32)
+    found = np.empty((ROWS, width), np.float32)
+    for block in range(first, last):
         top = block * ROWS
         rows = min(ROWS, height - top)
         for k in range(rows):

@@ -32,6 +32,7 @@ from trimatte._arrays import (
 from trimatte._decode import MAX_PIXELS, Decoded, Source, decode, is_source
 from trimatte._encode import DEEP_FORMATS, encode, output_format
 from trimatte._files import atomic_write, reason
+from trimatte._threads import for_each
 from trimatte.errors import ArgumentError, ImageWriteError
 
 __all__ = [
@@ -267,11 +268,15 @@ def restore_colours(foreground: ArrayLike, picture: Picture, alpha: ArrayLike | 
         colours = quantised(foreground, picture.bits)
     else:
         colours = _icc.from_srgb(foreground, picture.icc_profile, picture.bits)
-    for rows in bands(colours.shape):
-        own = (foreground[rows] == picture.image[rows]).all(axis=2)
+
+    def restore(rows: slice) -> None:
+        same = foreground[rows] == picture.image[rows]
+        own = same[..., 0] & same[..., 1] & same[..., 2]
         if covered is not None:
             own |= covered[rows] == 1
         np.copyto(colours[rows], picture.pixels[rows], where=own[..., None])
+
+    for_each(restore, bands(colours.shape))
     return colours
 
 

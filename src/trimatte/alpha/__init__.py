@@ -153,18 +153,20 @@ def _estimate(
         alpha = np.clip(function(image, None, report, **options), 0, 1).astype(np.float32, copy=False)
         return alpha
     foreground, background = trimap == 255, trimap == 0
-    alpha = foreground.astype(np.float32)
     unknown = ~(foreground | background)
     report.unknown = int(np.count_nonzero(unknown))
+    solved = None
     by_propagation = options.get("prior") is None and report.method not in WITHOUT_SAMPLES
     if report.unknown == 0:
         report.fallbacks.append("the trimap has no unknown pixel: it is the alpha")
     elif by_propagation and not foreground.any():
         report.fallbacks.append("the trimap has no foreground: alpha is 0 everywhere")
     elif by_propagation and not background.any():
-        alpha[:] = 1
         report.fallbacks.append("the trimap has no background: alpha is 1 everywhere")
+        return np.ones(trimap.shape, np.float32)
     else:
         solved = function(image, trimap, report, **options)
+    alpha = foreground.astype(np.float32)
+    if solved is not None:
         alpha[unknown] = np.clip(solved[unknown], 0, 1)
     return alpha

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange
-from trimatte._threads import available_threads
+from trimatte._jit import njit, side_by_side
 
 DIMENSIONS = 5
 LEAF = 16
@@ -70,11 +69,12 @@ def nearest(tree: Tree, queries: int, count: int, slack: float, names: np.ndarra
     """
     # Unsigned, for signed indices are tested for being negative wherever they are used.
     asking = np.add.reduceat(tree.indices < queries, np.arange(0, len(tree.indices), LEAF), dtype=np.int64)
-    homes, threads = np.flatnonzero(asking).astype(np.uint32), available_threads()
-    homes = np.concatenate([homes[i::threads] for i in range(threads)])  # so that all have the same to do
+    homes = np.flatnonzero(asking).astype(np.uint32)
     shrink = np.float32((1 + slack) ** 2)
     out = np.empty((queries, count), np.uint32)
-    _search(homes, queries, count, shrink, names, tree.indices, tree.leaves, tree.forks, out)
+    side_by_side(
+        _search, len(homes), homes, queries, count, shrink, names, tree.indices, tree.leaves, tree.forks, out
+    )  # fmt: skip
     return out
 
 
@@ -93,11 +93,11 @@ def _split(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     most = 2 * ((n + LEAF - 1) // LEAF)
     first, right = np.empty(most, np.uint32), np.zeros(most, np.uint32)
     waiting = np.empty((DEPTH, 3), np.int64)  # first and last point, and the node whose right child this is
-    waiting[0] = 0, n, -1
+    waiting[0, 0], waiting[0, 1], waiting[0, 2] = 0, n, -1
     nodes, depth = 0, 1
     while depth > 0:
         depth -= 1
-        a, b, parent = waiting[depth]
+        a, b, parent = waiting[depth, 0], waiting[depth, 1], waiting[depth, 2]
         if parent >= 0:
             right[parent] = nodes
         first[nodes] = a
@@ -105,8 +105,8 @@ def _split(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if leaves > 1:
             middle = a + leaves // 2 * LEAF
             _part(points, indices, a, b, middle, _widest(points, a, b))
-            waiting[depth] = middle, b, nodes
-            waiting[depth + 1] = a, middle, -1
+            waiting[depth, 0], waiting[depth, 1], waiting[depth, 2] = middle, b, nodes
+            waiting[depth + 1, 0], waiting[depth + 1, 1], waiting[depth + 1, 2] = a, middle, -1
             depth += 2
         nodes += 1
     return indices, first[:nodes], right[:nodes]
@@ -150,7 +150,8 @@ def _forks(points: np.ndarray, first: np.ndarray, right: np.ndarray) -> np.ndarr
                 low[node, c], high[node, c] = min(low[a, c], low[b, c]), max(high[a, c], high[b, c])
         else:
             start = first[node]
-            low[node], high[node] = points[start], points[start]
+            for c in range(DIMENSIONS):
+                low[node, c] = high[node, c] = points[start, c]
             for i in range(start + 1, min(start + LEAF, len(points))):
                 for c in range(DIMENSIONS):
                     low[node, c] = min(low[node, c], points[i, c])
@@ -184,8 +185,10 @@ def _part(points: np.ndarray, indices: np.ndarray, first: int, last: int, middle
             return
 
 
-@njit(parallel=True)
+@njit()
 def _search(
+    begin: int,
+    end: int,
     homes: np.ndarray,
     queries: int,
     count: int,
@@ -197,7 +200,7 @@ def _search(
     out: np.ndarray,
 ) -> None:
     children, left, right = forks.view(np.uint32), np.uint32(0), np.uint32(1)
-    for number in prange(len(homes)):
+    for number in range(begin, end):
         asking, at, m = _asking(homes[number] * LEAF, queries, indices, leaves)
         low, high = _box(at)
         found = np.full((m, 1 + count), NOTHING, np.uint64)

@@ -35,14 +35,14 @@ def alpha_of_stencil(
 
     `known` (H, W) float32 takes the place of the trimap's 0 and 1 for known pixels.
     """
-    known = (trimap == FOREGROUND).astype(np.float32) if known is None else known
+    known = (trimap == FOREGROUND).astype(np.float32) if known is None else known.copy()
     return fill_in(image, trimap == UNKNOWN, known, report, assemble, **settings)
 
 
 def fill_in(
     image: np.ndarray,
     unknown: np.ndarray,
-    fixed: np.ndarray,
+    alpha: np.ndarray,
     report: SolveReport,
     assemble: Assemble,
     *,
@@ -51,23 +51,22 @@ def fill_in(
     prior: tuple[np.ndarray, np.ndarray] | None = None,
     guess: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Solve for alpha where `unknown` (H, W) is set, given its values (H, W) float32 elsewhere.
+    """Solve for alpha where `unknown` (H, W) is set, given its values elsewhere in `alpha` (H, W) float32.
 
     `prior` is a pair of wanted alpha and weights (H, W) that draw towards it, `guess` (H, W) where the iteration
-    starts. Returns the whole alpha (H, W) float32.
+    starts. Returns the whole alpha, `alpha` itself filled in where that is large enough for a window.
     """
     height, width = unknown.shape
     if min(height, width) < 3:
-        image, unknown, fixed = (_at_least_three(array) for array in (image, unknown, fixed))
+        image, unknown, alpha = (_at_least_three(array) for array in (image, unknown, alpha))
         prior = (_at_least_three(prior[0]), _at_least_three(prior[1])) if prior else None
         guess = None
     part = _about_band(unknown)
     small = read_only(image[part])  # no copy if it is the whole
-    alpha = fixed.copy()
     with timed(report.seconds, "assemble"):
         band = number_band(np.ascontiguousarray(unknown[part]))
         rows, columns = np.divmod(band.position, band.shape[1])
-        system = assemble(small, np.ascontiguousarray(fixed[part]), band)
+        system = assemble(small, np.ascontiguousarray(alpha[part]), band)
         if prior:
             wanted, weights = (array[part][rows, columns].astype(np.float64) for array in prior)
             system = replace(system, diagonal=system.diagonal + weights, b=system.b + weights * wanted)

@@ -16,11 +16,10 @@ import trimatte
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "scikit-image", "pymatting", "pillow", "tifffile", "onnxruntime")
 EXTRAS = {"torch": "torch", "onnx": "train", "matplotlib": "eval", "starlette": "server", "distributed": "dask"}
 WARM_UPS = (
-    ("knn", "shared", "closed-form", "learning-based", "random-walk"),
-    ("coarse", "foreground", "large-kernel", "trimap"),
+    ("knn", "shared", "large-kernel", "foreground", "trimap"),
+    ("coarse", "closed-form", "learning-based", "random-walk"),
 )
-"""What has compiled kernels, split into two parts that take about as long; "closed-form" comes when the kernels that it
-shares with the other part's are there."""
+"""What has compiled kernels, split into two parts that take about as long."""
 
 
 @click.command("doctor")

@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte._jit import njit, prange, side_by_side
 
 TILE = 16
 BLOCK = 16
@@ -57,7 +57,9 @@ def both_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.nd
         near = _dilated(active) if full else np.ones_like(active)
         coarse = foreground, background
         foreground, background = np.empty((*shape, 3), np.float32), np.empty((*shape, 3), np.float32)
-        _start_level(foreground, background, *coarse, image, alpha, rows, columns, active, near)
+        side_by_side(
+            _start_level, shape[0], foreground, background, *coarse, image, alpha, rows, columns, active, near
+        )  # fmt: skip
         schedule = _schedule(active, SMALL_SWEEPS if max(shape) <= SMALL else LARGE_SWEEPS)
         _sweep(foreground, background, image, alpha, rows, columns, *schedule)
     return foreground, background
@@ -149,8 +151,10 @@ def _means(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return means
 
 
-@njit(parallel=True)
+@njit()
 def _start_level(
+    first: int,
+    last: int,
     foreground: np.ndarray,
     background: np.ndarray,
     coarse_foreground: np.ndarray,
@@ -165,7 +169,7 @@ def _start_level(
     """Nearest colours of the level below; in tiles that stay as they are, the picture's own where alpha is 0 or 1."""
     height, width = foreground.shape[:2]
     coarse_height, coarse_width = coarse_foreground.shape[:2]
-    for y in prange(height):
+    for y in range(first, last):
         y0 = y * coarse_height // height
         for x in range(width):
             x0 = x * coarse_width // width

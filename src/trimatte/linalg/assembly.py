@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte._jit import njit, side_by_side
 from trimatte.linalg.band import Band
 from trimatte.linalg.stencil import SLOTS, StencilSystem, multiply
 
@@ -35,9 +35,9 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
     epsilon : regularisation of the colour model.
     """
     known, b, coefficients, runs = _empty(band)
-    _assemble(
-        image, fixed, band.index, band.position, band.strips, band.row_first, band.row_count, model, epsilon, known, b,
-        coefficients, runs,
+    side_by_side(
+        _assemble, len(band.strips) - 1, image, fixed, band.index, band.position, band.strips, band.row_first,
+        band.row_count, model, epsilon, known, b, coefficients, runs,
     )  # fmt: skip
     return _closed(band, known, coefficients, runs, b)
 
@@ -45,7 +45,9 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
 def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) -> StencilSystem:
     """The system of random walks to the eight neighbours, of weights LEAST_STEP + exp(-|I_i - I_j|^2 / sigma^2)."""
     known, b, coefficients, runs = _empty(band)
-    _assemble_walk(image, fixed, band.index, band.position, sigma, known, b, coefficients, runs)
+    side_by_side(
+        _assemble_walk, band.size, image, fixed, band.index, band.position, sigma, known, b, coefficients, runs
+    )
     return _closed(band, known, coefficients, runs, b)
 
 
@@ -58,22 +60,32 @@ def _closed(band: Band, known: np.ndarray, coefficients: np.ndarray, runs: np.nd
     """Give the diagonal what makes each row sum to its share of known pixels."""
     n = band.size
     sums = np.empty(n)
-    multiply(np.zeros(n), coefficients, runs, band.strips, band.even, np.ones(n), sums)
+    multiply(band, np.zeros(n), coefficients, runs, np.ones(n), sums)
     return StencilSystem(band, known - sums, coefficients, runs, b)
 
 
 @njit()
 def _inverse(S: np.ndarray) -> np.ndarray:
-    # K'K with K the inverse of the Cholesky factor: the one way that stays definite where S nearly is not
-    L, K = np.linalg.cholesky(S), np.zeros(S.shape)
-    for j in range(len(S)):
+    # K'K with K the inverse of the Cholesky factor L: the one way that stays definite where S nearly is not
+    L, K, G = np.zeros((4, 4)), np.zeros((4, 4)), np.zeros((4, 4))
+    for j in range(4):
+        for i in range(j, 4):
+            total = S[i, j]
+            for k in range(j):
+                total -= L[i, k] * L[j, k]
+            L[i, j] = np.sqrt(total) if i == j else total / L[j, j]
+    for j in range(4):
         K[j, j] = 1.0 / L[j, j]
-        for i in range(j + 1, len(S)):
+        for i in range(j + 1, 4):
             total = 0.0
             for k in range(j, i):
                 total -= L[i, k] * K[k, j]
             K[i, j] = total / L[i, i]
-    return K.T @ K
+    for i in range(4):
+        for j in range(4):
+            for k in range(max(i, j), 4):
+                G[i, j] += K[k, i] * K[k, j]
+    return G
 
 
 @njit()
@@ -140,8 +152,10 @@ def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: 
             k += 1
 
 
-@njit(parallel=True)
+@njit()
 def _assemble(
+    first: int,
+    last: int,
     image: np.ndarray,
     fixed: np.ndarray,
     index: np.ndarray,
@@ -157,9 +171,9 @@ def _assemble(
     runs: np.ndarray,
 ) -> None:
     height, width = index.shape
-    for s in prange(len(strips) - 1):
-        models = np.empty((3, width, MODEL_SIZE))
-        row, sums = np.zeros((5, 5)), np.empty((3, 5, 4))
+    models = np.empty((3, width, MODEL_SIZE))
+    row, sums = np.zeros((5, 5)), np.empty((3, 5, 4))
+    for s in range(first, last):
         ready = -2
         for i in range(strips[s], strips[s + 1]):
             y, x = position[i] // width, position[i] % width
@@ -280,8 +294,10 @@ def _store_row(
                 runs[i, oy - 2] = 1 + (runs[i, oy - 2] if runs[i, oy - 2] > 0 else j << 3)
 
 
-@njit(parallel=True)
+@njit()
 def _assemble_walk(
+    first: int,
+    last: int,
     image: np.ndarray,
     fixed: np.ndarray,
     index: np.ndarray,
@@ -293,10 +309,10 @@ def _assemble_walk(
     runs: np.ndarray,
 ) -> None:
     height, width = index.shape
-    for number in prange(len(position)):
-        i = np.int64(number)  # else unsigned, for which `_store_row` would be compiled once more
+    row = np.zeros((5, 5))
+    for i in range(first, last):
         y, x = position[i] // width, position[i] % width
-        row = np.zeros((5, 5))
+        row[:] = 0.0
         for vy in range(max(0, y - 1), min(height, y + 2)):
             for vx in range(max(0, x - 1), min(width, x + 2)):
                 distance = 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte._jit import njit, side_by_side
 
 STRIP_PIXELS = 4096
 """Unknown pixels that a strip has at least (but for the last)."""
@@ -70,7 +70,7 @@ def number_band(unknown: np.ndarray) -> Band:
     tails = row_first[np.maximum(bottoms - 2, tops)][order]
     index = np.empty((height, width), np.int32)
     position = np.empty(int(counts.sum()), np.int32)
-    _number(unknown, row_first, index, position)
+    side_by_side(_number, height, unknown, row_first, index, position)
     return Band((height, width), index, position, strips, tails, (len(tops) + 1) // 2, row_first, counts)
 
 
@@ -85,10 +85,12 @@ def _strip_tops(counts: np.ndarray) -> np.ndarray:
     return np.array(tops)
 
 
-@njit(parallel=True)
-def _number(unknown: np.ndarray, row_first: np.ndarray, index: np.ndarray, position: np.ndarray) -> None:
-    height, width = unknown.shape
-    for y in prange(height):
+@njit()
+def _number(
+    first: int, last: int, unknown: np.ndarray, row_first: np.ndarray, index: np.ndarray, position: np.ndarray
+) -> None:
+    width = unknown.shape[1]
+    for y in range(first, last):
         i = row_first[y]
         for x in range(width):
             if unknown[y, x]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte._jit import njit, prange, side_by_side
 from trimatte.linalg.band import Band
 from trimatte.linalg.dissection import Factor, factorise
 from trimatte.linalg.stencil import SLOTS, StencilSystem
@@ -71,19 +71,12 @@ def _galerkin_blocks(
     band = system.band
     mass = np.zeros((count, 4, 4))
     half = np.zeros((count, 9, 4, 4))
-    _galerkin(
-        image,
-        band.position,
-        band.row_first,
-        band.row_count,
-        system.diagonal,
-        system.coefficients,
-        system.runs,
-        grid,
-        spacing,
-        mass,
-        half,
-    )
+    rows = (band.shape[0] + spacing - 1) // spacing
+    for parity in range(2):
+        side_by_side(
+            _galerkin, (rows + 1 - parity) // 2, parity, image, band.position, band.row_first, band.row_count,
+            system.diagonal, system.coefficients, system.runs, grid, spacing, mass, half,
+        )  # fmt: skip
     basis = _unit_basis(mass)
     return basis, _symmetric_blocks(half, basis, grid)
 
@@ -111,8 +104,11 @@ def _mark(position: np.ndarray, width: int, spacing: int, active: np.ndarray) ->
         active[cy + 1, cx + 1] |= ty > 0 and tx > 0
 
 
-@njit(parallel=True, fastmath=True)
+@njit(fastmath=True)
 def _galerkin(
+    first: int,
+    last: int,
+    parity: int,
     image: np.ndarray,
     position: np.ndarray,
     row_first: np.ndarray,
@@ -131,61 +127,57 @@ def _galerkin(
     height, width = image.shape[0], image.shape[1]
     cell_rows = (height + spacing - 1) // spacing
     ramp = 1.0 / (spacing - 1)
-    for parity in range(2):
-        for group in prange(GROUPS):
-            patch = np.empty((3, 4, 4))
-            u = np.empty(4)
-            v = np.empty(4)
-            for cy in range(parity + 2 * group, cell_rows, 2 * GROUPS):
-                for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
-                    cx = 0
-                    for i in range(row_first[y], row_first[y] + row_count[y]):
-                        x = position[i] - y * width
-                        while x >= (cx + 1) * spacing:
-                            cx += 1
-                        patch[:] = 0.0
-                        for dy in range(-1, 3):
-                            if dy < 0:  # the pixel itself
-                                vy, first, count = y, np.int64(i), np.int64(1)
-                            else:
-                                vy, first, count = y + dy, np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
-                            row = 1 if vy >= (cy + 1) * spacing else 0
-                            ty = (vy - (cy + row) * spacing) * ramp
-                            for k in range(count):
-                                vx = position[first + k] - vy * width
-                                column = 1 + (vx >= (cx + 1) * spacing) - (vx < cx * spacing)
-                                tx = (vx - (cx + column - 1) * spacing) * ramp
-                                a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, SLOTS[dy] + k])
-                                v[0] = a
-                                v[1] = a * (image[vy, vx, 0] - 0.5)
-                                v[2] = a * (image[vy, vx, 1] - 0.5)
-                                v[3] = a * (image[vy, vx, 2] - 0.5)
-                                w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
-                                for c in range(4):
-                                    patch[row, column, c] += w00 * v[c]
-                                    patch[row, column + 1, c] += w01 * v[c]
-                                    patch[row + 1, column, c] += w10 * v[c]
-                                    patch[row + 1, column + 1, c] += w11 * v[c]
-                        u[0] = 1.0
-                        u[1], u[2], u[3] = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
-                        ty, tx = (y % spacing) * ramp, (x % spacing) * ramp
-                        for ay in range(2):
-                            for ax in range(2):
-                                w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
-                                if w == 0.0:
-                                    continue
-                                node = grid[cy + ay, cx + ax]
+    patch, u, v = np.empty((3, 4, 4)), np.empty(4), np.empty(4)
+    for cy in range(2 * first + parity, min(2 * last + parity, cell_rows), 2):
+        for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
+            cx = 0
+            for i in range(row_first[y], row_first[y] + row_count[y]):
+                x = position[i] - y * width
+                while x >= (cx + 1) * spacing:
+                    cx += 1
+                patch[:] = 0.0
+                for dy in range(-1, 3):
+                    if dy < 0:  # the pixel itself
+                        vy, start, count = y, np.int64(i), np.int64(1)
+                    else:
+                        vy, start, count = y + dy, np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
+                    row = 1 if vy >= (cy + 1) * spacing else 0
+                    ty = (vy - (cy + row) * spacing) * ramp
+                    for k in range(count):
+                        vx = position[start + k] - vy * width
+                        column = 1 + (vx >= (cx + 1) * spacing) - (vx < cx * spacing)
+                        tx = (vx - (cx + column - 1) * spacing) * ramp
+                        a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, SLOTS[dy] + k])
+                        v[0] = a
+                        v[1] = a * (image[vy, vx, 0] - 0.5)
+                        v[2] = a * (image[vy, vx, 1] - 0.5)
+                        v[3] = a * (image[vy, vx, 2] - 0.5)
+                        w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
+                        for c in range(4):
+                            patch[row, column, c] += w00 * v[c]
+                            patch[row, column + 1, c] += w01 * v[c]
+                            patch[row + 1, column, c] += w10 * v[c]
+                            patch[row + 1, column + 1, c] += w11 * v[c]
+                u[0] = 1.0
+                u[1], u[2], u[3] = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
+                ty, tx = (y % spacing) * ramp, (x % spacing) * ramp
+                for ay in range(2):
+                    for ax in range(2):
+                        w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
+                        if w == 0.0:
+                            continue
+                        node = grid[cy + ay, cx + ax]
+                        for d in range(4):
+                            wu = w * u[d]
+                            for c in range(4):
+                                mass[node, d, c] += wu * u[c]
+                        for row in range(max(0, ay - 1), ay + 2):
+                            for column in range(ax, ax + 3):
+                                slot = (row - ay + 1) * 3 + column - ax
                                 for d in range(4):
                                     wu = w * u[d]
                                     for c in range(4):
-                                        mass[node, d, c] += wu * u[c]
-                                for row in range(max(0, ay - 1), ay + 2):
-                                    for column in range(ax, ax + 3):
-                                        slot = (row - ay + 1) * 3 + column - ax
-                                        for d in range(4):
-                                            wu = w * u[d]
-                                            for c in range(4):
-                                                half[node, slot, d, c] += wu * patch[row, column, c]
+                                        half[node, slot, d, c] += wu * patch[row, column, c]
 
 
 def _unit_basis(mass: np.ndarray) -> np.ndarray:

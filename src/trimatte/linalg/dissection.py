@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte._jit import njit, prange, side_by_side
 
 LEAF = 16
 """Nodes that a part may have without being split."""
@@ -96,7 +96,7 @@ def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
         grid, ny, nx, blocks, t.order, t.place, t.start, t.end, t.border_start, t.border, t.into, t.children_start,
         t.children, t.panel_start, panels, at, schur,
     )  # fmt: skip
-    _factor_subtrees(t.subtrees, stacks, *both)
+    side_by_side(_factor_subtrees, len(t.subtrees), t.subtrees, stacks, *both)
     for f in t.top:
         _factor_front(f, *both)
     return Factor(t, panels)
@@ -279,7 +279,9 @@ def _split(ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int) -> tupl
             fronts += 1
         if top + 2 > len(stack):
             larger = np.empty((2 * len(stack), 3), np.int64)
-            larger[: len(stack)] = stack
+            for p in range(top):
+                for c in range(3):
+                    larger[p, c] = stack[p, c]
             stack = larger
         stack[top, 0], stack[top, 1], stack[top, 2] = left, right, above
         stack[top + 1, 0], stack[top + 1, 1], stack[top + 1, 2] = right, middle, above
@@ -325,10 +327,31 @@ def _borders(
                     found[count] = q
                     count += 1
         if begin[f] + count > len(pool):
-            pool = np.concatenate((pool, np.empty(len(pool) + count, np.int64)))
-        pool[begin[f] : begin[f] + count] = np.sort(found[:count])
+            larger = np.empty(2 * len(pool) + count, np.int64)
+            for k in range(begin[f]):
+                larger[k] = pool[k]
+            pool = larger
+        _sort(found, count)
+        for k in range(count):
+            pool[begin[f] + k] = found[k]
         begin[f + 1] = begin[f] + count
     return begin, pool[: begin[fronts]].copy()
+
+
+@njit()
+def _sort(values: np.ndarray, count: int) -> None:
+    """Sort the first `count` of values in place (Shell 1959); NumPy's own sort takes a second to compile."""
+    gap = 1
+    while gap < count // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, count):
+            value, j = values[i], i
+            while j >= gap and values[j - gap] > value:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = value
+        gap //= 3
 
 
 @njit()
@@ -492,8 +515,10 @@ def _store_front(
             line[j] = front[own + j, own + i]
 
 
-@njit(parallel=True)
+@njit()
 def _factor_subtrees(
+    first: int,
+    last: int,
     subtrees: np.ndarray,
     stacks: np.ndarray,
     grid: np.ndarray,
@@ -515,7 +540,7 @@ def _factor_subtrees(
     schur: np.ndarray,
 ) -> None:
     # a subtree's fronts one after the other, in a workspace of its own; its root's remainder is kept in `schur`
-    for s in prange(len(subtrees)):
+    for s in range(first, last):
         low, root = subtrees[s, 0], subtrees[s, 1]
         most = 0
         for f in range(low, root + 1):

@@ -15,11 +15,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte._jit import njit, prange, side_by_side
 from trimatte.linalg.band import Band
 
 SLOTS = (0, 2, 7)
 """First slots of the three rows among a pixel's 12 coefficients: two of its own row, five of each of the next two."""
+
+
+ALL = np.uint32(0xFFFFFFFF)
+"""Above all runs."""
+COPY, DOWN_EVEN, DOWN_ODD, LEAVE_EVEN, LEAVE_ODD, CLEAR, UP_ODD, UP_EVEN, LEAVE_UP = range(9)
+DESCENT = (COPY, DOWN_EVEN, DOWN_ODD, LEAVE_EVEN, LEAVE_ODD)
+ASCENT = (CLEAR, UP_ODD, UP_EVEN, LEAVE_UP)
+EVEN = (DOWN_EVEN, LEAVE_EVEN, UP_EVEN)
+ANY = (COPY, CLEAR)
+"""Phases of the sweeps, and which of them are over even strips or all of them."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +54,30 @@ class StencilSystem:
 
     def multiply(self, x: np.ndarray, out: np.ndarray) -> None:
         """out = A x."""
-        multiply(self.diagonal, self.coefficients, self.runs, self.band.strips, self.band.even, x, out)
+        multiply(self.band, self.diagonal, self.coefficients, self.runs, x, out)
 
     def descend(self, r: np.ndarray, x: np.ndarray, rest: np.ndarray) -> None:
         """One Gauss-Seidel sweep from zero: x = (D + L)^-1 r and rest = r - A x."""
-        band = self.band
-        descend(self.diagonal, self.coefficients, self.runs, band.strips, band.tails, band.even, r, x, rest)
+        for phase in DESCENT:
+            self._run(phase, r, x, rest, rest, rest)
 
     def ascend(self, rest: np.ndarray, y: np.ndarray, r: np.ndarray, x: np.ndarray, product: np.ndarray) -> None:
         """The adjoint sweep, in reverse order, after `descend` and a correction y: x += y + (D + U)^-1 (rest - A y).
 
-        product = A x for the new x, at hardly any cost (`ascend`). Uses up rest and y.
+        product = A x for the new x, at hardly any cost. Uses up rest and y.
         """
+        # With e = (D + U)^-1 (rest - A y), what is to be added is y + e = (D + U)^-1 (rest - L y), and as r - A x =
+        # rest, A (x + y + e) = r - L y + L (y + e). So both need products with L alone, half of A, whose coefficients
+        # are at hand anyway: `product` first gathers -L y, then each y_i gives way to y_i + e_i, which L hands on.
+        for phase in ASCENT:
+            self._run(phase, r, x, rest, y, product)
+
+    def _run(self, phase: int, *vectors: np.ndarray) -> None:
         band = self.band
-        ascend(
-            self.diagonal, self.coefficients, self.runs, band.strips, band.tails, band.even, rest, y, r, x, product
-        )  # fmt: skip
+        count = len(band.tails)
+        first, last = (0, count) if phase in ANY else (0, band.even) if phase in EVEN else (band.even, count)
+        matrix = self.diagonal, self.coefficients, self.runs
+        _run(phase, first, last, *matrix, band.strips, band.tails, band.even, *vectors)
 
     def to_csr(self):  # type: ignore[no-untyped-def]
         """The matrix as a SciPy CSR array, for inspection."""
@@ -77,7 +95,6 @@ class StencilSystem:
 # The kernels below are put together from four loops over a range of pixels. Of a pixel's runs, each of them only looks
 # at those that begin from `low` on and before `high`, numbers as they are packed in `runs`: so a strip can be told from
 # the one below, as all even strips are numbered before the odd ones.
-ALL = np.uint32(0xFFFFFFFF)
 
 
 @njit(fastmath=True, inline=True)
@@ -187,7 +204,7 @@ def _sweep_up(
     x: np.ndarray,
     product: np.ndarray,
 ) -> None:
-    """In reverse order, y_i = (rest_i + product_i - sum of a_ij y_j) / a_ii; then see `ascend`."""
+    """In reverse order, y_i = (rest_i + product_i - sum of a_ij y_j) / a_ii; then see `StencilSystem.ascend`."""
     for n in range(end - 1, begin - 1, -1):
         i = np.uint64(n)
         right = rest[i] + product[i]
@@ -197,30 +214,36 @@ def _sweep_up(
         _push(i, coefficients, runs, low, high, y[i], product)
 
 
-@njit(parallel=True)
 def multiply(
-    diagonal: np.ndarray,
+    band: Band, diagonal: np.ndarray, coefficients: np.ndarray, runs: np.ndarray, x: np.ndarray, out: np.ndarray
+) -> None:
+    """out = A x; stored neighbours lie in the own strip or the next, and strips of one parity share neither."""
+    np.multiply(diagonal, x, out=out)
+    for strips in (band.strips[: band.even + 1], band.strips[band.even :]):
+        side_by_side(_multiply, len(strips) - 1, strips, coefficients, runs, x, out)
+
+
+@njit()
+def _multiply(
+    first: int,
+    last: int,
+    strips: np.ndarray,
     coefficients: np.ndarray,
     runs: np.ndarray,
-    strips: np.ndarray,
-    even: int,
     x: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    # a stored neighbour lies in the pixel's own strip or in the next; strips of one parity share neither
     none = np.uint32(0)
-    for s in prange(len(strips) - 1):
-        for i in range(strips[s], strips[s + 1]):
-            out[i] = diagonal[i] * x[i]
-    for parity in range(2):
-        first, last = (0, even) if parity == 0 else (even, len(strips) - 1)
-        for s in prange(first, last):
-            _pull_range(strips[s], strips[s + 1], coefficients, runs, none, ALL, 1.0, 1.0, x, out)
-            _push_range(strips[s], strips[s + 1], coefficients, runs, none, ALL, 1.0, x, out)
+    for s in range(first, last):
+        _pull_range(strips[s], strips[s + 1], coefficients, runs, none, ALL, 1.0, 1.0, x, out)
+        _push_range(strips[s], strips[s + 1], coefficients, runs, none, ALL, 1.0, x, out)
 
 
 @njit(parallel=True)
-def descend(
+def _run(
+    phase: int,
+    first: int,
+    last: int,
     diagonal: np.ndarray,
     coefficients: np.ndarray,
     runs: np.ndarray,
@@ -229,57 +252,42 @@ def descend(
     even: int,
     r: np.ndarray,
     x: np.ndarray,
-    rest: np.ndarray,
-) -> None:
-    # rest first serves as the running right-hand side, what each solved pixel leaves to those that follow; then it
-    # becomes the later neighbours' share, r - A x = -U x, strip by strip while the strip is in the cache
-    none, half, count = np.uint32(0), np.uint32(strips[even] << 3), len(strips) - 1
-    for s in prange(count):
-        for i in range(strips[s], strips[s + 1]):
-            rest[i] = r[i]
-    for s in prange(even):
-        _sweep_down(strips[s], strips[s + 1], diagonal, coefficients, runs, none, ALL, rest, x)
-        _pull_range(strips[s], tails[s], coefficients, runs, none, ALL, 0.0, -1.0, x, rest)
-    for s in prange(even, count):
-        _pull_range(tails[s], strips[s + 1], coefficients, runs, none, half, 1.0, -1.0, x, rest)
-        _sweep_down(strips[s], strips[s + 1], diagonal, coefficients, runs, half, ALL, rest, x)
-        _pull_range(strips[s], strips[s + 1], coefficients, runs, half, ALL, 0.0, -1.0, x, rest)
-    for s in prange(even):
-        _pull_range(tails[s], strips[s + 1], coefficients, runs, none, ALL, 0.0, -1.0, x, rest)
-    for s in prange(even, count):
-        _push_range(tails[s], strips[s + 1], coefficients, runs, none, half, -1.0, x, rest)
-
-
-@njit(parallel=True)
-def ascend(
-    diagonal: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
-    strips: np.ndarray,
-    tails: np.ndarray,
-    even: int,
     rest: np.ndarray,
     y: np.ndarray,
-    r: np.ndarray,
-    x: np.ndarray,
     product: np.ndarray,
 ) -> None:
-    # With e = (D + U)^-1 (rest - A y), what is to be added is y + e = (D + U)^-1 (rest - L y), and as r - A x = rest,
-    # A (x + y + e) = r - L y + L (y + e). So both need products with L alone, half of A, whose coefficients are at
-    # hand anyway: `product` first gathers -L y, then each y_i gives way to y_i + e_i, which L hands on.
-    none, half, count = np.uint32(0), np.uint32(strips[even] << 3), len(strips) - 1
-    for s in prange(count):
-        for i in range(strips[s], strips[s + 1]):
-            product[i] = 0.0
-    for s in prange(even, count):
-        over = s - even  # the strip above, whose last two rows come before this one's pixels
-        _push_range(tails[over], strips[over + 1], coefficients, runs, half, ALL, -1.0, y, product)
-        _push_range(strips[s], strips[s + 1], coefficients, runs, half, ALL, -1.0, y, product)
-        _pull_range(tails[s], strips[s + 1], coefficients, runs, none, half, 1.0, -1.0, y, product)
-        _sweep_up(strips[s], strips[s + 1], diagonal, coefficients, runs, half, ALL, rest, r, y, x, product)
-        _push_range(tails[s], strips[s + 1], coefficients, runs, none, half, -1.0, y, rest)
-    for s in prange(even):
-        _push_range(strips[s], strips[s + 1], coefficients, runs, none, half, -1.0, y, product)
-        _sweep_up(strips[s], strips[s + 1], diagonal, coefficients, runs, none, ALL, rest, r, y, x, product)
-    for s in prange(even, count):
-        _pull_range(tails[s], strips[s + 1], coefficients, runs, none, half, 1.0, 1.0, y, product)
+    # All phases of both sweeps in one kernel, since each parallel loop takes most of a second to compile.
+    none, half = np.uint32(0), np.uint32(strips[even] << 3)
+    for s in prange(first, last):
+        begin, tail, end = strips[s], tails[s], strips[s + 1]
+        # On the way down rest first serves as the running right-hand side, what each solved pixel leaves to those that
+        # follow; then it becomes the later neighbours' share, r - A x = -U x, while the strip is in the cache.
+        if phase == COPY:
+            for i in range(begin, end):
+                rest[i] = r[i]
+        elif phase == DOWN_EVEN:
+            _sweep_down(begin, end, diagonal, coefficients, runs, none, ALL, rest, x)
+            _pull_range(begin, tail, coefficients, runs, none, ALL, 0.0, -1.0, x, rest)
+        elif phase == DOWN_ODD:
+            _pull_range(tail, end, coefficients, runs, none, half, 1.0, -1.0, x, rest)
+            _sweep_down(begin, end, diagonal, coefficients, runs, half, ALL, rest, x)
+            _pull_range(begin, end, coefficients, runs, half, ALL, 0.0, -1.0, x, rest)
+        elif phase == LEAVE_EVEN:
+            _pull_range(tail, end, coefficients, runs, none, ALL, 0.0, -1.0, x, rest)
+        elif phase == LEAVE_ODD:
+            _push_range(tail, end, coefficients, runs, none, half, -1.0, x, rest)
+        elif phase == CLEAR:
+            for i in range(begin, end):
+                product[i] = 0.0
+        elif phase == UP_ODD:
+            over = s - even  # the strip above, whose last two rows come before this one's pixels
+            _push_range(tails[over], strips[over + 1], coefficients, runs, half, ALL, -1.0, y, product)
+            _push_range(begin, end, coefficients, runs, half, ALL, -1.0, y, product)
+            _pull_range(tail, end, coefficients, runs, none, half, 1.0, -1.0, y, product)
+            _sweep_up(begin, end, diagonal, coefficients, runs, half, ALL, rest, r, y, x, product)
+            _push_range(tail, end, coefficients, runs, none, half, -1.0, y, rest)
+        elif phase == UP_EVEN:
+            _push_range(begin, end, coefficients, runs, none, half, -1.0, y, product)
+            _sweep_up(begin, end, diagonal, coefficients, runs, none, ALL, rest, r, y, x, product)
+        else:
+            _pull_range(tail, end, coefficients, runs, none, half, 1.0, 1.0, y, product)
