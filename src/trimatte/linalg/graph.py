@@ -278,19 +278,19 @@ def _multiply_rows(
 
 @njit()
 def _reached(starts: np.ndarray, ends: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    reached = seeds.copy()
-    queue = np.empty(len(seeds), np.int32)
-    count = 0
-    for i in range(len(seeds)):
-        if seeds[i]:
-            queue[count] = i
-            count += 1
-    while count > 0:
-        count -= 1
-        i = queue[count]
-        for e in range(starts[i], starts[i + 1]):
-            if not reached[ends[e]]:
-                reached[ends[e]] = True
-                queue[count] = ends[e]
-                count += 1
+    # Every vertex looks for a neighbour that is reached, which most find at once, until a round finds none; up and down
+    # in turn, so that a long way in either direction takes one round.
+    n, reached = len(seeds), seeds.copy()
+    turn, changed = 0, True
+    while changed:
+        changed = False
+        for k in range(n):
+            i = k if turn % 2 == 0 else n - 1 - k
+            if reached[i]:
+                continue
+            for e in range(starts[i], starts[i + 1]):
+                if reached[ends[e]]:
+                    reached[i] = changed = True
+                    break
+        turn += 1
     return reached
