@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 RUNS = ROOT / "runs"
 
-OURS = ["closed-form", "knn", "learning-based", "large-kernel", "random-walk", "shared", "hybrid"]
+OURS = ["closed-form", "knn", "learning-based", "large-kernel", "random-walk", "shared", "light", "hybrid"]
 PYMATTING = [f"pymatting:{name}" for name in ("cf", "knn", "lbdm", "lkm", "rw", "sm")]
 
 

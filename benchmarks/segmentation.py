@@ -3,8 +3,9 @@
     python benchmarks/segmentation.py FOLDER [--u2netp u2netp.onnx] [--sheets DIR]
 
 FOLDER holds image/*.jpg and mask/*.png. U2NetP, if its file is given, sees the same photos in the same process, as its
-own demo does. With --sheets, sheets of the five best and the ten worst pictures are written, to look at; most sets'
-photos may not be shown, so they are no part of the results.
+own demo does. How often what has a probability is so is drawn as docs/images/lite-reliability.svg, too. With --sheets,
+sheets of the five best and the ten worst pictures are written, to look at; most sets' photos may not be shown, so they
+are no part of the results.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import RESULTS, heading
+from common import RESULTS, ROOT, heading
 from PIL import Image
 
 import trimatte
@@ -134,13 +135,32 @@ def calibration(photos: list[np.ndarray], masks: list[np.ndarray], contract: Con
 def reliability(p: np.ndarray, truth: np.ndarray) -> Iterator[str]:
     yield from ("| probability | share of pixels | its mean | truly subject |", "| --- | --- | --- | --- |")
     which = np.minimum((p * BINS).astype(int), BINS - 1)
-    error = 0.0
-    for i in range(BINS):
-        chosen = which == i
-        share, mean, right = chosen.mean(), p[chosen].mean(), truth[chosen].mean()
-        error += share * abs(mean - right)
-        yield f"| {i / BINS:.1f} to {(i + 1) / BINS:.1f} | {share:.3%} | {mean:.3f} | {right:.3f} |"
-    yield from ("", f"Expected calibration error {error:.4f}.")
+    bins = [which == i for i in range(BINS)]
+    share = np.array([chosen.mean() for chosen in bins])
+    mean, right = (np.array([values[chosen].mean() for chosen in bins]) for values in (p, truth))
+    for i, row in enumerate(zip(share, mean, right, strict=True)):
+        yield f"| {i / BINS:.1f} to {(i + 1) / BINS:.1f} | {row[0]:.3%} | {row[1]:.3f} | {row[2]:.3f} |"
+    yield from ("", f"Expected calibration error {(share * np.abs(mean - right)).sum():.4f}.")
+    draw(share, mean, right, ROOT / "docs" / "images" / "lite-reliability.svg")
+
+
+def draw(share: np.ndarray, mean: np.ndarray, right: np.ndarray, path: Path) -> None:
+    """The reliability plot, and below it how many pixels each point stands for."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    figure, (above, below) = pyplot.subplots(2, sharex=True, figsize=(4.5, 5.5), height_ratios=(3, 1))
+    above.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="perfectly calibrated")
+    above.plot(mean, right, marker="o", color="tab:blue", label="lite")
+    above.set(ylabel="share that is truly subject", ylim=(0, 1))
+    above.legend(frameon=False)
+    below.bar(mean, share, width=0.08, color="tab:blue")
+    below.set(xlabel="probability", ylabel="share of pixels", yscale="log", xlim=(0, 1))
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
 
 
 def by_picture(

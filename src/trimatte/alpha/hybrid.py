@@ -1,13 +1,14 @@
-"""The hybrid: classical solutions, weighed and corrected by a small network, as the prior of a last closed-form solve.
+"""The hybrid: several solutions, weighed and corrected by a small network, as the prior of a last closed-form solve.
 
 Closed-form, KNN and shared matting fail in different places: the first where the subject has holes, the second where
-colours repeat, the third where foreground and background look alike. A small convolutional network sees what each of
-them says, the colours that shared matting found, the photo and the trimap, and gives alpha and how far it may be
-off. Both go as a prior and its weight into the closed-form system (Levin et al., section 3), whose solution agrees with
-the local colour model where the network is unsure.
+colours repeat, the third where foreground and background look alike. The light network, which knows hair and leaves
+but solves no equation, sees large pictures reduced; it is the coarse one of a pair. The fine one, a smaller
+convolutional network, sees what each of the four says, the colours that shared matting found, the photo and the trimap,
+and gives alpha and how far it may be off. Both go as a prior and its weight into the closed-form system (Levin et al.,
+section 3), whose solution agrees with the local colour model where the network is unsure.
 
-The network runs by onnxruntime on windows of the band; its weights are shipped. How it was trained is in
-`trimatte.training.hybrid`, on what in `weights/hybrid.toml`.
+The networks run by onnxruntime on windows of the band; their weights are shipped. How they were trained is in
+`trimatte.training.light` and `trimatte.training.hybrid`, on what in `weights/light.toml` and `weights/hybrid.toml`.
 """
 
 from __future__ import annotations
@@ -22,36 +23,40 @@ from trimatte._measure import timed
 from trimatte.alpha._network import distances, network_session, padded, windows
 from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.knn import knn
+from trimatte.alpha.light import looked_at
 from trimatte.alpha.shared import shared_samples
 from trimatte.errors import SolverError
 from trimatte.linalg.report import SolveReport
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
-METHODS = ("closed-form", "knn", "shared")
+METHODS = ("closed-form", "knn", "shared", "light")
 KNN_PIXELS = 200_000
 """With more unknown pixels KNN matting sees a picture of half the size, or less."""
-CHANNELS = 18
-ALPHAS = slice(5, 8)
-"""Of the channels, those of the classical solutions."""
-COLOURS = 0, 8, 11
+SHARED = METHODS.index("shared")
+LIGHT_PIXELS = 1_000_000
+"""The light network sees a picture of more pixels at half the size, or less."""
+CHANNELS = 19
+ALPHAS = slice(5, 9)
+"""Of the channels, those of the solutions."""
+COLOURS = 0, 9, 12
 """The first channels of what is red, green and blue."""
 MULTIPLE = 16
 """The network wants sides that are multiples of this."""
-VIEWS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((0, 1, 2), ()), ((1, 2, 0), (2,)), ((2, 0, 1), (1,)))
+VIEWS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((0, 1, 2), ()), ((1, 2, 0), (2,)))
 """Orders of the colours and axes turned round; the network's answers to all are averaged. A band of more than
 KNN_PIXELS is looked at once."""
-SHRINKAGE = 0.35
-"""So much of the prior is the mean of KNN and shared matting: the network, which has seen composites alone, trusts
-itself too much on photos. Closed-form has its say in the last solve."""
-STRENGTH, LEAST_DOUBT = 1e-3, 0.02
+SHRINKAGE = 0.2
+"""So much of the prior is shared matting's: the networks, which have seen composites alone, trust themselves too much
+on photos."""
+STRENGTH, LEAST_DOUBT = 1e-2, 0.02
 """The prior's weight is STRENGTH / (doubt + LEAST_DOUBT)^2."""
 
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What the classical methods say.
+    """What the methods say.
 
-    alphas : (3, H, W) float32, in the order of `METHODS`.
+    alphas : (4, H, W) float32, in the order of `METHODS`.
     pairs : (H, W, 6) float32, foreground and background that shared matting found for each unknown pixel.
     """
 
@@ -65,12 +70,12 @@ def hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.nda
     Raises
     ------
     SolverError
-        If none of the classical methods gives a solution.
+        If none of the methods gives a solution.
     """
-    ingredients = classical(image, trimap, report)
+    ingredients = solutions(image, trimap, report)
     with timed(report.seconds, "network"):
         alpha, doubt = corrected(image, trimap, ingredients)
-    prior = (1 - SHRINKAGE) * alpha + SHRINKAGE * ingredients.alphas[1:].mean(0)
+    prior = (1 - SHRINKAGE) * alpha + SHRINKAGE * ingredients.alphas[SHARED]
     confidence = STRENGTH / (doubt + LEAST_DOUBT) ** 2
     with timed(report.seconds, "solve"):
         return closed_form(image, trimap, report, prior=prior, confidence=confidence, guess=prior, rtol=1e-4)
@@ -93,7 +98,7 @@ def corrected(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients) -
 
 
 def _asked(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> np.ndarray:
-    """The network's answer (2, H, W) to features (18, H, W) with the colours in another order and axes turned round."""
+    """The network's answer (2, H, W) to features (19, H, W) with the colours in another order and axes turned round."""
     channels = np.arange(CHANNELS)
     for first in COLOURS:
         channels[first : first + 3] = first + np.array(colours)
@@ -104,10 +109,16 @@ def _asked(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> 
     return answer
 
 
-def classical(
-    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, knn_pixels: int = KNN_PIXELS, span: float = 1.0
+def solutions(
+    image: np.ndarray,
+    trimap: np.ndarray,
+    report: SolveReport,
+    *,
+    knn_pixels: int = KNN_PIXELS,
+    light_pixels: int = LIGHT_PIXELS,
+    span: float = 1.0,
 ) -> Ingredients:
-    """Closed-form, KNN and shared matting of image (H, W, 3) and trimap (H, W).
+    """Closed-form, KNN, shared and light matting of image (H, W, 3) and trimap (H, W).
 
     KNN matting weighs places in units of the picture's sides; `span` is the share of a whole picture's that the image's
     sides are, so that a crop is treated as it would be within its picture.
@@ -125,6 +136,7 @@ def classical(
         "closed-form": lambda report: closed_form(image, trimap, report, rtol=1e-4),
         "knn": lambda report: _reduced_knn(image, trimap, report, knn_pixels, span),
         "shared": sampled,
+        "light": lambda _: _reduced_light(image, trimap, light_pixels),
     }
     alphas = np.zeros((len(METHODS), *trimap.shape), np.float32)
     done = []
@@ -139,16 +151,16 @@ def classical(
         report.fallbacks += [f"{method}: {departure}" for departure in own.fallbacks]
         report.iterations += own.iterations
     if not done:
-        raise SolverError("hybrid: closed-form, KNN and shared matting all failed")
+        raise SolverError("hybrid: closed-form, KNN, shared and light matting all failed")
     for number in set(range(len(METHODS))) - set(done):
         alphas[number] = alphas[done].mean(0)
     return Ingredients(alphas, pairs)
 
 
 def features(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients, away: np.ndarray) -> np.ndarray:
-    """What the network sees of (a part of) a picture, (18, H, W) float32.
+    """What the network sees of (a part of) a picture, (19, H, W) float32.
 
-    Colour; known foreground and background; the three alphas; by how much the sampled foreground and background differ
+    Colour; known foreground and background; the four alphas; by how much the sampled foreground and background differ
     from the pixel's colour; how far the sampled pair misses it, and how far apart the pair is; the distances `away`.
     """
     unknown = trimap == UNKNOWN
@@ -172,10 +184,25 @@ def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, mos
     weights = 2.0 * span, 0.1 * span
     if factor == 1:
         return knn(image, trimap, report, distance_weights=weights)
+    alpha = knn(*_reduced(image, trimap, factor), report, distance_weights=weights)
+    return _resized(alpha.astype(np.float32), trimap.shape, Image.Resampling.BILINEAR)
+
+
+def _reduced_light(image: np.ndarray, trimap: np.ndarray, most: int) -> np.ndarray:
+    """The light network's alpha of the picture, made smaller until it has at most so many pixels."""
+    factor = 1
+    while trimap.size > most * factor**2:
+        factor *= 2
+    if factor == 1:
+        return looked_at(image, trimap)[0]
+    return _resized(looked_at(*_reduced(image, trimap, factor))[0], trimap.shape, Image.Resampling.BILINEAR)
+
+
+def _reduced(image: np.ndarray, trimap: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Photo and trimap at a fraction of their size."""
     small = tuple(-(-side // factor) for side in trimap.shape)
     smaller = np.stack([_resized(image[..., c], small, Image.Resampling.BOX) for c in range(3)], -1)
-    alpha = knn(np.clip(smaller, 0, 1), _coarse_trimap(trimap, factor), report, distance_weights=weights)
-    return _resized(alpha.astype(np.float32), trimap.shape, Image.Resampling.BILINEAR)
+    return np.clip(smaller, 0, 1), _coarse_trimap(trimap, factor)
 
 
 def _coarse_trimap(trimap: np.ndarray, factor: int) -> np.ndarray:

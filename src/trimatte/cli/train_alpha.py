@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimatte.errors import ArgumentError, MissingExtraError
+from trimatte.cli._train import needing
+from trimatte.errors import ArgumentError
 
 if TYPE_CHECKING:
     from trimatte.training.alpha import Progress
@@ -67,13 +68,9 @@ def command(
     """
     from tqdm import tqdm
 
-    try:
+    with needing("torch"):
         from trimatte.training.alpha import Recipe, train
         from trimatte.training.alpha_data import Augmentation, Sources, find_cutouts, find_pictures
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "torch":
-            raise
-        raise MissingExtraError('training needs PyTorch: pip install "trimatte[torch]"', name="torch") from None
     if not resume and (out / "last.pt").exists():
         raise ArgumentError(f"out: {out} holds a run already; say --resume to go on, or take another folder")
     recipe = Recipe(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trimatte.errors import ArgumentError, MissingExtraError
+from trimatte.cli._train import check_new, counted, needing, stepped
 
 _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 
@@ -29,9 +29,7 @@ def command(
     Composites and their classical solutions are made once, about one a second, and kept in OUT/samples, from where a
     run that was cut off goes on. OUT gets best.pt, log.csv and hybrid.onnx.
     """
-    from tqdm import tqdm
-
-    try:
+    with needing("train"):
         from trimatte.alpha.hybrid import ALPHAS, CHANNELS
         from trimatte.networks.hybrid import Hybrid
         from trimatte.training.alpha_data import find_cutouts, find_pictures
@@ -39,30 +37,15 @@ def command(
         from trimatte.training.fit import Recipe
         from trimatte.training.hybrid import train
         from trimatte.training.hybrid_data import PATTERN, SIZE, Sources, make_sample, write_samples
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in ("torch", "onnx"):
-            raise
-        raise MissingExtraError('training needs PyTorch: pip install "trimatte[train]"', name=error.name) from None
-    if (out / "best.pt").exists():
-        raise ArgumentError(f"out: {out} holds a run already; take another folder")
+    check_new(out)
     sources = Sources(
         photos=[path for folder in photos for path in find_pictures(folder, "photos")],
         cutouts=[cutout for folder in cutouts for cutout in find_cutouts(folder)],
     )
-    with tqdm(total=samples, unit="sample", disable=None) as bar:
-
-        def made(_: int) -> None:
-            bar.update()
-
-        make = partial(make_sample, sources, SIZE, seed)
-        write_samples(make, out / "samples", range(samples), watch=made)
-    with tqdm(unit="step", disable=None) as bar:
-
-        def stepped(_: int, loss: float) -> None:
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update()
-
-        train(Recipe(minutes=minutes, seed=seed), sorted((out / "samples").glob(PATTERN)), out, watch=stepped)
+    with counted("sample", samples) as made:
+        write_samples(partial(make_sample, sources, SIZE, seed), out / "samples", range(samples), watch=made)
+    with stepped() as watch:
+        train(Recipe(minutes=minutes, seed=seed), sorted((out / "samples").glob(PATTERN)), out, watch=watch)
     network, names = Hybrid(CHANNELS, ALPHAS), ("features", "alpha", "doubt")
-    export(network, out / "best.pt", out / "hybrid.onnx", channels=CHANNELS, names=names, bits=16)
+    export(network, out / "best.pt", out / "hybrid.onnx", channels=CHANNELS, names=names, bits=8)
     click.echo(str(out / "hybrid.onnx"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trimatte.errors import ArgumentError, MissingExtraError
+from trimatte.cli._train import check_new, counted, needing, stepped
 
 _FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 
@@ -44,9 +44,7 @@ def command(
     second, photos of cut-outs as they are, and photos with masks, about one a second. OUT gets best.pt, log.csv and
     light.onnx.
     """
-    from tqdm import tqdm
-
-    try:
+    with needing("train"):
         from trimatte.alpha.light import CHANNELS
         from trimatte.networks.light import Light
         from trimatte.training.alpha_data import find_cutouts, find_pictures
@@ -55,12 +53,7 @@ def command(
         from trimatte.training.hybrid_data import PATTERN, Sources, make_sample, write_samples
         from trimatte.training.light import RATE, SHARES, SIZE, train
         from trimatte.training.photo_samples import VARIANTS, find_photos, photo_sample, with_alpha
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in ("torch", "onnx"):
-            raise
-        raise MissingExtraError('training needs PyTorch: pip install "trimatte[train]"', name=error.name) from None
-    if (out / "best.pt").exists():
-        raise ArgumentError(f"out: {out} holds a run already; take another folder")
+    check_new(out)
     found = [cutout for folder in cutouts for cutout in find_cutouts(folder)]
     sources = Sources([path for folder in photos for path in find_pictures(folder, "photos")], found)
     whole = with_alpha(found)
@@ -70,22 +63,13 @@ def command(
         "photos": (partial(photo_sample, whole, seed), VARIANTS * len(whole)),
         "masked": (partial(photo_sample, masked, seed), len(masked)),
     }
-    with tqdm(total=sum(count for _, count in kinds.values()), unit="sample", disable=None) as bar:
-
-        def made(_: int) -> None:
-            bar.update()
-
+    with counted("sample", sum(count for _, count in kinds.values())) as made:
         for kind, (make, count) in kinds.items():
             write_samples(make, out / "samples" / kind, range(count), watch=made)
-    with tqdm(unit="step", disable=None) as bar:
-
-        def stepped(_: int, loss: float) -> None:
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update()
-
-        sets = [(sorted((out / "samples" / kind).glob(PATTERN)), SHARES[kind]) for kind in kinds]
-        recipe = Recipe(minutes=minutes, seed=seed, size=256, rate=RATE, average=0.998)
-        train(recipe, [part for part in sets if part[0]], out, initial=initial, watch=stepped)
+    sets = [(sorted((out / "samples" / kind).glob(PATTERN)), SHARES[kind]) for kind in kinds]
+    recipe = Recipe(minutes=minutes, seed=seed, size=256, rate=RATE, average=0.998)
+    with stepped() as watch:
+        train(recipe, [part for part in sets if part[0]], out, initial=initial, watch=watch)
     names = ("features", "alpha", "doubt")
-    export(Light(), out / "best.pt", out / "light.onnx", channels=CHANNELS, names=names, bits=16)
+    export(Light(), out / "best.pt", out / "light.onnx", channels=CHANNELS, names=names, bits=8)
     click.echo(str(out / "light.onnx"))

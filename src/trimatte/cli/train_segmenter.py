@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from trimatte.errors import ArgumentError, MissingExtraError
+from trimatte.cli._train import needing
+from trimatte.errors import ArgumentError
 
 
 @click.command()
@@ -67,15 +68,9 @@ def command(
     """
     from tqdm import tqdm
 
-    try:
+    with needing("train"):
         from trimatte.training.own import check_run, train_own, variant_for
         from trimatte.training.segmenter import Recipe
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in ("torch", "onnx"):
-            raise
-        raise MissingExtraError(
-            'training needs PyTorch and ONNX: pip install "trimatte[train]"', name=error.name
-        ) from None
     from trimatte.training.classes import gather, read_table
 
     name = name or out.resolve().name

@@ -9,8 +9,8 @@ import copy
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ Batch = tuple[Tensor, Tensor, Tensor]
 """Features (N, C, H, W), alpha and unknown (N, 1, H, W)."""
 Crop = tuple[Floats, Floats, Floats]
 """The same of one crop, without N."""
+Cropper = Callable[[int, np.random.Generator], Crop]
+"""Gives a crop of a sample, by its number."""
+MOST_STEPS = 10**6
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Recipe:
     size : side of the crops.
     rate : peak learning rate of AdamW; `slow` times that for parameters of an `encoder` with weights of its own.
     average : share of the old weights in the running average (Polyak and Juditsky, 1992).
-    drop : share of crops in which one classical solution is replaced by another.
+    drop : share of crops in which one of the solutions is replaced by another.
     """
 
     minutes: float = 45
@@ -52,7 +55,7 @@ class Recipe:
 def fit(
     network: nn.Module,
     recipe: Recipe,
-    batches: Iterator[Batch],
+    batches: Generator[Batch, None, None],
     folder: Path,
     *,
     initial: Path | None = None,
@@ -73,7 +76,8 @@ def fit(
     groups = [{"params": own, "share": 1.0}, {"params": slow, "share": recipe.slow}]
     optimizer = torch.optim.AdamW(groups, recipe.rate, weight_decay=recipe.decay)
     begun = time.monotonic()
-    with (folder / "log.csv").open("w", newline="") as log:
+    # Closed here, the process that makes batches ends before this one does.
+    with closing(batches), (folder / "log.csv").open("w", newline="") as log:
         rows = csv.writer(log)
         rows.writerow(["step", "seconds", "rate", "loss"])
         for step, (x, target, unknown) in enumerate(batches, 1):
@@ -85,7 +89,7 @@ def fit(
                 group["lr"] = group["share"] * rate
             network.train()
             with torch.autocast("cpu", torch.bfloat16):
-                alpha, doubt = network(x)
+                alpha, doubt = network(x.contiguous(memory_format=torch.channels_last))
             total = loss(alpha, doubt, target, unknown)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(total)
@@ -102,26 +106,30 @@ def fit(
     return averaged
 
 
-def endless(
-    recipe: Recipe, often: NDArray[np.float64], crop: Callable[[int, np.random.Generator], Crop]
-) -> Iterator[Batch]:
-    """Endless batches of crops, the next being made while one is used; `often` is how often each sample is drawn."""
-    rng = np.random.default_rng(recipe.seed)
-    chance = often / often.sum()
+class _Crops(torch.utils.data.Dataset[Batch]):
+    """Batches by their number; each depends on nothing but the seed and it."""
 
-    def make(seed: int) -> Batch:
-        own = np.random.default_rng(seed)
-        chosen = own.choice(len(chance), recipe.batch, p=chance)
-        parts = zip(*(crop(int(i), own) for i in chosen), strict=True)
+    def __init__(self, recipe: Recipe, often: NDArray[np.float64], crop: Cropper) -> None:
+        self.recipe, self.chance, self.crop = recipe, often / often.sum(), crop
+
+    def __len__(self) -> int:
+        return MOST_STEPS
+
+    def __getitem__(self, index: int) -> Batch:
+        rng = np.random.default_rng([self.recipe.seed, index])
+        chosen = rng.choice(len(self.chance), self.recipe.batch, p=self.chance)
+        parts = zip(*(self.crop(int(i), rng) for i in chosen), strict=True)
         x, target, unknown = (torch.from_numpy(np.stack(part)) for part in parts)
-        return x.to(memory_format=torch.channels_last), target, unknown
+        return x, target, unknown
 
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, int(rng.integers(2**31)))
-        while True:
-            batch = coming.result()
-            coming = pool.submit(make, int(rng.integers(2**31)))
-            yield batch
+
+def endless(recipe: Recipe, often: NDArray[np.float64], crop: Cropper) -> Generator[Batch, None, None]:
+    """Batches of crops, made by a process beside; `often` is how often each sample is drawn.
+
+    The process is a new one (a fork could not run kernels whose threads the parent has started), so `crop` is pickled.
+    """
+    crops = _Crops(recipe, often, crop)
+    yield from torch.utils.data.DataLoader(crops, batch_size=None, num_workers=1, multiprocessing_context="spawn")
 
 
 def loss(alpha: Tensor, doubt: Tensor, target: Tensor, unknown: Tensor) -> Tensor:

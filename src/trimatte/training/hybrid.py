@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ def train(
     often = np.array([frequency(load_sample(file)) for file in files])
     if not often.any():
         raise ArgumentError("samples: all are too hard to learn from")
-    batches = endless(recipe, often, lambda i, rng: crop(files[i], recipe, rng))
+    batches = endless(recipe, often, partial(_numbered, files, recipe))
     return fit(Hybrid(CHANNELS, ALPHAS), recipe, batches, folder, initial=initial, watch=watch)
 
 
@@ -60,13 +60,17 @@ def load_sample(file: Path) -> Stored:
 def frequency(sample: Stored) -> float:
     """How often a sample is drawn, before normalisation: 1 / (e + 0.01), or 0 if e > 0.06.
 
-    e is the squared error of the mean of its classical solutions. Composites are harder than photos; unless the easier
+    e is the squared error of the mean of its solutions. Composites are harder than photos; unless the easier
     ones are drawn more often, a network learns for a world that is not there.
     """
     unknown = sample.trimap == 128
     mean = sample.alphas[:, unknown].astype(np.float32).mean(0)
     error = float(np.square(mean - sample.alpha[unknown].astype(np.float32)).mean())
     return 1 / (error + 0.01) if error <= 0.06 else 0.0
+
+
+def _numbered(files: Sequence[Path], recipe: Recipe, number: int, rng: np.random.Generator) -> Crop:
+    return crop(files[number], recipe, rng)
 
 
 def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
@@ -84,6 +88,8 @@ def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
     alphas, away = (planes[:, part[0], part[1]].astype(np.float32) for planes in (sample.alphas, sample.away))
     if rng.random() < recipe.drop:
         alphas[rng.integers(len(alphas))] = alphas[rng.integers(len(alphas))]
+    if rng.random() < 0.5:  # what the light network was trained on it knows better than any photo
+        alphas[-1] += np.float32(rng.uniform(0, 0.5)) * (alphas[rng.integers(len(alphas) - 1)] - alphas[-1])
     order = rng.permutation(3) if rng.random() < 0.5 else np.arange(3)
     gain = np.float32(rng.uniform(0.7, 1.1))
     pairs = gain * sample.pairs[part].astype(np.float32)[..., np.concatenate([order, order + 3])]

@@ -1,7 +1,7 @@
-"""Composites with exact alpha for the networks that look at a trimap, and what the classical methods make of them.
+"""Composites with exact alpha for the networks that look at a trimap, and what other methods make of them.
 
-A sample depends on nothing but the seed and its number. Its classical solutions, which only the network of the method
-"hybrid" sees, are the expensive part, so samples are made once and kept (`write_samples`); what a network sees is
+A sample depends on nothing but the seed and its number. The solutions, which only the network of the method "hybrid"
+sees, are the expensive part, so samples are made once and kept (`write_samples`); what a network sees is
 worked out from them anew at every step.
 """
 
@@ -19,7 +19,7 @@ from PIL import Image
 from scipy.ndimage import binary_closing, gaussian_filter
 
 from trimatte._distance import squared_distance
-from trimatte.alpha.hybrid import KNN_PIXELS, Ingredients, classical
+from trimatte.alpha.hybrid import KNN_PIXELS, LIGHT_PIXELS, Ingredients, solutions
 from trimatte.evaluation.synthetic import backdrop, subject
 from trimatte.foreground import estimate_foreground
 from trimatte.images import as_alpha, load_image, load_picture
@@ -64,7 +64,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Sample:
-    """image (H, W, 3), trimap (H, W) uint8 and alpha (H, W), and what the classical methods say if they were asked."""
+    """image (H, W, 3), trimap (H, W) uint8 and alpha (H, W), and what the methods say if they were asked."""
 
     image: Floats
     trimap: NDArray[np.uint8]
@@ -73,7 +73,10 @@ class Sample:
 
 
 def make_sample(sources: Sources, size: int, seed: int, index: int, *, solved: bool = True) -> Sample:
-    """Sample number `index` of the run `seed`, `size` pixels wide and high; KNN of every eighth is a coarse one."""
+    """Sample number `index` of the run `seed`, `size` pixels wide and high.
+
+    KNN of every eighth is a coarse one, and so is what the light network says of every fourth.
+    """
     rng = np.random.default_rng([seed, index])
     for _ in range(20):
         image, alpha = _composite(sources, size, rng)
@@ -86,7 +89,9 @@ def make_sample(sources: Sources, size: int, seed: int, index: int, *, solved: b
         return Sample(image, trimap, alpha)
     most = size**2 // 8 if index % 8 == 7 else KNN_PIXELS
     span = size / float(rng.uniform(*PICTURE))
-    return Sample(image, trimap, alpha, classical(image, trimap, SolveReport(), knn_pixels=most, span=span))
+    seen = size**2 // 2 if index % 4 == 2 else LIGHT_PIXELS
+    ways = solutions(image, trimap, SolveReport(), knn_pixels=most, light_pixels=seen, span=span)
+    return Sample(image, trimap, alpha, ways)
 
 
 def _usable(trimap: NDArray[np.uint8]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -38,15 +38,21 @@ def train(
 
     Returns the network of averaged weights, which `folder`/best.pt holds too.
     """
-    usable = [[file for file in files if min(_load(file)[1].shape) >= recipe.size * SCALES[0]] for files, _ in sets]
+    usable = [[file for file in files if min(_shape(file)) >= recipe.size * SCALES[0]] for files, _ in sets]
     if not all(usable):
         raise ArgumentError(f"samples: none of a set is {round(recipe.size * SCALES[0])} pixels wide and high")
     files = [file for part in usable for file in part]
     often = np.concatenate(
         [np.full(len(part), share / len(part)) for part, (_, share) in zip(usable, sets, strict=True)]
     )
-    batches = endless(recipe, often, lambda i, rng: crop(files[i], recipe, rng))
+    batches = endless(recipe, often, partial(_numbered, files, recipe))
     return fit(Light(imagenet=initial is None), recipe, batches, folder, initial=initial, watch=watch)
+
+
+def _shape(file: Path) -> tuple[int, ...]:
+    with np.load(file) as data:
+        shape: tuple[int, ...] = data["trimap"].shape
+    return shape
 
 
 @lru_cache(maxsize=12000)
@@ -54,6 +60,10 @@ def _load(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.
     """Image, trimap and alpha of a sample, which stay in memory."""
     with np.load(file) as data:
         return data["image"], data["trimap"], np.rint(255 * data["alpha"].astype(np.float32)).astype(np.uint8)
+
+
+def _numbered(files: Sequence[Path], recipe: Recipe, number: int, rng: np.random.Generator) -> Crop:
+    return crop(files[number], recipe, rng)
 
 
 def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:

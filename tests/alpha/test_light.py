@@ -1,0 +1,85 @@
+"""The light network alone: its windows, its result on odd pictures, its card."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from trimatte import estimate_alpha
+from trimatte.alpha import _network
+from trimatte.alpha.light import CHANNELS, features, looked_at
+from trimatte.errors import ArgumentError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def test_an_edge_is_found() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :128]
+    truth = np.clip(30 - np.hypot(y - 48, x - 64), 0, 1)
+    trimap = np.where(np.abs(np.hypot(y - 48, x - 64) - 30) < 9, 128, 255 * (truth > 0.5)).astype(np.uint8)
+    colours = truth[..., None] * (0.8, 0.5, 0.2) + (1 - truth[..., None]) * (0.1, 0.2, 0.4)
+    image = np.clip(colours + rng.normal(0, 0.02, colours.shape), 0, 1).astype(np.float32)
+    matte = estimate_alpha(image, trimap, method="light", strict=True)
+    assert np.abs(matte.alpha - truth)[trimap == 128].mean() < 0.08
+    assert "network" in matte.report.seconds
+
+
+def test_the_same_input_gives_the_same_bytes(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(40, 60)
+    first, second = (estimate_alpha(image, trimap, method="light").alpha for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_odd_pictures_have_a_defined_result(odd_picture: tuple[np.ndarray, np.ndarray]) -> None:
+    image, trimap = odd_picture
+    alpha = estimate_alpha(image, trimap, method="light", strict=True).alpha
+    assert np.isfinite(alpha).all()
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+    np.testing.assert_array_equal(alpha[trimap != 128], trimap[trimap != 128] / 255)
+
+
+def test_wrong_input_is_refused(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge()
+    with pytest.raises(ArgumentError, match="trimap: got None"):
+        estimate_alpha(image, method="light")
+    with pytest.raises(ArgumentError, match="radius"):
+        estimate_alpha(image, trimap, method="light", radius=2)
+
+
+def test_features_are_what_they_say(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(20, 30)
+    x = features(image, trimap)
+    assert x.shape == (CHANNELS, 20, 30)
+    np.testing.assert_array_equal(x[:3], np.moveaxis(image, -1, 0))
+    y, right = np.nonzero(trimap == 255)
+    place = np.argwhere(trimap == 128)[0]
+    nearest = np.hypot(y - place[0], right - place[1]).min()
+    np.testing.assert_allclose(x[5][tuple(place)], (min(nearest, 64) / 64) ** 0.5, rtol=1e-5)
+
+
+def test_windows_are_near_the_whole(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trimap, _ = noisy_edge(300, 320)
+    whole, doubt = looked_at(image, trimap)
+    monkeypatch.setattr(_network, "WINDOW", 160)
+    parts, part_doubt = looked_at(image, trimap)
+    assert np.abs(parts - whole).mean() < 0.01
+    assert doubt.shape == part_doubt.shape == trimap.shape
+    assert ((doubt > 0) == (trimap == 128)).all()
+
+
+def test_the_card_names_the_file() -> None:
+    folder = files("trimatte.alpha").joinpath("weights")
+    card = tomllib.loads(folder.joinpath("light.toml").read_text("utf-8"))
+    assert card["sha256"] == hashlib.sha256(folder.joinpath("light.onnx").read_bytes()).hexdigest()

@@ -1,0 +1,132 @@
+"""Training of the light network: samples of photos are true, crops are what they say, the network learns, exports."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+from click.testing import CliRunner  # noqa: E402
+
+from trimatte import estimate_alpha  # noqa: E402
+from trimatte.alpha.light import CHANNELS  # noqa: E402
+from trimatte.cli.train_light import command  # noqa: E402
+from trimatte.errors import ArgumentError  # noqa: E402
+from trimatte.networks.light import Light  # noqa: E402
+from trimatte.training.alpha_data import find_cutouts  # noqa: E402
+from trimatte.training.fit import Recipe, loss  # noqa: E402
+from trimatte.training.hybrid_data import PATTERN, write_samples  # noqa: E402
+from trimatte.training.light import crop, train  # noqa: E402
+from trimatte.training.photo_samples import find_photos, photo_sample, with_alpha  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
+SMALL = Recipe(minutes=0.02, batch=2, size=64)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Two photos of soft discs before noise: image/, their alpha in alpha/, and what of it is 1/2 and more in mask/."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for name in ("image", "alpha", "mask"):
+        (folder / name).mkdir()
+    y, x = np.mgrid[:200, :240]
+    for name, radius in (("a", 50), ("b", 70)):
+        alpha = np.clip((radius - np.hypot(y - 100, x - 120)) / 8 + 0.5, 0, 1)[..., None]
+        ground = np.asarray(Image.fromarray(rng.integers(0, 90, (6, 8, 3), np.uint8)).resize((240, 200)))
+        Image.fromarray(np.rint(alpha * (230, 160, 90) + (1 - alpha) * ground).astype(np.uint8)).save(
+            folder / "image" / f"{name}.png"
+        )
+        for kind, values in (("alpha", alpha), ("mask", alpha >= 0.5)):
+            Image.fromarray(np.rint(255 * values[..., 0]).astype(np.uint8)).save(folder / kind / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("samples")
+    write_samples(partial(photo_sample, with_alpha(find_cutouts(pictures)), 0), folder, range(4))
+    return sorted(folder.glob(PATTERN))
+
+
+def test_a_photo_with_alpha_is_taken_as_it_is(pictures):
+    photos = with_alpha(find_cutouts(pictures))
+    assert len(photos) == 2
+    sample, again = (photo_sample(photos, 0, 3) for _ in range(2))
+    truth = np.asarray(Image.open(pictures / "alpha" / "b.png"), np.float32) / 255
+    np.testing.assert_allclose(sample.alpha, truth, atol=1e-6)
+    np.testing.assert_array_equal(sample.trimap, again.trimap)
+    assert not np.array_equal(sample.trimap, photo_sample(photos, 0, 1).trimap)
+
+
+def test_a_photo_with_a_mask_is_taught_by_the_hybrid(pictures):
+    sample = photo_sample(find_photos(pictures), 0, 0)
+    wanted = estimate_alpha(sample.image, sample.trimap, method="hybrid").alpha
+    np.testing.assert_allclose(sample.alpha, wanted, atol=1e-6)
+    truth = np.asarray(Image.open(pictures / "alpha" / "a.png"), np.float32) / 255
+    unknown = sample.trimap == 128
+    assert np.abs(sample.alpha - truth)[unknown].mean() < 0.5 * np.abs((truth >= 0.5) - truth)[unknown].mean() + 0.02
+
+
+def test_crops_are_changed_together(samples):
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        x, alpha, unknown = crop(samples[0], SMALL, rng)
+        assert x.shape == (CHANNELS, 64, 64)
+        assert alpha.shape == unknown.shape == (1, 64, 64)
+        np.testing.assert_array_equal(unknown[0], 1 - x[3] - x[4])
+        known = unknown[0] == 0
+        np.testing.assert_allclose(alpha[0][known], x[3][known], atol=0.011)
+        assert (x[5][x[3] == 1] == 0).all()
+
+
+def test_at_first_the_encoder_sees_colours_alone():
+    network = Light().eval()
+    x = torch.rand(1, CHANNELS, 64, 32)
+    other = x.clone()
+    other[:, 3:] = 0
+    with torch.no_grad():
+        for a, b in zip(network.encoder(x), network.encoder(other), strict=True):
+            torch.testing.assert_close(a, b)
+        alpha, doubt = network(x)
+    assert alpha.shape == doubt.shape == (1, 1, 64, 32)
+    assert not torch.equal(alpha, network(other)[0])
+
+
+def test_steps_lower_the_loss_of_a_batch(samples):
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    x, target, unknown = (
+        torch.from_numpy(np.stack(p)) for p in zip(*(crop(samples[i], SMALL, rng) for i in (0, 1)), strict=True)
+    )
+    network = Light().train()
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
+    values = []
+    for _ in range(12):
+        value = loss(*network(x), target, unknown)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(float(value.detach()))
+    assert values[-1] < 0.7 * values[0]
+
+
+def test_samples_too_small_are_refused(samples, tmp_path):
+    with pytest.raises(ArgumentError, match="samples: none of a set is 358 pixels"):
+        train(Recipe(size=512), [(samples, 1.0)], tmp_path)
+
+
+def test_the_command_makes_samples_trains_and_exports(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("trimatte.training.light.SIZE", 200)
+    monkeypatch.setattr("trimatte.training.photo_samples.VARIANTS", 1)
+    options = ["--photos", pictures / "image", "--masks", pictures, "--out", tmp_path / "run"]
+    told = CliRunner().invoke(command, [*map(str, options), "--samples", "20", "--minutes", "0.02"])
+    assert told.exit_code == 0, told.exception
+    assert (tmp_path / "run" / "light.onnx").stat().st_size < 8e6
+    assert len(list((tmp_path / "run" / "samples" / "composites").glob(PATTERN))) == 20
+    again = CliRunner().invoke(command, list(map(str, options)))
+    assert "holds a run already" in str(again.exception)
