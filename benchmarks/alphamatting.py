@@ -15,7 +15,7 @@ if __name__ == "__main__":
         given.methods or OURS + PYMATTING,
         *("--trimap", "trimap1", "--trimap", "trimap2"),
         limit=given.limit,
-        heading="Classical methods on alphamatting.com, two trimaps",
+        heading="Classical methods, light and hybrid on alphamatting.com, two trimaps",
     )
     if given.limit is None:
         # From the records alone: the pictures of the set may not be published.

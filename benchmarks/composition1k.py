@@ -12,5 +12,5 @@ if __name__ == "__main__":
         given.dataset,
         given.methods or OURS + PYMATTING,
         limit=given.limit,
-        heading="Classical methods on samples of Composition-1k",
+        heading="Classical methods, light and hybrid on samples of Composition-1k",
     )

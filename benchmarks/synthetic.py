@@ -27,5 +27,5 @@ if __name__ == "__main__":
             str(scenes),
             given.methods or (FRUGAL if size == "12mp" else OURS + PYMATTING),
             limit=given.limit,
-            heading=f"Classical methods on synthetic scenes of {SIZES[size]} pixels",
+            heading=f"Classical methods, light and hybrid on synthetic scenes of {SIZES[size]} pixels",
         )

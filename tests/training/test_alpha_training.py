@@ -50,7 +50,7 @@ def composites(size):
     [
         (partial(dim.DIM, dim.TINY), 32, 180, 1e-2, 0.04),
         (partial(modnet.MODNet, modnet.TINY), 32, 100, 2e-2, 0.25),
-        (partial(gfm.GFM, gfm.TINY), 64, 160, 4e-3, 0.15),
+        (partial(gfm.GFM, gfm.TINY), 64, 240, 3e-3, 0.15),
     ],
     ids=["deep-image-matting", "modnet", "gfm"],
 )
