@@ -21,7 +21,7 @@ from trimatte.training.alpha_data import find_cutouts  # noqa: E402
 from trimatte.training.fit import Recipe, loss  # noqa: E402
 from trimatte.training.hybrid_data import PATTERN, write_samples  # noqa: E402
 from trimatte.training.light import crop, train  # noqa: E402
-from trimatte.training.photo_samples import find_photos, photo_sample, with_alpha  # noqa: E402
+from trimatte.training.photo_samples import Photo, find_photos, photo_sample, with_alpha  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 SMALL = Recipe(minutes=0.02, batch=2, size=64)
@@ -70,6 +70,12 @@ def test_a_photo_with_a_mask_is_taught_by_the_hybrid(pictures):
     truth = np.asarray(Image.open(pictures / "alpha" / "a.png"), np.float32) / 255
     unknown = sample.trimap == 128
     assert np.abs(sample.alpha - truth)[unknown].mean() < 0.5 * np.abs((truth >= 0.5) - truth)[unknown].mean() + 0.02
+
+
+def test_a_mask_of_another_size_is_refused(pictures, tmp_path):
+    Image.new("L", (20, 30)).save(tmp_path / "mask.png")
+    with pytest.raises(ArgumentError, match=r"mask\.png"):
+        photo_sample([Photo(pictures / "image" / "a.png", tmp_path / "mask.png")], 0, 0)
 
 
 def test_crops_are_changed_together(samples):

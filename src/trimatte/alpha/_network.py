@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib.resources import as_file, files
 from itertools import pairwise
@@ -12,7 +12,7 @@ import numpy as np
 
 from trimatte._distance import squared_distance
 from trimatte._onnx import open_session
-from trimatte.trimap import BACKGROUND, FOREGROUND
+from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 FAR = 64
 """Distances to known pixels are told to a network up to this."""
@@ -27,6 +27,21 @@ def network_session(name: str) -> Any:
     """The onnxruntime session of an embedded network."""
     with as_file(files("trimatte.alpha").joinpath("weights", f"{name}.onnx")) as path:
         return open_session(path)
+
+
+def looked_at_in_windows(
+    trimap: np.ndarray, multiple: int, look: Callable[[Part], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha (H, W) and its expected absolute error (H, W) of the unknown pixels, both float32 and exact where known.
+
+    `look` gives both (2, h, w) for a part of the picture; more rows and columns at its ends do not matter.
+    """
+    alpha, doubt = (trimap == FOREGROUND).astype(np.float32), np.zeros(trimap.shape, np.float32)
+    unknown = trimap == UNKNOWN
+    for seen, inner, part in windows(unknown, multiple):
+        for whole, plane in zip((alpha, doubt), look(seen), strict=True):
+            np.copyto(whole[part], plane[inner], where=unknown[part])
+    return alpha, doubt
 
 
 def windows(unknown: np.ndarray, multiple: int) -> Iterator[tuple[Part, Part, Part]]:

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from trimatte._measure import timed
-from trimatte.alpha._network import distances, network_session, padded, windows
+from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded
 from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.knn import knn
 from trimatte.alpha.light import looked_at
@@ -84,17 +84,15 @@ def hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.nda
 def corrected(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients) -> tuple[np.ndarray, np.ndarray]:
     """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known."""
     away = distances(trimap)
-    alpha, doubt = (trimap == FOREGROUND).astype(np.float32), np.zeros(trimap.shape, np.float32)
-    unknown = trimap == UNKNOWN
-    views = VIEWS if np.count_nonzero(unknown) <= KNN_PIXELS else VIEWS[:1]
-    for seen, inner, part in windows(unknown, MULTIPLE):
+    views = VIEWS if np.count_nonzero(trimap == UNKNOWN) <= KNN_PIXELS else VIEWS[:1]
+
+    def look(seen: Part) -> np.ndarray:
         own = Ingredients(ingredients.alphas[:, seen[0], seen[1]], ingredients.pairs[seen])
-        x = features(image[seen], trimap[seen], own, away[:, seen[0], seen[1]])
-        x = padded(x, MULTIPLE)
-        answer = np.stack([_asked(x, *view) for view in views]).mean(0)
-        for whole, plane in zip((alpha, doubt), list(answer), strict=True):
-            np.copyto(whole[part], plane[inner], where=unknown[part])
-    return alpha, doubt
+        x = padded(features(image[seen], trimap[seen], own, away[:, seen[0], seen[1]]), MULTIPLE)
+        mean: np.ndarray = np.stack([_asked(x, *view) for view in views]).mean(0)
+        return mean
+
+    return looked_at_in_windows(trimap, MULTIPLE, look)
 
 
 def _asked(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> np.ndarray:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte._measure import timed
-from trimatte.alpha._network import distances, network_session, padded, windows
+from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded
 from trimatte.linalg.report import SolveReport
-from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from trimatte.trimap import BACKGROUND, FOREGROUND
 
 CHANNELS = 7
 MULTIPLE = 32
@@ -26,15 +26,14 @@ def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndar
 
 def looked_at(image: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known."""
-    alpha, doubt = (trimap == FOREGROUND).astype(np.float32), np.zeros(trimap.shape, np.float32)
     x = features(image, trimap)
-    unknown = trimap == UNKNOWN
-    for seen, inner, part in windows(unknown, MULTIPLE):
-        own = padded(x[:, seen[0], seen[1]], MULTIPLE)
-        answer = network_session("light").run(None, {"features": own[None]})
-        for whole, plane in zip((alpha, doubt), answer, strict=True):
-            np.copyto(whole[part], plane[0, 0][inner], where=unknown[part])
-    return alpha, doubt
+
+    def look(seen: Part) -> np.ndarray:
+        answer = network_session("light").run(None, {"features": padded(x[:, seen[0], seen[1]], MULTIPLE)[None]})
+        planes: np.ndarray = np.concatenate(answer)[:, 0]
+        return planes
+
+    return looked_at_in_windows(trimap, MULTIPLE, look)
 
 
 def features(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:

@@ -75,12 +75,14 @@ def fit(
     slow = [p for name, p in network.named_parameters() if name.startswith("encoder.")]
     groups = [{"params": own, "share": 1.0}, {"params": slow, "share": recipe.slow}]
     optimizer = torch.optim.AdamW(groups, recipe.rate, weight_decay=recipe.decay)
-    begun = time.monotonic()
     # Closed here, the process that makes batches ends before this one does.
     with closing(batches), (folder / "log.csv").open("w", newline="") as log:
         rows = csv.writer(log)
         rows.writerow(["step", "seconds", "rate", "loss"])
+        begun = 0.0
         for step, (x, target, unknown) in enumerate(batches, 1):
+            if step == 1:  # what it takes to start is not training
+                begun = time.monotonic()
             part = (time.monotonic() - begun) / (60 * recipe.minutes)
             if part >= 1:
                 break

@@ -36,7 +36,8 @@ def train(
 ) -> nn.Module:
     """Train on sets of sample files, each with the share of its crops, from the weights of `initial` or ImageNet's.
 
-    Returns the network of averaged weights, which `folder`/best.pt holds too.
+    Returns the network of averaged weights, which `folder`/best.pt holds too. Raises `ArgumentError` for a set whose
+    samples are all too small.
     """
     usable = [[file for file in files if min(_shape(file)) >= recipe.size * SCALES[0]] for files, _ in sets]
     if not all(usable):

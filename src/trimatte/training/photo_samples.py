@@ -14,13 +14,12 @@ import numpy as np
 from PIL import Image
 
 from trimatte.alpha import estimate_alpha
+from trimatte.images import as_alpha, load_image
 from trimatte.training.alpha_data import Cutout, find_pictures
 from trimatte.training.hybrid_data import Floats, Sample, hand_drawn_trimap
 
 LONG_SIDES = 450, 900
 """Photos with an alpha are made so large, at random; photos with a mask are not made larger than they are."""
-
-
 VARIANTS = 6
 """Samples of each photo whose alpha is known, of different sizes and trimaps."""
 
@@ -58,8 +57,12 @@ def photo_sample(photos: list[Photo], seed: int, index: int) -> Sample:
 
 
 def _read(photo: Photo, long_side: float) -> tuple[Floats, Floats]:
-    image, mask = Image.open(photo.image).convert("RGB"), Image.open(photo.mask).convert("L")
-    scale = min(1.0, long_side / max(image.size))
-    size = round(image.width * scale), round(image.height * scale)
-    planes = [picture.resize(size, Image.Resampling.BICUBIC) for picture in (image, mask)]
-    return tuple(np.asarray(plane, np.float32) / np.float32(255) for plane in planes)  # type: ignore[return-value]
+    """The photo upright and its mask, made smaller together. Raises `ArgumentError` for a mask of another size."""
+    image = load_image(photo.image)
+    mask = as_alpha(photo.mask, name=str(photo.mask), shape=image.shape[:2])
+    height, width = mask.shape
+    scale = min(1.0, long_side / max(height, width))
+    size = round(width * scale), round(height * scale)
+    pictures = [Image.fromarray(np.rint(255 * plane).astype(np.uint8)) for plane in (image, mask)]
+    planes = [np.asarray(picture.resize(size, Image.Resampling.BICUBIC), np.float32) for picture in pictures]
+    return planes[0] / np.float32(255), planes[1] / np.float32(255)
