@@ -140,13 +140,19 @@ def _other_version() -> None:
     module.__version__ = "0.0"
 
 
-def test_workers_without_trimatte_and_a_cluster_that_goes_away(batch: Batch, cluster: Any) -> None:
+def test_workers_without_trimatte_and_a_cluster_that_goes_away(batch: Batch, cluster: Any, tmp_path: Path) -> None:
     with distributed.Client(cluster) as client:
         client.run(_forget)
         with pytest.raises(TrimatteError, match=r"cannot do the work.*trimatte"):
             batch()
         client.restart()
-    closing = threading.Timer(2.5, cluster.close)
+
+    def close() -> None:
+        while not results(tmp_path / "out"):
+            time.sleep(0.02)
+        cluster.close()
+
+    closing = threading.Thread(target=close, daemon=True)
     closing.start()
     with pytest.raises(TrimatteError, match="gone away"):
         batch()
