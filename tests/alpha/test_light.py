@@ -12,8 +12,11 @@ import pytest
 
 from trimatte import estimate_alpha
 from trimatte.alpha import _network
+from trimatte.alpha._network import distances
 from trimatte.alpha.light import CHANNELS, features, looked_at
+from trimatte.alpha.shared import shared_samples
 from trimatte.errors import ArgumentError
+from trimatte.linalg.report import SolveReport
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -60,20 +63,30 @@ def test_wrong_input_is_refused(noisy_edge: Edge) -> None:
 
 def test_features_are_what_they_say(noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge(20, 30)
-    x = features(image, trimap)
+    pairs = shared_samples(image, trimap, SolveReport())[1]
+    x = features(image, trimap, pairs, distances(trimap))
     assert x.shape == (CHANNELS, 20, 30)
     np.testing.assert_array_equal(x[:3], np.moveaxis(image, -1, 0))
     y, right = np.nonzero(trimap == 255)
     place = np.argwhere(trimap == 128)[0]
     nearest = np.hypot(y - place[0], right - place[1]).min()
     np.testing.assert_allclose(x[5][tuple(place)], (min(nearest, 64) / 64) ** 0.5, rtol=1e-5)
+    fore, back = pairs[tuple(place)][:3].astype(float), pairs[tuple(place)][3:].astype(float)
+    shares = np.linspace(0, 1, 1001)[:, None]
+    off = np.square(shares * fore + (1 - shares) * back - image[tuple(place)]).sum(1)
+    assert x[7][tuple(place)] == pytest.approx(float(shares[off.argmin(), 0]), abs=2e-3)
+    np.testing.assert_allclose(x[8:11, place[0], place[1]], fore - image[tuple(place)], atol=1e-6)
+    known = trimap != 128
+    np.testing.assert_array_equal(x[7][known], trimap[known] == 255)
+    assert (x[8:, known] == 0).all()
 
 
 def test_windows_are_near_the_whole(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     image, trimap, _ = noisy_edge(300, 320)
-    whole, doubt = looked_at(image, trimap)
+    pairs = shared_samples(image, trimap, SolveReport())[1]
+    whole, doubt = looked_at(image, trimap, pairs)
     monkeypatch.setattr(_network, "WINDOW", 160)
-    parts, part_doubt = looked_at(image, trimap)
+    parts, part_doubt = looked_at(image, trimap, pairs)
     assert np.abs(parts - whole).mean() < 0.01
     assert doubt.shape == part_doubt.shape == trimap.shape
     assert ((doubt > 0) == (trimap == 128)).all()

@@ -18,7 +18,7 @@ from trimatte.alpha.hybrid import ALPHAS, CHANNELS, METHODS  # noqa: E402
 from trimatte.cli.train_hybrid import command  # noqa: E402
 from trimatte.networks.hybrid import FLOOR, Hybrid  # noqa: E402
 from trimatte.training.alpha_data import find_cutouts  # noqa: E402
-from trimatte.training.export import FULL, export  # noqa: E402
+from trimatte.training.export import FULL, OUTPUTS, export  # noqa: E402
 from trimatte.training.fit import Recipe, loss  # noqa: E402
 from trimatte.training.hybrid import crop, frequency, load_sample, train  # noqa: E402
 from trimatte.training.hybrid_data import PATTERN, Sources, hand_drawn_trimap, make_sample, write_samples  # noqa: E402
@@ -125,9 +125,10 @@ def test_a_run_learns_and_its_network_exports(samples, tmp_path):
     assert np.isfinite(losses).all()
     state = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
     torch.testing.assert_close(dict(network.state_dict()), dict(state))
-    out, names = tmp_path / "hybrid.onnx", ("features", "alpha", "doubt")
-    network = Hybrid(CHANNELS, ALPHAS)
-    assert export(network, tmp_path / "run" / "best.pt", out, channels=CHANNELS, names=names, bits=16) < 0.02
+    out = tmp_path / "hybrid.onnx"
+    inputs = {"features": (CHANNELS, 1)}
+    weights = tmp_path / "run" / "best.pt"
+    assert export(Hybrid(CHANNELS, ALPHAS), weights, out, inputs=inputs, outputs=OUTPUTS, bits=16) < 0.02
     assert out.stat().st_size < 0.6 * out.with_suffix(FULL).stat().st_size
 
 

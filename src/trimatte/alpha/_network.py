@@ -22,7 +22,7 @@ WINDOW, MARGIN = 768, 64
 Part = tuple[slice, slice]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def network_session(name: str) -> Any:
     """The onnxruntime session of an embedded network."""
     with as_file(files("trimatte.alpha").joinpath("weights", f"{name}.onnx")) as path:
@@ -81,3 +81,16 @@ def distances(trimap: np.ndarray) -> np.ndarray:
     near = [squared_distance(trimap == value, FAR) for value in (FOREGROUND, BACKGROUND)]
     away: np.ndarray = np.minimum(np.stack(near) / np.float32(FAR**2), 1) ** np.float32(0.25)
     return away
+
+
+def pair_planes(image: np.ndarray, pairs: np.ndarray, share: np.ndarray, unknown: np.ndarray) -> list[np.ndarray]:
+    """What a pair of sampled colours (H, W, 6), foreground and background, says of each pixel that is unknown.
+
+    By how much both differ from the pixel's colour (six planes); how far the pair, mixed with `share` of its
+    foreground, misses that colour, times 4; how far apart the pair is.
+    """
+    pair, own = pairs * unknown[..., None], image * unknown[..., None]
+    mixed = share[..., None] * pair[..., :3] + (1 - share[..., None]) * pair[..., 3:]
+    missed = np.abs(mixed - own).sum(-1)
+    apart = np.abs(pair[..., :3] - pair[..., 3:]).sum(-1)
+    return [*np.moveaxis(pair - np.concatenate([own, own], -1), -1, 0), 4 * missed, apart]

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from trimatte._measure import timed
-from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded
+from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded, pair_planes
 from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.knn import knn
 from trimatte.alpha.light import looked_at
@@ -134,7 +134,7 @@ def solutions(
         "closed-form": lambda report: closed_form(image, trimap, report, rtol=1e-4),
         "knn": lambda report: _reduced_knn(image, trimap, report, knn_pixels, span),
         "shared": sampled,
-        "light": lambda _: _reduced_light(image, trimap, light_pixels),
+        "light": lambda _: _reduced_light(image, trimap, pairs, light_pixels),
     }
     alphas = np.zeros((len(METHODS), *trimap.shape), np.float32)
     done = []
@@ -161,15 +161,10 @@ def features(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients, aw
     Colour; known foreground and background; the four alphas; by how much the sampled foreground and background differ
     from the pixel's colour; how far the sampled pair misses it, and how far apart the pair is; the distances `away`.
     """
-    unknown = trimap == UNKNOWN
-    pair = ingredients.pairs.astype(np.float32) * unknown[..., None]
-    own = image * unknown[..., None]
-    share = ingredients.alphas[2][..., None]
-    missed = np.abs(share * pair[..., :3] + (1 - share) * pair[..., 3:] - own).sum(-1)
-    apart = np.abs(pair[..., :3] - pair[..., 3:]).sum(-1)
+    told = pair_planes(image, ingredients.pairs, ingredients.alphas[SHARED], trimap == UNKNOWN)
     planes = [trimap == FOREGROUND, trimap == BACKGROUND, *ingredients.alphas]
-    stack = [*np.moveaxis(image, -1, 0), *planes, *np.moveaxis(pair - np.concatenate([own, own], -1), -1, 0)]
-    out: np.ndarray = np.stack([*stack, 4 * missed, apart, *away]).astype(np.float32, copy=False)
+    stack = [*np.moveaxis(image, -1, 0), *planes, *told, *away]
+    out: np.ndarray = np.stack(stack).astype(np.float32, copy=False)
     return out
 
 
@@ -186,14 +181,21 @@ def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, mos
     return _resized(alpha.astype(np.float32), trimap.shape, Image.Resampling.BILINEAR)
 
 
-def _reduced_light(image: np.ndarray, trimap: np.ndarray, most: int) -> np.ndarray:
-    """The light network's alpha of the picture, made smaller until it has at most so many pixels."""
+def _reduced_light(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, most: int) -> np.ndarray:
+    """The light network's alpha of the picture, made smaller until it has at most so many pixels.
+
+    Of the pairs every second is kept, not the mean, which may be of two kinds.
+    """
     factor = 1
     while trimap.size > most * factor**2:
         factor *= 2
     if factor == 1:
-        return looked_at(image, trimap)[0]
-    return _resized(looked_at(*_reduced(image, trimap, factor))[0], trimap.shape, Image.Resampling.BILINEAR)
+        return looked_at(image, trimap, pairs)[0]
+    middle = factor // 2
+    smaller, coarse = _reduced(image, trimap, factor)
+    kept = np.pad(pairs, [(0, -side % factor) for side in trimap.shape] + [(0, 0)], mode="edge")
+    alpha = looked_at(smaller, coarse, kept[middle::factor, middle::factor])[0]
+    return _resized(alpha, trimap.shape, Image.Resampling.BILINEAR)
 
 
 def _reduced(image: np.ndarray, trimap: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:

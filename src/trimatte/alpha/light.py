@@ -1,7 +1,9 @@
 """Alpha from a photo and its trimap by a small network alone, run by onnxruntime.
 
-The network (`trimatte.networks.light`) looks at windows of the band. It is shipped; how it was trained is in
-`trimatte.training.light`, on what in `weights/light.toml`.
+No system is solved. The network (`trimatte.networks.light`) looks at windows of the band; to each pixel it is told a
+foreground and a background colour that explain it, sampled as shared matting does (Gastal and Oliveira, 2010), so that
+it need not carry colours across the band itself. It is shipped; how it was trained is in `trimatte.training.light`, on
+what in `weights/light.toml`.
 """
 
 from __future__ import annotations
@@ -9,38 +11,57 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte._measure import timed
-from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded
+from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded, pair_planes
+from trimatte.alpha.shared import shared_samples
 from trimatte.linalg.report import SolveReport
-from trimatte.trimap import BACKGROUND, FOREGROUND
+from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
-CHANNELS = 7
+CHANNELS = 16
 MULTIPLE = 32
 """The network wants sides that are multiples of this."""
 
 
 def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W)."""
+    with timed(report.seconds, "samples"):
+        pairs = shared_samples(image, trimap, report)[1]
+    report.solver = "network"
     with timed(report.seconds, "network"):
-        return looked_at(image, trimap)[0]
+        return looked_at(image, trimap, pairs)[0]
 
 
-def looked_at(image: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known."""
-    x = features(image, trimap)
+def looked_at(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known.
+
+    `pairs` (H, W, 6) are the foreground and the background colour sampled for each unknown pixel.
+    """
+    away = distances(trimap)
 
     def look(seen: Part) -> np.ndarray:
-        answer = network_session("light").run(None, {"features": padded(x[:, seen[0], seen[1]], MULTIPLE)[None]})
-        planes: np.ndarray = np.concatenate(answer)[:, 0]
+        x = padded(features(image[seen], trimap[seen], pairs[seen], away[:, seen[0], seen[1]]), MULTIPLE)
+        planes: np.ndarray = np.concatenate(network_session("light").run(None, {"features": x[None]}))[:, 0]
         return planes
 
     return looked_at_in_windows(trimap, MULTIPLE, look)
 
 
-def features(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """What the network sees of (a part of) a picture, (7, H, W) float32.
+def features(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """What the network sees of (a part of) a picture, (16, H, W) float32.
 
-    Colour, known foreground and background, and the distances to both.
+    Colour; known foreground and background; the distances `away` to both; where the pixel's colour lies between its
+    sampled pair's, and what `pair_planes` says of the pair.
     """
-    planes = [*np.moveaxis(image, -1, 0), trimap == FOREGROUND, trimap == BACKGROUND, *distances(trimap)]
+    share = _between(image, pairs)
+    share[trimap != UNKNOWN] = trimap[trimap != UNKNOWN] == FOREGROUND
+    told = pair_planes(image, pairs, share, trimap == UNKNOWN)
+    planes = [*np.moveaxis(image, -1, 0), trimap == FOREGROUND, trimap == BACKGROUND, *away, share, *told]
     out: np.ndarray = np.stack(planes).astype(np.float32, copy=False)
     return out
+
+
+def _between(image: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The share of the foreground at the place on the line between a pair that is nearest to the pixel (H, W)."""
+    line = pairs[..., :3] - pairs[..., 3:]
+    along = ((image - pairs[..., 3:]) * line).sum(-1) / np.maximum(np.square(line).sum(-1), 1e-3)
+    share: np.ndarray = np.clip(along, 0, 1)
+    return share

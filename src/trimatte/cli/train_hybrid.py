@@ -33,7 +33,7 @@ def command(
         from trimatte.alpha.hybrid import ALPHAS, CHANNELS
         from trimatte.networks.hybrid import Hybrid
         from trimatte.training.alpha_data import find_cutouts, find_pictures
-        from trimatte.training.export import export
+        from trimatte.training.export import OUTPUTS, export
         from trimatte.training.fit import Recipe
         from trimatte.training.hybrid import train
         from trimatte.training.hybrid_data import PATTERN, SIZE, Sources, make_sample, write_samples
@@ -46,6 +46,13 @@ def command(
         write_samples(partial(make_sample, sources, SIZE, seed), out / "samples", range(samples), watch=made)
     with stepped() as watch:
         train(Recipe(minutes=minutes, seed=seed), sorted((out / "samples").glob(PATTERN)), out, watch=watch)
-    network, names = Hybrid(CHANNELS, ALPHAS), ("features", "alpha", "doubt")
-    export(network, out / "best.pt", out / "hybrid.onnx", channels=CHANNELS, names=names, bits=8)
+    network = Hybrid(CHANNELS, ALPHAS)
+    export(
+        network,
+        out / "best.pt",
+        out / "hybrid.onnx",
+        inputs={"features": (CHANNELS, 1)},
+        outputs=OUTPUTS,
+        bits=8,
+    )
     click.echo(str(out / "hybrid.onnx"))

@@ -48,7 +48,7 @@ def command(
         from trimatte.alpha.light import CHANNELS
         from trimatte.networks.light import Light
         from trimatte.training.alpha_data import find_cutouts, find_pictures
-        from trimatte.training.export import export
+        from trimatte.training.export import OUTPUTS, export
         from trimatte.training.fit import Recipe
         from trimatte.training.hybrid_data import PATTERN, Sources, make_sample, write_samples
         from trimatte.training.light import RATE, SHARES, SIZE, train
@@ -70,6 +70,12 @@ def command(
     recipe = Recipe(minutes=minutes, seed=seed, size=256, rate=RATE, average=0.998)
     with stepped() as watch:
         train(recipe, [part for part in sets if part[0]], out, initial=initial, watch=watch)
-    names = ("features", "alpha", "doubt")
-    export(Light(), out / "best.pt", out / "light.onnx", channels=CHANNELS, names=names, bits=8)
+    export(
+        Light(),
+        out / "best.pt",
+        out / "light.onnx",
+        inputs={"features": (CHANNELS, 1)},
+        outputs=OUTPUTS,
+        bits=8,
+    )
     click.echo(str(out / "light.onnx"))

@@ -23,7 +23,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Light(nn.Module):
     """Alpha and the absolute error to be expected of it, each (N, 1, H, W) in [0, 1].
 
-    Input (N, 7, H, W), what `trimatte.alpha.light.features` puts together, sides multiples of 32. What is known is not
+    Input (N, 16, H, W), what `trimatte.alpha.light.features` puts together, sides multiples of 32. What is known is not
     imposed.
     """
 
@@ -46,7 +46,7 @@ class Light(nn.Module):
         self.leave = nn.Conv2d(widths[0], 8, 3, padding=1)
 
     def _widen_stem(self) -> None:
-        """Let the encoder see the trimap too, which at first changes nothing."""
+        """Let the encoder see more than colours, which at first changes nothing."""
         stem = self.encoder._conv_stem
         wide = nn.Conv2d(CHANNELS, stem.out_channels, 3, 2, 1, bias=False)
         with torch.no_grad():

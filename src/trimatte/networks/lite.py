@@ -7,6 +7,8 @@ input, where the subject is decided, and once more at half the input, where its 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -100,13 +102,19 @@ class Lite(nn.Module):
         self.heads = nn.ModuleList(nn.Conv2d(w, 1, 3, padding=1) for w in widths)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        f2, f4, f8, f16, f32 = self.encoder(x)
+        return self.decode(self.encoder(x), x.shape[-2:])
+
+    def decode(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
+        """What `forward` gives, from the encoder's maps of a picture of `size` (H, W)."""
+        f2, f4, f8, f16, f32 = maps
         d32 = self.context(f32)
         d16 = self.merge16(d32, f16)
         d8 = self.merge8(d16, f8)
         d4 = self.merge4(d8, f4)
         d2 = self.merge2(d4, f2)
-        final = nn.functional.interpolate(self.heads[0](d2), size=x.shape[-2:], mode="bilinear", align_corners=False)
+        final = nn.functional.interpolate(
+            self.heads[0](d2), size=(size[0], size[1]), mode="bilinear", align_corners=False
+        )
         if not self.training:
             return final
         return [final, *(head(d) for head, d in zip(list(self.heads)[1:], (d4, d8, d16, d32), strict=True))]

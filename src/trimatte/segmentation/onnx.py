@@ -136,14 +136,14 @@ def _probability(answer: np.ndarray, contract: Contract) -> np.ndarray:
 
 def _answer(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
     """What the network says of a picture, at its own resolution."""
-    x, box = _seen(image, contract)
+    x, box = as_seen(image, contract)
     answer = ask(x)
     if contract.flip:
         answer = (answer + ask(x[..., ::-1])[..., ::-1]) / 2
     return _fitted(answer, x.shape[2:])[box] if contract.fit == "letterbox" else answer
 
 
-def _seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
+def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
     """The picture as the network wants it, (1, 3, h, w), and where in it the picture lies."""
     height, width = image.shape[:2]
     canvas = network_size(height, width, contract)

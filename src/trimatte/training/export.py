@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from torch import nn
 
 from trimatte.errors import ModelError
@@ -19,17 +19,48 @@ from trimatte.training.storage import plain, stored
 
 FULL = ".float32.onnx"
 """Suffix of the file beside the exported one whose weights are stored in full."""
+OUTPUTS = ("alpha", "doubt")
+"""Of all networks of alpha."""
+TAPS = {"half": "merge2", "quarter": "merge4", "eighth": "merge8"}
+"""The encoder's maps by their scale, and the part of the decoder that each goes into."""
 TOLERANCES = {32: 1e-3, 16: 0.02, 8: 0.25}
 """Largest difference from torch, in standard deviations of the output on noise, by the bits of a weight."""
 
 
 def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> float:
-    """Write the segmenter of `weights` as ONNX: `image` (1, 3, h, w), multiples of 32, to `logits` (1, 1, h, w)."""
-    return export(Lite(variant=variant), weights, out, channels=3, names=("image", "logits"), bits=bits)
+    """Write the segmenter of `weights` as ONNX: `image` (1, 3, h, w), multiples of 32, to `logits` (1, 1, h, w).
+
+    It can be asked for the encoder's maps `TAPS`, too, on which the second decoder of "glance" draws.
+    """
+    off = export(Lite(variant=variant), weights, out, inputs={"image": (3, 1)}, outputs=["logits"], bits=bits)
+    for path in (out, out.with_suffix(FULL)):
+        onnx.save(tapped(onnx.load(path)), path)
+    return off
 
 
-def export(network: nn.Module, weights: Path, out: Path, *, channels: int, names: Sequence[str], bits: int) -> float:
-    """Write a network of one input (N, channels, h, w), multiples of 32, as ONNX; `names` are of its input and outputs.
+def tapped(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The segmenter's model with what goes into some lateral convolutions as outputs of its own."""
+    graph = model.graph
+    seen = {node.name: node.input[0] for node in graph.node if node.op_type == "Conv"}
+    for name, merge in TAPS.items():
+        graph.node.append(helper.make_node("Identity", [seen[f"/{merge}/lateral/lateral.0/Conv"]], [name]))
+        graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", None, None, None]))
+    onnx.checker.check_model(model)
+    return model
+
+
+def export(
+    network: nn.Module,
+    weights: Path,
+    out: Path,
+    *,
+    inputs: Mapping[str, tuple[int, int]],
+    outputs: Sequence[str],
+    bits: int,
+) -> float:
+    """Write a network as ONNX whose inputs are (N, channels, h / stride, w / stride), h and w multiples of 32.
+
+    `inputs` gives channels and stride of each by its name; `outputs` are names.
 
     `out` has its large weights in `bits` (16 or 8), the file beside it that ends in `FULL` all in float32; both compute
     in float32. Returns the largest difference of the first output of `out` from torch's over three shapes of noise, in
@@ -37,24 +68,27 @@ def export(network: nn.Module, weights: Path, out: Path, *, channels: int, names
     """
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     network.eval()
-    axes = {0: "batch", 2: "height", 3: "width"}
+    axes = {
+        name: {0: "batch", 2: f"height{stride}", 3: f"width{stride}"}
+        for name, (_, stride) in {**dict.fromkeys(outputs, (0, 1)), **inputs}.items()
+    }
     full = out.with_suffix(FULL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (torch.rand(1, channels, 320, 256),),
+            _noise(inputs, 320, 256),
             str(full),
-            input_names=list(names[:1]),
-            output_names=list(names[1:]),
-            dynamic_axes=dict.fromkeys(names, axes),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=axes,
             opset_version=17,
             dynamo=False,
         )
     onnx.save(plain(onnx.load(full)), full)
     onnx.save(stored(onnx.load(full), bits), out)
-    _checked(network, full, channels, TOLERANCES[32])
-    return _checked(network, out, channels, TOLERANCES[bits])
+    _checked(network, full, inputs, TOLERANCES[32])
+    return _checked(network, out, inputs, TOLERANCES[bits])
 
 
 def mix(first: Path, second: Path, share: float, out: Path, *, bits: int = 8) -> None:
@@ -80,18 +114,27 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _checked(network: nn.Module, path: Path, channels: int, tolerance: float) -> float:
+def _noise(inputs: Mapping[str, tuple[int, int]], height: int, width: int) -> tuple[torch.Tensor, ...]:
+    """Normal numbers for each input, always the same for a size."""
+    generator = torch.Generator().manual_seed(height)
+    return tuple(
+        torch.randn(1, channels, height // stride, width // stride, generator=generator)
+        for channels, stride in inputs.values()
+    )
+
+
+def _checked(network: nn.Module, path: Path, inputs: Mapping[str, tuple[int, int]], tolerance: float) -> float:
     """The largest difference of the file's first output from the network's. Raises `ValueError` above `tolerance`."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
     for height, width in ((320, 224), (224, 320), (64, 96)):
-        x = torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(height))
+        x = _noise(inputs, height, width)
         with torch.no_grad():
-            want = network(x)
+            want = network(*x)
         want = (want[0] if isinstance(want, tuple) else want).numpy()
-        got = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+        got = session.run(None, {name: plane.numpy() for name, plane in zip(inputs, x, strict=True)})[0]
         worst = max(worst, float(np.abs(got - want).max() / want.std()))
     if worst > tolerance:
         raise ValueError(f"{path.name} differs from the network by {worst:.3f} standard deviations")

@@ -26,6 +26,8 @@ Crop = tuple[Floats, Floats, Floats]
 """The same of one crop, without N."""
 Cropper = Callable[[int, np.random.Generator], Crop]
 """Gives a crop of a sample, by its number."""
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""Of the network's two outputs, alpha and unknown."""
 MOST_STEPS = 10**6
 
 
@@ -52,16 +54,43 @@ class Recipe:
     seed: int = 0
 
 
+def loss(alpha: Tensor, doubt: Tensor, target: Tensor, unknown: Tensor) -> Tensor:
+    """`alpha_loss` and the likelihood of the doubt, all tensors (N, 1, H, W).
+
+    The doubt is the scale of a Laplace distribution of alpha's error, learnt without any pull on alpha itself (Kendall
+    and Gal, NeurIPS 2017).
+    """
+    scale = doubt + 0.005
+    off = ((alpha - target).abs().detach() / scale + torch.log(scale)) * unknown
+    return alpha_loss(alpha, target, unknown) + 0.05 * off.sum() / (unknown.sum() + 1)
+
+
+def alpha_loss(alpha: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Absolute and squared error and the absolute error of differences at three scales, by the weight of each pixel.
+
+    All tensors are (N, 1, H, W).
+    """
+    count = weight.sum() + 1
+    error = (alpha - target) * weight
+    total = error.abs().sum() / count + 2 * error.square().sum() / count
+    for level in range(3):
+        for axis in (2, 3):
+            total = total + 0.5 * error.diff(dim=axis).abs().sum() / count * 2**level
+        error = nn.functional.avg_pool2d(error, 2)
+    return total
+
+
 def fit(
     network: nn.Module,
     recipe: Recipe,
     batches: Generator[Batch, None, None],
     folder: Path,
     *,
+    loss: Loss = loss,
     initial: Path | None = None,
     watch: Callable[[int, float], None] | None = None,
 ) -> nn.Module:
-    """Train `network`, beginning with the weights of `initial`, on batches; its outputs are alpha and doubt.
+    """Train `network`, beginning with the weights of `initial`, on batches; it has two outputs, alpha the first.
 
     Returns the network of averaged weights, which `folder`/best.pt holds too.
     """
@@ -91,8 +120,8 @@ def fit(
                 group["lr"] = group["share"] * rate
             network.train()
             with torch.autocast("cpu", torch.bfloat16):
-                alpha, doubt = network(x.contiguous(memory_format=torch.channels_last))
-            total = loss(alpha, doubt, target, unknown)
+                alpha, other = network(x.contiguous(memory_format=torch.channels_last))
+            total = loss(alpha, other, target, unknown)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(total)
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -132,25 +161,6 @@ def endless(recipe: Recipe, often: NDArray[np.float64], crop: Cropper) -> Genera
     """
     crops = _Crops(recipe, often, crop)
     yield from torch.utils.data.DataLoader(crops, batch_size=None, num_workers=1, multiprocessing_context="spawn")
-
-
-def loss(alpha: Tensor, doubt: Tensor, target: Tensor, unknown: Tensor) -> Tensor:
-    """Absolute and squared error of unknown pixels, absolute error of their differences, likelihood of the doubt.
-
-    The doubt is the scale of a Laplace distribution of alpha's error, learnt without any pull on alpha itself (Kendall
-    and Gal, NeurIPS 2017). All tensors are (N, 1, H, W).
-    """
-    count = unknown.sum() + 1
-    error = (alpha - target) * unknown
-    total = error.abs().sum() / count + 2 * error.square().sum() / count
-    for level in range(3):
-        weight = 0.5
-        for axis in (2, 3):
-            total = total + weight * error.diff(dim=axis).abs().sum() / count * 2**level
-        error = nn.functional.avg_pool2d(error, 2)
-    scale = doubt + 0.005
-    off = ((alpha - target).abs().detach() / scale + torch.log(scale)) * unknown
-    return total + 0.05 * off.sum() / count
 
 
 def _average(averaged: nn.Module, network: nn.Module, share: float) -> None:

@@ -20,6 +20,7 @@ from scipy.ndimage import binary_closing, gaussian_filter
 
 from trimatte._distance import squared_distance
 from trimatte.alpha.hybrid import KNN_PIXELS, LIGHT_PIXELS, Ingredients, solutions
+from trimatte.alpha.shared import shared_samples
 from trimatte.evaluation.synthetic import backdrop, subject
 from trimatte.foreground import estimate_foreground
 from trimatte.images import as_alpha, load_image, load_picture
@@ -64,12 +65,12 @@ class Sources:
 
 @dataclass(frozen=True)
 class Sample:
-    """image (H, W, 3), trimap (H, W) uint8 and alpha (H, W), and what the methods say if they were asked."""
+    """image (H, W, 3), trimap (H, W) uint8 and alpha (H, W), and what the methods say; those not asked are left out."""
 
     image: Floats
     trimap: NDArray[np.uint8]
     alpha: Floats
-    ingredients: Ingredients | None = None
+    ingredients: Ingredients
 
 
 def make_sample(sources: Sources, size: int, seed: int, index: int, *, solved: bool = True) -> Sample:
@@ -86,12 +87,17 @@ def make_sample(sources: Sources, size: int, seed: int, index: int, *, solved: b
     else:
         raise RuntimeError(f"sample {index}: no usable trimap in twenty tries")
     if not solved:
-        return Sample(image, trimap, alpha)
+        return Sample(image, trimap, alpha, sampled(image, trimap))
     most = size**2 // 8 if index % 8 == 7 else KNN_PIXELS
     span = size / float(rng.uniform(*PICTURE))
     seen = size**2 // 2 if index % 4 == 2 else LIGHT_PIXELS
     ways = solutions(image, trimap, SolveReport(), knn_pixels=most, light_pixels=seen, span=span)
     return Sample(image, trimap, alpha, ways)
+
+
+def sampled(image: Floats, trimap: NDArray[np.uint8]) -> Ingredients:
+    """The pairs of colours that shared matting finds, and nobody's alpha."""
+    return Ingredients(np.zeros((0, *trimap.shape), np.float32), shared_samples(image, trimap, SolveReport())[1])
 
 
 def _usable(trimap: NDArray[np.uint8]) -> bool:
@@ -114,13 +120,12 @@ def write_samples(
         if not file.exists():
             sample = make(index)
             part = file.with_suffix(".part.npz")
-            more = {} if sample.ingredients is None else vars(sample.ingredients)
             np.savez(
                 part,
                 image=np.rint(255 * sample.image).astype(np.uint8),
                 trimap=sample.trimap,
                 alpha=sample.alpha.astype(np.float16),
-                **{name: array.astype(np.float16) for name, array in more.items()},
+                **{name: array.astype(np.float16) for name, array in vars(sample.ingredients).items()},
             )
             part.rename(file)
         if watch is not None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import maximum_filter
 from torch import nn
 
+from trimatte.alpha._network import distances
 from trimatte.alpha.light import features
 from trimatte.errors import ArgumentError
 from trimatte.networks.light import Light
 from trimatte.training.fit import Crop, Floats, Recipe, endless, fit
+from trimatte.trimap import UNKNOWN
+
+Bytes = NDArray[np.uint8]
 
 SIZE = 320
 """Side of the composites in pixels."""
@@ -56,11 +60,22 @@ def _shape(file: Path) -> tuple[int, ...]:
     return shape
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A sample as it stays in memory, all uint8: image (H, W, 3), trimap and alpha (H, W), sampled pairs (H, W, 6)."""
+
+    image: Bytes
+    trimap: Bytes
+    alpha: Bytes
+    pairs: Bytes
+
+
 @lru_cache(maxsize=12000)
-def _load(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image, trimap and alpha of a sample, which stay in memory."""
+def load_sample(file: Path) -> Stored:
+    """A sample that `write_samples` wrote, about 1.1 MB."""
     with np.load(file) as data:
-        return data["image"], data["trimap"], np.rint(255 * data["alpha"].astype(np.float32)).astype(np.uint8)
+        bytes_of = {name: np.rint(255 * data[name].astype(np.float32)).astype(np.uint8) for name in ("alpha", "pairs")}
+        return Stored(data["image"], data["trimap"], **bytes_of)
 
 
 def _numbered(files: Sequence[Path], recipe: Recipe, number: int, rng: np.random.Generator) -> Crop:
@@ -68,44 +83,48 @@ def _numbered(files: Sequence[Path], recipe: Recipe, number: int, rng: np.random
 
 
 def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
-    """Features (7, S, S), alpha and unknown (1, S, S) of a square, turned, recoloured and resized."""
-    image, trimap, alpha = _load(file)
+    """Features (16, S, S), alpha and unknown (1, S, S) of a square, turned, recoloured and resized."""
+    sample = load_sample(file)
     low, high = (recipe.size * scale for scale in SCALES)
-    side = recipe.size if rng.random() < 0.4 else int(min(rng.uniform(low, high), *trimap.shape))
-    side = min(side, *trimap.shape)
-    places = np.flatnonzero(trimap == 128)
-    centre = divmod(int(places[rng.integers(len(places))]) if len(places) else 0, trimap.shape[1])
+    side = recipe.size if rng.random() < 0.4 else int(min(rng.uniform(low, high), *sample.trimap.shape))
+    side = min(side, *sample.trimap.shape)
+    places = np.flatnonzero(sample.trimap == UNKNOWN)
+    centre = divmod(int(places[rng.integers(len(places))]) if len(places) else 0, sample.trimap.shape[1])
     jitter = rng.integers(-side // 3, side // 3 + 1, 2)
     top, left = (
         int(min(max(0, c + j - side // 2), length - side))
-        for c, j, length in zip(centre, jitter, trimap.shape, strict=True)
+        for c, j, length in zip(centre, jitter, sample.trimap.shape, strict=True)
     )
     part = slice(top, top + side), slice(left, left + side)
-    seen, truth = _resized(image[part], recipe.size), _resized(alpha[part], recipe.size)[..., 0]
-    drawn = np.asarray(Image.fromarray(trimap[part]).resize((recipe.size, recipe.size), Image.Resampling.NEAREST))
-    if side != recipe.size:  # resizing mixes what is known with what is not
-        drawn = np.where((truth > 0.01) & (truth < 0.99), np.uint8(128), drawn)
-    if rng.random() < 0.3:
-        drawn = np.where(maximum_filter(drawn == 128, int(rng.integers(3, 16))), np.uint8(128), drawn)
-    x = features(_recoloured(seen, rng), drawn)
-    out = np.concatenate([x, truth[None], (drawn == 128)[None]]).astype(np.float32)
+    smooth, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
+    image, truth = (
+        _resized(plane[part], recipe.size, smooth) / np.float32(255) for plane in (sample.image, sample.alpha)
+    )
+    trimap, *pair = (
+        _resized(plane[part], recipe.size, nearest)
+        for plane in (sample.trimap, sample.pairs[..., :3], sample.pairs[..., 3:])
+    )
+    seen, pairs = _recoloured(image, np.concatenate(pair, -1) / np.float32(255), rng)
+    drawn = trimap[..., 0].astype(np.uint8)
+    x = features(seen, drawn, pairs, distances(drawn))
+    out = np.concatenate([x, truth[..., 0][None], (drawn == UNKNOWN)[None]]).astype(np.float32)
     out = np.rot90(out, int(rng.integers(4)), (1, 2)) if rng.random() < 0.5 else out
     if rng.random() < 0.5:
         out = out[:, :, ::-1]
     return out[:-2].copy(), out[-2:-1].copy(), out[-1:].copy()
 
 
-def _recoloured(image: Floats, rng: np.random.Generator) -> Floats:
-    """Another order of the channels now and then, another exposure and curve."""
+def _recoloured(image: Floats, pairs: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Another order of the channels now and then, another exposure and curve, for photo and sampled pairs alike."""
+    order = rng.permutation(3) if rng.random() < 0.3 else np.arange(3)
+    gain, power = np.float32(rng.uniform(0.7, 1.15)), np.float32(np.exp(rng.uniform(-0.3, 0.3)))
+    seen: Floats = np.clip(gain * image[..., order] ** power, 0, 1)
+    told: Floats = np.clip(gain * pairs[..., np.concatenate([order, order + 3])] ** power, 0, 1)
     if rng.random() < 0.3:
-        image = image[..., rng.permutation(3)]
-    gain, power = rng.uniform(0.7, 1.15), np.exp(rng.uniform(-0.3, 0.3))
-    changed: Floats = np.clip(np.float32(gain) * image ** np.float32(power), 0, 1)
-    if rng.random() < 0.3:
-        changed = np.clip(changed + rng.normal(0, rng.uniform(0, 0.02), changed.shape).astype(np.float32), 0, 1)
-    return changed
+        seen = np.clip(seen + rng.normal(0, rng.uniform(0, 0.02), seen.shape).astype(np.float32), 0, 1)
+    return seen, told
 
 
-def _resized(picture: NDArray[np.uint8], size: int) -> Floats:
-    scaled = np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR), np.float32)
-    return np.atleast_3d(scaled) / np.float32(255)
+def _resized(picture: Bytes, size: int, how: Image.Resampling) -> Floats:
+    """(S, S[, 3]) -> (size, size, 1 or 3), of the same values."""
+    return np.atleast_3d(np.asarray(Image.fromarray(picture).resize((size, size), how), np.float32))

@@ -16,7 +16,7 @@ from PIL import Image
 from trimatte.alpha import estimate_alpha
 from trimatte.images import as_alpha, load_image
 from trimatte.training.alpha_data import Cutout, find_pictures
-from trimatte.training.hybrid_data import Floats, Sample, hand_drawn_trimap
+from trimatte.training.hybrid_data import Floats, Sample, hand_drawn_trimap, sampled
 
 LONG_SIDES = 450, 900
 """Photos with an alpha are made so large, at random; photos with a mask are not made larger than they are."""
@@ -53,7 +53,7 @@ def photo_sample(photos: list[Photo], seed: int, index: int) -> Sample:
     trimap = hand_drawn_trimap(alpha, rng)
     if photo.level is not None and np.unique(trimap).size == 3:
         alpha = estimate_alpha(image, trimap, method="hybrid").alpha
-    return Sample(image, trimap, alpha)
+    return Sample(image, trimap, alpha, sampled(image, trimap))
 
 
 def _read(photo: Photo, long_side: float) -> tuple[Floats, Floats]:

@@ -167,7 +167,9 @@ class Pictures:
         return x.contiguous(memory_format=torch.channels_last), y, known, torch.tensor(trusts)
 
 
-class _Steps(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
+class Steps(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
+    """The batches of all steps from `first` on."""
+
     def __init__(self, pictures: Pictures, first: int) -> None:
         self.pictures, self.first = pictures, first
 
@@ -261,7 +263,7 @@ def train(
     average = copy.deepcopy(network).eval()
     optimizer = _optimizer(network, recipe)
     first = _resume(out / "checkpoint.pt", network, average, optimizer)
-    steps = _Steps(pictures, first)
+    steps = Steps(pictures, first)
     loader = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=1, prefetch_factor=6)
     started, recent = time.time(), []
     for step, (photos, masks, known, trusts) in enumerate(loader, first):
