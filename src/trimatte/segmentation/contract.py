@@ -34,6 +34,8 @@ class Contract:
     flip : take the mean with the answer to the mirrored picture.
     long_sides : take the mean over several sizes, instead of `long_side` alone.
     second_look : a subject whose box takes no more than this share of the picture is looked at once more, by itself.
+    third_look : a picture in more doubt than this, the sum of 4 p (1 - p) over the sum of p, is looked at once more,
+        mirrored and with its long side at `third_side`, and that look counts twice; 0 for none.
     """
 
     mean: tuple[float, float, float]
@@ -51,6 +53,8 @@ class Contract:
     flip: bool = False
     long_sides: tuple[int, ...] = ()
     second_look: float = 0.0
+    third_look: float = 0.0
+    third_side: int | None = None
 
     def __post_init__(self) -> None:
         sides = {name: getattr(self, name) for name in ("size", "long_side", "short_side")}
@@ -70,6 +74,12 @@ class Contract:
         _want("flip", self.flip, isinstance(self.flip, bool), "true or false")
         share = _number(self.second_look) and 0 <= self.second_look <= 1
         _want("second_look", self.second_look, share, "a share of the picture, 0 to 1")
+        doubt = _number(self.third_look) and self.third_look >= 0
+        _want("third_look", self.third_look, doubt, "a number of at least 0")
+        if self.third_look or self.third_side is not None:
+            _want("third_side", self.third_side, _whole(self.third_side), "a number of pixels, with third_look")
+            if self.long_side is None:
+                raise ModelError("third_side: goes with long_side")
         several = isinstance(self.long_sides, tuple) and all(map(_whole, self.long_sides))
         _want("long_sides", self.long_sides, several, "numbers of pixels")
         if self.long_sides and self.long_side is None:
@@ -78,6 +88,10 @@ class Contract:
     def looks(self) -> list[Contract]:
         """One contract for each size that the network looks at the picture."""
         return [replace(self, long_side=side, long_sides=()) for side in self.long_sides] or [self]
+
+    def in_doubt(self) -> Contract:
+        """That of the third look."""
+        return replace(self, long_side=self.third_side, long_sides=(), flip=False, third_look=0.0, third_side=None)
 
 
 def contract_of(tables: Mapping[str, Any]) -> Contract:

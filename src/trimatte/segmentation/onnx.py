@@ -24,6 +24,8 @@ _FILTERS = {
 }
 MARGIN = 0.25
 """A box is widened by this share of its sides for the second look, so that the subject has surroundings."""
+NOTHING = 1e-3
+"""A picture of a mean probability below this shows no subject to be in doubt about."""
 LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
@@ -32,22 +34,39 @@ def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarr
     """Build a segmenter from an ONNX file. Raises `ModelError` if the file does not fit the contract."""
     ask = _asker(path, contract, path.name)
 
-    def look(image: np.ndarray) -> np.ndarray:
-        answers = [_answer(ask, image, seen) for seen in contract.looks()]
-        largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
-        mean = np.stack([_fitted(answer, largest) for answer in answers]).mean(axis=0)
-        probability: np.ndarray = np.clip(_fitted(_probability(mean, contract), image.shape[:2]), 0, 1)
+    def see(image: np.ndarray) -> np.ndarray:
+        probability = _looked_twice(ask, image, contract)
+        if contract.third_look and _doubt(probability) > contract.third_look:
+            mirrored = np.ascontiguousarray(image[:, ::-1])
+            probability = (probability + 2 * _looked_twice(ask, mirrored, contract.in_doubt())[:, ::-1]) / 3
         return probability
 
-    def look_twice(image: np.ndarray) -> np.ndarray:
-        probability = look(image)
-        box = bounding_box(probability > 0.5)
-        if box is not None and probability[box].size <= contract.second_look * probability.size:
-            box = grown(box, [max(1, round(MARGIN * (side.stop - side.start))) for side in box], probability.shape)
-            probability[box] = (probability[box] + look(image[box])) / 2
-        return probability
+    return see
 
-    return look_twice if contract.second_look else look
+
+def _looked_twice(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
+    """Probability (H, W) of a picture, and of a small subject's surroundings the mean with a second look at them."""
+    probability = _looked(ask, image, contract)
+    box = bounding_box(probability > 0.5) if contract.second_look else None
+    if box is not None and probability[box].size <= contract.second_look * probability.size:
+        box = grown(box, [max(1, round(MARGIN * (side.stop - side.start))) for side in box], probability.shape)
+        probability[box] = (probability[box] + _looked(ask, image[box], contract)) / 2
+    return probability
+
+
+def _looked(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
+    """Probability (H, W) of a picture (H, W, 3), the mean over all sizes at which it is seen."""
+    answers = [_answer(ask, image, seen) for seen in contract.looks()]
+    largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
+    mean = np.stack([_fitted(answer, largest) for answer in answers]).mean(axis=0)
+    probability: np.ndarray = np.clip(_fitted(_probability(mean, contract), image.shape[:2]), 0, 1)
+    return probability
+
+
+def _doubt(probability: np.ndarray) -> float:
+    """How much of what is found is in doubt: the sum of 4 p (1 - p) over the sum of p, 0 if there is nothing."""
+    found = float(probability.sum())
+    return float((4 * probability * (1 - probability)).sum()) / found if found > NOTHING * probability.size else 0.0
 
 
 def check(path: Path, contract: Contract, *, called: str) -> list[str]:
