@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from threading import Thread
 from typing import Any
 
 import click
@@ -101,20 +100,4 @@ def command(
     def work(job: Job) -> dict[str, Any]:
         return cut_out_file(job, **options).as_dict()
 
-    from trimatte.alpha import TRIMAP_FREE
-
-    if trimap is None and options["method"] not in TRIMAP_FREE:
-        Thread(target=_load_kernels).start()
     common.run(jobs, work, as_json=as_json, verbose=verbose)
-
-
-def _load_kernels() -> None:
-    """Bring up numba while the first photo is decoded and its subject found, which is done without the GIL.
-
-    By making a small trimap: its kernels are serial, so that they may run beside any others.
-    """
-    import numpy as np
-
-    from trimatte.trimap import make_trimap
-
-    make_trimap(np.linspace(0, 1, 16, dtype=np.float32)[None].repeat(8, 0))
