@@ -80,6 +80,24 @@ def test_multigrid_is_symmetric_and_positive() -> None:
     assert v @ mv > 0
 
 
+def test_inverse_is_that_of_lapack() -> None:
+    half = np.random.default_rng(0).normal(size=(60, 40))
+    matrix = half @ half.T + 0.1 * np.eye(60)
+    np.testing.assert_allclose(graphs._inverse(matrix), np.linalg.inv(matrix), rtol=1e-9, atol=1e-9)
+
+
+def test_coarse_solver_takes_something_of_every_error() -> None:
+    graph = graphs._coarsen(graphs.symmetric_graph([random_found(4000, 20, 6, seed=4, reach=20)], ones=10)[0])
+    solve, matrix = graphs._coarse_solver(graph), graphs._dense(graph)
+    approximate = np.stack([solve(column) for column in np.eye(len(matrix))])
+    assert len(matrix) > graphs.DENSE
+    np.testing.assert_allclose(approximate, approximate.T, atol=1e-6 * np.abs(approximate).max())
+    root = np.linalg.cholesky(matrix)
+    spectrum = np.linalg.eigvalsh(root.T @ (approximate + approximate.T) / 2 @ root)
+    assert spectrum.min() > 0.1
+    assert spectrum.max() < 1.9
+
+
 def test_vertices_without_a_way_to_a_fixed_one_are_told() -> None:
     found = np.array([[1, 5], [0, 0], [3, 3], [2, 2], [2, 2]], np.uint32)
     graph, _ = graphs.symmetric_graph([found], ones=1)

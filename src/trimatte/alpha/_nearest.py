@@ -18,6 +18,8 @@ from trimatte._jit import njit, side_by_side
 DIMENSIONS = 5
 LEAF = 16
 """Points in a leaf: a vector register's worth."""
+VECTOR = 8
+"""Keys in a vector register."""
 SAMPLE = 64
 """About so many of a node's points say along which axis it is split."""
 NOTHING = np.uint64(0x7F800000FFFFFFFF)
@@ -200,16 +202,22 @@ def _search(
     out: np.ndarray,
 ) -> None:
     children, left, right = forks.view(np.uint32), np.uint32(0), np.uint32(1)
+    room = (count + VECTOR - 1) // VECTOR * VECTOR
+    asking, at = np.empty(LEAF, np.uint32), np.empty((DIMENSIONS, LEAF), np.float32)
+    low, high = np.empty(DIMENSIONS, np.float32), np.empty(DIMENSIONS, np.float32)
+    found, last = np.empty((LEAF, room), np.uint64), 2 * count - 1
+    found_distances = found.view(np.float32)
+    bounds, gaps, distances = np.empty(LEAF, np.float32), np.zeros(LEAF, np.float32), np.empty(LEAF, np.float32)
+    bits, keys, active = distances.view(np.uint32), np.empty(LEAF, np.uint64), np.empty(LEAF, np.uint32)
+    moved, merged = np.empty(room, np.uint64), np.empty(room + LEAF, np.uint64)
+    # nodes on the way, how far they are, and twice the fork that they are children of, and their side
+    waiting, gap_of, place_of = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32), np.empty(DEPTH, np.uint32)
     for number in range(begin, end):
-        asking, at, m = _asking(homes[number] * LEAF, queries, indices, leaves)
-        low, high = _box(at)
-        found = np.full((m, 1 + count), NOTHING, np.uint64)
-        found[:, 0] = 0
-        bounds, gaps = np.full(m, np.inf, np.float32), np.zeros(LEAF, np.float32)
-        distances, spare = np.empty(LEAF, np.float32), np.empty(count, np.uint64)
-        bits, bounds_bits = distances.view(np.uint32), bounds.view(np.uint32)
-        # nodes on the way, how far they are, and twice the fork that they are children of, and their side
-        waiting, gap_of, place_of = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32), np.empty(DEPTH, np.uint32)
+        m = _ask(homes[number], queries, indices, leaves, asking, at, low, high)
+        for q in range(m):
+            bounds[q] = np.inf
+            for c in range(room):
+                found[q, c] = NOTHING
         waiting[0], gap_of[0], place_of[0] = IS_LEAF if len(leaves) == 1 else np.uint32(0), 0, 0
         depth, widest = 1, np.float32(np.inf)
         while depth > 0:
@@ -231,47 +239,77 @@ def _search(
                 continue
             if len(leaves) > 1:
                 _gaps_to_box(forks, place_of[depth] // np.uint32(2), place_of[depth] & np.uint32(1), at, gaps)
-            leaf, widest = node ^ IS_LEAF, np.float32(0)
-            for q in range(m):
-                if gaps[q] * shrink < bounds[q]:
-                    _distances_to_leaf(leaves, leaf, at, q, distances)
-                    if _least(bits) >= bounds_bits[q]:
-                        continue
-                    for j in range(LEAF):
-                        if distances[j] < bounds[q]:
-                            key = np.uint64(bits[j]) << np.uint64(32) | np.uint64(leaf * np.uint32(LEAF) + np.uint32(j))
-                            bounds[q] = _enter(found, q, key, spare)
+            # What passes is listed first: a branch for each would be mispredicted all the time.
+            leaf, some = node ^ IS_LEAF, 0
+            for i in range(m):
+                active[some] = i
+                some += gaps[i] * shrink < bounds[i]
+            if some == 0:
+                continue
+            for i in range(some):
+                q = active[i]
+                _distances_to_leaf(leaves, leaf, at, q, distances)
+                closer = _closer(distances, bits, bounds[q], leaf, keys)
+                if closer == 0:
+                    continue
+                # They take their places in the row and the last ones make room. A key's place is the number of those
+                # less than it, and one found before moves by the number of new ones less than it. Written out here, as
+                # references to what an inlined function is given would be counted.
+                for c in range(room):
+                    moved[c] = c
+                for j in range(closer):
+                    place = np.uint64(0)
+                    for c in range(room):
+                        less = np.uint64(found[q, c] < keys[j])
+                        place += less
+                        moved[c] += np.uint64(1) - less
+                    for c in range(closer):
+                        place += np.uint64(keys[c] < keys[j])
+                    merged[place] = keys[j]
+                for c in range(room):
+                    merged[moved[c]] = found[q, c]
+                for c in range(room):
+                    found[q, c] = merged[c]
+                bounds[q] = found_distances[q, last]
+            widest = np.float32(0)
             for q in range(m):
                 widest = max(widest, bounds[q])
         for q in range(m):
-            answer = out[names[asking[q]]]
+            row = names[asking[q]]
             for c in range(count):
-                answer[c] = names[indices[np.uint32(found[q, 1 + c])]]
+                out[row, c] = names[indices[np.uint32(found[q, c])]]
 
 
 @njit()
-def _asking(start: int, queries: int, indices: np.ndarray, leaves: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """The points of a leaf that are queries, their coordinates (d, LEAF), padded by repetition, and their number."""
-    points, at, m = np.empty(LEAF, np.uint32), np.empty((leaves.shape[1], LEAF), np.float32), 0
-    leaf = leaves[start // LEAF]
+def _ask(
+    leaf: int,
+    queries: int,
+    indices: np.ndarray,
+    leaves: np.ndarray,
+    asking: np.ndarray,
+    at: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+) -> int:
+    """Write the points of a leaf that are queries, their coordinates (5, LEAF), padded by repetition, and their box.
+
+    Returns their number.
+    """
+    start, m = leaf * LEAF, 0
     for j in range(min(LEAF, len(indices) - start)):
         if indices[start + j] < queries:
-            points[m] = indices[start + j]
-            at[:, m] = leaf[:, j]
+            asking[m] = indices[start + j]
+            for c in range(DIMENSIONS):
+                at[c, m] = leaves[leaf, c, j]
             m += 1
-    for j in range(m, LEAF):
-        at[:, j] = at[:, 0]
-    return points, at, m
-
-
-@njit()
-def _box(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper bounds (5,) of points (5, LEAF)."""
-    low, high = at[:, 0].copy(), at[:, 0].copy()
     for c in range(DIMENSIONS):
-        for i in range(1, LEAF):
-            low[c], high[c] = min(low[c], at[c, i]), max(high[c], at[c, i])
-    return low, high
+        for j in range(m, LEAF):
+            at[c, j] = at[c, 0]
+        least = most = at[c, 0]
+        for j in range(1, LEAF):
+            least, most = min(least, at[c, j]), max(most, at[c, j])
+        low[c], high[c] = least, most
+    return m
 
 
 @njit(inline=True)
@@ -316,21 +354,10 @@ def _distances_to_leaf(leaves: np.ndarray, leaf: np.uint32, at: np.ndarray, q: i
 
 
 @njit(inline=True)
-def _least(bits: np.ndarray) -> np.uint32:
-    """The least of `LEAF` numbers, here the bits of distances: those sort alike, and faster than the distances do."""
-    least: np.uint32 = bits[0]
-    for i in range(1, LEAF):
-        least = min(least, bits[i])
-    return least
-
-
-@njit(inline=True)
-def _enter(found: np.ndarray, q: int, key: np.uint64, spare: np.ndarray) -> np.float32:
-    """Put `key` into its place in row `q` of `found`, in which the last one makes room; the new last one's distance."""
-    count = len(spare)
-    for i in range(count):
-        spare[i] = min(found[q, i + 1], max(found[q, i], key))
-    for i in range(count):
-        found[q, i + 1] = spare[i]
-    farthest: np.float32 = found.view(np.float32)[q, 2 * count + 1]
-    return farthest
+def _closer(distances: np.ndarray, bits: np.ndarray, bound: np.float32, leaf: np.uint32, keys: np.ndarray) -> int:
+    """List a leaf's points that are closer than `bound`, each by its distance's bits above its place; their number."""
+    some = 0
+    for j in range(LEAF):
+        keys[some] = np.uint64(bits[j]) << np.uint64(32) | np.uint64(leaf * np.uint32(LEAF) + np.uint32(j))
+        some += distances[j] < bound
+    return some

@@ -11,6 +11,11 @@ from trimatte.errors import ArgumentError
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
+from trimatte.trimap import UNKNOWN
+
+VAST, VAST_RTOL = 1_000_000, 3e-5
+"""From so many unknown pixels on a larger residual yet: with 2.3 and 3.0 million, 99.9 % of them were within 0.001 of
+the exact solution. Of this method alone: learning-based matting is far from its solution even with the usual one."""
 
 
 def closed_form(
@@ -41,7 +46,8 @@ def closed_form(
     radius : of the windows; from 2 on the system is solved without being assembled, as by "large-kernel".
     prior : (H, W) alpha to be drawn towards.
     confidence : (H, W) or one number, the weight of that pull against the smoothness, at least 0.
-    rtol : demanded relative residual of the linear system; by default 3e-6, from 300,000 unknown pixels on 1e-5.
+    rtol : demanded relative residual of the linear system; by default 3e-6, from 300,000 unknown pixels on 1e-5, from a
+        million on 3e-5 unless there is a prior.
     max_memory : bytes that the solve may take.
     guess : (H, W) alpha to start the iteration from.
     known : (H, W) float32, alpha of the known pixels where it is not what the trimap says.
@@ -60,6 +66,8 @@ def closed_form(
     from trimatte.linalg.assembly import CLOSED_FORM, window_system
 
     pull = None if prior is None else as_prior(prior, confidence, trimap.shape)
+    if rtol is None and prior is None and np.count_nonzero(trimap == UNKNOWN) >= VAST:
+        rtol = VAST_RTOL
 
     def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
         return window_system(image, fixed, band, CLOSED_FORM, epsilon)
