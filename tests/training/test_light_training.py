@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import binary_dilation
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
@@ -63,13 +64,23 @@ def test_a_photo_with_alpha_is_taken_as_it_is(pictures):
     assert not np.array_equal(sample.trimap, photo_sample(photos, 0, 1).trimap)
 
 
-def test_a_photo_with_a_mask_is_taught_by_the_hybrid(pictures):
+def test_a_photo_with_a_mask_is_taught_by_the_hybrid(pictures, monkeypatch):
+    monkeypatch.setattr("trimatte.training.photo_samples.REACH", 1)
     sample = photo_sample(find_photos(pictures), 0, 0)
     wanted = estimate_alpha(sample.image, sample.trimap, method="hybrid").alpha
     np.testing.assert_allclose(sample.alpha, wanted, atol=1e-6)
     truth = np.asarray(Image.open(pictures / "alpha" / "a.png"), np.float32) / 255
     unknown = sample.trimap == 128
     assert np.abs(sample.alpha - truth)[unknown].mean() < 0.5 * np.abs((truth >= 0.5) - truth)[unknown].mean() + 0.02
+
+
+def test_far_from_its_edge_a_mask_is_believed(pictures, monkeypatch):
+    monkeypatch.setattr("trimatte.training.photo_samples.REACH", 0.01)
+    sample = photo_sample(find_photos(pictures), 0, 0)
+    mask = np.asarray(Image.open(pictures / "mask" / "a.png")) > 0
+    near = binary_dilation(mask, iterations=4) & binary_dilation(~mask, iterations=4)
+    assert (sample.trimap[~near] == 128).any()
+    np.testing.assert_array_equal(sample.alpha[~near], mask[~near])
 
 
 def test_a_mask_of_another_size_is_refused(pictures, tmp_path):

@@ -96,8 +96,11 @@ def make_sample(sources: Sources, size: int, seed: int, index: int, *, solved: b
 
 
 def sampled(image: Floats, trimap: NDArray[np.uint8]) -> Ingredients:
-    """The pairs of colours that shared matting finds, and nobody's alpha."""
-    return Ingredients(np.zeros((0, *trimap.shape), np.float32), shared_samples(image, trimap, SolveReport())[1])
+    """The pairs of colours that shared matting finds, black where there is no known one to sample; nobody's alpha."""
+    pairs = np.zeros((*trimap.shape, 6), np.float32)
+    if {0, 255} <= set(np.unique(trimap)):
+        pairs = shared_samples(image, trimap, SolveReport())[1]
+    return Ingredients(np.zeros((0, *trimap.shape), np.float32), pairs)
 
 
 def _usable(trimap: NDArray[np.uint8]) -> bool:

@@ -1,6 +1,6 @@
 """Samples for the networks that look at a trimap from photos as they are, which composites never quite look like.
 
-Where only a photo's mask is known, its alpha is what the method "hybrid" says within a band about the mask's edge:
+Where only a photo's mask is known, its alpha is what the method "hybrid" says within a narrow band about its edge:
 the network learns from it as from a teacher (Hinton et al., 2015), which needs no truth but sees real hair, real noise
 and real backgrounds. Where the photo's alpha is known, it is taken.
 """
@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from trimatte.alpha import estimate_alpha
 from trimatte.images import as_alpha, load_image
 from trimatte.training.alpha_data import Cutout, find_pictures
 from trimatte.training.hybrid_data import Floats, Sample, hand_drawn_trimap, sampled
+from trimatte.trimap import distances
 
 LONG_SIDES = 450, 900
 """Photos with an alpha are made so large, at random; photos with a mask are not made larger than they are."""
+REACH = 0.025
+"""How far from a mask's edge its photo's alpha may be in doubt, in long sides of the photo."""
 VARIANTS = 6
 """Samples of each photo whose alpha is known, of different sizes and trimaps."""
 
@@ -52,8 +56,15 @@ def photo_sample(photos: list[Photo], seed: int, index: int) -> Sample:
     alpha = mask if photo.level is None else (mask >= photo.level / 255).astype(np.float32)
     trimap = hand_drawn_trimap(alpha, rng)
     if photo.level is not None and np.unique(trimap).size == 3:
-        alpha = estimate_alpha(image, trimap, method="hybrid").alpha
+        alpha = estimate_alpha(image, _narrowed(trimap, alpha), method="hybrid").alpha
     return Sample(image, trimap, alpha, sampled(image, trimap))
+
+
+def _narrowed(trimap: NDArray[np.uint8], mask: Floats) -> NDArray[np.uint8]:
+    """The trimap with the mask's word for what lies far from its edge: the teacher is told more than the network."""
+    reach = REACH * max(mask.shape)
+    far = np.maximum(*distances(mask >= 0.5, reach)) > reach
+    return np.where(far, np.rint(255 * mask).astype(np.uint8), trimap)
 
 
 def _read(photo: Photo, long_side: float) -> tuple[Floats, Floats]:
