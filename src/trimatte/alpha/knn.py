@@ -52,8 +52,8 @@ def knn(
     ----------
     neighbours : for each search how many neighbours, at least 2, since a pixel is its own nearest.
     distance_weights : for each search the weight of the position, whose range is 1, against colour.
-    rtol : relative residual of the linear system. At the default, alpha differs from the exact solution by less than
-        half a step of 8 bits.
+    rtol : relative residual of the linear system. At the default, alpha differs from the exact solution by some
+        5e-5 in the mean and, in the pictures tried, by less than 0.005 anywhere.
 
     Unknown pixels from which no chain of neighbours leads to a known one are 0.5, and the report counts them.
 
