@@ -22,6 +22,7 @@ from scipy import ndimage
 
 import trimatte
 from trimatte import metrics
+from trimatte.alpha.glance import looked_at
 from trimatte.evaluation.datasets import open_dataset
 from trimatte.evaluation.pictures import load_trial
 from trimatte.trimap import distances
@@ -33,10 +34,12 @@ LEVELS = np.linspace(0, 90, 181)
 
 @dataclass
 class Case:
-    """A picture at `SIDE`: image (H, W, 3), probability, share of soft pixels and distance to the boundary (H, W)."""
+    """A picture at `SIDE`: image (H, W, 3); probability of foreground and, as "glance" says, of a mixed pixel, share of
+    soft pixels and distance to the boundary (H, W)."""
 
     image: np.ndarray
     probability: np.ndarray
+    mixed: np.ndarray
     soft: np.ndarray
     distance: np.ndarray
     iou: float
@@ -64,8 +67,9 @@ def read(folder: str) -> Iterator[Case]:
             continue
         overlap = metrics.iou(probability, trial.alpha)
         soft = ((trial.alpha > 0.02) & (trial.alpha < 0.98)).astype(np.float32)
-        image, probability, soft = (small(plane) for plane in (trial.image, probability, soft))
-        yield Case(image, probability, soft, np.maximum(*distances(probability > 0.5, 2 * SIDE)), overlap)
+        mixed = looked_at(trial.image)[1]
+        image, probability, mixed, soft = (small(plane) for plane in (trial.image, probability, mixed, soft))
+        yield Case(image, probability, mixed, soft, np.maximum(*distances(probability > 0.5, 2 * SIDE)), overlap)
 
 
 def small(picture: np.ndarray) -> np.ndarray:
@@ -123,6 +127,12 @@ def colours(case: Case) -> np.ndarray:
     return np.asarray(case.distance * (1 - 0.6 * own / (own + other + 1e-3)))
 
 
+def seen_mixed(case: Case, share: float) -> np.ndarray:
+    """Where the method "glance" sees no mixed colours, from 0 to 90, less where the boundary is near."""
+    rare = -np.log(np.clip(case.mixed, 1e-4, 1)) / -np.log(1e-4)
+    return np.asarray(90 * ((1 - share) * rare + share * np.minimum(case.distance / 90, 1) ** 0.5))
+
+
 RULES: dict[str, Rule] = {
     "plain distance": lambda case: case.distance,
     "and all from 0.1 to 0.9 (`make_trimap`)": lambda case: united(case, 0.1),
@@ -135,6 +145,8 @@ RULES: dict[str, Rule] = {
     "by texture, and from 0.02 to 0.98": lambda case: (
         texture(case, 0.5) * (0.5 + 0.5 * unsure_zone(case, 0.02) / np.maximum(case.distance, 1))
     ),
+    "by what `glance` sees as mixed": lambda case: seen_mixed(case, 0),
+    "by that and the distance": lambda case: seen_mixed(case, 0.5),
 }
 
 

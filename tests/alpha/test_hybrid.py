@@ -198,7 +198,7 @@ def test_the_card_is_of_the_weights() -> None:
     card = tomllib.loads(weights.joinpath("hybrid.toml").read_text("utf-8"))
     content = weights.joinpath(card["file"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == card["sha256"]
-    embedded = [weights.joinpath(name) for name in ("hybrid.onnx", "light.onnx")]
+    embedded = [weights.joinpath(name) for name in ("hybrid.onnx", "light.onnx", "glance.onnx")]
     embedded.append(files("trimatte.segmentation").joinpath("weights", "lite.onnx"))
     assert sum(len(file.read_bytes()) for file in embedded) <= 10e6
     assert {"purpose", "weak", "licence", "data", "recipe", "figures"} <= set(card)

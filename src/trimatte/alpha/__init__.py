@@ -33,10 +33,11 @@ METHODS = {
     "light": "trimatte.alpha.light:light",
     "hybrid": "trimatte.alpha.hybrid:hybrid",
     "deep-image-matting": "trimatte.alpha.deep:deep_image_matting",
+    "glance": "trimatte.alpha.glance:glance",
     "modnet": "trimatte.alpha.deep:modnet",
     "gfm": "trimatte.alpha.deep:gfm",
 }
-TRIMAP_FREE = {"modnet", "gfm"}
+TRIMAP_FREE = {"glance", "modnet", "gfm"}
 WITHOUT_SAMPLES = {"deep-image-matting", *TRIMAP_FREE}
 """Networks that tell foreground from background by themselves; all else spreads what a trimap knows of both."""
 REFINERS = {"deep-image-matting": "trimatte.alpha.deep:refine_alpha"}

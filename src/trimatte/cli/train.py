@@ -8,6 +8,7 @@ command = Verbs(
     {
         "alpha": "Train a network that estimates alpha.",
         "light": "Train the network of the method light.",
+        "glance": "Train the second decoder of the method glance.",
         "hybrid": "Train the network inside the method hybrid.",
         "classes": "List the classes of segmentation sets, with a verdict on each.",
         "segmenter": "Train the light network that finds the subject.",

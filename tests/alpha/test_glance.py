@@ -1,0 +1,90 @@
+"""The trimap-free network: one look gives alpha, what a trimap knows is kept, its card is true."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from trimatte import cutout, estimate_alpha
+from trimatte.alpha import glance
+from trimatte.errors import ArgumentError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    """A red ball on a meadow (200, 260, 3), and its alpha."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:200, :260]
+    alpha = np.clip((60 - np.hypot(y - 100, x - 130)) / 4 + 0.5, 0, 1)
+    shade = 0.6 + 0.4 * np.clip(1 - np.hypot(y - 80, x - 110) / 90, 0, 1)
+    ball = shade[..., None] * (0.9, 0.1, 0.1)
+    meadow = np.clip(rng.normal(0, 0.05, (200, 260, 1)) + np.array((0.35, 0.55, 0.25)), 0, 1)
+    return (alpha[..., None] * ball + (1 - alpha[..., None]) * meadow).astype(np.float32), alpha
+
+
+def test_a_ball_is_cut_out(scene: tuple[np.ndarray, np.ndarray]) -> None:
+    image, truth = scene
+    matte = estimate_alpha(image, method="glance", strict=True)
+    assert np.abs(matte.alpha - truth).mean() < 0.02
+    assert matte.report.solver == "network"
+
+
+def test_it_knows_where_the_edge_is(scene: tuple[np.ndarray, np.ndarray]) -> None:
+    image, truth = scene
+    _, mixed = glance.looked_at(image)
+    edge = (truth > 0.05) & (truth < 0.95)
+    assert mixed[edge].mean() > 3 * mixed[~edge].mean()
+
+
+def test_what_a_trimap_knows_is_kept(scene: tuple[np.ndarray, np.ndarray]) -> None:
+    image, _ = scene
+    trimap = np.full(image.shape[:2], 128, np.uint8)
+    trimap[:20], trimap[90:110, 120:140] = 255, 0
+    alpha = estimate_alpha(image, trimap, method="glance").alpha
+    np.testing.assert_array_equal(alpha[trimap != 128], trimap[trimap != 128] / 255)
+    free = estimate_alpha(image, method="glance").alpha
+    np.testing.assert_array_equal(alpha[trimap == 128], free[trimap == 128])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 700), (33, 31)])
+def test_odd_pictures_have_a_defined_result(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).random((*shape, 3), np.float32)
+    alpha = estimate_alpha(image, method="glance").alpha
+    assert alpha.shape == shape
+    assert alpha.dtype == np.float32
+    assert np.isfinite(alpha).all()
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+
+
+def test_the_same_input_gives_the_same_bytes(scene: tuple[np.ndarray, np.ndarray]) -> None:
+    first, second = (estimate_alpha(scene[0], method="glance").alpha for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_an_option_it_lacks_is_refused(scene: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(ArgumentError, match="radius"):
+        estimate_alpha(scene[0], method="glance", radius=2)
+
+
+def test_it_cuts_out_without_a_segmenter_and_a_trimap(scene: tuple[np.ndarray, np.ndarray]) -> None:
+    image, truth = scene
+    result = cutout(image, method="glance")
+    assert np.abs(result.alpha - truth).mean() < 0.03
+
+
+def test_the_card_names_the_file_and_the_segmenter_it_was_trained_behind() -> None:
+    folder = files("trimatte.alpha").joinpath("weights")
+    card = tomllib.loads(folder.joinpath("glance.toml").read_text("utf-8"))
+    assert card["sha256"] == hashlib.sha256(folder.joinpath("glance.onnx").read_bytes()).hexdigest()
+    segmenter = files("trimatte.segmentation").joinpath("weights", "lite.onnx").read_bytes()
+    assert card["segmenter"] == hashlib.sha256(segmenter).hexdigest()
