@@ -47,7 +47,7 @@ def plan_spacing(unknown: int, max_memory: int | None) -> int:
 
 
 def default_rtol(unknown: int) -> float:
-    """The relative residual at which alpha is within 0.002 of the exact solution for 99.9 % of the pixels."""
+    """The relative residual at which closed-form alpha is within 0.002 of the exact one for 99.9 % of the pixels."""
     return RTOL if unknown < LARGE else LARGE_RTOL
 
 
