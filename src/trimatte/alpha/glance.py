@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from trimatte._measure import timed
 from trimatte._onnx import open_session
@@ -20,7 +19,7 @@ from trimatte.alpha._network import network_session
 from trimatte.linalg.report import SolveReport
 from trimatte.segmentation import registry, segment
 from trimatte.segmentation.contract import Contract
-from trimatte.segmentation.onnx import as_seen
+from trimatte.segmentation.onnx import as_seen, fitted
 from trimatte.trimap import UNKNOWN
 
 LONG_SIDE = 512
@@ -45,10 +44,10 @@ def looked_at(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     segmenter, contract = _segmenter()
     x, _ = as_seen(image, contract)
     maps = dict(zip(MAPS, segmenter.run(list(MAPS), {"image": x}), strict=True))
-    found = np.clip(_resized(segment(image), x.shape[2:]), SURE, 1 - SURE)
+    found = np.clip(fitted(segment(image), x.shape[2:]), SURE, 1 - SURE)
     given = {"image": x, "logits": np.log(found / (1 - found))[None, None], **maps}
     answers = network_session("glance").run(["alpha", "mixed"], given)
-    alpha, mixed = (np.clip(_resized(answer[0, 0], image.shape), 0, 1) for answer in answers)
+    alpha, mixed = (np.clip(fitted(answer[0, 0], image.shape), 0, 1) for answer in answers)
     return alpha, mixed
 
 
@@ -58,7 +57,3 @@ def _segmenter() -> tuple[Any, Contract]:
     card = registry.card("lite")
     with registry.network_file(card) as path:
         return open_session(path), replace(card.contract, long_side=LONG_SIDE)
-
-
-def _resized(plane: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return np.asarray(Image.fromarray(plane).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))

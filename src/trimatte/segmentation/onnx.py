@@ -58,8 +58,8 @@ def _looked(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
     """Probability (H, W) of a picture (H, W, 3), the mean over all sizes at which it is seen."""
     answers = [_answer(ask, image, seen) for seen in contract.looks()]
     largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
-    mean = np.stack([_fitted(answer, largest) for answer in answers]).mean(axis=0)
-    probability: np.ndarray = np.clip(_fitted(_probability(mean, contract), image.shape[:2]), 0, 1)
+    mean = np.stack([fitted(answer, largest) for answer in answers]).mean(axis=0)
+    probability: np.ndarray = np.clip(fitted(_probability(mean, contract), image.shape[:2]), 0, 1)
     return probability
 
 
@@ -159,7 +159,7 @@ def _answer(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
     answer = ask(x)
     if contract.flip:
         answer = (answer + ask(x[..., ::-1])[..., ::-1]) / 2
-    return _fitted(answer, x.shape[2:])[box] if contract.fit == "letterbox" else answer
+    return fitted(answer, x.shape[2:])[box] if contract.fit == "letterbox" else answer
 
 
 def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
@@ -186,7 +186,7 @@ def _centred(length: int, space: int) -> slice:
     return slice(start, start + length)
 
 
-def _fitted(plane: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def fitted(plane: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """(H, W) float32 at `size` (height, width), bilinear; itself if that is its size."""
     if plane.shape == tuple(size):
         return plane
