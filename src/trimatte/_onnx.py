@@ -20,9 +20,12 @@ def open_session(path: Path, *, called: str = "") -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_threads()
     options.inter_op_num_threads = 1
-    # The arena keeps the memory of the largest picture so far; threads that spin use up a container's quota.
+    # The arena keeps the memory of the largest picture so far.
     options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads spin for their next piece of work, a tenth quicker, but not on when the answer is there: that would use
+    # up a container's quota.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -173,7 +173,7 @@ def test_onnxruntime_is_modest(make: Make, monkeypatch: pytest.MonkeyPatch) -> N
     assert options.intra_op_num_threads == 3
     assert options.inter_op_num_threads == 1
     assert not options.enable_cpu_mem_arena
-    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
 
 @given(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trimatte.networks.hybrid import FLOOR, Block, Residual
-from trimatte.networks.lite import Lite
+from trimatte.networks.lite import Lite, doubled
 
 WIDTH = 32
 
@@ -40,19 +40,15 @@ class Focus(nn.Module):
         fine, middle, deep = (
             lateral(seen) for lateral, seen in zip(self.lateral, (half, quarter, eighth), strict=True)
         )
-        middle = self.merge(torch.relu(middle + _doubled(deep)))
+        middle = self.merge(torch.relu(middle + doubled(deep)))
         edges = self.enter(nn.functional.pixel_unshuffle(torch.cat([x, torch.tanh(logits / 8)], 1), 2))
-        drawn = self.refine(torch.cat([torch.relu(fine + _doubled(middle)), edges], 1))
+        drawn = self.refine(torch.cat([torch.relu(fine + doubled(middle)), edges], 1))
         out = nn.functional.pixel_shuffle(self.leave(drawn), 2).float()
         first = torch.sigmoid(logits.float()).clamp(FLOOR, 1 - FLOOR)
         alpha = torch.sigmoid(torch.log(first / (1 - first)) + 4 * out[:, :1])
         # What the first decoder is sure of, and the second leaves, is exactly 0 or 1.
         alpha = (alpha - 2 * FLOOR) / (1 - 4 * FLOOR)
         return alpha if self.training else alpha.clamp(0, 1), torch.sigmoid(out[:, 1:] - 2)
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class Glance(nn.Module):
@@ -65,7 +61,7 @@ class Glance(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.lite.encoder(x)
-        alpha, mixed = self.focus(x, self.lite.decode(maps, x.shape[-2:]), *maps[:3])
+        alpha, mixed = self.focus(x, self.lite.decode(maps), *maps[:3])
         return alpha, mixed
 
     def train(self, mode: bool = True) -> Glance:

@@ -11,6 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from trimatte.networks.lite import doubled
+
 MULTIPLE = 16
 """Both sides of the input are multiples of this."""
 FLOOR = 0.01
@@ -64,7 +66,7 @@ class Hybrid(nn.Module):
             maps.append(down(maps[-1]))
         deep = maps[-1]
         for skip, lateral, merge in reversed(list(zip(maps, self.lateral, self.merge, strict=False))):
-            up = nn.functional.interpolate(lateral(deep), scale_factor=2.0, mode="bilinear", align_corners=False)
+            up = doubled(lateral(deep))
             deep = merge(skip + up)
         out = nn.functional.pixel_shuffle(self.leave(deep), 2).float()
         weights = torch.softmax(out[:, : self.methods], 1)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from trimatte.alpha.light import CHANNELS
 from trimatte.networks.efficientnet_lite import EfficientNetLite, load_imagenet
 from trimatte.networks.hybrid import Block, Residual
+from trimatte.networks.lite import doubled
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -59,7 +60,7 @@ class Light(nn.Module):
         maps = [lateral(level) for lateral, level in zip(self.lateral, self.encoder(seen), strict=True)]
         deep = maps[-1]
         for skip, descend, merge in reversed(list(zip(maps, self.descend, self.merge, strict=False))):
-            up = nn.functional.interpolate(descend(deep), scale_factor=2.0, mode="bilinear", align_corners=False)
+            up = doubled(descend(deep))
             deep = merge(torch.relu(skip + up))
         fine = self.enter(nn.functional.pixel_unshuffle(seen, 2))
         out = nn.functional.pixel_shuffle(self.leave(self.refine(torch.cat([deep, fine], 1))), 2).float()

@@ -77,9 +77,13 @@ class Merge(nn.Module):
         self.mix = nn.Sequential(SeparableConv(outputs, outputs), SeparableConv(outputs, outputs))
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        up = nn.functional.interpolate(self.descend(deep), size=skip.shape[-2:], mode="bilinear", align_corners=False)
-        out: Tensor = self.mix(nn.functional.relu(up + self.lateral(skip)))
+        out: Tensor = self.mix(nn.functional.relu(doubled(self.descend(deep)) + self.lateral(skip)))
         return out
+
+
+def doubled(x: Tensor) -> Tensor:
+    """(N, C, H, W) at twice the size, bilinear: a scale that is written in the ONNX file keeps onnxruntime fast."""
+    return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class Lite(nn.Module):
@@ -102,19 +106,17 @@ class Lite(nn.Module):
         self.heads = nn.ModuleList(nn.Conv2d(w, 1, 3, padding=1) for w in widths)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        return self.decode(self.encoder(x), x.shape[-2:])
+        return self.decode(self.encoder(x))
 
-    def decode(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
-        """What `forward` gives, from the encoder's maps of a picture of `size` (H, W)."""
+    def decode(self, maps: Sequence[Tensor]) -> Tensor | list[Tensor]:
+        """What `forward` gives, from the encoder's maps of a picture."""
         f2, f4, f8, f16, f32 = maps
         d32 = self.context(f32)
         d16 = self.merge16(d32, f16)
         d8 = self.merge8(d16, f8)
         d4 = self.merge4(d8, f4)
         d2 = self.merge2(d4, f2)
-        final = nn.functional.interpolate(
-            self.heads[0](d2), size=(size[0], size[1]), mode="bilinear", align_corners=False
-        )
+        final = doubled(self.heads[0](d2))
         if not self.training:
             return final
         return [final, *(head(d) for head, d in zip(list(self.heads)[1:], (d4, d8, d16, d32), strict=True))]

@@ -35,7 +35,7 @@ class Contract:
     long_sides : take the mean over several sizes, instead of `long_side` alone.
     second_look : a subject whose box takes no more than this share of the picture is looked at once more, by itself.
     third_look : a picture in more doubt than this, the sum of 4 p (1 - p) over the sum of p, is looked at once more,
-        mirrored and with its long side at `third_side`, and that look counts twice; 0 for none.
+        whole, mirrored and with its long side at `third_side`, and that look counts twice; 0 for none.
     """
 
     mean: tuple[float, float, float]
@@ -90,8 +90,9 @@ class Contract:
         return [replace(self, long_side=side, long_sides=()) for side in self.long_sides] or [self]
 
     def in_doubt(self) -> Contract:
-        """That of the third look."""
-        return replace(self, long_side=self.third_side, long_sides=(), flip=False, third_look=0.0, third_side=None)
+        """That of the third look, which is one look only."""
+        once: dict[str, Any] = {"long_sides": (), "flip": False, "second_look": 0.0, "third_look": 0.0}
+        return replace(self, long_side=self.third_side, third_side=None, **once)
 
 
 def contract_of(tables: Mapping[str, Any]) -> Contract:

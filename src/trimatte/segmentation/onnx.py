@@ -38,7 +38,7 @@ def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarr
         probability = _looked_twice(ask, image, contract)
         if contract.third_look and _doubt(probability) > contract.third_look:
             mirrored = np.ascontiguousarray(image[:, ::-1])
-            probability = (probability + 2 * _looked_twice(ask, mirrored, contract.in_doubt())[:, ::-1]) / 3
+            probability = (probability + 2 * _looked(ask, mirrored, contract.in_doubt())[:, ::-1]) / 3
         return probability
 
     return see
@@ -171,14 +171,15 @@ def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
         scale = min(canvas[0] / height, canvas[1] / width)
         inner = max(1, round(height * scale)), max(1, round(width * scale))
         box = _centred(inner[0], canvas[0]), _centred(inner[1], canvas[1])
-        seen = np.zeros((*canvas, 3), np.float32)
-        seen[box] = resized(image, inner, contract.resize)
+        seen = np.zeros((3, *canvas), np.float32)
+        seen[(slice(None), *box)] = resized(image, inner, contract.resize).transpose(2, 0, 1)
     else:
-        seen = resized(image, canvas, contract.resize)
+        seen = resized(image, canvas, contract.resize).transpose(2, 0, 1)
     if contract.scaling == "maximum":
         seen /= max(float(seen.max()), 1e-6)
-    x = (seen - np.array(contract.mean, np.float32)) / np.array(contract.std, np.float32)
-    return x.transpose(2, 0, 1)[None], box
+    seen -= np.array(contract.mean, np.float32)[:, None, None]
+    seen /= np.array(contract.std, np.float32)[:, None, None]
+    return seen[None], box
 
 
 def _centred(length: int, space: int) -> slice:
@@ -208,9 +209,12 @@ def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]
 
 
 def resized(image: np.ndarray, size: tuple[int, int], resample: str = "bilinear") -> np.ndarray:
-    """Antialiased resize of (H, W, 3) float32 to `size` (height, width); the large are first averaged in blocks."""
-    out = np.empty((*size, image.shape[2]), np.float32)
-    for c in range(image.shape[2]):
+    """Antialiased resize of (H, W, 3) float32 to `size` (height, width); the large are first averaged in blocks.
+
+    The channels lie one behind the other in memory, as networks want them.
+    """
+    out = np.empty((image.shape[2], *size), np.float32)
+    for c, plane in enumerate(out):
         channel = Image.fromarray(np.ascontiguousarray(image[..., c]))
-        out[..., c] = np.asarray(channel.resize(size[::-1], _FILTERS[resample], reducing_gap=2.0))
-    return np.clip(out, 0, 1, out=out)  # filters with negative lobes overshoot
+        plane[:] = channel.resize(size[::-1], _FILTERS[resample], reducing_gap=2.0)
+    return np.clip(out, 0, 1, out=out).transpose(1, 2, 0)  # filters with negative lobes overshoot

@@ -121,7 +121,8 @@ class Session:
         picture = load_picture(body, max_pixels=max_pixels)
         self.full_size = picture.image.shape[:2]
         self.size = _edit_size(*self.full_size)
-        self.image = picture.image if self.size == self.full_size else np.clip(resized(picture.image, self.size), 0, 1)
+        whole = self.size == self.full_size
+        self.image = picture.image if whole else np.ascontiguousarray(resized(picture.image, self.size))
         self._bound = None if picture.alpha is None else _scaled(quantised(picture.alpha, 8), self.size)
         self.notes: list[str] = []
         self._lock = threading.Lock()
