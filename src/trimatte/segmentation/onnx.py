@@ -216,5 +216,5 @@ def resized(image: np.ndarray, size: tuple[int, int], resample: str = "bilinear"
     out = np.empty((image.shape[2], *size), np.float32)
     for c, plane in enumerate(out):
         channel = Image.fromarray(np.ascontiguousarray(image[..., c]))
-        plane[:] = channel.resize(size[::-1], _FILTERS[resample], reducing_gap=2.0)
+        plane[:] = np.asarray(channel.resize(size[::-1], _FILTERS[resample], reducing_gap=2.0))
     return np.clip(out, 0, 1, out=out).transpose(1, 2, 0)  # filters with negative lobes overshoot

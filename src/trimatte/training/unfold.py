@@ -76,8 +76,10 @@ def _convolutions(path: Path) -> list[Folded]:
     graph = plain(onnx.load(path)).graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     try:
-        names = [tuple(node.input[1:]) for node in graph.node if node.op_type == "Conv"]
-        return [(torch.tensor(arrays[weight]), torch.tensor(arrays[bias])) for weight, bias in names]
+        # The head filters each channel without a bias, then adds them up (see `trimatte.networks.lite.Head`).
+        *names, (each,), (_, last) = [node.input[1:] for node in graph.node if node.op_type == "Conv"]
+        folded = [(torch.tensor(arrays[weight]), torch.tensor(arrays[bias])) for weight, bias in names]
+        return [*folded, (torch.tensor(arrays[each]).transpose(0, 1), torch.tensor(arrays[last]))]
     except (KeyError, ValueError) as error:
         raise ModelError(f"{path.name}: not the light network with its weights in full") from error
 
