@@ -22,14 +22,15 @@ from scipy import ndimage
 
 import trimatte
 from trimatte import metrics
-from trimatte.alpha.glance import looked_at
+from trimatte.alpha.glance import mixed_pixels
 from trimatte.evaluation.datasets import open_dataset
 from trimatte.evaluation.pictures import load_trial
-from trimatte.trimap import distances
+from trimatte.trimap import RISE, UNKNOWN, distances
 
 SIDE = 400
 AREAS = (0.10, 0.15, 0.20, 0.25)
 LEVELS = np.linspace(0, 90, 181)
+BANDS = (0.03, 0.05, 0.08, 0.12)
 
 
 @dataclass
@@ -67,7 +68,7 @@ def read(folder: str) -> Iterator[Case]:
             continue
         overlap = metrics.iou(probability, trial.alpha)
         soft = ((trial.alpha > 0.02) & (trial.alpha < 0.98)).astype(np.float32)
-        mixed = looked_at(trial.image)[1]
+        mixed = mixed_pixels(trial.image, probability)
         image, probability, mixed, soft = (small(plane) for plane in (trial.image, probability, mixed, soft))
         yield Case(image, probability, mixed, soft, np.maximum(*distances(probability > 0.5, 2 * SIDE)), overlap)
 
@@ -127,10 +128,14 @@ def colours(case: Case) -> np.ndarray:
     return np.asarray(case.distance * (1 - 0.6 * own / (own + other + 1e-3)))
 
 
-def seen_mixed(case: Case, share: float) -> np.ndarray:
-    """Where the method "glance" sees no mixed colours, from 0 to 90, less where the boundary is near."""
-    rare = -np.log(np.clip(case.mixed, 1e-4, 1)) / -np.log(1e-4)
-    return np.asarray(90 * ((1 - share) * rare + share * np.minimum(case.distance / 90, 1) ** 0.5))
+def seen_mixed(case: Case, near: float) -> np.ndarray:
+    """Where the method "glance" sees no mixed colours, from 0 to 90; so much less where the boundary is near."""
+    rare = -np.log(np.clip(case.mixed, 1e-4, 1)) * RISE
+    return np.asarray(60 * (rare + near * np.minimum(case.distance / size_of(case), 0.7)))
+
+
+def size_of(case: Case) -> float:
+    return float(np.sqrt(max(1, np.count_nonzero(case.probability > 0.5))))
 
 
 RULES: dict[str, Rule] = {
@@ -146,7 +151,7 @@ RULES: dict[str, Rule] = {
         texture(case, 0.5) * (0.5 + 0.5 * unsure_zone(case, 0.02) / np.maximum(case.distance, 1))
     ),
     "by what `glance` sees as mixed": lambda case: seen_mixed(case, 0),
-    "by that and the distance": lambda case: seen_mixed(case, 0.5),
+    "by that and the distance": lambda case: seen_mixed(case, 1),
 }
 
 
@@ -165,17 +170,38 @@ def report(cases: list[Case]) -> Iterator[str]:
         for name, rule in RULES.items():
             figures = plain if name == "plain distance" else missed(rule, chosen) / plain
             yield f"| {name} | " + " | ".join(f"{figure:.2f}" for figure in figures) + " |"
+        yield from whole(chosen)
 
 
-def missed(rule: Rule, cases: list[Case]) -> np.ndarray:
-    """Mean share of soft pixels outside the bands whose mean share of the picture is each of `AREAS`."""
+def whole(cases: list[Case]) -> Iterator[str]:
+    """`make_trimap` itself, and what plain distance misses with bands of the same mean area."""
+    yield from ("", "`make_trimap` itself, at its own areas; the ratio is to plain distance at the same area.", "")
+    yield from ("| `band` | area, plain | missed | ratio | area, adaptive | missed | ratio |", "| --- |" + " --- |" * 6)
+    for band in BANDS:
+        row = [f"{band:g}"]
+        for adaptive in (False, True):
+            area, miss = np.mean([_made(case, band, adaptive) for case in cases], axis=0)
+            (plain,) = missed(RULES["plain distance"], cases, (area,))
+            row += [f"{area:.1%}", f"{miss:.3f}", f"{miss / plain:.2f}"]
+        yield "| " + " | ".join(row) + " |"
+
+
+def _made(case: Case, band: float, adaptive: bool) -> tuple[float, float]:
+    """Area of the band, and the share of soft pixels that it misses."""
+    trimap = trimatte.make_trimap(case.probability, band=band, mixed=case.mixed if adaptive else None)
+    known = trimap != UNKNOWN
+    return 1 - known.mean(), float(case.soft[known].sum()) / max(float(case.soft.sum()), 1e-6)
+
+
+def missed(rule: Rule, cases: list[Case], wanted: tuple[float, ...] = AREAS) -> np.ndarray:
+    """Mean share of soft pixels outside the bands whose mean share of the picture is each of `wanted`."""
     areas, shares = np.zeros(len(LEVELS)), np.zeros(len(LEVELS))
     for case in cases:
         score = rule(case)
         total = max(float(case.soft.sum()), 1e-6)
         areas += [np.mean(score <= level) for level in LEVELS]
         shares += [float(case.soft[score > level].sum()) / total for level in LEVELS]
-    return np.interp(AREAS, areas / len(cases), shares / len(cases))
+    return np.interp(wanted, areas / len(cases), shares / len(cases))
 
 
 if __name__ == "__main__":

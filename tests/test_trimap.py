@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,6 +39,26 @@ def test_the_band_is_symmetric(half: float, seed: int) -> None:
     trimap = make_trimap(probability, band_pixels=half)
     for turned in (np.flipud, np.fliplr, np.rot90):
         np.testing.assert_array_equal(turned(trimap), make_trimap(turned(probability), band_pixels=half))
+
+
+@pytest.mark.parametrize(("mixed", "reach"), [(1, 16), (0.0206, 8), (0.0098, 4), (0, 1)])
+def test_an_adaptive_band_is_a_plain_one_where_all_is_alike(mixed: float, reach: float) -> None:
+    probability = disc(161, 40)
+    adaptive = make_trimap(probability, band_pixels=4, mixed=np.full(probability.shape, mixed, np.float32))
+    np.testing.assert_array_equal(adaptive, make_trimap(probability, band_pixels=reach))
+
+
+@settings(max_examples=30, deadline=None)
+@given(half=st.floats(1, 4), share=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
+def test_what_is_more_mixed_is_more_often_unknown(half: float, share: float, seed: int) -> None:
+    probability = disc(121, 40)
+    mixed = np.random.default_rng(seed).random(probability.shape, np.float32) ** 4
+    more = mixed + np.float32(share) * (1 - mixed)
+    unknown = [make_trimap(probability, band_pixels=half, mixed=plane) == 128 for plane in (mixed, more)]
+    assert (unknown[0] <= unknown[1]).all()
+    least, most = (make_trimap(probability, band_pixels=width) == 128 for width in (half / 4, 4 * half))
+    assert (least <= unknown[0]).all() or half < 4
+    assert (unknown[1] <= most).all()
 
 
 @settings(max_examples=100, deadline=None)
@@ -165,9 +187,11 @@ def test_a_subject_that_fills_the_picture_is_foreground(shape: tuple[int, int], 
         (np.zeros((3, 3)), {"band_pixels": float("nan")}, "band_pixels: got nan"),
         (np.zeros((3, 3)), {"speck": -1}, "speck: got -1"),
         (np.zeros((3, 3)), {"sure": 0.5}, "sure: got 0.5"),
+        (np.zeros((3, 3)), {"mixed": np.zeros((3, 4), np.float32)}, "mixed: "),
+        (np.zeros((3, 3)), {"mixed": np.full((3, 3), 2.0)}, "mixed: "),
     ],
 )
-def test_bad_arguments(probability: np.ndarray, options: dict[str, float], words: str) -> None:
+def test_bad_arguments(probability: np.ndarray, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
         make_trimap(probability, **options)
 

@@ -135,6 +135,7 @@ def cutout(
     trimap: Any = None,
     band: float | None = None,
     band_pixels: float | None = None,
+    adaptive_band: bool = False,
     foreground: str = "multilevel",
     refine: str | None = None,
     refine_options: Mapping[str, Any] | None = None,
@@ -152,6 +153,7 @@ def cutout(
     method : how alpha is estimated, a name of `trimatte.alpha_methods()`.
     trimap : (H, W), replaces the segmenter's; 0 background, 255 foreground, all between unknown.
     band, band_pixels : half width of the unknown band, relative to the subject or in pixels.
+    adaptive_band : let it be wide at hair and narrow at hard edges, as the network of the method "glance" sees them.
     foreground : how its colours are estimated; "keep" leaves the photo's colours as they are.
     refine : redo alpha where it is unsure by "deep-image-matting"; needs a trimap, the segmenter's or your own.
     refine_options : of the refiner, `weights` among them (see `trimatte.alpha.deep.refine_alpha`).
@@ -179,6 +181,7 @@ def cutout(
         trimap=trimap,
         band=band,
         band_pixels=band_pixels,
+        adaptive_band=adaptive_band,
         foreground=foreground,
         refine=refine,
         refine_options=refine_options,
@@ -195,6 +198,7 @@ def cutout_by(
     trimap: Any,
     band: float | None,
     band_pixels: float | None,
+    adaptive_band: bool,
     foreground: str,
     refine: str | None,
     refine_options: Mapping[str, Any] | None,
@@ -214,7 +218,7 @@ def cutout_by(
     if trimap is not None:
         known = as_trimap(trimap, shape=size, max_pixels=max_pixels)
     elif segmenter is not None:
-        probability, known = _find(picture.image, segmenter, band, band_pixels, report)
+        probability, known = _find(picture.image, segmenter, band, band_pixels, adaptive_band, report)
     if report.subject:
         matte = matting(picture.image, known)
         if not matte.report.converged:
@@ -276,16 +280,24 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
 
 
 def _find(
-    image: np.ndarray, segmenter: str, band: float | None, band_pixels: float | None, report: CutoutReport
+    image: np.ndarray,
+    segmenter: str,
+    band: float | None,
+    band_pixels: float | None,
+    adaptive_band: bool,
+    report: CutoutReport,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probability and trimap of the subject."""
+    from trimatte.alpha.glance import mixed_pixels
+
     report.segmenter = segmenter
     with timed(report.seconds, "segment"):
         probability = segment(image, segmenter=segmenter)
     notes = TrimapReport()
     widths = {"band": band} if band is not None else {}
     with timed(report.seconds, "trimap"):
-        trimap = make_trimap(probability, band_pixels=band_pixels, report=notes, **widths)
+        mixed = mixed_pixels(image, probability) if adaptive_band else None
+        trimap = make_trimap(probability, band_pixels=band_pixels, mixed=mixed, report=notes, **widths)
     report.subject, report.band = notes.subject, notes.band
     report.warnings.extend(notes.notes)
     return probability, trimap

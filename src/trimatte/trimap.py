@@ -17,6 +17,12 @@ from trimatte.images import as_alpha
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 THIN = np.float32(0.5)
 """Where the subject is thin, a leg or a stalk, this share of its half width goes to the band: its core stays."""
+NARROWEST, WIDEST = np.float32(0.25), np.float32(4)
+"""Of an adaptive band, in half widths of the plain one."""
+BASE, RISE = 1.72, 0.076
+"""An adaptive band reaches `BASE * sqrt(band) + RISE * log(mixed)`, relative to the subject's size: where half of the
+pixels at a place are mixed seven times as far as a plain band, and as far as that where one in fifty is. On the
+development pictures such bands take about as much of the picture in the mean as plain ones of the same `band`."""
 NEGLIGIBLE = 1e-4
 """A subject is more than this share of the picture. Of a picture 320 pixels wide, as the embedded network sees it,
 that is a handful of pixels."""
@@ -36,6 +42,7 @@ def make_trimap(
     *,
     band: float = 0.05,
     band_pixels: float | None = None,
+    mixed: Any = None,
     sure: float = 0.9,
     speck: float = 0.002,
     report: TrimapReport | None = None,
@@ -47,6 +54,9 @@ def make_trimap(
     probability : (H, W) of foreground, in [0, 1].
     band : half width of the band relative to the subject's size (the square root of its area).
     band_pixels : half width in pixels instead.
+    mixed : (H, W) in [0, 1], the probability that a pixel is neither foreground nor background alone, as
+        `trimatte.alpha.glance.mixed_pixels` tells. The band is then adaptive: up to four times as wide where it is
+        high, at hair, and down to a quarter where it is low, at hard edges.
     sure : probability that known foreground has at least; known background has at most `1 - sure`.
     speck : holes and islands of less than this share of the subject's area follow what surrounds them.
     report : filled in if given.
@@ -65,6 +75,8 @@ def make_trimap(
         A wrong shape or range, or a width that is not positive.
     """
     probability = as_alpha(probability, name="probability")
+    if mixed is not None:
+        mixed = as_alpha(mixed, name="mixed", shape=probability.shape)
     for name, value in (("band", band), ("band_pixels", band_pixels), ("speck", speck)):
         if value is not None and not value >= 0:
             raise ArgumentError(f"{name}: got {value}, wanted a number of at least 0")
@@ -74,15 +86,16 @@ def make_trimap(
     if not has_subject(probability, sure):
         return _without_subject(probability, sure, report)
     mask = without_specks(probability >= 0.5, speck)
-    half = band_pixels if band_pixels is not None else band * float(np.sqrt(np.count_nonzero(mask)))
-    half = max(1.0, half)
+    size = float(np.sqrt(np.count_nonzero(mask)))
+    half = max(1.0, band_pixels if band_pixels is not None else band * size)
     if mask.all():
         return _without_background(probability, sure, half, report)
-    inside, outside = distances(mask, 2 * half)
+    reach = np.full(mask.shape, np.float32(half)) if mixed is None else _adaptive(mixed, half, size)
+    inside, outside = distances(mask, 2 * float(reach.max()))
     sure_inside = probability >= sure
-    depth = _depth(inside, half, mask, sure_inside)
+    depth = _depth(inside, half, reach, mask, sure_inside)
     foreground = _core(inside, half, depth, mask, sure_inside, "foreground", report)
-    background = _core(outside, half, np.float32(half), ~mask, probability <= 1 - sure, "background", report)
+    background = _core(outside, half, reach, ~mask, probability <= 1 - sure, "background", report)
     report.band = half
     trimap = np.full(mask.shape, UNKNOWN, np.uint8)
     trimap[foreground] = FOREGROUND
@@ -126,8 +139,17 @@ def without_specks(mask: np.ndarray, share: float) -> np.ndarray:
     return result
 
 
-def _depth(inside: np.ndarray, half: float, mask: np.ndarray, sure: np.ndarray) -> np.ndarray:
-    """How deep the band reaches into the subject: `half`, but less where the subject is thin.
+def _adaptive(mixed: np.ndarray, half: float, size: float) -> np.ndarray:
+    """How far the band reaches at each pixel, on both sides, by what is mixed there."""
+    reach: np.ndarray = np.log(np.maximum(mixed, np.float32(1e-6)))
+    reach *= np.float32(RISE * size)
+    reach += np.float32(BASE * np.sqrt(half * size))
+    np.clip(reach, NARROWEST * np.float32(half), WIDEST * np.float32(half), out=reach)
+    return reach
+
+
+def _depth(inside: np.ndarray, half: float, reach: np.ndarray, mask: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """How deep the band reaches into the subject: `reach`, but less where the subject is thin.
 
     Only parts that hang together with a deep core are trusted so far: a thin island may be no subject at all.
     """
@@ -136,14 +158,18 @@ def _depth(inside: np.ndarray, half: float, mask: np.ndarray, sure: np.ndarray) 
     parts = regions(mask)
     trusted = np.zeros(mask.shape, bool)
     parts.paint(parts.touched((inside > half) & sure), True, trusted)
-    depth = np.full(mask.shape, np.float32(half))
-    return np.minimum(depth, THIN * widest(inside, int(np.ceil(1.5 * half)) + 1), out=depth, where=trusted)
+    core = THIN * widest(inside, int(np.ceil(1.5 * half)) + 1)
+    # Within a thick part `widest` sees no farther than its window, and says nothing of a reach beyond.
+    trusted &= (core < np.float32(0.75 * half)) | (reach <= np.float32(half))
+    depth: np.ndarray = reach.copy()
+    np.minimum(reach, core, out=depth, where=trusted)
+    return depth
 
 
 def _core(
     distance: np.ndarray,
     half: float,
-    depth: np.ndarray | np.float32,
+    depth: np.ndarray,
     side: np.ndarray,
     sure: np.ndarray,
     name: str,

@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from trimatte import cutout, estimate_alpha
+from trimatte import cutout, estimate_alpha, make_trimap, segment
 from trimatte.alpha import glance
 from trimatte.errors import ArgumentError
 
@@ -40,9 +40,19 @@ def test_a_ball_is_cut_out(scene: tuple[np.ndarray, np.ndarray]) -> None:
 
 def test_it_knows_where_the_edge_is(scene: tuple[np.ndarray, np.ndarray]) -> None:
     image, truth = scene
-    _, mixed = glance.looked_at(image)
+    mixed = glance.mixed_pixels(image)
     edge = (truth > 0.05) & (truth < 0.95)
     assert mixed[edge].mean() > 3 * mixed[~edge].mean()
+    np.testing.assert_array_equal(glance.mixed_pixels(image, segment(image)), mixed)
+
+
+def test_a_band_may_follow_what_it_sees(scene: tuple[np.ndarray, np.ndarray]) -> None:
+    image, _ = scene
+    result = cutout(image, band=0.08, adaptive_band=True)
+    assert result.probability is not None
+    mixed = glance.mixed_pixels(image, result.probability)
+    np.testing.assert_array_equal(result.trimap, make_trimap(result.probability, band=0.08, mixed=mixed))
+    assert (result.trimap != make_trimap(result.probability, band=0.08)).any()
 
 
 def test_what_a_trimap_knows_is_kept(scene: tuple[np.ndarray, np.ndarray]) -> None:

@@ -45,6 +45,15 @@ def test_trimap_says_how_wide_the_band_is(trimatte: Trimatte, photo_file: Path, 
     assert photo_file.with_name("photo-trimap.png").exists()
 
 
+def test_trimap_may_follow_what_the_photo_shows(trimatte: Trimatte, photo_file: Path, tmp_path: Path) -> None:
+    for name, options in (("plain", ()), ("adaptive", ("--adaptive-band",))):
+        assert trimatte("trimap", photo_file, *options, "-o", tmp_path / f"{name}.png").exit_code == 0
+    assert (pixels(tmp_path / "plain.png") != pixels(tmp_path / "adaptive.png")).any()
+    refused = trimatte("trimap", tmp_path / "plain.png", "--from-probability", "--adaptive-band")
+    assert refused.exit_code == 2
+    assert "--adaptive-band needs the photo" in refused.stderr
+
+
 def test_trimap_without_subject(trimatte: Trimatte, tmp_path: Path, bright: str) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "dark.png")
     assert "no subject found" in trimatte("trimap", tmp_path / "dark.png", "--segmenter", bright).stderr

@@ -32,19 +32,28 @@ MAPS = ("half", "quarter", "eighth")
 def glance(image: np.ndarray, trimap: np.ndarray | None, report: SolveReport) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3); known pixels of a trimap (H, W), if there is one, are kept."""
     with timed(report.seconds, "network"):
-        alpha = looked_at(image)[0]
+        alpha = _looked_at(image)[0]
     report.solver = "network"
     if trimap is None:
         return alpha
     return np.where(trimap == UNKNOWN, alpha, trimap / np.float32(255)).astype(np.float32)
 
 
-def looked_at(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mixed_pixels(image: np.ndarray, probability: np.ndarray | None = None) -> np.ndarray:
+    """The probability that a pixel is neither foreground nor background alone, (H, W) float32 in [0, 1].
+
+    Of image (H, W, 3) float32 in [0, 1], about the subject of `probability` (H, W), or the one that `lite` finds.
+    """
+    return _looked_at(image, probability)[1]
+
+
+def _looked_at(image: np.ndarray, probability: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Alpha (H, W) of image (H, W, 3), and the probability that a pixel is mixed (H, W), both float32 in [0, 1]."""
     segmenter, contract = _segmenter()
     x, _ = as_seen(image, contract)
     maps = dict(zip(MAPS, segmenter.run(list(MAPS), {"image": x}), strict=True))
-    found = np.clip(fitted(segment(image), x.shape[2:]), SURE, 1 - SURE)
+    probability = segment(image) if probability is None else probability
+    found = np.clip(fitted(probability, x.shape[2:]), SURE, 1 - SURE)
     given = {"image": x, "logits": np.log(found / (1 - found))[None, None], **maps}
     answers = network_session("glance").run(["alpha", "mixed"], given)
     alpha, mixed = (np.clip(fitted(answer[0, 0], image.shape), 0, 1) for answer in answers)

@@ -37,6 +37,11 @@ segmenter = click.option(
 )
 band = click.option("--band", type=float, metavar="X", help="Half width of the unknown band, relative to the subject.")
 band_pixels = click.option("--band-pixels", type=float, metavar="N", help="Half width of the unknown band in pixels.")
+adaptive_band = click.option(
+    "--adaptive-band",
+    is_flag=True,
+    help="Let the band be wide at hair and narrow at hard edges, as a network sees them.",
+)
 format = click.option(
     "--format",
     type=click.Choice([*SUFFIXES], case_sensitive=False),

@@ -23,6 +23,7 @@ from trimatte.errors import ArgumentError
 @click.option("--trimap", metavar="FILE", help="Your own trimap of the one picture, instead of the segmenter's.")
 @common.band
 @common.band_pixels
+@common.adaptive_band
 @common.format
 @click.option("--background", metavar="COLOUR|FILE", help="Lay the subject over it instead of keeping alpha.")
 @click.option("--crop", is_flag=True, help="Cut to the subject.")

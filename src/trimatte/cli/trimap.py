@@ -19,6 +19,7 @@ from trimatte.cli import _common as common
 @click.option("--from-probability", is_flag=True, help="INPUT is a probability or a mask rather than a photo.")
 @common.band
 @common.band_pixels
+@common.adaptive_band
 @common.max_pixels
 @common.threads
 @click.option("--strict", is_flag=True, help="Fail if no subject is found.")
@@ -31,6 +32,7 @@ def command(
     from_probability: bool,
     band: float | None,
     band_pixels: float | None,
+    adaptive_band: bool,
     max_pixels: int,
     strict: bool,
     as_json: bool,
@@ -40,12 +42,15 @@ def command(
 
     Without --out a result lands beside its photo as NAME-trimap.png.
     """
+    from trimatte.alpha.glance import mixed_pixels
     from trimatte.errors import SubjectNotFoundError
     from trimatte.images import as_alpha, load_image, save_image
     from trimatte.segmentation import segment
     from trimatte.trimap import TrimapReport, make_trimap
 
     common.check(segmenter=segmenter)
+    if from_probability and adaptive_band:
+        raise click.UsageError("--adaptive-band needs the photo, which --from-probability does not take.")
     widths = {name: width for name, width in (("band", band), ("band_pixels", band_pixels)) if width is not None}
     jobs = plan(inputs, out, suffix=".png", tag="-trimap", always_tag=True)
 
@@ -53,10 +58,12 @@ def command(
         target = writable(job)
         source, report = opened(job.source), TrimapReport()
         if from_probability:
-            probability = as_alpha(source, name="probability")
+            probability, mixed = as_alpha(source, name="probability"), None
         else:
-            probability = segment(load_image(source, max_pixels=max_pixels), segmenter=segmenter)
-        trimap = make_trimap(probability, report=report, **widths)
+            image = load_image(source, max_pixels=max_pixels)
+            probability = segment(image, segmenter=segmenter)
+            mixed = mixed_pixels(image, probability) if adaptive_band else None
+        trimap = make_trimap(probability, mixed=mixed, report=report, **widths)
         if strict and not report.subject:
             raise SubjectNotFoundError("no subject found")
         for note in report.notes:
