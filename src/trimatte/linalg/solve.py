@@ -38,7 +38,7 @@ def plan_spacing(unknown: int, max_memory: int | None) -> int:
 
     Raises `SolverError` with the bytes that it would take if none fits.
     """
-    quickest = 3 if unknown < 150_000 else 4 if unknown < 800_000 else 5 if unknown < 4_000_000 else 6
+    quickest = 3 if unknown < 150_000 else 4 if unknown < 800_000 else 5 if unknown < 2_200_000 else 6
     for spacing in SPACINGS:
         if spacing >= quickest and (max_memory is None or predicted_bytes(unknown, spacing) <= max_memory):
             return spacing

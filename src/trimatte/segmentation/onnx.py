@@ -26,6 +26,8 @@ MARGIN = 0.25
 """A box is widened by this share of its sides for the second look, so that the subject has surroundings."""
 NOTHING = 1e-3
 """A picture of a mean probability below this shows no subject to be in doubt about."""
+DOUBTED = 512
+"""The doubt about a large picture is taken from pixels apart, about so many along its long side."""
 LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
@@ -37,8 +39,8 @@ def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarr
     def see(image: np.ndarray) -> np.ndarray:
         probability = _looked_twice(ask, image, contract)
         if contract.third_look and _doubt(probability) > contract.third_look:
-            mirrored = np.ascontiguousarray(image[:, ::-1])
-            probability = (probability + 2 * _looked(ask, mirrored, contract.in_doubt())[:, ::-1]) / 3
+            probability += 2 * _looked(lambda x: ask(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
+            probability /= 3
         return probability
 
     return see
@@ -65,8 +67,10 @@ def _looked(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
 
 def _doubt(probability: np.ndarray) -> float:
     """How much of what is found is in doubt: the sum of 4 p (1 - p) over the sum of p, 0 if there is nothing."""
-    found = float(probability.sum())
-    return float((4 * probability * (1 - probability)).sum()) / found if found > NOTHING * probability.size else 0.0
+    step = max(1, max(probability.shape) // DOUBTED)
+    p = probability[::step, ::step]
+    found = float(p.sum())
+    return float((4 * p * (1 - p)).sum()) / found if found > NOTHING * p.size else 0.0
 
 
 def check(path: Path, contract: Contract, *, called: str) -> list[str]:
