@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,6 +88,35 @@ def test_inverse_is_that_of_lapack() -> None:
     half = np.random.default_rng(0).normal(size=(60, 40))
     matrix = half @ half.T + 0.1 * np.eye(60)
     np.testing.assert_allclose(graphs._inverse(matrix), np.linalg.inv(matrix), rtol=1e-9, atol=1e-9)
+
+
+SOLVED = """
+import hashlib
+import numpy as np
+from trimatte.linalg import graph as graphs
+rng = np.random.default_rng(0)
+found = rng.integers(0, 1502, (1500, 5))
+graph = graphs._coarsen(graphs.symmetric_graph([found.astype(np.uint32)], ones=1)[0])
+assert 100 < len(graph.degree) <= graphs.DENSE
+solve = graphs._coarse_solver(graph)
+solved = np.stack([solve(r) for r in rng.normal(size=(50, len(graph.degree)))])
+print(hashlib.sha256(solved.tobytes()).hexdigest())
+"""
+
+
+def test_exact_coarse_solve_is_the_same_whatever_the_threads_of_blas() -> None:
+    libraries = ("OPENBLAS", "MKL", "OMP")
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", SOLVED],
+            env={**os.environ, **{f"{library}_NUM_THREADS": str(count) for library in libraries}},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for count in (1, 2)
+    ]
+    assert digests[0] == digests[1]
 
 
 def test_coarse_solver_takes_something_of_every_error() -> None:
