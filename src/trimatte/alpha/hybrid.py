@@ -32,6 +32,8 @@ from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 METHODS = ("closed-form", "knn", "shared", "light")
 KNN_PIXELS = 200_000
 """With more unknown pixels KNN matting sees a picture of half the size, or less."""
+SHARED_PIXELS = 1_500_000
+"""With more unknown pixels shared matting does."""
 SHARED = METHODS.index("shared")
 LIGHT_PIXELS = 1_000_000
 """The light network sees a picture of more pixels at half the size, or less."""
@@ -126,8 +128,7 @@ def solutions(
     pairs = np.zeros((*trimap.shape, 6), np.float32)
 
     def sampled(report: SolveReport) -> np.ndarray:
-        alpha, found = shared_samples(image, trimap, report)
-        pairs[:] = found
+        alpha, pairs[:] = _reduced_shared(image, trimap, report, SHARED_PIXELS)
         return alpha
 
     ways: dict[str, Callable[[SolveReport], np.ndarray]] = {
@@ -170,15 +171,32 @@ def features(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients, aw
 
 def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, most: int, span: float) -> np.ndarray:
     """KNN matting of the picture, made smaller until it has at most so many unknown pixels."""
-    height, width = trimap.shape
-    factor = 1
-    while np.count_nonzero(trimap == UNKNOWN) > most * factor**2 and min(height, width) >= 32 * factor:
-        factor *= 2
+    factor = _factor(trimap, most)
     weights = 2.0 * span, 0.1 * span
     if factor == 1:
         return knn(image, trimap, report, distance_weights=weights)
     alpha = knn(*_reduced(image, trimap, factor), report, distance_weights=weights)
     return _resized(alpha.astype(np.float32), trimap.shape, Image.Resampling.BILINEAR)
+
+
+def _reduced_shared(
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shared matting's alpha (H, W) and pairs (H, W, 6), of the picture made smaller as for KNN matting."""
+    factor = _factor(trimap, most)
+    if factor == 1:
+        return shared_samples(image, trimap, report)
+    alpha, found = shared_samples(*_reduced(image, trimap, factor), report)
+    rows, columns = (np.arange(side) // factor for side in trimap.shape)
+    return _resized(alpha, trimap.shape, Image.Resampling.BILINEAR), found[rows[:, None], columns]
+
+
+def _factor(trimap: np.ndarray, most: int) -> int:
+    """The power of two by which a picture is made smaller so that it has at most so many unknown pixels."""
+    unknown, factor = np.count_nonzero(trimap == UNKNOWN), 1
+    while unknown > most * factor**2 and min(trimap.shape) >= 32 * factor:
+        factor *= 2
+    return factor
 
 
 def _reduced_light(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, most: int) -> np.ndarray:
