@@ -1,11 +1,8 @@
-"""The light network alone: its windows, its result on odd pictures, its card."""
+"""The light network alone: its edge, what it sees, its windows."""
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Callable
-from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -15,13 +12,7 @@ from trimatte.alpha import _network
 from trimatte.alpha._network import distances
 from trimatte.alpha.light import CHANNELS, features, looked_at
 from trimatte.alpha.shared import shared_samples
-from trimatte.errors import ArgumentError
 from trimatte.linalg.report import SolveReport
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -36,29 +27,6 @@ def test_an_edge_is_found() -> None:
     matte = estimate_alpha(image, trimap, method="light", strict=True)
     assert np.abs(matte.alpha - truth)[trimap == 128].mean() < 0.08
     assert "network" in matte.report.seconds
-
-
-def test_the_same_input_gives_the_same_bytes(noisy_edge: Edge) -> None:
-    image, trimap, _ = noisy_edge(40, 60)
-    first, second = (estimate_alpha(image, trimap, method="light").alpha for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-
-
-def test_odd_pictures_have_a_defined_result(odd_picture: tuple[np.ndarray, np.ndarray]) -> None:
-    image, trimap = odd_picture
-    alpha = estimate_alpha(image, trimap, method="light", strict=True).alpha
-    assert np.isfinite(alpha).all()
-    assert alpha.min() >= 0
-    assert alpha.max() <= 1
-    np.testing.assert_array_equal(alpha[trimap != 128], trimap[trimap != 128] / 255)
-
-
-def test_wrong_input_is_refused(noisy_edge: Edge) -> None:
-    image, trimap, _ = noisy_edge()
-    with pytest.raises(ArgumentError, match="trimap: got None"):
-        estimate_alpha(image, method="light")
-    with pytest.raises(ArgumentError, match="radius"):
-        estimate_alpha(image, trimap, method="light", radius=2)
 
 
 def test_features_are_what_they_say(noisy_edge: Edge) -> None:
@@ -90,9 +58,3 @@ def test_windows_are_near_the_whole(noisy_edge: Edge, monkeypatch: pytest.Monkey
     assert np.abs(parts - whole).mean() < 0.01
     assert doubt.shape == part_doubt.shape == trimap.shape
     assert ((doubt > 0) == (trimap == 128)).all()
-
-
-def test_the_card_names_the_file() -> None:
-    folder = files("trimatte.alpha").joinpath("weights")
-    card = tomllib.loads(folder.joinpath("light.toml").read_text("utf-8"))
-    assert card["sha256"] == hashlib.sha256(folder.joinpath("light.onnx").read_bytes()).hexdigest()

@@ -6,7 +6,40 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from trimatte.errors import ArgumentError, MissingExtraError
+
+FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+
+
+def run_options(*, minutes: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of a run of training: its folder, how long, from which weights, and the seed."""
+    options = (
+        click.option(
+            "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run."
+        ),
+        click.option(
+            "--minutes",
+            type=click.FloatRange(min=0, min_open=True),
+            default=minutes,
+            show_default=True,
+            help="To train.",
+        ),
+        click.option(
+            "--initial",
+            type=click.Path(dir_okay=False, exists=True, path_type=Path),
+            help="Weights to begin with.",
+        ),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    )
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @contextmanager

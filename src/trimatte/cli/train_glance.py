@@ -7,22 +7,17 @@ from pathlib import Path
 
 import click
 
-from trimatte.cli._train import check_new, counted, needing, stepped
-
-_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options, stepped
 
 
 @click.command()
 @click.option(
-    "--masks", type=_FOLDER, multiple=True, required=True, help="The folders image/ and mask/; may be repeated."
+    "--masks", type=FOLDER, multiple=True, required=True, help="The folders image/ and mask/; may be repeated."
 )
-@click.option("--cutouts", type=_FOLDER, multiple=True, help="The folders image/ and alpha/; may be repeated.")
-@click.option("--pasted", type=_FOLDER, multiple=True, help="RGBA pictures to paste; may be repeated.")
-@click.option("--backgrounds", type=_FOLDER, multiple=True, help="Photos to paste them on; may be repeated.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=45, show_default=True, help="To train.")
-@click.option("--initial", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Weights to begin with.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--cutouts", type=FOLDER, multiple=True, help="The folders image/ and alpha/; may be repeated.")
+@click.option("--pasted", type=FOLDER, multiple=True, help="RGBA pictures to paste; may be repeated.")
+@click.option("--backgrounds", type=FOLDER, multiple=True, help="Photos to paste them on; may be repeated.")
+@run_options(minutes=45)
 def command(
     masks: tuple[Path, ...],
     cutouts: tuple[Path, ...],

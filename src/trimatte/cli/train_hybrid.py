@@ -7,22 +7,24 @@ from pathlib import Path
 
 import click
 
-from trimatte.cli._train import check_new, counted, needing, stepped
-
-_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options, stepped
 
 
 @click.command()
-@click.option("--photos", type=_FOLDER, multiple=True, required=True, help="Pictures to crop; may be repeated.")
+@click.option("--photos", type=FOLDER, multiple=True, required=True, help="Pictures to crop; may be repeated.")
 @click.option(
-    "--cutouts", type=_FOLDER, multiple=True, help="RGBA pictures, or the folders image/ and alpha/; may be repeated."
+    "--cutouts", type=FOLDER, multiple=True, help="RGBA pictures, or the folders image/ and alpha/; may be repeated."
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
 @click.option("--samples", type=click.IntRange(20), default=2000, show_default=True, help="Composites to make.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=45, show_default=True, help="To train.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@run_options(minutes=45)
 def command(
-    photos: tuple[Path, ...], cutouts: tuple[Path, ...], out: Path, samples: int, minutes: float, seed: int
+    photos: tuple[Path, ...],
+    cutouts: tuple[Path, ...],
+    out: Path,
+    samples: int,
+    minutes: float,
+    initial: Path | None,
+    seed: int,
 ) -> None:
     """Train the network inside the method "hybrid".
 
@@ -45,7 +47,8 @@ def command(
     with counted("sample", samples) as made:
         write_samples(partial(make_sample, sources, SIZE, seed), out / "samples", range(samples), watch=made)
     with stepped() as watch:
-        train(Recipe(minutes=minutes, seed=seed), sorted((out / "samples").glob(PATTERN)), out, watch=watch)
+        files = sorted((out / "samples").glob(PATTERN))
+        train(Recipe(minutes=minutes, seed=seed), files, out, initial=initial, watch=watch)
     network = Hybrid(CHANNELS, ALPHAS)
     export(
         network,

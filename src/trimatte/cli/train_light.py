@@ -7,27 +7,22 @@ from pathlib import Path
 
 import click
 
-from trimatte.cli._train import check_new, counted, needing, stepped
-
-_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
+from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options, stepped
 
 
 @click.command()
-@click.option("--photos", type=_FOLDER, multiple=True, required=True, help="Pictures to crop; may be repeated.")
+@click.option("--photos", type=FOLDER, multiple=True, required=True, help="Pictures to crop; may be repeated.")
 @click.option(
-    "--cutouts", type=_FOLDER, multiple=True, help="RGBA pictures, or the folders image/ and alpha/; may be repeated."
+    "--cutouts", type=FOLDER, multiple=True, help="RGBA pictures, or the folders image/ and alpha/; may be repeated."
 )
 @click.option(
     "--masks",
-    type=_FOLDER,
+    type=FOLDER,
     multiple=True,
     help="The folders image/ and mask/, to learn from the hybrid on; may be repeated.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
 @click.option("--samples", type=click.IntRange(20), default=6000, show_default=True, help="Composites to make.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=60, show_default=True, help="To train.")
-@click.option("--initial", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Weights to begin with.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@run_options(minutes=60)
 def command(
     photos: tuple[Path, ...],
     cutouts: tuple[Path, ...],

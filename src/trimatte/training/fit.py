@@ -9,7 +9,7 @@ import copy
 import csv
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,6 @@ Batch = tuple[Tensor, Tensor, Tensor]
 """Features (N, C, H, W), alpha and unknown (N, 1, H, W)."""
 Crop = tuple[Floats, Floats, Floats]
 """The same of one crop, without N."""
-Cropper = Callable[[int, np.random.Generator], Crop]
-"""Gives a crop of a sample, by its number."""
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Of the network's two outputs, alpha and unknown."""
 MOST_STEPS = 10**6
@@ -137,11 +135,15 @@ def fit(
     return averaged
 
 
+Cropper = Callable[[Path, Recipe, np.random.Generator], Crop]
+"""Gives a crop of a sample file."""
+
+
 class _Crops(torch.utils.data.Dataset[Batch]):
     """Batches by their number; each depends on nothing but the seed and it."""
 
-    def __init__(self, recipe: Recipe, often: NDArray[np.float64], crop: Cropper) -> None:
-        self.recipe, self.chance, self.crop = recipe, often / often.sum(), crop
+    def __init__(self, recipe: Recipe, files: Sequence[Path], often: NDArray[np.float64], crop: Cropper) -> None:
+        self.recipe, self.files, self.chance, self.crop = recipe, files, often / often.sum(), crop
 
     def __len__(self) -> int:
         return MOST_STEPS
@@ -149,17 +151,19 @@ class _Crops(torch.utils.data.Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         rng = np.random.default_rng([self.recipe.seed, index])
         chosen = rng.choice(len(self.chance), self.recipe.batch, p=self.chance)
-        parts = zip(*(self.crop(int(i), rng) for i in chosen), strict=True)
+        parts = zip(*(self.crop(self.files[i], self.recipe, rng) for i in chosen), strict=True)
         x, target, unknown = (torch.from_numpy(np.stack(part)) for part in parts)
         return x, target, unknown
 
 
-def endless(recipe: Recipe, often: NDArray[np.float64], crop: Cropper) -> Generator[Batch, None, None]:
-    """Batches of crops, made by a process beside; `often` is how often each sample is drawn.
+def endless(
+    recipe: Recipe, files: Sequence[Path], often: NDArray[np.float64], crop: Cropper
+) -> Generator[Batch, None, None]:
+    """Batches of crops, made by a process beside; `often` is how often each sample file is drawn.
 
     The process is a new one (a fork could not run kernels whose threads the parent has started), so `crop` is pickled.
     """
-    crops = _Crops(recipe, often, crop)
+    crops = _Crops(recipe, files, often, crop)
     yield from torch.utils.data.DataLoader(crops, batch_size=None, num_workers=1, multiprocessing_context="spawn")
 
 

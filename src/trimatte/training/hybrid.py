@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ def train(
     often = np.array([frequency(load_sample(file)) for file in files])
     if not often.any():
         raise ArgumentError("samples: all are too hard to learn from")
-    batches = endless(recipe, often, partial(_numbered, files, recipe))
+    batches = endless(recipe, files, often, crop)
     return fit(Hybrid(CHANNELS, ALPHAS), recipe, batches, folder, initial=initial, watch=watch)
 
 
@@ -67,10 +67,6 @@ def frequency(sample: Stored) -> float:
     mean = sample.alphas[:, unknown].astype(np.float32).mean(0)
     error = float(np.square(mean - sample.alpha[unknown].astype(np.float32)).mean())
     return 1 / (error + 0.01) if error <= 0.06 else 0.0
-
-
-def _numbered(files: Sequence[Path], recipe: Recipe, number: int, rng: np.random.Generator) -> Crop:
-    return crop(files[number], recipe, rng)
 
 
 def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ def train(
     often = np.concatenate(
         [np.full(len(part), share / len(part)) for part, (_, share) in zip(usable, sets, strict=True)]
     )
-    batches = endless(recipe, often, partial(_numbered, files, recipe))
+    batches = endless(recipe, files, often, crop)
     return fit(Light(imagenet=initial is None), recipe, batches, folder, initial=initial, watch=watch)
 
 
@@ -76,10 +76,6 @@ def load_sample(file: Path) -> Stored:
     with np.load(file) as data:
         bytes_of = {name: np.rint(255 * data[name].astype(np.float32)).astype(np.uint8) for name in ("alpha", "pairs")}
         return Stored(data["image"], data["trimap"], **bytes_of)
-
-
-def _numbered(files: Sequence[Path], recipe: Recipe, number: int, rng: np.random.Generator) -> Crop:
-    return crop(files[number], recipe, rng)
 
 
 def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
