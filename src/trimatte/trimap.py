@@ -20,8 +20,8 @@ THIN = np.float32(0.5)
 NARROWEST, WIDEST = np.float32(0.25), np.float32(4)
 """Of an adaptive band, in half widths of the plain one."""
 BASE, RISE = 1.72, 0.076
-"""An adaptive band reaches `BASE * sqrt(band) + RISE * log(mixed)`, relative to the subject's size: where half of the
-pixels at a place are mixed seven times as far as a plain band, and as far as that where one in fifty is. On the
+"""Between those bounds it reaches `BASE * sqrt(band) + RISE * log(mixed)` times the subject's size: of the default band
+a quarter where a pixel is mixed with a probability of 0.0075, all at 0.012, four times as far from 0.09 on. On the
 development pictures such bands take about as much of the picture in the mean as plain ones of the same `band`."""
 NEGLIGIBLE = 1e-4
 """A subject is more than this share of the picture. Of a picture 320 pixels wide, as the embedded network sees it,
