@@ -28,6 +28,8 @@ NOTHING = 1e-3
 """A picture of a mean probability below this shows no subject to be in doubt about."""
 DOUBTED = 512
 """The doubt about a large picture is taken from pixels apart, about so many along its long side."""
+GAP = 2
+"""A picture is averaged in blocks until it is no less than this many times as large as wanted."""
 LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
@@ -217,8 +219,25 @@ def resized(image: np.ndarray, size: tuple[int, int], resample: str = "bilinear"
 
     The channels lie one behind the other in memory, as networks want them.
     """
+    high, wide = (max(1, int(have / wanted / GAP)) for have, wanted in zip(image.shape, size, strict=False))
+    smaller = _averaged(_averaged(image, high).swapaxes(0, 1), wide).swapaxes(0, 1)
+    box = (0, 0, image.shape[1] / wide, image.shape[0] / high)
     out = np.empty((image.shape[2], *size), np.float32)
     for c, plane in enumerate(out):
-        channel = Image.fromarray(np.ascontiguousarray(image[..., c]))
-        plane[:] = np.asarray(channel.resize(size[::-1], _FILTERS[resample], reducing_gap=2.0))
+        channel = Image.fromarray(np.ascontiguousarray(smaller[..., c]))
+        plane[:] = np.asarray(channel.resize(size[::-1], _FILTERS[resample], box))
     return np.clip(out, 0, 1, out=out).transpose(1, 2, 0)  # filters with negative lobes overshoot
+
+
+def _averaged(rows: np.ndarray, count: int) -> np.ndarray:
+    """Means over each `count` of the rows (n, ...); the last over what is left."""
+    if count == 1:
+        return rows
+    mean = rows[::count].copy()
+    for first in range(1, count):
+        part = rows[first::count]
+        mean[: len(part)] += part
+    mean /= np.float32(count)
+    if rest := len(rows) % count:
+        mean[-1] *= np.float32(count / rest)
+    return mean
