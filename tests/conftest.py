@@ -36,6 +36,13 @@ def trimap_of(alpha: np.ndarray) -> np.ndarray:
     return np.where(alpha == 1, 255, np.where(alpha == 0, 0, 128)).astype(np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order(request: pytest.FixtureRequest) -> None:
+    """A module's RNG begins anew with each test, so that none depends on which ran before."""
+    if hasattr(request.module, "RNG"):
+        request.module.RNG = np.random.default_rng(0)
+
+
 @pytest.fixture
 def truth() -> np.ndarray:
     """The alpha (72, 96) float32 of `photo`'s subject."""
