@@ -55,6 +55,7 @@ def test_cutout_of_a_multipart_body(client: TestClient) -> None:
         "method": "closed-form",
         "band": 0.1,
         "band_pixels": None,
+        "adaptive_band": False,
         "foreground": "multilevel",
         "format": "webp",
         "quality": None,

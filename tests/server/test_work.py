@@ -106,6 +106,14 @@ def test_trimap(photo_bytes: bytes, truth: np.ndarray, bright: str) -> None:
     assert product.report.band == 6
 
 
+@pytest.mark.parametrize("task", ["trimap", "cutout"])
+def test_the_band_may_follow_what_the_photo_shows(task: str, photo_bytes: bytes, bright: str) -> None:
+    plain, adaptive = (
+        run(task, {"image": photo_bytes}, segmenter=bright, adaptive_band=value) for value in ("false", "true")
+    )
+    assert (decoded(plain.body) != decoded(adaptive.body)).any()
+
+
 def test_alpha(photo_bytes: bytes, trimap_bytes: bytes, trimap: np.ndarray, truth: np.ndarray) -> None:
     for bits, white in (("8", 255), ("16", 65535)):
         product = run("alpha", {"image": photo_bytes, "trimap": trimap_bytes}, bits=bits)

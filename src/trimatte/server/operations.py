@@ -55,6 +55,7 @@ def operations() -> tuple[Operation, ...]:
     method = Parameter("method", Choice(served_methods()), "closed-form", "How alpha is estimated.")
     band = Parameter("band", Number(0, 1), None, "Half width of the unknown band, relative to the subject.")
     pixels = Parameter("band_pixels", Number(0, 1000), None, "Half width of the unknown band in pixels, instead.")
+    adaptive = Parameter("adaptive_band", Flag(), False, "Let the band be wide at hair and narrow at hard edges.")
     strict = Parameter("strict", Flag(), False, "Answer 422 if no subject is found or the solver does not converge.")
     cutout = Operation(
         name="cutout",
@@ -64,6 +65,7 @@ def operations() -> tuple[Operation, ...]:
             method,
             band,
             pixels,
+            adaptive,
             Parameter(
                 "foreground",
                 Choice(("multilevel", "closed-form", "keep")),
@@ -85,7 +87,7 @@ def operations() -> tuple[Operation, ...]:
     trimap = Operation(
         name="trimap",
         summary="Find the known and the unknown parts of a photo: white is subject, black background, grey unknown.",
-        parameters=(segmenter, band, pixels, strict),
+        parameters=(segmenter, band, pixels, adaptive, strict),
         required=("image",),
         optional=(),
         formats=("png",),

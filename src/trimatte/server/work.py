@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import trimatte
+from trimatte.alpha.glance import mixed_pixels
 from trimatte.errors import SubjectNotFoundError
 from trimatte.images import as_trimap, load_picture, save_image
 from trimatte.trimap import TrimapReport
@@ -85,6 +86,7 @@ def _cutout(files: Files, values: Values) -> Product:
         method=values["method"],
         band=values["band"],
         band_pixels=values["band_pixels"],
+        adaptive_band=values["adaptive_band"],
         foreground=values["foreground"],
         strict=values["strict"],
         max_pixels=values["max_pixels"],
@@ -121,7 +123,8 @@ def _trimap(files: Files, values: Values) -> Product:
     notes = TrimapReport()
     widths = {"band": values["band"]} if values["band"] is not None else {}
     probability = trimatte.segment(picture.image, segmenter=values["segmenter"])
-    known = trimatte.make_trimap(probability, band_pixels=values["band_pixels"], report=notes, **widths)
+    mixed = mixed_pixels(picture.image, probability) if values["adaptive_band"] else None
+    known = trimatte.make_trimap(probability, band_pixels=values["band_pixels"], mixed=mixed, report=notes, **widths)
     if values["strict"] and not notes.subject:
         raise SubjectNotFoundError("no subject found")
     report = Report(subject=notes.subject, warnings=notes.notes, band=notes.band)
