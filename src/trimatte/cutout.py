@@ -218,7 +218,18 @@ def cutout_by(
     if trimap is not None:
         known = as_trimap(trimap, shape=size, max_pixels=max_pixels)
     elif segmenter is not None:
-        probability, known = _find(picture.image, segmenter, band, band_pixels, adaptive_band, report)
+        notes, report.segmenter = TrimapReport(), segmenter
+        probability, known = find_trimap(
+            picture.image,
+            segmenter=segmenter,
+            band=band,
+            band_pixels=band_pixels,
+            adaptive_band=adaptive_band,
+            report=notes,
+            seconds=report.seconds,
+        )
+        report.subject, report.band = notes.subject, notes.band
+        report.warnings.extend(notes.notes)
     if report.subject:
         matte = matting(picture.image, known)
         if not matte.report.converged:
@@ -279,27 +290,31 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
         find_refiner(refine)
 
 
-def _find(
+def find_trimap(
     image: np.ndarray,
+    *,
     segmenter: str,
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
-    report: CutoutReport,
+    report: TrimapReport,
+    seconds: dict[str, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probability and trimap of the subject."""
-    from trimatte.alpha.glance import mixed_pixels
+    """Probability and trimap of the subject of image (H, W, 3); `report` and `seconds` are filled in.
 
-    report.segmenter = segmenter
-    with timed(report.seconds, "segment"):
-        probability = segment(image, segmenter=segmenter)
-    notes = TrimapReport()
+    The other parameters are as of `cutout`.
+    """
+    seconds = {} if seconds is None else seconds
     widths = {"band": band} if band is not None else {}
-    with timed(report.seconds, "trimap"):
-        mixed = mixed_pixels(image, probability) if adaptive_band else None
-        trimap = make_trimap(probability, band_pixels=band_pixels, mixed=mixed, report=notes, **widths)
-    report.subject, report.band = notes.subject, notes.band
-    report.warnings.extend(notes.notes)
+    with timed(seconds, "segment"):
+        probability = segment(image, segmenter=segmenter)
+    with timed(seconds, "trimap"):
+        mixed = None
+        if adaptive_band:
+            from trimatte.alpha.glance import mixed_pixels
+
+            mixed = mixed_pixels(image, probability)
+        trimap = make_trimap(probability, band_pixels=band_pixels, mixed=mixed, report=report, **widths)
     return probability, trimap
 
 

@@ -90,7 +90,7 @@ def make_trimap(
     half = max(1.0, band_pixels if band_pixels is not None else band * size)
     if mask.all():
         return _without_background(probability, sure, half, report)
-    reach = np.full(mask.shape, np.float32(half)) if mixed is None else _adaptive(mixed, half, size)
+    reach = np.float32(half) if mixed is None else _adaptive(mixed, half, size)
     inside, outside = distances(mask, 2 * float(reach.max()))
     sure_inside = probability >= sure
     depth = _depth(inside, half, reach, mask, sure_inside)
@@ -148,7 +148,9 @@ def _adaptive(mixed: np.ndarray, half: float, size: float) -> np.ndarray:
     return reach
 
 
-def _depth(inside: np.ndarray, half: float, reach: np.ndarray, mask: np.ndarray, sure: np.ndarray) -> np.ndarray:
+def _depth(
+    inside: np.ndarray, half: float, reach: np.ndarray | np.float32, mask: np.ndarray, sure: np.ndarray
+) -> np.ndarray:
     """How deep the band reaches into the subject: `reach`, but less where the subject is thin.
 
     Only parts that hang together with a deep core are trusted so far: a thin island may be no subject at all.
@@ -161,7 +163,7 @@ def _depth(inside: np.ndarray, half: float, reach: np.ndarray, mask: np.ndarray,
     core = THIN * widest(inside, int(np.ceil(1.5 * half)) + 1)
     # Within a thick part `widest` sees no farther than its window, and says nothing of a reach beyond.
     trusted &= (core < np.float32(0.75 * half)) | (reach <= np.float32(half))
-    depth: np.ndarray = reach.copy()
+    depth: np.ndarray = np.full(mask.shape, reach, np.float32)
     np.minimum(reach, core, out=depth, where=trusted)
     return depth
 
@@ -169,7 +171,7 @@ def _depth(inside: np.ndarray, half: float, reach: np.ndarray, mask: np.ndarray,
 def _core(
     distance: np.ndarray,
     half: float,
-    depth: np.ndarray,
+    depth: np.ndarray | np.float32,
     side: np.ndarray,
     sure: np.ndarray,
     name: str,

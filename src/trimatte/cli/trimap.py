@@ -42,10 +42,9 @@ def command(
 
     Without --out a result lands beside its photo as NAME-trimap.png.
     """
-    from trimatte.alpha.glance import mixed_pixels
+    from trimatte.cutout import find_trimap
     from trimatte.errors import SubjectNotFoundError
     from trimatte.images import as_alpha, load_image, save_image
-    from trimatte.segmentation import segment
     from trimatte.trimap import TrimapReport, make_trimap
 
     common.check(segmenter=segmenter)
@@ -58,12 +57,16 @@ def command(
         target = writable(job)
         source, report = opened(job.source), TrimapReport()
         if from_probability:
-            probability, mixed = as_alpha(source, name="probability"), None
+            trimap = make_trimap(as_alpha(source, name="probability"), report=report, **widths)
         else:
-            image = load_image(source, max_pixels=max_pixels)
-            probability = segment(image, segmenter=segmenter)
-            mixed = mixed_pixels(image, probability) if adaptive_band else None
-        trimap = make_trimap(probability, mixed=mixed, report=report, **widths)
+            _, trimap = find_trimap(
+                load_image(source, max_pixels=max_pixels),
+                segmenter=segmenter,
+                band=band,
+                band_pixels=band_pixels,
+                adaptive_band=adaptive_band,
+                report=report,
+            )
         if strict and not report.subject:
             raise SubjectNotFoundError("no subject found")
         for note in report.notes:

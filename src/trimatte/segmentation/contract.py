@@ -91,8 +91,15 @@ class Contract:
 
     def in_doubt(self) -> Contract:
         """That of the third look, which is one look only."""
-        once: dict[str, Any] = {"long_sides": (), "flip": False, "second_look": 0.0, "third_look": 0.0}
-        return replace(self, long_side=self.third_side, third_side=None, **once)
+        return replace(
+            self,
+            long_side=self.third_side,
+            long_sides=(),
+            flip=False,
+            second_look=0.0,
+            third_look=0.0,
+            third_side=None,
+        )
 
 
 def contract_of(tables: Mapping[str, Any]) -> Contract:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import trimatte
-from trimatte.alpha.glance import mixed_pixels
+from trimatte.cutout import find_trimap
 from trimatte.errors import SubjectNotFoundError
 from trimatte.images import as_trimap, load_picture, save_image
 from trimatte.trimap import TrimapReport
@@ -121,10 +121,14 @@ def report_of(report: trimatte.CutoutReport) -> Report:
 def _trimap(files: Files, values: Values) -> Product:
     picture = load_picture(files["image"], max_pixels=values["max_pixels"])
     notes = TrimapReport()
-    widths = {"band": values["band"]} if values["band"] is not None else {}
-    probability = trimatte.segment(picture.image, segmenter=values["segmenter"])
-    mixed = mixed_pixels(picture.image, probability) if values["adaptive_band"] else None
-    known = trimatte.make_trimap(probability, band_pixels=values["band_pixels"], mixed=mixed, report=notes, **widths)
+    _, known = find_trimap(
+        picture.image,
+        segmenter=values["segmenter"],
+        band=values["band"],
+        band_pixels=values["band_pixels"],
+        adaptive_band=values["adaptive_band"],
+        report=notes,
+    )
     if values["strict"] and not notes.subject:
         raise SubjectNotFoundError("no subject found")
     report = Report(subject=notes.subject, warnings=notes.notes, band=notes.band)

@@ -70,7 +70,7 @@ def frequency(sample: Stored) -> float:
 
 
 def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
-    """Features (18, S, S), alpha and unknown (1, S, S) of a square about an unknown pixel, turned and recoloured."""
+    """Features (19, S, S), alpha and unknown (1, S, S) of a square about an unknown pixel, turned and recoloured."""
     sample = load_sample(file)
     places = np.flatnonzero(sample.trimap == 128)
     centre = divmod(int(places[rng.integers(len(places))]), sample.trimap.shape[1])
