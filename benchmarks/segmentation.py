@@ -3,9 +3,9 @@
     python benchmarks/segmentation.py FOLDER [--u2netp u2netp.onnx] [--sheets DIR]
 
 FOLDER holds image/*.jpg and mask/*.png. U2NetP, if its file is given, sees the same photos in the same process, as its
-own demo does. How often what has a probability is so is drawn as docs/images/lite-reliability.svg, too. With --sheets,
-sheets of the five best and the ten worst pictures are written, to look at; most sets' photos may not be shown, so they
-are no part of the results.
+own demo does. What the network says of the worst ten and the best five is drawn as results/segmentation-worst.webp, how
+often what has a probability is so as docs/images/lite-reliability.svg. With --sheets, sheets of the same pictures are
+written, to look at; most sets' photos may not be shown, so they are no part of the results.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ SIDES = (320, 352, 384, 416, 448)
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)
 TEMPERATURES = (1.0, 1.2, 1.4, 1.6, 2.0)
 BINS = 10
+TILE = 200
 
 
 def main() -> None:
@@ -177,11 +178,25 @@ def by_picture(
     yield from ("| photo | IoU | subject's share of the photo |", "| --- | --- | --- |")
     for i in order[:10]:
         yield f"| {names[i]} | {overlaps[i]:.3f} | {masks[i].mean():.1%} |"
+    shown = [*order[:10], *order[:-6:-1]]
+    Image.fromarray(tiled([answers[i] for i in shown])).save(RESULTS / "segmentation-worst.webp", quality=80)
+    yield from ("", "What `lite` says of these ten and, in the last row, of the best five, the best first; white is")
+    yield from ("foreground. The photos themselves may not be shown.", "", "![](segmentation-worst.webp)")
     if sheets:
         sheets.mkdir(parents=True, exist_ok=True)
-        for i in [*order[:10], *order[-5:]]:
+        for i in shown:
             sheet = make_sheet(trimatte.cutout(photos[i]), side=320)
             Image.fromarray(sheet).save(sheets / f"{overlaps[i]:.3f}-{names[i]}.png")
+
+
+def tiled(planes: list[np.ndarray]) -> np.ndarray:
+    """Probabilities as a picture (H, W) uint8, five in a row, each in the middle of a grey square."""
+    canvas = Image.new("L", (5 * TILE, -(-len(planes) // 5) * TILE), 90)
+    for i, plane in enumerate(planes):
+        tile = Image.fromarray(np.rint(255 * plane).astype(np.uint8))
+        tile.thumbnail((TILE - 8, TILE - 8))
+        canvas.paste(tile, (i % 5 * TILE + (TILE - tile.width) // 2, i // 5 * TILE + (TILE - tile.height) // 2))
+    return np.asarray(canvas)
 
 
 if __name__ == "__main__":
