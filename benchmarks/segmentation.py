@@ -3,8 +3,8 @@
     python benchmarks/segmentation.py FOLDER [--u2netp u2netp.onnx] [--sheets DIR]
 
 FOLDER holds image/*.jpg and mask/*.png. U2NetP, if its file is given, sees the same photos in the same process, as its
-own demo does. What the network says of the worst ten and the best five is drawn as results/segmentation-worst.webp, how
-often what has a probability is so as docs/images/lite-reliability.svg. With --sheets, sheets of the same pictures are
+own demo does. What the network says of the worst ten and the best five is drawn as docs/images/lite-worst.webp, how often
+what has a probability is so as docs/images/lite-reliability.svg. With --sheets, sheets of the same pictures are
 written, to look at; most sets' photos may not be shown, so they are no part of the results.
 """
 
@@ -179,9 +179,9 @@ def by_picture(
     for i in order[:10]:
         yield f"| {names[i]} | {overlaps[i]:.3f} | {masks[i].mean():.1%} |"
     shown = [*order[:10], *order[:-6:-1]]
-    Image.fromarray(tiled([answers[i] for i in shown])).save(RESULTS / "segmentation-worst.webp", quality=80)
+    Image.fromarray(tiled([answers[i] for i in shown])).save(ROOT / "docs/images/lite-worst.webp", quality=80)
     yield from ("", "What `lite` says of these ten and, in the last row, of the best five, the best first; white is")
-    yield from ("foreground. The photos themselves may not be shown.", "", "![](segmentation-worst.webp)")
+    yield from ("foreground. The photos themselves may not be shown.", "", "![](../../docs/images/lite-worst.webp)")
     if sheets:
         sheets.mkdir(parents=True, exist_ok=True)
         for i in shown:
