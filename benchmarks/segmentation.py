@@ -3,8 +3,8 @@
     python benchmarks/segmentation.py FOLDER [--u2netp u2netp.onnx] [--sheets DIR]
 
 FOLDER holds image/*.jpg and mask/*.png. U2NetP, if its file is given, sees the same photos in the same process, as its
-own demo does. What the network says of the worst ten and the best five is drawn as docs/images/lite-worst.webp, how often
-what has a probability is so as docs/images/lite-reliability.svg. With --sheets, sheets of the same pictures are
+own demo does. What the network says of the worst ten and the best five is drawn as docs/images/lite-worst.webp, how
+often what has a probability is so as docs/images/lite-reliability.svg. With --sheets, sheets of the same pictures are
 written, to look at; most sets' photos may not be shown, so they are no part of the results.
 """
 
