@@ -28,9 +28,9 @@ import numpy as np
 from common import RESULTS, RUNS, heading
 from PIL import Image
 
-from trimatte._jobs import list_folder
-from trimatte.evaluation.synthetic import scene
-from trimatte.evaluation.synthetic.subjects import KINDS
+from trimatte.batch.jobs import list_folder
+from trimatte.synthetic import scene
+from trimatte.synthetic.subjects import KINDS
 
 WAYS = {
     "one process, one thread": ["--workers", "1", "--threads", "1"],

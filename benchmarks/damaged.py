@@ -155,7 +155,7 @@ class Reader:
 
 def serve(connection: Connection) -> None:
     from trimatte import TrimatteError, load_image
-    from trimatte._measure import peak_bytes
+    from trimatte.runtime.measure import peak_bytes
 
     warnings.simplefilter("ignore")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff says there what it does not like

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from common import RESULTS, heading
 
-from trimatte._measure import peak_bytes
+from trimatte.runtime.measure import peak_bytes
 
 
 def write_weights(path: Path) -> None:

@@ -19,9 +19,9 @@ import torch
 from common import RESULTS, heading
 from scipy import ndimage
 
-from trimatte.evaluation.synthetic import scene
 from trimatte.images import as_image
 from trimatte.networks import dim, inference
+from trimatte.synthetic import scene
 
 FORMS = {
     "paper": dim.PAPER,

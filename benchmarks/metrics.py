@@ -19,7 +19,7 @@ from common import RESULTS, heading
 from trimatte import metrics
 from trimatte.evaluation.alpha_metrics import measure
 from trimatte.evaluation.pictures import made_trimap
-from trimatte.evaluation.synthetic import scene
+from trimatte.synthetic import scene
 
 FIGURES: dict[str, Callable[..., object]] = {
     "sad": metrics.sad,

@@ -17,7 +17,7 @@ import numpy as np
 from common import RESULTS, heading
 
 import trimatte
-from trimatte.evaluation.synthetic import scene
+from trimatte.synthetic import scene
 
 SCENES = [("hair", 4), ("fur", 7), ("feather", 3)]
 WAYS = ["one by one", "sequence"]

@@ -29,7 +29,7 @@ def photo(megapixels: float, seed: int = 0) -> Photo:
     """Image (H, W, 3) float32, trimap (H, W) uint8 and true alpha (H, W) float32 of a furry subject, 4:3."""
     from scipy.ndimage import distance_transform_edt
 
-    from trimatte.evaluation.synthetic.scenes import scene
+    from trimatte.synthetic.scenes import scene
 
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     painted = scene("fur", (height, round(height * 4 / 3)), seed=seed, noise=0.01)

@@ -14,7 +14,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from trimatte.evaluation.synthetic import KINDS, scene
+from trimatte.synthetic import KINDS, scene
 
 ROOT = Path(__file__).resolve().parent.parent
 GALLERY = ROOT / "docs" / "gallery"

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 import trimatte
-from trimatte.evaluation.synthetic import scene
+from trimatte.synthetic import scene
 
 target = sys.argv[1] if len(sys.argv) > 1 else "fringe.png"
 painted = scene("hair", (480, 480), seed=3)

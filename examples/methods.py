@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 import trimatte
-from trimatte.evaluation.synthetic import scene
+from trimatte.synthetic import scene
 
 METHODS = ["closed-form", "knn", "learning-based", "large-kernel", "random-walk", "shared"]
 

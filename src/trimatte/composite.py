@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from trimatte._decode import is_source
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, as_image
+from trimatte.images.decode import is_source
 
 __all__ = ["background_image", "checkerboard", "composite"]
 

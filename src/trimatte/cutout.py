@@ -11,8 +11,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from trimatte._measure import peak_bytes, timed
-from trimatte._registry import resolve
 from trimatte.alpha import REFINERS, TRIMAP_FREE, Matte, complaint, quiet_matte
 from trimatte.alpha import method_function as find_alpha_method
 from trimatte.composite import background_image, composite
@@ -22,6 +20,8 @@ from trimatte.foreground import _method as find_foreground_method
 from trimatte.foreground import estimate_foreground
 from trimatte.images import Picture, as_trimap, load_picture, restore_colours, save_image
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.measure import peak_bytes, timed
+from trimatte.runtime.plugins import resolve
 from trimatte.segmentation import _builder as find_segmenter
 from trimatte.segmentation import segment
 from trimatte.trimap import TrimapReport, has_subject, make_trimap

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trimatte._threads import available_threads
 from trimatte.alpha import TRIMAP_FREE
 from trimatte.alpha.sequence import SequenceAlpha
 from trimatte.cutout import Cutout, check_names, cutout, cutout_by
 from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.runtime.threads import available_threads
 from trimatte.segmentation import segment
 
 Result = Cutout | TrimatteError

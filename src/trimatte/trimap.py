@@ -113,7 +113,7 @@ def distances(mask: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
 
     Only exact up to `reach` pixels; farther pixels get a distance above it.
     """
-    from trimatte._distance import squared_distance
+    from trimatte.planes.distance import squared_distance
 
     limit = int(np.ceil(reach)) + 1
     inside = np.sqrt(squared_distance(~mask, limit))
@@ -123,7 +123,7 @@ def distances(mask: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
 
 def without_specks(mask: np.ndarray, share: float) -> np.ndarray:
     """`mask` with islands and holes of less than `share` of its area turned over; its greatest island stays."""
-    from trimatte._regions import regions
+    from trimatte.planes.regions import regions
 
     least = share * np.count_nonzero(mask)
     if least < 1:
@@ -155,7 +155,7 @@ def _depth(
 
     Only parts that hang together with a deep core are trusted so far: a thin island may be no subject at all.
     """
-    from trimatte._regions import regions, widest
+    from trimatte.planes.regions import regions, widest
 
     parts = regions(mask)
     trusted = np.zeros(mask.shape, bool)

@@ -128,7 +128,7 @@ def test_options_that_name_files_are_of_the_same_files(batch: Batch, cluster: An
 
 def _other_content(path: str) -> None:
     """Let this worker read another file in place of `path`."""
-    from trimatte.batch import store
+    from trimatte.files import store
 
     usual = store.digest
     store.digest = lambda address: "other" if address == path else usual(address)  # type: ignore[assignment]

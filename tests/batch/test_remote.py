@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from toy_batch import command
 
-from trimatte._addresses import is_remote, join, plain, reach
-from trimatte.batch import BatchSummary, lease, manifest, run_batch, store
+from trimatte.batch import BatchSummary, lease, manifest, run_batch
 from trimatte.batch.lease import leased
 from trimatte.batch.plan import relative
 from trimatte.batch.review import write_review
 from trimatte.batch.run import plan_batch
 from trimatte.errors import ArgumentError, ImageReadError, ImageWriteError, MissingExtraError
+from trimatte.files import store
+from trimatte.files.addresses import is_remote, join, plain, reach
 
 fsspec = pytest.importorskip("fsspec")
 Batch = Callable[..., BatchSummary]

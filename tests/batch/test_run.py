@@ -179,12 +179,12 @@ def test_a_picture_that_gets_its_workers_killed_is_given_up_and_the_others_are_d
 
 
 FULL = """
-import trimatte._files
+import trimatte.files.atomic
 
 def build():
     def full(*arguments):
         raise OSError(28, "No space left on device")
-    trimatte._files.os.replace = full
+    trimatte.files.atomic.os.replace = full
     return lambda image: image.mean(axis=2)
 """
 

@@ -18,7 +18,7 @@ def threads_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import numba
 
     before = numba.get_num_threads()
-    monkeypatch.setattr("trimatte._threads._limit", None)
+    monkeypatch.setattr("trimatte.runtime.threads._limit", None)
     for library in ("OMP", "OPENBLAS", "MKL", "VECLIB", "NUMBA"):
         monkeypatch.setenv(f"{library}_NUM_THREADS", "")
         monkeypatch.delenv(f"{library}_NUM_THREADS")

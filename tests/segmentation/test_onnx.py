@@ -167,7 +167,7 @@ def test_onnxruntime_is_modest(make: Make, monkeypatch: pytest.MonkeyPatch) -> N
         return session(path, options, **rest)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
-    monkeypatch.setattr("trimatte._onnx.available_threads", lambda: 3)
+    monkeypatch.setattr("trimatte.runtime.onnx.available_threads", lambda: 3)
     segmenter(make(), GREY)
     (options,) = seen
     assert options.intra_op_num_threads == 3

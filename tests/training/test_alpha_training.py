@@ -19,10 +19,10 @@ from click.testing import CliRunner  # noqa: E402
 from trimatte.alpha.deep import deep_image_matting  # noqa: E402
 from trimatte.cli.train_alpha import command  # noqa: E402
 from trimatte.errors import ArgumentError, ModelError, TrimatteError  # noqa: E402
-from trimatte.evaluation.synthetic import scene  # noqa: E402
 from trimatte.linalg.report import SolveReport  # noqa: E402
 from trimatte.networks import dim, gfm, modnet  # noqa: E402
 from trimatte.networks.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
+from trimatte.synthetic import scene  # noqa: E402
 from trimatte.training.alpha import Recipe, _optimizer, compute_loss, network_input, train, train_step  # noqa: E402
 from trimatte.training.alpha_data import Augmentation, Sample, Sources, find_cutouts, random_trimap, stack  # noqa: E402
 

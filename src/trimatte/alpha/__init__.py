@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._measure import peak_bytes, timed
-from trimatte._registry import known, resolve
 from trimatte.errors import ArgumentError, SolverError
 from trimatte.images import as_image, as_trimap
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.measure import peak_bytes, timed
+from trimatte.runtime.plugins import known, resolve
 
 METHODS = {
     "closed-form": "trimatte.alpha.closed_form:closed_form",

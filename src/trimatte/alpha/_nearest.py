@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, side_by_side
+from trimatte.runtime.jit import njit, side_by_side
 
 DIMENSIONS = 5
 LEAF = 16

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._distance import squared_distance
-from trimatte._onnx import open_session
+from trimatte.planes.distance import squared_distance
+from trimatte.runtime.onnx import open_session
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 FAR = 64

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._arrays import Box, bounding_box, grown, read_only
-from trimatte._measure import timed
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha
+from trimatte.images.arrays import Box, bounding_box, grown, read_only
 from trimatte.linalg.band import Band, number_band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.solve import solve_stencil
 from trimatte.linalg.stencil import StencilSystem
+from trimatte.runtime.measure import timed
 from trimatte.trimap import FOREGROUND, UNKNOWN
 
 Assemble = Callable[[np.ndarray, np.ndarray, Band], StencilSystem]

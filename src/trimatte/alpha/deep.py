@@ -226,7 +226,7 @@ def narrow_trimap(
         raise ArgumentError(f"sure: got {sure}, wanted more than 0.5 and at most 1")
     if margin < 0:
         raise ArgumentError(f"margin: got {margin}, wanted no less than 0 pixels")
-    from trimatte._distance import squared_distance
+    from trimatte.planes.distance import squared_distance
 
     unknown = trimap == 128
     unsure = unknown & (alpha > 1 - sure) & (alpha < sure)

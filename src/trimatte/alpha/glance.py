@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._measure import timed
-from trimatte._onnx import open_session
 from trimatte.alpha._network import network_session
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.measure import timed
+from trimatte.runtime.onnx import open_session
 from trimatte.segmentation import registry, segment
 from trimatte.segmentation.contract import Contract
 from trimatte.segmentation.onnx import as_seen, fitted

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from trimatte._measure import timed
 from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded, pair_planes
 from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.knn import knn
@@ -27,6 +26,7 @@ from trimatte.alpha.light import looked_at
 from trimatte.alpha.shared import shared_samples
 from trimatte.errors import SolverError
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 METHODS = ("closed-form", "knn", "shared", "light")

@@ -17,14 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from trimatte._arrays import read_only
-from trimatte._jit import njit
-from trimatte._threads import available_threads
 from trimatte.alpha._nearest import Tree, nearest, tree_of
 from trimatte.errors import ArgumentError
+from trimatte.images.arrays import read_only
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.graph import multigrid, symmetric_graph
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.jit import njit
+from trimatte.runtime.threads import available_threads
 
 REACH = 1 / 60
 """Known pixels up to this share of the picture's longer side away from an unknown one are candidates,"""

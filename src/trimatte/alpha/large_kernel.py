@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from trimatte._jit import njit
-from trimatte._threads import available_threads
 from trimatte.errors import ArgumentError
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.jit import njit
+from trimatte.runtime.threads import available_threads
 
 TILE = 64
 ITERATIONS = 3000

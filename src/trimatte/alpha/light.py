@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte._measure import timed
 from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded, pair_planes
 from trimatte.alpha.shared import shared_samples
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 CHANNELS = 16

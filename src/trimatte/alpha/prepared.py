@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._arrays import Box, bounding_box, grown
-from trimatte._measure import timed
 from trimatte.alpha import Matte, estimate_alpha, method_function
 from trimatte.errors import ArgumentError
 from trimatte.images import as_image, as_trimap
+from trimatte.images.arrays import Box, bounding_box, grown
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.measure import timed
 from trimatte.trimap import FOREGROUND, UNKNOWN
 
 MARGINS = (24, 64)

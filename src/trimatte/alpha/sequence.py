@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._measure import peak_bytes, timed
 from trimatte.alpha import Matte, method_function, quiet_matte
 from trimatte.errors import ArgumentError
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.trimap import FOREGROUND, UNKNOWN
 
 SAME = 0.008

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from trimatte._arrays import read_only
-from trimatte._distance import squared_distance
-from trimatte._jit import njit
-from trimatte._threads import available_threads
+from trimatte.images.arrays import read_only
 from trimatte.linalg.report import SolveReport
+from trimatte.planes.distance import squared_distance
+from trimatte.runtime.jit import njit
+from trimatte.runtime.threads import available_threads
 
 EXPANSION, LIKENESS = 10, 0.02
 """An unknown pixel becomes known by one at most so many pixels and so much in colour away."""

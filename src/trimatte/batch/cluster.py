@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte import __version__
-from trimatte._files import reason
-from trimatte._threads import limit_threads
 from trimatte.batch.run import Outcomes, Queue
 from trimatte.batch.tasks import Outcome, Settings, Task, lost, perform
 from trimatte.errors import ArgumentError, MissingExtraError, TrimatteError
+from trimatte.files.atomic import reason
+from trimatte.runtime.threads import limit_threads
 
 AHEAD = 3
 """Tasks that the cluster has at a time for each of its threads, so that none waits for this process."""

@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from trimatte._addresses import join
-from trimatte.batch import store
 from trimatte.errors import ArgumentError, ImageReadError, TrimatteError
+from trimatte.files import store
+from trimatte.files.addresses import join
 
 BEAT = 5.0
 """Seconds between two signs of life."""

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimatte._addresses import is_remote, join
-from trimatte._files import reason
-from trimatte._jsonl import append_record, cut_torn_line, line_of, locked
-from trimatte.batch import store
 from trimatte.batch.lease import leased
 from trimatte.batch.plan import WHOLE, Shard
 from trimatte.errors import ImageWriteError
+from trimatte.files import store
+from trimatte.files.addresses import is_remote, join
+from trimatte.files.atomic import reason
+from trimatte.files.jsonl import append_record, cut_torn_line, line_of, locked
 
 Record = dict[str, Any]
 PRIVATE = ".trimatte"

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from trimatte._addresses import is_remote, join
-from trimatte._jobs import PICTURES
+from trimatte.batch.jobs import PICTURES
 from trimatte.errors import ArgumentError
+from trimatte.files.addresses import is_remote, join
 
 Shard = tuple[int, int]
 WHOLE: Shard = (1, 1)

@@ -15,11 +15,11 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from trimatte._addresses import is_remote, join
-from trimatte.batch import store
 from trimatte.batch.manifest import read_lines
 from trimatte.batch.plan import shown
 from trimatte.errors import TrimatteError
+from trimatte.files import store
+from trimatte.files.addresses import is_remote, join
 from trimatte.images import load_picture
 from trimatte.sheet import over_checkerboard
 

@@ -13,12 +13,6 @@ from inspect import signature
 from multiprocessing import current_process
 from typing import Any
 
-from trimatte._addresses import is_remote, join, plain
-from trimatte._files import reason
-from trimatte._jsonl import line_of
-from trimatte._measure import available_bytes
-from trimatte._threads import available_threads
-from trimatte.batch import store
 from trimatte.batch.manifest import Known, Manifest, open_manifest, read_manifests
 from trimatte.batch.plan import WHOLE, Shard, assign, check_folders, of_shard, parse_shard
 from trimatte.batch.tasks import (
@@ -35,6 +29,12 @@ from trimatte.batch.tasks import (
 )
 from trimatte.batch.workers import Died, Pool
 from trimatte.errors import ArgumentError, ImageWriteError, TrimatteError
+from trimatte.files import store
+from trimatte.files.addresses import is_remote, join, plain
+from trimatte.files.atomic import reason
+from trimatte.files.jsonl import line_of
+from trimatte.runtime.measure import available_bytes
+from trimatte.runtime.threads import available_threads
 
 ATTEMPTS = 3
 """How often a picture is tried that takes its worker along."""

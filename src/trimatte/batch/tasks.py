@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from trimatte._addresses import is_remote
-from trimatte._jsonl import finite
-from trimatte.batch import store
 from trimatte.batch.manifest import Known, Record
 from trimatte.errors import ImageWriteError, TrimatteError
+from trimatte.files import store
+from trimatte.files.addresses import is_remote
+from trimatte.files.jsonl import finite
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout
@@ -178,7 +178,7 @@ def standing(task: Task, settings: Settings, sha256: str) -> State:
 
 def estimated_bytes(content: bytes) -> int:
     """Memory that a picture takes above `BASE_BYTES`, by the size that its header tells."""
-    from trimatte._decode import header_size
+    from trimatte.images.decode import header_size
 
     width, height = header_size(content) or (len(content), 1)
     return len(content) + BYTES_PER_PIXEL * width * height
@@ -186,7 +186,7 @@ def estimated_bytes(content: bytes) -> int:
 
 def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Outcome:
     from trimatte import __version__
-    from trimatte._jobs import cut_out
+    from trimatte.batch.jobs import cut_out
 
     options = dict(settings.options)
     sheet = options.pop("sheet", False)

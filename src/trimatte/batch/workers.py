@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from trimatte._processes import end_with_parent
-from trimatte._threads import limit_threads
 from trimatte.batch.tasks import Outcome, Settings, Task, perform
 from trimatte.errors import TrimatteError
+from trimatte.runtime.processes import end_with_parent
+from trimatte.runtime.threads import limit_threads
 
 READY = "ready"
 _STARTS = 3

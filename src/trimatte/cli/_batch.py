@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from trimatte._addresses import join
 from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.plan import shown
 from trimatte.batch.run import plan_batch
 from trimatte.batch.tasks import Outcome
+from trimatte.files.addresses import join
 
 _EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""

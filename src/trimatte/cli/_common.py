@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from trimatte._jobs import STREAM, Job
-from trimatte._jsonl import finite
+from trimatte.batch.jobs import STREAM, Job
 from trimatte.errors import TrimatteError
+from trimatte.files.jsonl import finite
 
 SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
 
@@ -62,7 +62,7 @@ max_pixels = click.option(
 
 def _limit(ctx: click.Context, parameter: click.Parameter, count: int | None) -> None:
     if count is not None:
-        from trimatte._threads import limit_threads
+        from trimatte.runtime.threads import limit_threads
 
         limit_threads(count)
 

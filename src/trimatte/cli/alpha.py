@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from trimatte._jobs import Job, format_of, opened, plan, writable
-from trimatte._options import parse_options
+from trimatte.batch.jobs import Job, format_of, opened, plan, writable
 from trimatte.cli import _common as common
 from trimatte.errors import ArgumentError, ImageReadError
+from trimatte.runtime.options import parse_options
 
 
 @click.command("alpha")

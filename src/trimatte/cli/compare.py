@@ -41,10 +41,10 @@ def command(
 
     Without --out the tables are printed. With --fail-if the exit code is 1 if a condition holds.
     """
-    from trimatte._files import atomic_write
     from trimatte.evaluation.report import load_runs
     from trimatte.evaluation.summary import check_conditions, summarize
     from trimatte.evaluation.tables import markdown
+    from trimatte.files.atomic import atomic_write
 
     chosen = [name.strip() for name in methods.split(",") if name.strip()]
     rows = summarize(load_runs(runs, chosen), metric)

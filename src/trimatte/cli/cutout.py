@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from trimatte._addresses import is_remote
-from trimatte._jobs import STREAM, Job, cut_out_file, plan
-from trimatte._options import parse_options
+from trimatte.batch.jobs import STREAM, Job, cut_out_file, plan
 from trimatte.cli import _batch as batch
 from trimatte.cli import _common as common
 from trimatte.errors import ArgumentError
+from trimatte.files.addresses import is_remote
+from trimatte.runtime.options import parse_options
 
 
 @click.command("cutout")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from trimatte.evaluation.layouts import LAYOUTS
-from trimatte.evaluation.synthetic.subjects import KINDS
+from trimatte.synthetic.subjects import KINDS
 
 
 @click.group()
@@ -89,7 +89,7 @@ def synthesize_command(
     """Paint a benchmark with exact alpha, foreground and background into the folder OUT."""
     from tqdm import tqdm
 
-    from trimatte.evaluation.synthetic.write import synthesize
+    from trimatte.synthetic.write import synthesize
 
     with tqdm(total=count, unit="scene", disable=None if not quiet else True) as bar:
 

@@ -59,7 +59,7 @@ def compile_kernels() -> dict[str, str]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    from trimatte._threads import available_threads
+    from trimatte.runtime.threads import available_threads
 
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(len(WARM_UPS), available_threads()), mp_context=spawn) as pool:
@@ -121,15 +121,15 @@ def _threads() -> dict[str, Any]:
 
     import numba
 
-    from trimatte._threads import available_threads
+    from trimatte.runtime.threads import available_threads
 
     return {"processors": os.cpu_count(), "usable": available_threads(), "numba": numba.get_num_threads()}
 
 
 def _caches() -> dict[str, str]:
-    from trimatte import _distance
+    from trimatte.planes import distance
 
-    path = _distance._along.stats.cache_path  # type: ignore[attr-defined]
+    path = distance._along.stats.cache_path  # type: ignore[attr-defined]
     return {"kernels": path or "none: no writable folder, so kernels are compiled anew in each process"}
 
 

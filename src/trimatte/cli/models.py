@@ -140,8 +140,8 @@ def verify_command(names: tuple[str, ...]) -> None:
 
 
 def _read(file: Path) -> Card:
-    from trimatte._files import reason
     from trimatte.errors import ModelError
+    from trimatte.files.atomic import reason
     from trimatte.segmentation.cards import read_card
 
     try:

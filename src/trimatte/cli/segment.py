@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from trimatte._jobs import Job, format_of, opened, plan, writable
+from trimatte.batch.jobs import Job, format_of, opened, plan, writable
 from trimatte.cli import _common as common
 
 

@@ -16,9 +16,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte._arrays import Box, bounding_box, grown
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, as_trimap
+from trimatte.images.arrays import Box, bounding_box, grown
 
 __all__ = ["connectivity_error", "gradient_error", "mad", "measure", "mse", "sad"]
 

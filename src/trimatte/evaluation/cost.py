@@ -65,7 +65,7 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    from trimatte._threads import available_threads
+    from trimatte.runtime.threads import available_threads
 
     return {"system": platform.system(), "processor": _processor(), "threads": available_threads()}
 

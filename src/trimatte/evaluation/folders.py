@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimatte._addresses import is_remote, join, reach
 from trimatte.errors import ArgumentError
+from trimatte.files.addresses import is_remote, join, reach
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte._files import sha256
-from trimatte._options import parse_options
 from trimatte.errors import ArgumentError
 from trimatte.evaluation.folders import File, Folder, open_folder
 from trimatte.evaluation.layouts import PICTURE
 from trimatte.evaluation.pictures import Trial
+from trimatte.files.atomic import sha256
 from trimatte.images import as_alpha
+from trimatte.runtime.options import parse_options
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trimatte._decode import decode
-from trimatte._files import atomic_write
 from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.evaluation.datasets import Sample
 from trimatte.evaluation.folders import File
+from trimatte.files.atomic import atomic_write
 from trimatte.images import as_alpha, as_image, as_trimap
+from trimatte.images.decode import decode
 
 MADE = "made"  # the trimap that is made from alpha
 _RULE = re.compile(rf"{MADE}(?::(\d+)-(\d+))?(?:@(\d+))?")
@@ -112,7 +112,7 @@ def made_trimap(
     Unknown is what lies within `radius` pixels of a mixed pixel (0 < alpha < 1) or of an edge between 0 and 1. The
     radius is drawn from low..high by the seed and the picture's name, so that it does not depend on other pictures.
     """
-    from trimatte._distance import squared_distance
+    from trimatte.planes.distance import squared_distance
 
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     radius = low + int.from_bytes(digest[:8], "little") % (high - low + 1)

@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from trimatte import _jsonl
-from trimatte._files import atomic_write
 from trimatte.errors import ArgumentError, MissingExtraError
+from trimatte.files import jsonl
+from trimatte.files.atomic import atomic_write
 
 Record = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -61,7 +61,7 @@ def write_records(run: str | os.PathLike[str], records: Iterable[Record]) -> Non
     """Replace a run's records, in order."""
     with atomic_write(Path(run) / FILE) as file:
         for record in sorted(records, key=key):
-            file.write(_jsonl.line_of(record))
+            file.write(jsonl.line_of(record))
 
 
 def append_record(run: str | os.PathLike[str], record: Record) -> None:
@@ -69,12 +69,12 @@ def append_record(run: str | os.PathLike[str], record: Record) -> None:
 
     Raises ImageWriteError if that fails (a full disk, say); the file is then as it was before.
     """
-    _jsonl.append_record(Path(run) / FILE, record)
+    jsonl.append_record(Path(run) / FILE, record)
 
 
 def locked(run: str | os.PathLike[str]) -> AbstractContextManager[None]:
     """Keep a second process from writing to the same run; the system lets go when this one ends, however it ends."""
-    return _jsonl.locked(Path(run) / ".lock", f"out: another process is writing to {os.fspath(run)!r}")
+    return jsonl.locked(Path(run) / ".lock", f"out: another process is writing to {os.fspath(run)!r}")
 
 
 def export(records: Sequence[Record], path: str | os.PathLike[str]) -> None:

@@ -14,15 +14,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
 
-from trimatte._files import atomic_write
-from trimatte._processes import end_with_parent
-from trimatte._threads import available_threads
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.evaluation.datasets import Dataset, open_dataset
 from trimatte.evaluation.methods import Function, Method, resolve_methods
 from trimatte.evaluation.pictures import MADE, input_hashes, parse_rule
 from trimatte.evaluation.records import Key, Record, append_record, key, locked, read_records, write_records
 from trimatte.evaluation.trials import Task, alpha_path, failed_record, make_folder, run_task
+from trimatte.files.atomic import atomic_write
+from trimatte.runtime.processes import end_with_parent
+from trimatte.runtime.threads import available_threads
 
 _THREAD_LIMITS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte._files import reason
 from trimatte.errors import ArgumentError, ImageWriteError
 from trimatte.evaluation import mask_metrics
 from trimatte.evaluation.alpha_metrics import measure
@@ -24,6 +23,7 @@ from trimatte.evaluation.methods import Method, Outcome
 from trimatte.evaluation.pictures import Trial, load_trial, save_grey
 from trimatte.evaluation.records import Record
 from trimatte.evaluation.stages import judge_stages
+from trimatte.files.atomic import reason
 
 _WARM: set[str] = set()
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte._decode import Decoded, decode
 from trimatte.errors import TrimatteError
 from trimatte.evaluation.datasets import Dataset, Sample
+from trimatte.images.decode import Decoded, decode
 
 Codes = NDArray[Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._registry import resolve
 from trimatte.images import as_alpha, as_image
+from trimatte.runtime.plugins import resolve
 
 METHODS = {
     "multilevel": "trimatte.foreground.multilevel:multilevel",

@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from trimatte._jit import njit, prange, side_by_side
+from trimatte.runtime.jit import njit, prange, side_by_side
 
 TILE = 16
 BLOCK = 16

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte._jit import njit, side_by_side
 from trimatte.linalg.band import Band
 from trimatte.linalg.stencil import SLOTS, StencilSystem, multiply
+from trimatte.runtime.jit import njit, side_by_side
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13

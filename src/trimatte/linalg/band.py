@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, side_by_side
+from trimatte.runtime.jit import njit, side_by_side
 
 STRIP_PIXELS = 4096
 """Unknown pixels that a strip has at least (but for the last)."""

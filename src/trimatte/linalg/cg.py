@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trimatte._jit import njit, prange
+from trimatte.runtime.jit import njit, prange
 
 CHUNK = 8192
 """Vector kernels work on pieces of this fixed length, so that sums never depend on the number of threads."""

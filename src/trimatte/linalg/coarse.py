@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange, side_by_side
 from trimatte.linalg.band import Band
 from trimatte.linalg.dissection import Factor, factorise
 from trimatte.linalg.stencil import SLOTS, StencilSystem
+from trimatte.runtime.jit import njit, prange, side_by_side
 
 GROUPS = 16
 """Rows of cells are dealt to so many groups, which threads share; a band gathered in one half is still balanced."""

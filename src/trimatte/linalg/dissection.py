@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange, side_by_side
+from trimatte.runtime.jit import njit, prange, side_by_side
 
 LEAF = 16
 """Nodes that a part may have without being split."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange
-from trimatte._threads import available_threads
+from trimatte.runtime.jit import njit, prange
+from trimatte.runtime.threads import available_threads
 
 BLOCK = 8
 DENSE = 200

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trimatte._measure import timed
 from trimatte.errors import SolverError
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.coarse import CoarseSpace, coarse_space
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
+from trimatte.runtime.measure import timed
 
 RTOL = 3e-6
 LARGE, LARGE_RTOL = 300_000, 1e-5

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, prange, side_by_side
 from trimatte.linalg.band import Band
+from trimatte.runtime.jit import njit, prange, side_by_side
 
 SLOTS = (0, 2, 7)
 """First slots of the three rows among a pixel's 12 coefficients: two of its own row, five of each of the next two."""

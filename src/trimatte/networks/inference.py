@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trimatte._arrays import bounding_box
 from trimatte.errors import ArgumentError
+from trimatte.images.arrays import bounding_box
 from trimatte.networks import dim
 from trimatte.networks.dim import DIM, receptive_radius
 from trimatte.networks.gfm import GFM

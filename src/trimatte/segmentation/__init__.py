@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from trimatte._registry import known, resolve
 from trimatte.errors import ArgumentError
 from trimatte.images import as_image
+from trimatte.runtime.plugins import known, resolve
 
 SEGMENTERS = {
     "lite": "trimatte.segmentation.registry:lite",

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 
-from trimatte._files import reason
 from trimatte.errors import ModelError
+from trimatte.files.atomic import reason
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there, and with those that there will be, if known."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trimatte._arrays import Box, bounding_box, grown
-from trimatte._onnx import open_session
 from trimatte.errors import ModelError
+from trimatte.images.arrays import Box, bounding_box, grown
+from trimatte.runtime.onnx import open_session
 from trimatte.segmentation.contract import Contract
 
 Ask = Callable[[np.ndarray], np.ndarray]

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trimatte._files import atomic_write, reason, sha256
 from trimatte.errors import ModelError
+from trimatte.files.atomic import atomic_write, reason, sha256
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
 from trimatte.segmentation.fetch import Progress, discard, download
@@ -227,7 +227,7 @@ def _admit(chosen: Card, file: Path, digest: str, origin: str) -> Verdict:
 
 
 def _check_addable(chosen: Card) -> None:
-    from trimatte._registry import known
+    from trimatte.runtime.plugins import known
     from trimatte.segmentation import ENTRY_POINTS, SEGMENTERS
 
     if chosen.name in known(SEGMENTERS, ENTRY_POINTS):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from trimatte._threads import available_threads
+from trimatte.runtime.threads import available_threads
 from trimatte.server.problems import Problem
 from trimatte.server.settings import Settings
 from trimatte.server.worker import Reply, Worker

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trimatte._threads import available_threads
 from trimatte.errors import ArgumentError
+from trimatte.runtime.threads import available_threads
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TOKEN_VARIABLE = "TRIMATTE_TOKEN"

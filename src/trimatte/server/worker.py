@@ -114,7 +114,7 @@ def _main(connection: Connection, module: str, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _offer_to_the_system()
-    from trimatte._threads import limit_threads
+    from trimatte.runtime.threads import limit_threads
 
     limit_threads(threads)
     work = import_module(module)

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from trimatte import metrics
-from trimatte._files import atomic_write
 from trimatte.errors import ArgumentError, ModelError
+from trimatte.files.atomic import atomic_write
 from trimatte.networks import dim, gfm, modnet
 from trimatte.networks.checkpoints import BUILDERS, Config, NetworkName, load_checkpoint, save_checkpoint
 from trimatte.networks.dim import DIM

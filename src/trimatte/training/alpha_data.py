@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from trimatte._distance import squared_distance
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha, load_image, load_picture
+from trimatte.planes.distance import squared_distance
 from trimatte.training.alpha_losses import Batch
 from trimatte.training.augment import random_colour, random_damage
 
@@ -179,7 +179,7 @@ def _foreground(sources: Sources, augmentation: Augmentation, rng: np.random.Gen
 
 
 def _painted_subject(size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    from trimatte.evaluation.synthetic import KINDS, subject
+    from trimatte.synthetic import KINDS, subject
 
     side = int(size * rng.uniform(1.0, 1.6))
     return subject(str(rng.choice(list(KINDS))), (side, side), rng)
@@ -210,7 +210,7 @@ def _over(front: Floats, alpha: Floats, back: Floats, back_alpha: Floats) -> tup
 
 def _background(sources: Sources, size: int, rng: np.random.Generator) -> Floats:
     if not sources.backgrounds:
-        from trimatte.evaluation.synthetic import backdrop
+        from trimatte.synthetic import backdrop
 
         return backdrop((size, size), rng)
     picture = _read_background(sources.backgrounds[rng.integers(len(sources.backgrounds))])

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from trimatte._files import reason
 from trimatte.errors import ArgumentError, ImageReadError
+from trimatte.files.atomic import reason
 from trimatte.training.coco import Annotation, Mask
 
 Code = Literal["id", "ade20k", "matte"]

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trimatte._files import atomic_write, reason
-from trimatte._toml import toml_key, toml_value
 from trimatte.errors import ArgumentError
+from trimatte.files.atomic import atomic_write, reason
 from trimatte.training.augment import Pair
 from trimatte.training.class_labels import read_photo, upright_size
 from trimatte.training.class_layouts import ClassPhoto, ClassSet, find_set, known_classes
 from trimatte.training.items import Item
+from trimatte.training.toml import toml_key, toml_value
 
 if sys.version_info >= (3, 11):
     import tomllib

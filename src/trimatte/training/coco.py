@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte._files import reason
 from trimatte.errors import ArgumentError
+from trimatte.files.atomic import reason
 
 Mask = NDArray[np.bool_]
 

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_closing, gaussian_filter
 
-from trimatte._distance import squared_distance
 from trimatte.alpha.hybrid import KNN_PIXELS, LIGHT_PIXELS, Ingredients, solutions
 from trimatte.alpha.shared import shared_samples
-from trimatte.evaluation.synthetic import backdrop, subject
 from trimatte.foreground import estimate_foreground
 from trimatte.images import as_alpha, load_image, load_picture
 from trimatte.linalg.report import SolveReport
+from trimatte.planes.distance import squared_distance
+from trimatte.synthetic import backdrop, subject
 from trimatte.training.alpha_data import Cutout
 
 Floats = NDArray[np.float32]

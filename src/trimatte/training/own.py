@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trimatte._files import atomic_write, sha256
-from trimatte._toml import toml_key, toml_value
 from trimatte.errors import ArgumentError, ModelError
+from trimatte.files.atomic import atomic_write, sha256
 from trimatte.networks.efficientnet_lite import SCALES
 from trimatte.networks.lite import Lite
 from trimatte.segmentation.cards import is_name
@@ -21,6 +20,7 @@ from trimatte.segmentation.onnx import segmenter
 from trimatte.training.export import export_lite, mix
 from trimatte.training.items import Labelled
 from trimatte.training.segmenter import MEAN, STD, Recipe, read_weights, train, validate
+from trimatte.training.toml import toml_key, toml_value
 from trimatte.training.unfold import embedded_file, embedded_variant
 
 STARTS = {

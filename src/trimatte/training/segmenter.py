@@ -24,8 +24,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from trimatte._files import atomic_write, reason
 from trimatte.errors import MissingExtraError, ModelError
+from trimatte.files.atomic import atomic_write, reason
 from trimatte.networks.efficientnet_lite import load_imagenet
 from trimatte.networks.lite import Lite
 from trimatte.training.augment import Pair, paste_cutout, random_colour, random_damage, random_view

@@ -21,8 +21,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from trimatte._threads import available_threads
 from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
 from trimatte.server.editor.sessions import (
     BANDS,

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trimatte._arrays import quantised
 from trimatte.alpha.prepared import prepare_alpha
 from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.foreground import estimate_foreground
 from trimatte.images import as_trimap, load_picture, save_image
+from trimatte.images.arrays import quantised
 from trimatte.segmentation import segment
 from trimatte.segmentation.onnx import resized
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN, TrimapReport, make_trimap

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte._jit import njit, side_by_side
+from trimatte.runtime.jit import njit, side_by_side
 
 ROWS = 16
 """Rows that are filtered and turned at a time, so that a line of the memory is written at once."""

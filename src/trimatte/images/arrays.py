@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte._threads import for_each
 from trimatte.errors import ArgumentError
+from trimatte.runtime.threads import for_each
 
 Array = NDArray[Any]
 Codes = NDArray[Any]  # uint8 or uint16

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from trimatte._files import reason
 from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.files.atomic import reason
 
 
 def line_of(record: dict[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from trimatte._distance import squared_distance
+from trimatte.planes.distance import squared_distance
 
 
 def twin(target: np.ndarray, limit: int) -> np.ndarray:

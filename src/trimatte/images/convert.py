@@ -14,8 +14,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trimatte import _icc
-from trimatte._arrays import (
+from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.files.atomic import atomic_write, reason
+from trimatte.images import icc
+from trimatte.images.arrays import (
     Array,
     Codes,
     Floats,
@@ -29,11 +31,9 @@ from trimatte._arrays import (
     read_only,
     white_of,
 )
-from trimatte._decode import MAX_PIXELS, Decoded, Source, decode, is_source
-from trimatte._encode import DEEP_FORMATS, encode, output_format
-from trimatte._files import atomic_write, reason
-from trimatte._threads import for_each
-from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.images.decode import MAX_PIXELS, Decoded, Source, decode, is_source
+from trimatte.images.encode import DEEP_FORMATS, encode, output_format
+from trimatte.runtime.threads import for_each
 
 __all__ = [
     "MAX_PIXELS",
@@ -264,10 +264,10 @@ def restore_colours(foreground: ArrayLike, picture: Picture, alpha: ArrayLike | 
     if foreground.shape != picture.image.shape:
         raise ArgumentError(f"foreground: got shape {foreground.shape}; wanted the picture's, {picture.image.shape}")
     covered = None if alpha is None else as_alpha(alpha, shape=foreground.shape[:2])
-    if picture.icc_profile is None or _icc.is_srgb(picture.icc_profile):
+    if picture.icc_profile is None or icc.is_srgb(picture.icc_profile):
         colours = quantised(foreground, picture.bits)
     else:
-        colours = _icc.from_srgb(foreground, picture.icc_profile, picture.bits)
+        colours = icc.from_srgb(foreground, picture.icc_profile, picture.bits)
 
     def restore(rows: slice) -> None:
         same = foreground[rows] == picture.image[rows]
@@ -357,14 +357,14 @@ def _colours(decoded: Decoded) -> tuple[Codes, Floats, bytes | None]:
     """The pixels (H, W, 3), the same in sRGB, and the profile of the pixels, if it is to be kept."""
     codes, profile = decoded.codes, decoded.profile
     try:
-        if profile and codes.ndim == 2 and _icc.colour_space(profile) == "GRAY":
-            codes, profile = _icc.grey_to_srgb(profile, 8 * codes.itemsize)[codes], None
-        if profile and not _icc.is_srgb(profile):
+        if profile and codes.ndim == 2 and icc.colour_space(profile) == "GRAY":
+            codes, profile = icc.grey_to_srgb(profile, 8 * codes.itemsize)[codes], None
+        if profile and not icc.is_srgb(profile):
             pixels = _in_rgb(codes)
-            _icc.check_both_ways(profile)
-            return pixels, _icc.to_srgb(pixels, profile), profile
-    except _icc.ProfileError as error:
-        _icc.warn_unusable(error)
+            icc.check_both_ways(profile)
+            return pixels, icc.to_srgb(pixels, profile), profile
+    except icc.ProfileError as error:
+        icc.warn_unusable(error)
         profile = None
     pixels = _in_rgb(codes)
     return pixels, floats_of(pixels, "image"), profile
@@ -406,9 +406,9 @@ def _laid_over(codes: Codes, opacity: Codes, background: Any, profile: bytes | N
 
     canvas = background_image(background, opacity.shape)
     bits = 8 * codes.itemsize
-    if profile is not None and not _icc.is_srgb(profile):
+    if profile is not None and not icc.is_srgb(profile):
         try:
-            canvas = floats_of(_icc.from_srgb(canvas, profile, bits), "background")
-        except _icc.ProfileError as error:
+            canvas = floats_of(icc.from_srgb(canvas, profile, bits), "background")
+        except icc.ProfileError as error:
             raise ArgumentError(f"icc_profile: got one that cannot be used ({error}); wanted an RGB profile") from error
     return quantised(composite(codes, opacity, canvas), bits)

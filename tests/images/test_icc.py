@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from trimatte import _icc
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha, load_picture, restore_colours, save_image
+from trimatte.images import icc as _icc
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

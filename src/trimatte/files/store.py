@@ -11,11 +11,11 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trimatte._addresses import is_remote, join, reach
-from trimatte._files import atomic_write, reason
-from trimatte._jobs import is_picture, list_folder
+from trimatte.batch.jobs import is_picture, list_folder
 from trimatte.batch.plan import relative
 from trimatte.errors import ImageReadError, ImageWriteError, TrimatteError
+from trimatte.files.addresses import is_remote, join, reach
+from trimatte.files.atomic import atomic_write, reason
 
 _CHUNK = 1 << 20
 _MARKS = ("size", "mtime", "created", "updated", "LastModified", "last_modified", "ETag", "etag", "md5Hash")

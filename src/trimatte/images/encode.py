@@ -11,10 +11,10 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from trimatte._arrays import Codes
-from trimatte._files import reason
-from trimatte._threads import available_threads
 from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.files.atomic import reason
+from trimatte.images.arrays import Codes
+from trimatte.runtime.threads import available_threads
 
 SUFFIXES = {
     ".png": "PNG",

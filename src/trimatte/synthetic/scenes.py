@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trimatte.errors import ArgumentError
-from trimatte.evaluation.synthetic.fields import FloatMap, Rng, colour, fractal, texture
-from trimatte.evaluation.synthetic.strokes import curves, draw_strokes, taper
-from trimatte.evaluation.synthetic.subjects import KINDS
+from trimatte.synthetic.fields import FloatMap, Rng, colour, fractal, texture
+from trimatte.synthetic.strokes import curves, draw_strokes, taper
+from trimatte.synthetic.subjects import KINDS
 
 ByteMap = NDArray[np.uint8]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte._jit import njit
+from trimatte.runtime.jit import njit
 
 Floats = NDArray[np.float32]
 

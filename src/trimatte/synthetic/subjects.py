@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte.evaluation.synthetic.fields import (
+from trimatte.synthetic.fields import (
     FloatMap,
     Rng,
     colour,
@@ -23,7 +23,7 @@ from trimatte.evaluation.synthetic.fields import (
     radius_at,
     texture,
 )
-from trimatte.evaluation.synthetic.strokes import curves, draw_strokes, taper
+from trimatte.synthetic.strokes import curves, draw_strokes, taper
 
 Painted = tuple[FloatMap, FloatMap]
 

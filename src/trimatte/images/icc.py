@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from trimatte._arrays import Codes, Floats, bands, floats_of, quantised
+from trimatte.images.arrays import Codes, Floats, bands, floats_of, quantised
 
 _CODES = 1 << 16
 _ENCODER_STEPS = 1 << 17

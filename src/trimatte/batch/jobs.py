@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from trimatte._files import reason
 from trimatte.errors import ArgumentError, ImageReadError, ImageWriteError
+from trimatte.files.atomic import reason
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout, CutoutReport

@@ -18,10 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
-from trimatte import _encode
-from trimatte._decode import FORMATS
-from trimatte._files import atomic_write
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError, ImageWriteError
+from trimatte.files.atomic import atomic_write
 from trimatte.images import (
     as_alpha,
     as_image,
@@ -32,6 +30,8 @@ from trimatte.images import (
     restore_colours,
     save_image,
 )
+from trimatte.images import encode as _encode
+from trimatte.images.decode import FORMATS
 
 RNG = np.random.default_rng(7)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from trimatte import _threads
+from trimatte.runtime import threads
 
 
 @pytest.fixture(autouse=True)
 def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_threads, "_limit", None)
+    monkeypatch.setattr(threads, "_limit", None)
 
 
 def system(root: Path, membership: str, files: dict[str, str]) -> Path:
@@ -70,11 +70,11 @@ V1 = "4:memory:/x\n3:cpuset:/\n2:cpu,cpuacct:/docker/abc\n1:name=systemd:/x\n"
     ],
 )
 def test_quotas_of_all_groups(tmp_path: Path, membership: str, files: dict[str, str], quotas: list[float]) -> None:
-    assert list(_threads._quotas(system(tmp_path, membership, files))) == quotas
+    assert list(threads._quotas(system(tmp_path, membership, files))) == quotas
 
 
 def test_no_control_groups(tmp_path: Path) -> None:
-    assert list(_threads._quotas(tmp_path)) == []
+    assert list(threads._quotas(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_the_least_of_them_counts(
     monkeypatch: pytest.MonkeyPatch, processors: int, quotas: list[float], limit: int | None, expected: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(processors)), raising=False)
-    monkeypatch.setattr(_threads, "_quotas", lambda root: iter(quotas))
-    monkeypatch.setattr(_threads, "_limit", limit)
-    assert _threads.available_threads() == expected
+    monkeypatch.setattr(threads, "_quotas", lambda root: iter(quotas))
+    monkeypatch.setattr(threads, "_limit", limit)
+    assert threads.available_threads() == expected
 
 
 def test_without_affinity_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    monkeypatch.setattr(_threads, "_quotas", lambda root: iter([]))
-    assert _threads.available_threads() == 5
+    monkeypatch.setattr(threads, "_quotas", lambda root: iter([]))
+    assert threads.available_threads() == 5

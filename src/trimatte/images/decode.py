@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from trimatte import _icc
-from trimatte._arrays import Codes, quantised
-from trimatte._files import reason
 from trimatte.errors import ImageFormatError, ImageReadError, ImageTooLargeError
+from trimatte.files.atomic import reason
+from trimatte.images import icc
+from trimatte.images.arrays import Codes, quantised
 
 Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
 
@@ -229,9 +229,9 @@ def _rgb_of_cmyk(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     if profile:
         try:
-            return _icc.cmyk_to_srgb(image, profile)
-        except _icc.ProfileError as error:
-            _icc.warn_unusable(error)
+            return icc.cmyk_to_srgb(image, profile)
+        except icc.ProfileError as error:
+            icc.warn_unusable(error)
     return image.convert("RGB")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trimatte._jobs import plan
+from trimatte.batch.jobs import plan
 from trimatte.errors import ArgumentError
 
 

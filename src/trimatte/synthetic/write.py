@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trimatte._files import atomic_write
 from trimatte.errors import ArgumentError
 from trimatte.evaluation.pictures import made_trimap, parse_rule, save_grey
-from trimatte.evaluation.synthetic.scenes import Scene, scene
-from trimatte.evaluation.synthetic.subjects import KINDS
+from trimatte.files.atomic import atomic_write
 from trimatte.images import as_alpha, save_image
+from trimatte.synthetic.scenes import Scene, scene
+from trimatte.synthetic.subjects import KINDS
 
 FOLDERS = ("image", "alpha", "foreground", "background", "trimap")
 
@@ -33,7 +33,7 @@ def synthesize(
     """Write `count` scenes, the kinds in turn: image/, alpha/, foreground/, background/, trimap/ and synthetic.json.
 
     Scene i of a kind has the seed `seed` + i, so that a larger set holds the smaller. For the dials see
-    `trimatte.evaluation.synthetic.scene`, for the rule of the trimaps `trimatte.evaluation.pictures.made_trimap`; by
+    `trimatte.synthetic.scene`, for the rule of the trimaps `trimatte.evaluation.pictures.made_trimap`; by
     default their band's half width is 1/128 to 1/64 of the short side.
     The same arguments write the same bytes (with the same versions of NumPy and Pillow). An earlier set in `out` is
     replaced.

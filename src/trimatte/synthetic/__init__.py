@@ -1,12 +1,12 @@
 """Procedural scenes whose alpha, foreground and background are known exactly.
 
-    from trimatte.evaluation.synthetic import KINDS, scene
+    from trimatte.synthetic import KINDS, scene
     s = scene("hair", (512, 512), seed=7)     # s.image, s.alpha, s.foreground, s.background
 
 `subject` paints foreground colours and alpha alone, over which a caller may compose backgrounds of its own.
 """
 
-from trimatte.evaluation.synthetic.scenes import Scene, backdrop, degrade, scene, subject
-from trimatte.evaluation.synthetic.subjects import KINDS
+from trimatte.synthetic.scenes import Scene, backdrop, degrade, scene, subject
+from trimatte.synthetic.subjects import KINDS
 
 __all__ = ["KINDS", "Scene", "backdrop", "degrade", "scene", "subject"]

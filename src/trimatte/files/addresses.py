@@ -6,8 +6,8 @@ import os
 import re
 from typing import Any
 
-from trimatte._files import reason
 from trimatte.errors import ArgumentError, MissingExtraError
+from trimatte.files.atomic import reason
 
 _REMOTE = re.compile(r"(?:[A-Za-z][\w+.-]+::)*[A-Za-z][\w+.-]+://")
 _HERE = re.compile(r"(?:file|local)://")

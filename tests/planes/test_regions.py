@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from trimatte._regions import ROWS, regions, widest
+from trimatte.planes.regions import ROWS, regions, widest
 
 SHAPES = [(1, 1), (1, 40), (40, 1), (2 * ROWS + 3, 50), (30, 7)]
 

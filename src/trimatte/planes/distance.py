@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte._jit import njit, side_by_side
+from trimatte.runtime.jit import njit, side_by_side
 
 
 def squared_distance(target: np.ndarray, limit: int) -> np.ndarray:

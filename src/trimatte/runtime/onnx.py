@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from trimatte._threads import available_threads
 from trimatte.errors import ModelError
+from trimatte.runtime.threads import available_threads
 
 
 def open_session(path: Path, *, called: str = "") -> Any:
