@@ -138,7 +138,7 @@ def test_commands_run(place: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*subject")
 @pytest.mark.parametrize("page", RUN)
 def test_python_blocks_run(page: str, place: Path) -> None:
-    from trimatte.synthetic.write import synthesize
+    from trimatte.evaluation.synthetic import synthesize
 
     blocks = [block for block in BLOCK.findall(text(ROOT / page)) if not re.search(f"--8<--|{NOT_HERE.pattern}", block)]
     if any("scenes" in block for block in blocks):

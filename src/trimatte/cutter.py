@@ -18,6 +18,7 @@ from trimatte.alpha import TRIMAP_FREE
 from trimatte.alpha.sequence import SequenceAlpha
 from trimatte.cutout import Cutout, check_names, cutout, cutout_by
 from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.images.arrays import UNKNOWN
 from trimatte.runtime.threads import available_threads
 from trimatte.segmentation import segment
 
@@ -124,7 +125,7 @@ class Cutter:
         disc = np.hypot(y - 48, x - 64) < 30
         scene = np.where(disc[..., None], np.uint8(230), np.uint8(30)).repeat(3, axis=2)
         near = np.abs(np.hypot(y - 48, x - 64) - 30) < 6
-        trimap = np.where(near, np.uint8(128), np.where(disc, np.uint8(255), np.uint8(0)))
+        trimap = np.where(near, np.uint8(UNKNOWN), np.where(disc, np.uint8(255), np.uint8(0)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             cutout(scene, **{**self.options, "trimap": trimap, "strict": False, "max_pixels": scene.size})

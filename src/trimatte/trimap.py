@@ -13,8 +13,10 @@ import numpy as np
 
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha
+from trimatte.images.arrays import BACKGROUND as BACKGROUND
+from trimatte.images.arrays import FOREGROUND as FOREGROUND
+from trimatte.images.arrays import UNKNOWN as UNKNOWN
 
-BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 THIN = np.float32(0.5)
 """Where the subject is thin, a leg or a stalk, this share of its half width goes to the band: its core stays."""
 NARROWEST, WIDEST = np.float32(0.25), np.float32(4)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trimatte.synthetic.write import synthesize
+from trimatte.evaluation.synthetic import synthesize
 
 # Worker processes import the methods that they run by name.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -10,10 +10,10 @@ from PIL import Image
 
 from trimatte.errors import ArgumentError
 from trimatte.evaluation.datasets import open_dataset
+from trimatte.evaluation.synthetic import synthesize
 from trimatte.evaluation.verify import verify
 from trimatte.synthetic import KINDS, scene, subject
 from trimatte.synthetic.strokes import draw_strokes
-from trimatte.synthetic.write import synthesize
 
 SIZE = (72, 96)
 

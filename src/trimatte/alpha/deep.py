@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
 from trimatte.images import as_alpha, as_image, as_trimap
+from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 
 if TYPE_CHECKING:
@@ -206,12 +207,12 @@ def refine_alpha(
     alpha = as_alpha(alpha, shape=image.shape[:2])
     narrow = narrow_trimap(trimap, alpha, sure=sure, margin=margin)
     report = report if report is not None else SolveReport(method="deep-image-matting")
-    report.unknown = int(np.count_nonzero(narrow == 128))
+    report.unknown = int(np.count_nonzero(narrow == UNKNOWN))
     if report.unknown == 0:
         report.fallbacks.append("the alpha is sure everywhere: nothing to refine")
         return _keep_known(alpha, trimap)
     refined = deep_image_matting(image, narrow, report, **options)
-    return _keep_known(np.where(narrow == 128, refined, alpha), trimap)
+    return _keep_known(np.where(narrow == UNKNOWN, refined, alpha), trimap)
 
 
 def narrow_trimap(
@@ -228,7 +229,7 @@ def narrow_trimap(
         raise ArgumentError(f"margin: got {margin}, wanted no less than 0 pixels")
     from trimatte.planes.distance import squared_distance
 
-    unknown = trimap == 128
+    unknown = trimap == UNKNOWN
     unsure = unknown & (alpha > 1 - sure) & (alpha < sure)
     keep = unknown & (squared_distance(unsure, margin) <= margin**2)
     settled = np.where(alpha >= 0.5, 255, 0)
@@ -238,7 +239,7 @@ def narrow_trimap(
 def _keep_known(alpha: NDArray[np.float32], trimap: NDArray[np.uint8] | None) -> NDArray[np.float32]:
     if trimap is None:
         return alpha
-    return np.where(trimap == 128, alpha, trimap / np.float32(255)).astype(np.float32)
+    return np.where(trimap == UNKNOWN, alpha, trimap / np.float32(255)).astype(np.float32)
 
 
 def _runner(

@@ -19,7 +19,7 @@ from scipy.ndimage import maximum_filter1d
 
 from trimatte.alpha._nearest import Tree, nearest, tree_of
 from trimatte.errors import ArgumentError
-from trimatte.images.arrays import read_only
+from trimatte.images.arrays import UNKNOWN, read_only
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.graph import multigrid, symmetric_graph
 from trimatte.linalg.report import SolveReport
@@ -95,7 +95,7 @@ def _check(neighbours: Sequence[int], distance_weights: Sequence[float]) -> None
 
 def _candidates(trimap: np.ndarray) -> tuple[np.ndarray, int, int]:
     """Flat indices of the unknown pixels, then of foreground, then of background, and the number of the first two."""
-    unknown = trimap == 128
+    unknown = trimap == UNKNOWN
     size = 2 * max(LEAST_REACH, round(REACH * max(trimap.shape))) + 1
     chosen = maximum_filter1d(maximum_filter1d(unknown.view(np.uint8), size, axis=0), size, axis=1).view(bool)
     chosen[::GRID, ::GRID] = True

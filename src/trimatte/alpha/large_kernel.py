@@ -19,6 +19,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from trimatte.errors import ArgumentError
+from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit
@@ -59,7 +60,7 @@ def large_kernel(
     if not epsilon > 0:
         raise ArgumentError(f"epsilon: got {epsilon}, wants a number above 0")
     alpha = trimap / 255.0
-    unknown = trimap == 128
+    unknown = trimap == UNKNOWN
     pixels = np.flatnonzero(unknown)
     reach = min(radius, (trimap.shape[0] - 1) // 2), min(radius, (trimap.shape[1] - 1) // 2)
     if reach == (0, 0):

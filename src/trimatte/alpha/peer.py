@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from trimatte.errors import ArgumentError
+from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 
 NAMES = ("cf", "knn", "lbdm", "lkm", "rw", "sm")
@@ -35,7 +36,7 @@ def pymatting_method(
     for option in options:
         if option not in allowed:
             raise ArgumentError(f"{option}: no option of 'pymatting:{name}', which has {', '.join(allowed)}")
-    values = np.where(trimap == 128, 0.5, trimap / 255.0)
+    values = np.where(trimap == UNKNOWN, 0.5, trimap / 255.0)
     report.solver = f"pymatting {name}"
     with warnings.catch_warnings(), redirect_stdout(StringIO()):  # it prints advice, where a picture may be going
         warnings.simplefilter("ignore")

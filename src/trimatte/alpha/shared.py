@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from trimatte.images.arrays import read_only
+from trimatte.images.arrays import UNKNOWN, read_only
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.distance import squared_distance
 from trimatte.runtime.jit import njit
@@ -49,7 +49,7 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
     """Alpha (H, W) and, for the unknown pixels, the pairs it rests on: foreground, then background (H, W, 6)."""
     image = read_only(np.asarray(image, np.float32))
     known = trimap.copy()
-    unknown = trimap == 128
+    unknown = trimap == UNKNOWN
     report.predicted_bytes = 60 * trimap.size + 16 * report.unknown
     with ThreadPoolExecutor(available_threads()) as pool:
 
@@ -57,7 +57,7 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
             list(pool.map(lambda part: kernel(part, *arrays), np.array_split(pixels, 8 * available_threads())))
 
         each(_expand, _places(unknown), image, trimap, known)
-        pixels = _places(known == 128)
+        pixels = _places(known == UNKNOWN)
         alpha = known / np.float32(255)
         pairs = _known_pairs(image, known)
         gathered = pairs.copy()
@@ -83,7 +83,7 @@ def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
     pairs = np.zeros((*known.shape, 6), np.float32)
     size = 2 * RADIUS + 1
-    near = maximum_filter1d(maximum_filter1d((known == 128).view(np.uint8), size, axis=0), size, axis=1) > 0
+    near = maximum_filter1d(maximum_filter1d((known == UNKNOWN).view(np.uint8), size, axis=0), size, axis=1) > 0
     for value, part in ((255, slice(0, 3)), (0, slice(3, 6))):
         chosen = known == value
         pairs[near, part] = image[chosen].mean(axis=0, dtype=np.float64)
@@ -109,7 +109,7 @@ def _expand(pixels: np.ndarray, image: np.ndarray, trimap: np.ndarray, known: np
         for row in range(max(0, y - EXPANSION), min(height, y + EXPANSION + 1)):
             for column in range(max(0, x - EXPANSION), min(width, x + EXPANSION + 1)):
                 v, u = np.uint64(row), np.uint64(column)
-                if trimap[v, u] != 128:
+                if trimap[v, u] != UNKNOWN:
                     away = (row - y) ** 2 + (column - x) ** 2
                     if away < nearest and _apart(image, y, x, v, u) <= LIKENESS**2:
                         nearest, known[y, x] = away, trimap[v, u]
@@ -278,7 +278,7 @@ def _settle(
                 q, p = np.uint64(v), np.uint64(u)
                 apart += weight[q, p, 1]
                 apart_weight += weight[q, p, 0]
-                w = FAR[v - y + RADIUS, u - x + RADIUS] + (known[q, p] != 128)
+                w = FAR[v - y + RADIUS, u - x + RADIUS] + (known[q, p] != UNKNOWN)
                 mean += w * coarse[q, p]
                 mean_weight += w
         trust = min(1.0, _span(final, y, x) / (apart / apart_weight + 1e-5))

@@ -13,6 +13,7 @@ from inspect import signature
 from multiprocessing import current_process
 from typing import Any
 
+from trimatte.batch.folders import pictures
 from trimatte.batch.manifest import Known, Manifest, open_manifest, read_manifests
 from trimatte.batch.plan import WHOLE, Shard, assign, check_folders, of_shard, parse_shard
 from trimatte.batch.tasks import (
@@ -265,7 +266,7 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
 
 def _listed(folders: Folders, summary: BatchSummary, watch: bool = False) -> list[str]:
     """The names of all pictures in order; what else was found goes to the summary."""
-    names, unreadable, summary.links = store.pictures(folders.source, folders.out)
+    names, unreadable, summary.links = pictures(folders.source, folders.out)
     if not (names or unreadable or watch):
         raise ArgumentError(f"input: the folder {folders.source!r} holds no picture")
     for folder, why in unreadable.items():

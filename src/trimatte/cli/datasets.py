@@ -89,7 +89,7 @@ def synthesize_command(
     """Paint a benchmark with exact alpha, foreground and background into the folder OUT."""
     from tqdm import tqdm
 
-    from trimatte.synthetic.write import synthesize
+    from trimatte.evaluation.synthetic import synthesize
 
     with tqdm(total=count, unit="scene", disable=None if not quiet else True) as bar:
 

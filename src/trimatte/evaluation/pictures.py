@@ -17,6 +17,7 @@ from trimatte.evaluation.datasets import Sample
 from trimatte.evaluation.folders import File
 from trimatte.files.atomic import atomic_write
 from trimatte.images import as_alpha, as_image, as_trimap
+from trimatte.images.arrays import UNKNOWN
 from trimatte.images.decode import decode
 
 MADE = "made"  # the trimap that is made from alpha
@@ -118,7 +119,7 @@ def made_trimap(
     radius = low + int.from_bytes(digest[:8], "little") % (high - low + 1)
     band = squared_distance(_boundary(alpha), radius) <= radius**2
     trimap = np.where(alpha >= 0.5, np.uint8(255), np.uint8(0))
-    trimap[band] = 128
+    trimap[band] = UNKNOWN
     return trimap, {"radius": radius, "seed": seed}
 
 

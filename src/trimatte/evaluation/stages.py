@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.evaluation import mask_metrics
+from trimatte.images.arrays import UNKNOWN
 
 Alpha = NDArray[np.float32]
 Trimap = NDArray[np.uint8]
@@ -48,7 +49,7 @@ def judge_stages(
 
     true_trimap = make_trimap(target)
     mixed = (target > 0) & (target < 1)
-    unknown = trimap == 128
+    unknown = trimap == UNKNOWN
     figures["trimap"] = {
         "unknown": float(unknown.mean()),
         "covered": float(unknown[mixed].mean()) if mixed.any() else 1.0,
@@ -67,7 +68,7 @@ def judge_stages(
 
 
 def _wrongly_known(trimap: Trimap, target: Alpha) -> float:
-    return _sad((trimap == 255).astype(np.float32), target, trimap != 128)
+    return _sad((trimap == 255).astype(np.float32), target, trimap != UNKNOWN)
 
 
 def _sad(alpha: Alpha, target: Alpha, where: NDArray[np.bool_] | None = None) -> float:

@@ -24,6 +24,7 @@ from trimatte.evaluation.pictures import Trial, load_trial, save_grey
 from trimatte.evaluation.records import Record
 from trimatte.evaluation.stages import judge_stages
 from trimatte.files.atomic import reason
+from trimatte.images.arrays import UNKNOWN
 
 _WARM: set[str] = set()
 
@@ -110,7 +111,7 @@ def _fill(record: Record, task: Task) -> NDArray[np.uint8]:
     record["inputs"] = trial.hashes | task.method.inputs(trial.name, task.trimap)
     record["trimap_rule"] = trial.trimap_rule
     record["size"] = list(trial.alpha.shape)
-    unknown = None if trial.trimap is None else int((trial.trimap == 128).sum())
+    unknown = None if trial.trimap is None else int((trial.trimap == UNKNOWN).sum())
     record["unknown"] = unknown
     if task.method.needs_trimap and trial.trimap is None:
         raise ArgumentError(f"method {task.method.name!r} needs a trimap")
@@ -168,7 +169,7 @@ def _warm_up(method: Method) -> None:
     rows, columns = np.indices((96, 96), np.float32)
     alpha = np.clip((36 - np.hypot(rows - 48, columns - 48)) / 16 + np.float32(0.5), 0, 1).astype(np.float32)
     image = np.dstack([0.3 + 0.5 * alpha, 0.7 - 0.4 * alpha, 0.2 + rows / 200]).astype(np.float32)
-    trimap = np.where(alpha == 1, np.uint8(255), np.where(alpha == 0, np.uint8(0), np.uint8(128)))
+    trimap = np.where(alpha == 1, np.uint8(255), np.where(alpha == 0, np.uint8(0), np.uint8(UNKNOWN)))
     try:
         method.run(Trial("warm-up", image, alpha, trimap, None, {}))
     except Exception:

@@ -11,8 +11,6 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trimatte.batch.jobs import is_picture, list_folder
-from trimatte.batch.plan import relative
 from trimatte.errors import ImageReadError, ImageWriteError, TrimatteError
 from trimatte.files.addresses import is_remote, join, reach
 from trimatte.files.atomic import atomic_write, reason
@@ -104,29 +102,11 @@ def remove(address: str) -> None:
             os.unlink(address)
 
 
-def pictures(folder: str, out: str) -> tuple[list[str], dict[str, str], list[str]]:
-    """What a folder holds, without hidden files and the folder `out`.
-
-    Returns
-    -------
-    names : of all pictures in order, inside the folder, with forward slashes.
-    unreadable : folders that cannot be searched, and why.
-    links : linked folders, which are not gone into.
-    """
-    if is_remote(folder):
-        inner = f"{relative(out, folder)}/" if is_remote(out) and out.startswith(join(folder, "")) else None
-        found = _found(folder)
-        return sorted(n for n in found if _is_shown(n) and not (inner and n.startswith(inner))), {}, []
-    listing = list_folder(folder, out)
-    unreadable = {relative(path, folder): why for path, why in listing.unreadable.items()}
-    return sorted(relative(path, folder) for path in listing.pictures), unreadable, listing.links
-
-
 def signatures(folder: str, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """Of each file that is there, what changes with its content: size and time, or what the store has."""
     if is_remote(folder):
-        found = _found(folder)
-        return {n: tuple(str(found[n].get(mark)) for mark in _MARKS) for n in names if n in found}
+        about = found(folder)
+        return {n: tuple(str(about[n].get(mark)) for mark in _MARKS) for n in names if n in about}
     known: dict[str, tuple[Any, ...]] = {}
     for name in names:
         with contextlib.suppress(OSError):
@@ -138,7 +118,7 @@ def signatures(folder: str, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
 def matching(folder: str, pattern: str) -> list[str]:
     """Addresses of the files right in a folder whose names match, in order; none if there is no such folder."""
     if is_remote(folder):
-        names: Sequence[str] = [name for name in _found(folder, maxdepth=1) if "/" not in name]
+        names: Sequence[str] = [name for name in found(folder, maxdepth=1) if "/" not in name]
     else:
         with _reading(folder):
             names = os.listdir(folder) if os.path.isdir(folder) else []
@@ -152,17 +132,12 @@ def _fresh(address: str) -> tuple[Any, str]:
     return system, path
 
 
-def _found(folder: str, **options: Any) -> Mapping[str, Mapping[str, Any]]:
+def found(folder: str, **options: Any) -> Mapping[str, Mapping[str, Any]]:
     """Names inside a remote folder, and what the store says of each."""
     with _reading(folder):
         system, base = _fresh(folder)
-        found: Mapping[str, Mapping[str, Any]] = system.find(base, detail=True, **options)
-    return {path[len(base) :].lstrip("/"): about for path, about in found.items()}
-
-
-def _is_shown(name: str) -> bool:
-    folders, _, file = name.rpartition("/")
-    return is_picture(file) and not any(part.startswith(".") for part in folders.split("/"))
+        files: Mapping[str, Mapping[str, Any]] = system.find(base, detail=True, **options)
+    return {path[len(base) :].lstrip("/"): about for path, about in files.items()}
 
 
 @contextlib.contextmanager

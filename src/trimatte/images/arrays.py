@@ -14,6 +14,8 @@ from trimatte.runtime.threads import for_each
 Array = NDArray[Any]
 Codes = NDArray[Any]  # uint8 or uint16
 Floats = NDArray[np.float32]
+BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+"""The values of a trimap."""
 Box = tuple[slice, slice]
 """Rows and columns of a part of a picture."""
 

@@ -18,6 +18,7 @@ from trimatte.errors import ArgumentError, ImageWriteError
 from trimatte.files.atomic import atomic_write, reason
 from trimatte.images import icc
 from trimatte.images.arrays import (
+    UNKNOWN,
     Array,
     Codes,
     Floats,
@@ -170,7 +171,7 @@ def as_trimap(
     """
     plane = plane_of(_greys(decode(x, max_pixels), name) if is_source(x) else x, name, shape)
     white = white_of(plane, name)
-    trimap = np.full(plane.shape, 128, np.uint8)
+    trimap = np.full(plane.shape, UNKNOWN, np.uint8)
     trimap[plane == 0] = 0
     trimap[plane == white] = 255
     return read_only(trimap)

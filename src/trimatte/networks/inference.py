@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trimatte.errors import ArgumentError
-from trimatte.images.arrays import bounding_box
+from trimatte.images.arrays import UNKNOWN, bounding_box
 from trimatte.networks import dim
 from trimatte.networks.dim import DIM, receptive_radius
 from trimatte.networks.gfm import GFM
@@ -95,7 +95,7 @@ def dim_alpha(runner: Runner, image: Floats, trimap: NDArray[np.uint8], *, windo
         raise ArgumentError(f"window: got {window}, wanted at least {2 * OVERLAP} pixels")
     network = runner.network
     assert isinstance(network, DIM)
-    unknown = trimap == 128
+    unknown = trimap == UNKNOWN
     alpha = np.where(unknown, np.float32(0), trimap / np.float32(255))
     for box, weight in _cells(unknown, window):
         top, bottom, left, right = box

@@ -17,6 +17,7 @@ from PIL import Image
 
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha, load_image, load_picture
+from trimatte.images.arrays import UNKNOWN
 from trimatte.planes.distance import squared_distance
 from trimatte.training.alpha_losses import Batch
 from trimatte.training.augment import random_colour, random_damage
@@ -155,7 +156,7 @@ def random_trimap(
     Distances are Euclidean, so bands are symmetric whatever their width, which even-sized kernels are not. Where
     erosion would leave no foreground or no background, that side keeps its pixels.
     """
-    trimap = np.full(alpha.shape, 128, np.uint8)
+    trimap = np.full(alpha.shape, UNKNOWN, np.uint8)
     level = np.float32(0.5 / 255)
     for sure, value, (low, high) in ((alpha >= 1 - level, 255, erosion), (alpha <= level, 0, dilation)):
         radius = int(rng.integers(low, high + 1))

@@ -14,6 +14,7 @@ from torch import nn
 from trimatte.alpha._network import distances
 from trimatte.alpha.hybrid import ALPHAS, CHANNELS, Ingredients, features
 from trimatte.errors import ArgumentError
+from trimatte.images.arrays import UNKNOWN
 from trimatte.networks.hybrid import Hybrid
 from trimatte.training.fit import Crop, Recipe, endless, fit
 
@@ -63,7 +64,7 @@ def frequency(sample: Stored) -> float:
     e is the squared error of the mean of its solutions. Composites are harder than photos; unless the easier
     ones are drawn more often, a network learns for a world that is not there.
     """
-    unknown = sample.trimap == 128
+    unknown = sample.trimap == UNKNOWN
     mean = sample.alphas[:, unknown].astype(np.float32).mean(0)
     error = float(np.square(mean - sample.alpha[unknown].astype(np.float32)).mean())
     return 1 / (error + 0.01) if error <= 0.06 else 0.0
@@ -72,7 +73,7 @@ def frequency(sample: Stored) -> float:
 def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
     """Features (19, S, S), alpha and unknown (1, S, S) of a square about an unknown pixel, turned and recoloured."""
     sample = load_sample(file)
-    places = np.flatnonzero(sample.trimap == 128)
+    places = np.flatnonzero(sample.trimap == UNKNOWN)
     centre = divmod(int(places[rng.integers(len(places))]), sample.trimap.shape[1])
     jitter = rng.integers(-recipe.size // 4, recipe.size // 4 + 1, 2)
     top, left = (
@@ -91,7 +92,7 @@ def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
     pairs = gain * sample.pairs[part].astype(np.float32)[..., np.concatenate([order, order + 3])]
     seen = gain / 255 * sample.image[part].astype(np.float32)[..., order]
     x = features(seen, trimap, Ingredients(alphas, pairs), away)
-    out = np.concatenate([x, alpha[None], (trimap == 128)[None]]).astype(np.float32)
+    out = np.concatenate([x, alpha[None], (trimap == UNKNOWN)[None]]).astype(np.float32)
     out = np.rot90(out, int(rng.integers(4)), (1, 2))
     if rng.random() < 0.5:
         out = out[:, :, ::-1]

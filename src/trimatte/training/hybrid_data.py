@@ -22,6 +22,7 @@ from trimatte.alpha.hybrid import KNN_PIXELS, LIGHT_PIXELS, Ingredients, solutio
 from trimatte.alpha.shared import shared_samples
 from trimatte.foreground import estimate_foreground
 from trimatte.images import as_alpha, load_image, load_picture
+from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.distance import squared_distance
 from trimatte.synthetic import backdrop, subject
@@ -154,7 +155,7 @@ def hand_drawn_trimap(alpha: Floats, rng: Rng) -> NDArray[np.uint8]:
         radius = int(rng.integers(2, 10))
         gaps = binary_closing(np.pad(unknown, radius), _disc(radius))[radius:-radius, radius:-radius]
         unknown |= gaps
-    return np.where(unknown | mixed, 128, np.where(alpha >= 0.5, 255, 0)).astype(np.uint8)
+    return np.where(unknown | mixed, UNKNOWN, np.where(alpha >= 0.5, 255, 0)).astype(np.uint8)
 
 
 def _disc(radius: int) -> NDArray[np.bool_]:
