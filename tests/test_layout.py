@@ -1,7 +1,7 @@
 """The rooms of the package, and that imports run downwards only, lazy ones included.
 
-`FLOORS` is the order that the design names; each room may import from those of earlier floors, and modules of one room from
-each other as long as no circle arises.
+`FLOORS` is the order that the design names. Each room may import from those of earlier floors, and modules of one room
+from each other as long as no circle arises.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor
+from PIL import ImageColor
 
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, as_image
 from trimatte.images.decode import is_source
+from trimatte.planes.resize import resized
 
 __all__ = ["background_image", "checkerboard", "composite"]
 
@@ -135,8 +136,4 @@ def _covering(image: NDArray[np.float32], height: int, width: int) -> NDArray[np
     cut_height, cut_width = min(height / scale, own_height), min(width / scale, own_width)  # but for rounding, no more
     left, top = (own_width - cut_width) / 2, (own_height - cut_height) / 2
     box = (left, top, min(left + cut_width, own_width), min(top + cut_height, own_height))
-    resized = np.empty((height, width, 3), np.float32)
-    for channel in range(3):
-        plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
-        resized[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS, box=box))
-    return np.clip(resized, 0, 1, out=resized)  # Lanczos overshoots at edges
+    return np.ascontiguousarray(resized(image, (height, width), "lanczos", box=box))

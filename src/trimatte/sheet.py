@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from trimatte.composite import checkerboard, composite
+from trimatte.planes.resize import resized
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout
@@ -31,12 +32,12 @@ def make_sheet(cutout: Cutout, *, side: int = 480) -> np.ndarray:
     """
     scale = min(1.0, side / max(cutout.alpha.shape))
     height, width = (max(1, round(n * scale)) for n in cutout.alpha.shape)
-    alpha = _resized(cutout.alpha, width, height)
+    alpha = resized(cutout.alpha, (height, width), "box")
     over = over_checkerboard(cutout.foreground, cutout.alpha, width, height, check=max(4, side // 40))
     panels = {
-        "photo": _resized(cutout.image, width, height),
-        "probability": None if cutout.probability is None else _resized(cutout.probability, width, height),
-        "trimap": None if cutout.trimap is None else _resized(cutout.trimap / np.float32(255), width, height),
+        "photo": resized(cutout.image, (height, width), "box"),
+        "probability": None if cutout.probability is None else resized(cutout.probability, (height, width), "box"),
+        "trimap": None if cutout.trimap is None else resized(cutout.trimap / np.float32(255), (height, width), "box"),
         "alpha": alpha,
         "cut-out": over,
     }
@@ -45,9 +46,9 @@ def make_sheet(cutout: Cutout, *, side: int = 480) -> np.ndarray:
 
 def over_checkerboard(colours: np.ndarray, alpha: np.ndarray, width: int, height: int, *, check: int) -> np.ndarray:
     """(height, width, 3) float32: colours (H, W, 3) with alpha (H, W), reduced, over squares of `check` pixels."""
-    coverage = np.clip(_resized(alpha, width, height), 0, 1)
+    coverage = np.clip(resized(alpha, (height, width), "box"), 0, 1)
     # Premultiplied, so that the colours of transparent pixels do not bleed.
-    small = _resized(colours * alpha[..., None], width, height) / np.maximum(coverage, 1e-6)[..., None]
+    small = resized(colours * alpha[..., None], (height, width), "box") / np.maximum(coverage, 1e-6)[..., None]
     return composite(np.clip(small, 0, 1), coverage, checkerboard((height, width), size=check))
 
 
@@ -61,15 +62,3 @@ def _laid_out(panels: dict[str, np.ndarray], width: int, height: int) -> np.ndar
         draw.text((x, 4), label, fill="black", font=font)
         canvas.paste(Image.fromarray(np.round(panel * 255).astype(np.uint8)), (x, _LABEL))
     return np.asarray(canvas)
-
-
-def _resized(array: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Antialiased resize of (H, W) or (H, W, 3) float32 in [0, 1]."""
-    if array.shape[:2] == (height, width):
-        return array
-    planes = array[..., None] if array.ndim == 2 else array
-    out = np.empty((height, width, planes.shape[2]), np.float32)
-    for c in range(planes.shape[2]):
-        plane = Image.fromarray(np.ascontiguousarray(planes[..., c], np.float32))
-        out[..., c] = np.asarray(plane.resize((width, height), Image.Resampling.BOX))
-    return out[..., 0] if array.ndim == 2 else out

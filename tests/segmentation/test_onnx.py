@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from trimatte.errors import ModelError
 from trimatte.segmentation.contract import Contract
-from trimatte.segmentation.onnx import LONGEST, check, network_size, resized, segmenter
+from trimatte.segmentation.onnx import LONGEST, check, network_size, segmenter
 
 Make = Callable[..., Path]
 GREY = Contract(mean=(0, 0, 0), std=(1, 1, 1), size=32, kind="probability")
@@ -174,21 +174,6 @@ def test_onnxruntime_is_modest(make: Make, monkeypatch: pytest.MonkeyPatch) -> N
     assert options.inter_op_num_threads == 1
     assert not options.enable_cpu_mem_arena
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    shape=st.tuples(st.integers(1, 300), st.integers(1, 300)),
-    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    seed=st.integers(0, 99),
-)
-def test_large_pictures_are_averaged_in_blocks_as_pillow_does(
-    shape: tuple[int, int], size: tuple[int, int], seed: int
-) -> None:
-    image = np.random.default_rng(seed).random((*shape, 3), np.float32)
-    channels = (Image.fromarray(np.ascontiguousarray(image[..., c])) for c in range(3))
-    wanted = [channel.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0) for channel in channels]
-    np.testing.assert_allclose(resized(image, size), np.stack(wanted, -1), atol=1e-5)
 
 
 @given(

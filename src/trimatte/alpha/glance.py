@@ -15,11 +15,12 @@ import numpy as np
 
 from trimatte.alpha._network import network_session
 from trimatte.linalg.report import SolveReport
+from trimatte.planes.resize import resized
 from trimatte.runtime.measure import timed
 from trimatte.runtime.onnx import open_session
 from trimatte.segmentation import registry, segment
 from trimatte.segmentation.contract import Contract
-from trimatte.segmentation.onnx import as_seen, fitted
+from trimatte.segmentation.onnx import as_seen
 from trimatte.trimap import UNKNOWN
 
 LONG_SIDE = 512
@@ -53,10 +54,10 @@ def _looked_at(image: np.ndarray, probability: np.ndarray | None = None) -> tupl
     x, _ = as_seen(image, contract)
     maps = dict(zip(MAPS, segmenter.run(list(MAPS), {"image": x}), strict=True))
     probability = segment(image) if probability is None else probability
-    found = np.clip(fitted(probability, x.shape[2:]), SURE, 1 - SURE)
+    found = np.clip(resized(probability, x.shape[2:]), SURE, 1 - SURE)
     given = {"image": x, "logits": np.log(found / (1 - found))[None, None], **maps}
     answers = network_session("glance").run(["alpha", "mixed"], given)
-    alpha, mixed = (np.clip(fitted(answer[0, 0], image.shape), 0, 1) for answer in answers)
+    alpha, mixed = (np.clip(resized(answer[0, 0], image.shape), 0, 1) for answer in answers)
     return alpha, mixed
 
 

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded, pair_planes
 from trimatte.alpha.closed_form import closed_form
@@ -26,6 +25,7 @@ from trimatte.alpha.light import looked_at
 from trimatte.alpha.shared import shared_samples
 from trimatte.errors import SolverError
 from trimatte.linalg.report import SolveReport
+from trimatte.planes.resize import resized
 from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
@@ -176,7 +176,7 @@ def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, mos
     if factor == 1:
         return knn(image, trimap, report, distance_weights=weights)
     alpha = knn(*_reduced(image, trimap, factor), report, distance_weights=weights)
-    return _resized(alpha.astype(np.float32), trimap.shape, Image.Resampling.BILINEAR)
+    return resized(alpha.astype(np.float32), trimap.shape)
 
 
 def _reduced_shared(
@@ -188,7 +188,7 @@ def _reduced_shared(
         return shared_samples(image, trimap, report)
     alpha, found = shared_samples(*_reduced(image, trimap, factor), report)
     rows, columns = (np.arange(side) // factor for side in trimap.shape)
-    return _resized(alpha, trimap.shape, Image.Resampling.BILINEAR), found[rows[:, None], columns]
+    return resized(alpha, trimap.shape), found[rows[:, None], columns]
 
 
 def _factor(trimap: np.ndarray, most: int) -> int:
@@ -213,13 +213,13 @@ def _reduced_light(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, mos
     smaller, coarse = _reduced(image, trimap, factor)
     kept = np.pad(pairs, [(0, -side % factor) for side in trimap.shape] + [(0, 0)], mode="edge")
     alpha = looked_at(smaller, coarse, kept[middle::factor, middle::factor])[0]
-    return _resized(alpha, trimap.shape, Image.Resampling.BILINEAR)
+    return resized(alpha, trimap.shape)
 
 
 def _reduced(image: np.ndarray, trimap: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
     """Photo and trimap at a fraction of their size."""
     small = tuple(-(-side // factor) for side in trimap.shape)
-    smaller = np.stack([_resized(image[..., c], small, Image.Resampling.BOX) for c in range(3)], -1)
+    smaller = np.ascontiguousarray(resized(image, small, "box"))
     return np.clip(smaller, 0, 1), _coarse_trimap(trimap, factor)
 
 
@@ -232,7 +232,3 @@ def _coarse_trimap(trimap: np.ndarray, factor: int) -> np.ndarray:
     low, high = blocks.min((1, 3)), blocks.max((1, 3))
     coarse: np.ndarray = np.where(low == high, low, UNKNOWN).astype(np.uint8)
     return coarse
-
-
-def _resized(plane: np.ndarray, shape: tuple[int, ...], how: Image.Resampling) -> np.ndarray:
-    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((shape[1], shape[0]), how))

@@ -19,6 +19,7 @@ from trimatte.evaluation.pictures import load_trial
 from trimatte.evaluation.records import Record
 from trimatte.evaluation.tables import figure_text
 from trimatte.evaluation.trials import alpha_path
+from trimatte.planes.resize import resized
 
 CROP = 192  # side of a crop in pixels
 OVERVIEW = 288  # longer side of a whole picture's heat-map
@@ -167,8 +168,8 @@ def _shrunk(error: Alpha) -> Alpha:
     scale = OVERVIEW / max(error.shape)
     if scale >= 1:
         return error
-    size = (max(1, round(error.shape[1] * scale)), max(1, round(error.shape[0] * scale)))
-    return np.asarray(Image.fromarray(error).resize(size, Image.Resampling.BOX))
+    height, width = (max(1, round(side * scale)) for side in error.shape)
+    return resized(error, (height, width), "box")
 
 
 def _picture(colours: NDArray[np.floating]) -> str:

@@ -7,29 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from trimatte.errors import ModelError
 from trimatte.images.arrays import Box, bounding_box, grown
+from trimatte.planes.resize import downsampled, resized
 from trimatte.runtime.onnx import open_session
 from trimatte.segmentation.contract import Contract
 
 Ask = Callable[[np.ndarray], np.ndarray]
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_FILTERS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 MARGIN = 0.25
 """A box is widened by this share of its sides for the second look, so that the subject has surroundings."""
 NOTHING = 1e-3
 """A picture of a mean probability below this shows no subject to be in doubt about."""
 DOUBTED = 512
 """The doubt about a large picture is taken from pixels apart, about so many along its long side."""
-GAP = 2
-"""A picture is averaged in blocks until it is no less than this many times as large as wanted."""
 LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
@@ -62,8 +55,8 @@ def _looked(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
     """Probability (H, W) of a picture (H, W, 3), the mean over all sizes at which it is seen."""
     answers = [_answer(ask, image, seen) for seen in contract.looks()]
     largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
-    mean = np.stack([fitted(answer, largest) for answer in answers]).mean(axis=0)
-    probability: np.ndarray = np.clip(fitted(_probability(mean, contract), image.shape[:2]), 0, 1)
+    mean = np.stack([resized(answer, largest) for answer in answers]).mean(axis=0)
+    probability: np.ndarray = np.clip(resized(_probability(mean, contract), image.shape[:2]), 0, 1)
     return probability
 
 
@@ -165,7 +158,7 @@ def _answer(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
     answer = ask(x)
     if contract.flip:
         answer = (answer + ask(x[..., ::-1])[..., ::-1]) / 2
-    return fitted(answer, x.shape[2:])[box] if contract.fit == "letterbox" else answer
+    return resized(answer, x.shape[2:])[box] if contract.fit == "letterbox" else answer
 
 
 def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
@@ -178,9 +171,9 @@ def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
         inner = max(1, round(height * scale)), max(1, round(width * scale))
         box = _centred(inner[0], canvas[0]), _centred(inner[1], canvas[1])
         seen = np.zeros((3, *canvas), np.float32)
-        seen[(slice(None), *box)] = resized(image, inner, contract.resize).transpose(2, 0, 1)
+        seen[(slice(None), *box)] = downsampled(image, inner, contract.resize).transpose(2, 0, 1)
     else:
-        seen = resized(image, canvas, contract.resize).transpose(2, 0, 1)
+        seen = downsampled(image, canvas, contract.resize).transpose(2, 0, 1)
     if contract.scaling == "maximum":
         seen /= max(float(seen.max()), 1e-6)
     seen -= np.array(contract.mean, np.float32)[:, None, None]
@@ -191,13 +184,6 @@ def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
 def _centred(length: int, space: int) -> slice:
     start = (space - length) // 2
     return slice(start, start + length)
-
-
-def fitted(plane: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """(H, W) float32 at `size` (height, width), bilinear; itself if that is its size."""
-    if plane.shape == tuple(size):
-        return plane
-    return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]:
@@ -212,32 +198,3 @@ def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]
     step = contract.multiple
     sides = (max(step, round(side * scale / step) * step) for side in (height, width))
     return next(sides), next(sides)
-
-
-def resized(image: np.ndarray, size: tuple[int, int], resample: str = "bilinear") -> np.ndarray:
-    """Antialiased resize of (H, W, 3) float32 to `size` (height, width); the large are first averaged in blocks.
-
-    The channels lie one behind the other in memory, as networks want them.
-    """
-    high, wide = (max(1, int(have / wanted / GAP)) for have, wanted in zip(image.shape, size, strict=False))
-    smaller = _averaged(_averaged(image, high).swapaxes(0, 1), wide).swapaxes(0, 1)
-    box = (0, 0, image.shape[1] / wide, image.shape[0] / high)
-    out = np.empty((image.shape[2], *size), np.float32)
-    for c, plane in enumerate(out):
-        channel = Image.fromarray(np.ascontiguousarray(smaller[..., c]))
-        plane[:] = np.asarray(channel.resize(size[::-1], _FILTERS[resample], box))
-    return np.clip(out, 0, 1, out=out).transpose(1, 2, 0)  # filters with negative lobes overshoot
-
-
-def _averaged(rows: np.ndarray, count: int) -> np.ndarray:
-    """Means over each `count` of the rows (n, ...); the last over what is left."""
-    if count == 1:
-        return rows
-    mean = rows[::count].copy()
-    for first in range(1, count):
-        part = rows[first::count]
-        mean[: len(part)] += part
-    mean /= np.float32(count)
-    if rest := len(rows) % count:
-        mean[-1] *= np.float32(count / rest)
-    return mean

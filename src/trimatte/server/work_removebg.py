@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 import trimatte
 from trimatte.errors import ArgumentError
 from trimatte.images import load_image, load_picture, save_image
+from trimatte.planes.resize import downsampled
 
 Length = tuple[float, str]
 """A number, and "px" or "%"."""
@@ -110,11 +110,7 @@ def _shrunk(channels: np.ndarray, most: int) -> np.ndarray:
     scale = min(1.0, (most / (height * width)) ** 0.5)
     if scale == 1.0:
         return channels
-    size = (max(1, int(width * scale)), max(1, int(height * scale)))
-    planes = (Image.fromarray(np.ascontiguousarray(channels[..., c])) for c in range(channels.shape[2]))
-    small = np.dstack([np.asarray(plane.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)) for plane in planes])
-    clipped: np.ndarray = np.clip(small, 0, 1)
-    return clipped
+    return downsampled(channels, (max(1, int(height * scale)), max(1, int(width * scale))), "lanczos")
 
 
 def _cropped(

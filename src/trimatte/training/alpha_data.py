@@ -19,6 +19,7 @@ from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha, load_image, load_picture
 from trimatte.images.arrays import UNKNOWN
 from trimatte.planes.distance import squared_distance
+from trimatte.planes.resize import resized
 from trimatte.training.alpha_losses import Batch
 from trimatte.training.augment import random_colour, random_damage
 
@@ -176,7 +177,7 @@ def _foreground(sources: Sources, augmentation: Augmentation, rng: np.random.Gen
     colours, alpha = _cut(colours, top, left, side), _cut(alpha, top, left, side)
     if rng.random() < 0.5:
         colours, alpha = colours[:, ::-1], alpha[:, ::-1]
-    return _resized(colours, augmentation.size), _resized(alpha, augmentation.size)
+    return _square(colours, augmentation.size), _square(alpha, augmentation.size)
 
 
 def _painted_subject(size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -218,7 +219,7 @@ def _background(sources: Sources, size: int, rng: np.random.Generator) -> Floats
     height, width = picture.shape[:2]
     side = int(min(height, width) * rng.uniform(0.5, 1))
     top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
-    return _resized(picture[top : top + side, left : left + side], size)
+    return _square(picture[top : top + side, left : left + side], size)
 
 
 @lru_cache(maxsize=16)
@@ -230,16 +231,9 @@ def _recoloured(colours: Floats, rng: np.random.Generator) -> Floats:
     return _floats(random_colour(_picture(colours), rng))
 
 
-def _resized(picture: Floats, size: int) -> Floats:
-    """(S, S[, 3]) -> (size, size[, 3]), bilinear with the support that shrinking needs."""
-    planes = np.atleast_3d(picture)
-    if planes.shape[:2] != (size, size):
-        scaled = [
-            np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BILINEAR))
-            for plane in planes.transpose(2, 0, 1)
-        ]
-        planes = np.stack(scaled, -1)
-    return np.clip(planes.reshape(size, size, *picture.shape[2:]), 0, 1).astype(np.float32)
+def _square(picture: Floats, size: int) -> Floats:
+    """(S, S[, 3]) at size x size."""
+    return np.ascontiguousarray(resized(picture, (size, size)))
 
 
 def _picture(colours: Floats) -> Image.Image:

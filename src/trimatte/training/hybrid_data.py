@@ -25,6 +25,7 @@ from trimatte.images import as_alpha, load_image, load_picture
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.distance import squared_distance
+from trimatte.planes.resize import resized
 from trimatte.synthetic import backdrop, subject
 from trimatte.training.alpha_data import Cutout
 
@@ -210,7 +211,7 @@ def _subject(sources: Sources, size: int, rng: Rng) -> Layer:
             colours = own * colours + (1 - own) * cloth
     top, left = _about_mixed(alpha, side, rng)
     part = slice(top, top + side), slice(left, left + side)
-    colours, alpha = _resized(colours[part], size), _resized(alpha[part], size)
+    colours, alpha = _square(colours[part], size), _square(alpha[part], size)
     if rng.random() < 0.5:
         colours, alpha = colours[:, ::-1], alpha[:, ::-1]
     return _graded(colours, rng), alpha
@@ -229,7 +230,7 @@ def _photo_crop(sources: Sources, size: int, rng: Rng) -> Floats:
     height, width = photo.shape[:2]
     side = int(min(height, width) * rng.uniform(0.4, 1))
     top, left = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
-    crop = _resized(photo[top : top + side, left : left + side], size)
+    crop = _square(photo[top : top + side, left : left + side], size)
     return np.ascontiguousarray(np.rot90(crop, int(rng.integers(4)))) if rng.random() < 0.3 else crop
 
 
@@ -292,13 +293,6 @@ def _photographed(image: Floats, rng: Rng) -> Floats:
     return np.asarray(picture, np.float32) / np.float32(255)
 
 
-def _resized(picture: Floats, size: int) -> Floats:
-    """(S, S[, 3]) -> (size, size[, 3])."""
-    if picture.shape[:2] == (size, size):
-        return np.ascontiguousarray(picture)
-    planes = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC))
-        for plane in np.atleast_3d(picture).transpose(2, 0, 1)
-    ]
-    resized: Floats = np.clip(np.stack(planes, -1), 0, 1).reshape(size, size, *picture.shape[2:])
-    return resized
+def _square(picture: Floats, size: int) -> Floats:
+    """(S, S[, 3]) at size x size."""
+    return np.ascontiguousarray(resized(picture, (size, size), "bicubic"))

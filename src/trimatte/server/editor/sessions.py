@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from trimatte.alpha.prepared import prepare_alpha
 from trimatte.cutout import cutout
@@ -25,8 +24,8 @@ from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.foreground import estimate_foreground
 from trimatte.images import as_trimap, load_picture, save_image
 from trimatte.images.arrays import quantised
+from trimatte.planes.resize import downsampled, resized
 from trimatte.segmentation import segment
-from trimatte.segmentation.onnx import resized
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN, TrimapReport, make_trimap
 
 METHODS = ("closed-form", "learning-based", "knn", "large-kernel", "random-walk", "shared", "hybrid")
@@ -122,8 +121,8 @@ class Session:
         self.full_size = picture.image.shape[:2]
         self.size = _edit_size(*self.full_size)
         whole = self.size == self.full_size
-        self.image = picture.image if whole else np.ascontiguousarray(resized(picture.image, self.size))
-        self._bound = None if picture.alpha is None else _scaled(quantised(picture.alpha, 8), self.size)
+        self.image = picture.image if whole else np.ascontiguousarray(downsampled(picture.image, self.size))
+        self._bound = None if picture.alpha is None else resized(quantised(picture.alpha, 8), self.size, "nearest")
         self.notes: list[str] = []
         self._lock = threading.Lock()
         with _kernels():
@@ -131,7 +130,7 @@ class Session:
             if trimap is None:
                 self.auto = self._automatic(band)
             else:
-                self.auto = _scaled(as_trimap(trimap, shape=self.full_size), self.size)
+                self.auto = resized(as_trimap(trimap, shape=self.full_size), self.size, "nearest")
             self._prepared = prepare_alpha(self.image, self.auto, method=method)
         self.marks = np.full(self.size, UNTOUCHED, np.uint8)
         self._trimap = self.auto
@@ -234,7 +233,7 @@ class Session:
     def download(self, what: str) -> bytes:
         """A file of `DOWNLOADS`, of the photo's own size: what `trimatte.cutout` makes of photo and trimap."""
         with self._lock:
-            trimap, method = _scaled(self._trimap, self.full_size), self.method
+            trimap, method = resized(self._trimap, self.full_size, "nearest"), self.method
         format, buffer = DOWNLOADS[what][0], io.BytesIO()
         if what.startswith("trimap"):
             save_image(buffer, trimap, format=format)
@@ -406,13 +405,6 @@ def _check(method: str, band: float) -> None:
 def _edit_size(height: int, width: int) -> tuple[int, int]:
     scale = min(1.0, (EDIT_PIXELS / (height * width)) ** 0.5)
     return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def _scaled(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A plane (H, W) uint8 at another size, each pixel that of the nearest."""
-    if plane.shape == size:
-        return plane
-    return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST))
 
 
 def _jpeg(image: np.ndarray) -> bytes:
