@@ -32,8 +32,8 @@ clean:
 	rm -rf $(VENV) $(OUT) build dist site docs/gallery
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
-	  { echo 'trimatte needs Python 3.10 to 3.13 with its module venv; name one by `make PYTHON=...`' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
+	  { echo 'trimatte needs Python 3.11 to 3.14 with its module venv; name one by `make PYTHON=...`' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -64,7 +64,7 @@ def publish(name: str, run: Path, title: str, limit: int | None = None) -> None:
     results.mkdir(exist_ok=True)
     machines = sorted({f"{r['machine']['processor']}, {r['machine']['threads']} threads" for r in records})
     commits = sorted({r["commit"] or "no checkout" for r in records})
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     origin = f"Recorded {today} on {'; '.join(machines)}; commit {', '.join(commits)}."
     parts = [f"# {title}", origin, markdown(summarize(records)), *not_done(records)]
     (results / f"{name}.md").write_text("\n\n".join(parts) + "\n")
@@ -88,7 +88,7 @@ def heading(title: str) -> Iterator[str]:
     from trimatte.evaluation.cost import surroundings
 
     about = surroundings()
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     machine, versions = about["machine"], about["versions"]
     packages = ", ".join(f"{name} {versions[name]}" for name in ("numpy", "numba", "pymatting"))
     yield from (f"# {title}", "")

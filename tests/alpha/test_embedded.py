@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
+import tomllib
 from collections.abc import Callable
 from importlib.resources import files
 
@@ -12,11 +12,6 @@ import pytest
 
 from trimatte import estimate_alpha
 from trimatte.errors import ArgumentError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 WEIGHTS = files("trimatte.alpha").joinpath("weights")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +18,6 @@ from trimatte.errors import ArgumentError
 from trimatte.evaluation.layouts import PICTURE
 from trimatte.training.class_labels import UNCOVERED, CocoLabels, Code, Labels, MaskFile, Region, upright_size
 from trimatte.training.coco import read_coco
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Split = Literal["train", "val", ""]
 _SPLITS: dict[str, Split] = {

@@ -6,7 +6,7 @@ The table is TOML, one section a set. Every class of it has a verdict: "foregrou
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,11 +24,6 @@ from trimatte.training.class_labels import read_photo, upright_size
 from trimatte.training.class_layouts import ClassPhoto, ClassSet, find_set, known_classes
 from trimatte.training.items import Item
 from trimatte.training.toml import toml_key, toml_value
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 VERDICTS = ("foreground", "background", "ignore")
 MOST_GREYS = 200
