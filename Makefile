@@ -10,7 +10,7 @@ INSTALL = $(RUN) pip install --quiet --disable-pip-version-check --constraint co
 
 .PHONY: demo test lint docs clean
 
-demo: $(VENV)/.base
+demo: $(VENV)/.demo
 	$(VENV)/bin/python examples/demo.py $(OUT)
 
 test: $(VENV)/.dev
@@ -36,14 +36,14 @@ $(VENV)/bin/python:
 	  { echo 'trimatte needs Python 3.11 to 3.14 with its module venv; name one by `make PYTHON=...`' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) .
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) '.[dev]'
-	@touch $@ $(VENV)/.base $(VENV)/.docs
+	@touch $@ $(VENV)/.demo $(VENV)/.docs
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) '.[docs]'
-	@touch $@ $(VENV)/.base
+	@touch $@ $(VENV)/.demo

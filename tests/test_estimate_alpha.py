@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from trimatte import alpha_methods, estimate_alpha
 from trimatte.alpha import METHODS, TRIMAP_FREE, ConvergenceWarning
-from trimatte.errors import ArgumentError, SolverError
+from trimatte.errors import ArgumentError, MissingExtraError, SolverError
 from trimatte.linalg import SolveReport
 
 CLASSICAL = ["closed-form", "knn", "learning-based", "large-kernel", "random-walk", "shared"]
@@ -33,6 +34,14 @@ def test_every_method_finds_a_soft_edge(method: str, photo: np.ndarray, trimap: 
     assert matte.report.unknown == np.count_nonzero(unknown)
     assert matte.report.converged
     assert matte.report.seconds["alpha"] > 0
+
+
+def test_without_the_package_its_methods_name_the_extra(
+    photo: np.ndarray, trimap: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pymatting", None)
+    with pytest.raises(MissingExtraError, match=r"trimatte\[peers\]"):
+        estimate_alpha(photo, trimap, method="pymatting:cf")
 
 
 def test_the_names_are_listed() -> None:

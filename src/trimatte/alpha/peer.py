@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from trimatte.errors import ArgumentError
+from trimatte.errors import ArgumentError, MissingExtraError
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 
@@ -55,6 +55,10 @@ def _pymatting() -> ModuleType:
     """pymatting, whose kernels insist on a folder to be cached in: a temporary one where there is no other."""
     try:
         return import_module("pymatting")
+    except ModuleNotFoundError as error:
+        if error.name != "pymatting":
+            raise
+        raise MissingExtraError("its methods need pymatting: pip install 'trimatte[peers]'") from error
     except RuntimeError as error:
         if "locator" not in str(error):
             raise

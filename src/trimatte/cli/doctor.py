@@ -13,8 +13,16 @@ import click
 
 import trimatte
 
-PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "scikit-image", "pymatting", "pillow", "tifffile", "onnxruntime")
-EXTRAS = {"torch": "torch", "onnx": "train", "matplotlib": "eval", "starlette": "server", "distributed": "dask"}
+PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pillow", "tifffile", "onnxruntime")
+EXTRAS = {
+    "scikit-image": "demo",
+    "pymatting": "peers",
+    "torch": "torch",
+    "onnx": "train",
+    "matplotlib": "eval",
+    "starlette": "server",
+    "distributed": "dask",
+}
 WARM_UPS = (
     ("knn", "shared", "large-kernel", "foreground", "trimap"),
     ("coarse", "closed-form", "learning-based", "random-walk"),
