@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -22,10 +22,8 @@ from trimatte.server.answers import report_headers, send_body
 from trimatte.server.bodies import Form, Share, read_json, read_multipart, read_urlencoded
 from trimatte.server.parameters import Choice, Colour, Flag, Parameter, Schema, parse_parameters
 from trimatte.server.problems import Problem
+from trimatte.server.service import Service
 from trimatte.server.worker import Reply
-
-if TYPE_CHECKING:
-    from trimatte.server.app import Service
 
 PATH = "/v1.0/removebg"
 MEGAPIXELS = {
