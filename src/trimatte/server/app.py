@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from trimatte.server import removebg
 from trimatte.server.answers import accepted_format, report_headers, send_body
 from trimatte.server.bodies import Form, Share, read_multipart, read_raw
-from trimatte.server.guard import CheckClient, CheckHost, Observe, SecurityHeaders, notes
+from trimatte.server.guard import CheckClient, CheckFraming, CheckHost, Observe, SecurityHeaders, notes
 from trimatte.server.openapi import document
 from trimatte.server.operations import Operation, operations
 from trimatte.server.parameters import parse_parameters
@@ -95,10 +95,11 @@ def create_app(settings: Settings | None = None, pool: Pool | None = None) -> St
     paths = frozenset(route.path for route in routes if isinstance(route, Route))
     middleware = [
         Middleware(SecurityHeaders),
-        Middleware(Observe, metrics=service.metrics, routes=paths, tell=_tell),
-        Middleware(CheckHost, settings=settings, tell=_tell),
+        Middleware(Observe, metrics=service.metrics, routes=paths, tell=error_answer),
+        Middleware(CheckFraming, tell=error_answer),
+        Middleware(CheckHost, settings=settings, tell=error_answer),
         *([_cross_origin(settings)] if settings.origins else []),
-        Middleware(CheckClient, settings=settings, tell=_tell),
+        Middleware(CheckClient, settings=settings, tell=error_answer),
     ]
 
     @contextlib.asynccontextmanager
@@ -168,17 +169,17 @@ async def _explain(request: Request) -> Response:
     return PlainTextResponse(f"{code} ({status}): {title}.\n")
 
 
-def _tell(scope: Scope, problem: Problem) -> Response:
-    """The answer that tells of a problem, in the form that the address's clients know; the log hears of it, too."""
+def error_answer(scope: Scope, problem: Problem) -> Response:
+    """The answer that reports a problem, in the form that the address's clients know; the log reports it, too."""
     notes(scope)["problem"] = problem.code
-    if scope["path"] == removebg.PATH:
+    if scope["path"].startswith(removebg.PREFIX):
         return removebg.error_response(problem)
     return problem_response(problem)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return _tell(request.scope, error)
+    return error_answer(request.scope, error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -186,7 +187,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        return _tell(request.scope, Problem("method-not-allowed", f"Use {allowed}.", headers=error.headers))
+        return error_answer(request.scope, Problem("method-not-allowed", f"Use {allowed}.", headers=error.headers))
     if error.status_code == 404:
-        return _tell(request.scope, Problem("not-found", "There is nothing at this address."))
-    return _tell(request.scope, Problem("bad-body", error.detail))
+        return error_answer(request.scope, Problem("not-found", "There is nothing at this address."))
+    return error_answer(request.scope, Problem("bad-body", error.detail))

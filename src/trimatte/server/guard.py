@@ -121,6 +121,26 @@ class Observe:
         _log.log(level, "request", extra={"fields": {**fields, "seconds": round(seconds, 4), **notes(scope)}})
 
 
+class CheckFraming:
+    """Refuses bodies whose end is ambiguous, and closes (RFC 9112, sections 6.1 and 6.3).
+
+    A proxy that goes by the length would take the rest of such a body for a request of its own.
+    """
+
+    def __init__(self, app: ASGIApp, *, tell: Callable[[Scope, Problem], Response]) -> None:
+        self.app = app
+        self.tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if "transfer-encoding" in headers and ("content-length" in headers or scope["http_version"] == "1.0"):
+            told = "Send Content-Length, or in HTTP/1.1 Transfer-Encoding, not both."
+            problem = Problem("bad-request", told, headers={"Connection": "close"})
+            await self.tell(scope, problem)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
 class CheckHost:
     """Refuses requests to other names than the service's own, as a page makes that has its own name rebound.
 

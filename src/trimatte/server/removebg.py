@@ -25,7 +25,8 @@ from trimatte.server.problems import Problem
 from trimatte.server.service import Service
 from trimatte.server.worker import Reply
 
-PATH = "/v1.0/removebg"
+PREFIX = "/v1.0/"
+PATH = PREFIX + "removebg"
 MEGAPIXELS = {
     "preview": 0.25,
     "small": 0.25,

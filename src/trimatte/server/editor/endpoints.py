@@ -28,7 +28,7 @@ from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
 from trimatte.server.editor.session import BANDS, DOWNLOADS, METHODS, Patch, Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
-from trimatte.server.guard import CLIENT_GONE, CheckHost, SecurityHeaders
+from trimatte.server.guard import CLIENT_GONE, CheckFraming, CheckHost, SecurityHeaders
 from trimatte.server.problems import Problem, of_error, problem_response
 from trimatte.server.settings import Settings
 
@@ -70,9 +70,14 @@ def routes(
 
 def editor_app(sessions: Sessions, *, max_bytes: int = 64 << 20, max_pixels: int = 200_000_000) -> Starlette:
     """The editor alone, as an application that answers to this machine's own names only; arguments as of `routes`."""
+
+    def tell(_: Scope, problem: Problem) -> Response:
+        return problem_response(problem)
+
     middleware = [
         Middleware(SecurityHeaders),
-        Middleware(CheckHost, settings=Settings(), tell=lambda _, problem: problem_response(problem)),
+        Middleware(CheckFraming, tell=tell),
+        Middleware(CheckHost, settings=Settings(), tell=tell),
     ]
     return Starlette(routes=routes(sessions, max_bytes=max_bytes, max_pixels=max_pixels), middleware=middleware)
 
