@@ -131,7 +131,8 @@ def _routes(service: Service) -> list[BaseRoute]:
 
     return [
         *(Route(f"/v1/{o.name}", PictureEndpoint(service, o), methods=["POST"]) for o in table),
-        Route("/v1.0/removebg", removebg.RemoveBgEndpoint(service), methods=["POST"]),
+        Route(removebg.PATH, removebg.RemoveBgEndpoint(service), methods=["POST"]),
+        Route(removebg.PREFIX + "account", partial(answer, make=lambda: JSONResponse(removebg.ACCOUNT))),
         Route("/v1/models", partial(answer, make=lambda: JSONResponse(service.models))),
         Route("/v1/openapi.json", partial(answer, make=lambda: JSONResponse(described))),
         Route("/metrics", partial(answer, make=service.metrics.page)),

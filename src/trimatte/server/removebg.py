@@ -38,6 +38,16 @@ MEGAPIXELS = {
     "auto": 25.0,
     "50MP": 50.0,
 }
+_MANY = 1_000_000
+ACCOUNT = {
+    "data": {
+        "attributes": {
+            "credits": {"total": _MANY, "subscription": 0, "payg": _MANY, "enterprise": 0},
+            "api": {"free_calls": _MANY, "sizes": "all"},
+        }
+    }
+}
+"""What clients ask for when they are built, and some before each picture; nothing is counted here, so always many."""
 URLS = ("image_url", "bg_image_url")
 
 _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)(px|%)")
