@@ -9,12 +9,16 @@ from pathlib import Path
 import portalocker
 import pytest
 
-from trimatte._jsonl import locked
 from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.files.jsonl import locked
 
-HOLD = (
-    "import sys; from trimatte._jsonl import locked\nwith locked(sys.argv[1], ''): print(flush=True); sys.stdin.read()"
-)
+HOLD = """
+import sys
+from trimatte.files.jsonl import locked
+with locked(sys.argv[1], ""):
+    print(flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.mark.parametrize(("first", "second"), [(False, False), (False, True), (True, False)])

@@ -23,8 +23,8 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Light(nn.Module):
     """Alpha and the absolute error to be expected of it, each (N, 1, H, W) in [0, 1].
 
-    Input (N, channels, H, W), what `trimatte.alpha.light.features` puts together, sides multiples of 32. What is known is
-    not imposed.
+    Input (N, channels, H, W), what `trimatte.alpha.light.features` puts together, sides multiples of 32. What is known
+    is not imposed.
     """
 
     mean: Tensor
