@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -357,3 +359,10 @@ def test_a_server_that_does_not_answer_and_a_bucket_that_is_not_there(
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(ImageReadError, match=f"cannot read '{bucket}/photos'"):
         run_batch(f"{bucket}/photos", f"{bucket}/cut", segmenter=quick)
+
+
+def test_no_signal_is_sent_where_a_question_would_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = json.dumps({"machine": lease._machine(), "process": 1}).encode()
+    monkeypatch.setattr(signal, "CTRL_C_EVENT", 0, raising=False)  # as on Windows, where os.kill(n, 0) sends it
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
+    assert not lease._is_of_the_dead(about)

@@ -85,9 +85,15 @@ def test_sizes(text: str, size: int) -> None:
 
 
 def test_progress_tells_rate_time_left_and_failures() -> None:
-    summary = BatchSummary(total=2000, done=100, unchanged=400, seconds=50, failed={"a": "b"})
+    summary = BatchSummary(total=2000, done=100, unchanged=400, seconds=50, making=50, failed={"a": "b"})
     assert _batch._progress(summary) == "501 of 2000 pictures, 2 a second, 12 min left, 1 failed"
-    assert _batch._progress(BatchSummary(total=None, done=1, seconds=4)) == "1 pictures, 4 seconds each"
+    assert _batch._progress(BatchSummary(total=None, done=1, seconds=4, making=4)) == "1 pictures, 4 seconds each"
+
+
+def test_progress_of_a_resumed_run_is_of_the_pictures_that_it_makes() -> None:
+    assert _batch._progress(BatchSummary(total=900, unchanged=800, seconds=34)) == "800 of 900 pictures"
+    found = BatchSummary(total=900, done=1, unchanged=800, seconds=36, making=2)
+    assert _batch._progress(found) == "801 of 900 pictures, 2 seconds each, 3 min left"
 
 
 def test_a_trimap_goes_with_one_photo(trimatte: Trimatte, photos: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +134,19 @@ def test_doctor_tells_versions_threads_caches_and_the_card(trimatte: Trimatte) -
     assert findings["threads"]["usable"] >= 1
     assert findings["network"]["input"]["long_side"] > 0
     assert findings["problems"] == []
+
+
+def test_doctor_begins_all_lines_of_a_value_in_one_column(trimatte: Trimatte, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "first line\nsecond line " + "and more " * 20
+    card = {"weak": text, "data": {"a name longer than others": "703 photos"}, "file": "/a/path " + "x" * 200}
+    monkeypatch.setattr("trimatte.cli.doctor._network", lambda: card)
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = trimatte("doctor").stdout.partition("network\n")[2].splitlines()
+    end = lines.index("  data")
+    assert all(re.match(r"  (weak  |      )          \S", line) and len(line) <= 60 for line in lines[:end])
+    assert " ".join(line[18:] for line in lines[:end]) == " ".join(text.split())
+    assert "    a name longer than others  703 photos" in lines
+    assert f"{'':<18}{'x' * 200}" in lines
 
 
 def test_doctor_fails_where_the_network_is_damaged(trimatte: Trimatte, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,7 @@ def test_failures_show_in_the_exit_code(call, benchmark, tmp_path):
 
 def test_list(call):
     listing = call("datasets", "list").stdout
+    assert call("datasets").stdout == listing
     assert "alphamatting.com" in listing
     assert "sha256 78d403b0671424cd6e6a01b5489a4d26e53c40b1b9b98ea33f3ee02a09ccb5db" in listing
     assert "aim-500" in json.loads(call("datasets", "list", "--json").stdout)

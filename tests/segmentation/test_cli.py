@@ -39,6 +39,7 @@ def test_list_tells_states_and_terms() -> None:
     assert "4.6 MB" in lines["u2netp"]
     assert "non-commercial" in lines["bria-rmbg"]
     assert list(lines)[:2] == ["lite", "lite-plus"]
+    assert call("models").stdout == result.stdout
 
 
 def test_list_by_licence(make: Make, card: Path) -> None:

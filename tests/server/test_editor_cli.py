@@ -36,7 +36,7 @@ def test_it_serves_this_machine_until_it_is_interrupted(photo_file: Path, trimap
 
         assert status("/") == 200
         assert status(f"/v1/edit/sessions/{found[2]}") == 200
-        assert status(f"/v1/edit/sessions/{found[2]}", Host="rebound.example") == 400
+        assert status(f"/v1/edit/sessions/{found[2]}", Host="rebound.example") == 421
         http.close()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0

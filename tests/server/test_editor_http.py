@@ -14,10 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from trimatte.server.editor import Sessions, routes
+from trimatte.server.editor import Sessions, editor_app
 from trimatte.server.editor.endpoints import STATIC
 
 SESSIONS = "/v1/edit/sessions"
@@ -30,7 +29,8 @@ def sessions() -> Sessions:
 
 @pytest.fixture(scope="module")
 def http(sessions: Sessions) -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=routes(sessions, max_bytes=100_000, max_pixels=50_000))) as client:
+    app = editor_app(sessions, max_bytes=100_000, max_pixels=50_000)
+    with TestClient(app, base_url="http://localhost") as client:
         yield client
 
 
@@ -176,7 +176,7 @@ def test_what_there_is_not(http: TestClient, path: str) -> None:
 
 
 def test_a_full_server_says_when_to_come_back(body: bytes) -> None:
-    with TestClient(Starlette(routes=routes(Sessions(most=1)))) as client:
+    with TestClient(editor_app(Sessions(most=1)), base_url="http://localhost") as client:
         assert client.post(SESSIONS, content=body).status_code == 201
         answer = client.post(SESSIONS, content=body)
     assert answer.status_code == 429
@@ -202,6 +202,7 @@ def test_the_page_is_closed_to_scripts_of_others_and_light(http: TestClient) -> 
         answer = http.get("/" if file.name == "index.html" else f"/editor/{file.name}")
         assert answer.status_code == 200
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-cache"
         foreign = re.findall(r"https?://[^\s\"']+", file.read_text("utf-8"))
         assert set(foreign) <= {"http://www.w3.org/2000/svg"}
     assert http.get("/editor/../sessions.py").status_code == 404
@@ -218,8 +219,14 @@ def test_a_session_that_nobody_waits_for_takes_no_place(body: bytes) -> None:
     async def send(message: dict[str, object]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": SESSIONS, "query_string": b"", "headers": []}
-    asyncio.run(Starlette(routes=routes(sessions))(scope, receive, send))
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": SESSIONS,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    asyncio.run(editor_app(sessions)(scope, receive, send))
     assert sent[0]["status"] == 499
     assert len(sessions) == 0
 

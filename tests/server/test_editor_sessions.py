@@ -11,8 +11,9 @@ from PIL import Image
 import trimatte
 from trimatte.alpha.prepared import PreparedAlpha
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
-from trimatte.server.editor import sessions as module
-from trimatte.server.editor.sessions import METHODS, NoSessionError, Session, Sessions, SessionsFullError
+from trimatte.server.editor import session as module
+from trimatte.server.editor.session import METHODS, Session
+from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
 
 
 def file_of(pixels: np.ndarray, format: str = "PNG") -> bytes:

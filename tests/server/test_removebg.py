@@ -55,6 +55,24 @@ def test_a_file(client: TestClient) -> None:
     }
 
 
+def test_the_account_has_credits(client: TestClient) -> None:
+    attributes = client.get("/v1.0/account").json()["data"]["attributes"]
+    assert attributes["credits"]["total"] > 0
+    assert attributes["api"]["free_calls"] > 0
+
+
+def test_every_error_below_the_version_has_their_form(client: TestClient, make_client: Any) -> None:
+    error(client.get("/v1.0/nothing"), 404, "not_found")
+    error(client.post("/v1.0/improve", content=b"x"), 404, "not_found")
+    error(client.get(PATH), 405, "method_not_allowed")
+    error(client.post("/v1.0/account"), 405, "method_not_allowed")
+    error(client.get("/v1.0/account", headers={"host": "rebound.example"}), 421, "wrong_host")
+    error(client.post(PATH, content=b"x", headers={"origin": "https://evil.example"}), 403, "foreign_origin")
+    guarded = make_client(token="t" * 20)
+    error(guarded.get("/v1.0/account"), 403, "auth_failed")
+    assert guarded.get("/v1.0/account", headers={"x-api-key": "t" * 20}).status_code == 200
+
+
 def test_base64_in_every_kind_of_body(client: TestClient) -> None:
     text = base64.b64encode(b"photo+/?").decode()
     for encoded in (text, f"data:image/jpeg;base64,{text}"):

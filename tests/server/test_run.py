@@ -29,6 +29,7 @@ from trimatte.server.pool import Pool
 from trimatte.server.settings import Settings
 options = json.loads(sys.argv[1])
 run.HEAD_SECONDS = options.pop("head_seconds", run.HEAD_SECONDS)
+run.MOST_CONNECTIONS = options.pop("connections", run.MOST_CONNECTIONS)
 settings = Settings(port=0, **{"workers": 1, **options})
 run.serve(settings, Pool(settings, "toy_work"))
 """
@@ -224,25 +225,83 @@ def test_a_client_that_goes_away_before_its_answer(service: Service) -> None:
     assert service.metric('trimatte_workers_replaced_total{reason="lost"}') == 0
 
 
+def parts_of(received: bytes) -> tuple[dict[str, str], Any]:
+    """The headers of an answer and its JSON."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    lines = (line.decode().partition(": ") for line in head.split(b"\r\n")[1:])
+    return {name.lower(): value for name, _, value in lines}, json.loads(body)
+
+
+POST = b"POST /v1/cutout HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "status", "code"),
     [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /v1/cutout HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/cutout HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * 200_000 + b"\r\n\r\n",
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", 400, "bad-request"),
+        (b"GET / HTTP/one\r\n\r\n", 400, "bad-request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad-request"),
+        (POST + b"Content-Length: -1\r\n\r\n", 400, "bad-request"),
+        (POST + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n0\r\n\r\n", 400, "bad-request"),
+        (POST.replace(b"1.1", b"1.0") + CHUNKED + b"\r\n0\r\n\r\n", 400, "bad-request"),
+        (POST + CHUNKED + b"\r\nzz\r\n", 400, "bad-request"),
+        (POST + CHUNKED + b"\r\n2\r\nab\r\nzz\r\n", 400, "bad-request"),
+        (POST + b"Transfer-Encoding: gzip\r\n\r\n", 501, "unknown-coding"),
+        (b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * 100_000, 431, "long-head"),
     ],
-    ids=["TLS", "version", "length", "chunks", "head"],
+    ids=["TLS", "version", "host", "length", "two lengths", "old", "chunk", "late chunk", "coding", "head"],
 )
-def test_what_is_no_http(service: Service, sent: bytes) -> None:
+def test_what_is_no_http_is_a_problem_and_ends_the_connection(
+    service: Service, sent: bytes, status: int, code: str
+) -> None:
     with service.connect() as client:
-        answer = b""
-        with contextlib.suppress(ConnectionError):
-            client.sendall(sent)
-            answer = client.recv(65536)
-    assert not answer or status_of(answer) in range(400, 500)
-    assert service.get("/healthz").status == 200
+        client.sendall(sent)
+        answer = read_all(client)
+    headers, problem = parts_of(answer)
+    assert status_of(answer) == problem["status"] == status
+    assert problem["type"] == f"/problems/{code}"
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["connection"] == "close"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert service.get(f"/problems/{code}").status == 200
+
+
+def test_clients_of_remove_bg_get_their_form_of_errors_in_a_bad_body_too(service: Service) -> None:
+    with service.connect() as client:
+        client.sendall(POST.replace(b"v1/cutout", b"v1.0/removebg") + CHUNKED + b"\r\nzz\r\n")
+        answer = read_all(client)
+    assert status_of(answer) == 400
+    assert parts_of(answer)[1]["errors"][0]["code"] == "bad_request"
+
+
+def test_a_bad_chunk_on_a_used_connection_and_after_a_head(service: Service) -> None:
+    with service.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + POST + CHUNKED + b"\r\nzz\r\n")
+        answers = read_all(client)
+    assert answers.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 400" in answers
+    with service.connect() as client:
+        client.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED + b"\r\nzz\r\n")
+        assert status_of(read_all(client)) in (200, 400)
+    assert not [entry for entry in service.log if entry.get("event") == "defect" or "trace" in entry]
+
+
+def test_http_1_0_needs_no_host_on_loopback(service: Service) -> None:
+    with service.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert status_of(read_all(client)) == 200
+    with service.connect() as client:
+        client.sendall(b"GET /healthz HTTP/1.0\r\nHost: rebound.example\r\n\r\n")
+        assert status_of(read_all(client)) == 421
+
+
+def test_a_connection_too_many_is_refused() -> None:
+    with served(connections=2) as service, service.connect(), service.connect(), service.connect() as third:
+        third.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = read_all(third)
+    assert status_of(answer) == 429
+    assert parts_of(answer)[1]["type"] == "/problems/busy"
 
 
 def test_a_refused_body_may_still_be_sent(service: Service) -> None:

@@ -102,7 +102,7 @@ def test_crops_are_changed_together(samples):
 
 
 def test_at_first_the_encoder_sees_colours_alone():
-    network = Light().eval()
+    network = Light(CHANNELS).eval()
     x = torch.rand(1, CHANNELS, 64, 32)
     other = x.clone()
     other[:, 3:] = 0
@@ -120,7 +120,7 @@ def test_steps_lower_the_loss_of_a_batch(samples):
     x, target, unknown = (
         torch.from_numpy(np.stack(p)) for p in zip(*(crop(samples[i], SMALL, rng) for i in (0, 1)), strict=True)
     )
-    network = Light().train()
+    network = Light(CHANNELS).train()
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
     values = []
     for _ in range(12):

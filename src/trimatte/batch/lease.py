@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -97,7 +98,7 @@ def _is_of_the_dead(content: bytes) -> bool:
     """Whether a lock's holder was a process of this machine that is no more."""
     try:
         about = json.loads(content)
-        if about["machine"] != _machine():
+        if about["machine"] != _machine() or hasattr(signal, "CTRL_C_EVENT"):  # os.kill would send that on Windows
             return False
         os.kill(about["process"], 0)
     except ProcessLookupError:

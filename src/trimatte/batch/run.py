@@ -60,6 +60,7 @@ class BatchSummary:
     failed : pictures that could not be done, or folders that could not be read, and why.
     links : linked folders, which were not gone into.
     seconds : wall time.
+    making : of it, the time in which pictures were made; the rest went into finding what was done before.
     """
 
     total: int | None = None
@@ -69,6 +70,8 @@ class BatchSummary:
     failed: dict[str, str] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    making: float = 0.0
+    _made_until: float = field(default=0.0, repr=False)
 
     @property
     def count(self) -> int:
@@ -164,8 +167,8 @@ def run_batch(
         try:
             for outcomes in stack.enter_context(closing(done)):
                 for outcome in _published(outcomes, manifest, folders):
-                    _count(outcome, summary)
                     summary.seconds = time.monotonic() - start
+                    _count(outcome, summary)
                     if progress is not None:
                         progress(outcome, summary)
         except KeyboardInterrupt:
@@ -441,6 +444,9 @@ def _count(outcome: Outcome, summary: BatchSummary) -> None:
     summary.failed.pop(outcome.task.name, None)
     if outcome.state == "done":
         summary.done += 1
+        began = max(summary.seconds - outcome.took, summary._made_until)  # others were made at the same time
+        summary.making += summary.seconds - began
+        summary._made_until = summary.seconds
     elif outcome.state == "unchanged":
         summary.unchanged += 1
     elif outcome.state == "kept":

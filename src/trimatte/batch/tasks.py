@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -107,6 +108,7 @@ class Outcome:
     record : for the manifest, if the state is "done" or "failed".
     staged : files that were written, and where each is to be put.
     error, told : why it failed, and what else there is to say.
+    took : seconds that it took to make.
     """
 
     task: Task
@@ -115,6 +117,7 @@ class Outcome:
     staged: dict[str, str] = field(default_factory=dict)
     error: str = ""
     told: tuple[str, ...] = ()
+    took: float = 0.0
 
 
 def perform(task: Task, settings: Settings, ask: Ask) -> Outcome:
@@ -188,6 +191,7 @@ def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Out
     from trimatte import __version__
     from trimatte.batch.jobs import cut_out
 
+    start = time.monotonic()
     options = dict(settings.options)
     sheet = options.pop("sheet", False)
     encoded = io.BytesIO()
@@ -203,7 +207,7 @@ def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Out
     digest = hashlib.sha256(encoded.getbuffer()).hexdigest()
     record |= {"done": True, "output_sha256": digest, "report": finite(result.report.as_dict()), "error": None}
     record |= {"warnings": list(told), "trimatte": __version__}
-    return Outcome(task, "done", record, staged, told=told)
+    return Outcome(task, "done", record, staged, told=told, took=time.monotonic() - start)
 
 
 def _failed(task: Task, record: Record, message: str, error: BaseException) -> Outcome:

@@ -180,12 +180,13 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
 
 def _progress(summary: BatchSummary) -> str:
     """Such as "120 of 2000 pictures, 1.9 a second, 16 min left, 3 failed"."""
-    rate = summary.done / summary.seconds if summary.seconds else 0.0
     parts = [f"{summary.count} of {summary.total} pictures" if summary.total else f"{summary.count} pictures"]
-    parts.append(f"{rate:.2g} a second" if rate >= 1 or not rate else f"{1 / rate:.2g} seconds each")
-    if summary.total and rate:
-        left = (summary.total - summary.count) / rate
-        parts.append(f"{left / 60:.0f} min left" if left >= 60 else f"{left:.0f} s left")
+    if summary.making:
+        rate = summary.done / summary.making
+        parts.append(f"{rate:.2g} a second" if rate >= 1 else f"{1 / rate:.2g} seconds each")
+        if summary.total:
+            left = (summary.total - summary.count) / rate
+            parts.append(f"{left / 60:.0f} min left" if left >= 60 else f"{left:.0f} s left")
     if summary.failed:
         parts.append(f"{len(summary.failed)} failed")
     return ", ".join(parts)

@@ -11,9 +11,15 @@ from trimatte.evaluation.layouts import LAYOUTS
 from trimatte.synthetic.subjects import KINDS
 
 
-@click.group()
-def command() -> None:
-    """Benchmark sets: what there is, how to get it, whether a folder is whole; and a synthetic one."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Benchmark sets: what there is, how to get it, whether a folder is whole; and a synthetic one.
+
+    Alone it lists them.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_command, as_json=False)
 
 
 @command.command("list")

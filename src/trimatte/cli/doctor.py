@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -155,9 +157,15 @@ def _network() -> dict[str, Any]:
 
 
 def _print(rows: dict[str, Any], indent: str) -> None:
+    """Names beside their values, which begin in one column in all their lines."""
+    width = shutil.get_terminal_size().columns
     for name, value in rows.items():
         if isinstance(value, dict):
             click.echo(f"{indent}{name}")
             _print(value, indent + "  ")
         else:
-            click.echo(f"{indent}{name:<14} {value}")
+            first = f"{indent}{name:<14}  "
+            lines = textwrap.wrap(
+                str(value), max(40, width - len(indent) - 16), break_long_words=False, break_on_hyphens=False
+            )
+            click.echo(first + f"\n{indent}{'':<16}".join(lines))

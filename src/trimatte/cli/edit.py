@@ -37,11 +37,8 @@ def command(
     if trimap is not None and photo is None:
         raise click.UsageError("--trimap goes with a photo.")
     import uvicorn
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from trimatte.server.editor import Sessions, routes
+    from trimatte.server.editor import Sessions, editor_app
 
     sessions = Sessions(idle_seconds=None)
     anchor = ""
@@ -49,9 +46,7 @@ def command(
         click.echo("Finding the subject ...", err=True)
         options = {"method": method, "band": band, "trimap": trimap, "max_pixels": max_pixels}
         anchor = "#" + sessions.open(_read(photo), os.path.basename(photo), **options)
-    # A page that points a name of its own at this machine must not get an answer.
-    guard = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
-    app = Starlette(routes=routes(sessions, max_pixels=max_pixels), middleware=[guard])
+    app = editor_app(sessions, max_pixels=max_pixels)
     with _listening(port) as listener:
         address = f"http://{LOOPBACK}:{listener.getsockname()[1]}/{anchor}"
         click.echo(f"The editor is at {address}")

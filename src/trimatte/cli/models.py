@@ -23,13 +23,16 @@ own_card = click.option(
 )
 
 
-@click.group()
-def command() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Networks that find the subject, for --segmenter: what there is, on what terms, and adding them.
 
-    Two are part of trimatte. For others there are cards, but their files are yours to add; nothing is downloaded
-    unless `models fetch` is called.
+    Alone it lists them. Two are part of trimatte. For others there are cards, but their files are yours to add; nothing
+    is downloaded unless `models fetch` is called.
     """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_command, uses=(), as_json=False)
 
 
 @command.command("list")

@@ -66,7 +66,7 @@ def command(
     with stepped() as watch:
         train(recipe, [part for part in sets if part[0]], out, initial=initial, watch=watch)
     export(
-        Light(),
+        Light(CHANNELS),
         out / "best.pt",
         out / "light.onnx",
         inputs={"features": (CHANNELS, 1)},

@@ -61,18 +61,20 @@ def locked(path: str | os.PathLike[str], message: str, *, shared: bool = False) 
     """Hold a lock on a file; the system lets go when this process ends, however it ends.
 
     A shared lock is shared with other shared ones only. Raises `ArgumentError` with `message` if another process holds
-    it.
+    it, and `ImageWriteError` if the file cannot be made or its file system has no locks.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(path, "a") as file:
+    import portalocker
+
+    kind = portalocker.LockFlags.SHARED if shared else portalocker.LockFlags.EXCLUSIVE
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            file = stack.enter_context(open(path, "a"))
+            portalocker.lock(file, kind | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.AlreadyLocked as error:
             raise ArgumentError(message) from error
+        except (OSError, portalocker.LockException) as error:
+            raise ImageWriteError(f"cannot lock {os.fspath(path)!r}: {reason(error)}") from error
+        stack.callback(portalocker.unlock, file)
         yield
 
 

@@ -13,7 +13,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from trimatte.alpha.light import CHANNELS
 from trimatte.networks.efficientnet_lite import EfficientNetLite, load_imagenet
 from trimatte.networks.hybrid import Block, Residual
 from trimatte.networks.lite import doubled
@@ -24,32 +23,34 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Light(nn.Module):
     """Alpha and the absolute error to be expected of it, each (N, 1, H, W) in [0, 1].
 
-    Input (N, 16, H, W), what `trimatte.alpha.light.features` puts together, sides multiples of 32. What is known is not
-    imposed.
+    Input (N, channels, H, W), what `trimatte.alpha.light.features` puts together, sides multiples of 32. What is known
+    is not imposed.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, widths: tuple[int, ...] = (32, 32, 48, 64, 96), *, imagenet: bool = False) -> None:
+    def __init__(
+        self, channels: int, widths: tuple[int, ...] = (32, 32, 48, 64, 96), *, imagenet: bool = False
+    ) -> None:
         super().__init__()
         self.encoder = EfficientNetLite(0)
         if imagenet:
             load_imagenet(self.encoder)
-        self._widen_stem()
+        self._widen_stem(channels)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1), persistent=False)
         self.lateral = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(self.encoder.channels, widths, strict=True))
         self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.merge = nn.ModuleList(Residual(width) for width in widths[:-1])
-        self.enter = Block(4 * CHANNELS, widths[0])
+        self.enter = Block(4 * channels, widths[0])
         self.refine = nn.Sequential(Block(2 * widths[0], widths[0]), Residual(widths[0]))
         self.leave = nn.Conv2d(widths[0], 8, 3, padding=1)
 
-    def _widen_stem(self) -> None:
+    def _widen_stem(self, channels: int) -> None:
         """Let the encoder see more than colours, which at first changes nothing."""
         stem = self.encoder._conv_stem
-        wide = nn.Conv2d(CHANNELS, stem.out_channels, 3, 2, 1, bias=False)
+        wide = nn.Conv2d(channels, stem.out_channels, 3, 2, 1, bias=False)
         with torch.no_grad():
             wide.weight.zero_()
             wide.weight[:, :3] = stem.weight

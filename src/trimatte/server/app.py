@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from functools import cached_property, partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,88 +17,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from trimatte.segmentation import registry
 from trimatte.server import removebg
 from trimatte.server.answers import accepted_format, report_headers, send_body
-from trimatte.server.bodies import ClientGoneError, Form, Held, Share, read_multipart, read_raw
-from trimatte.server.guard import CheckClient, CheckHost, Observe, notes
-from trimatte.server.metrics import Metrics
+from trimatte.server.bodies import Form, Share, read_multipart, read_raw
+from trimatte.server.guard import CheckClient, CheckFraming, CheckHost, Observe, SecurityHeaders, notes
 from trimatte.server.openapi import document
-from trimatte.server.operations import Operation, operations, served_methods, served_segmenters
+from trimatte.server.operations import Operation, operations
 from trimatte.server.parameters import parse_parameters
 from trimatte.server.pool import Pool
-from trimatte.server.problems import PROBLEMS, Problem, of_error, problem_response
+from trimatte.server.problems import PROBLEMS, Problem, problem_response
+from trimatte.server.service import Service
 from trimatte.server.settings import Settings
-from trimatte.server.worker import Reply
 
 EXPOSED = ["Trimatte-Report", "Server-Timing", "X-Request-Id", "Retry-After"]
-
-
-class Service:
-    """What the handlers of one application share.
-
-    Attributes
-    ----------
-    settings, pool : limits, and the workers.
-    held : bodies and answers in memory.
-    metrics : for Prometheus.
-    """
-
-    def __init__(self, settings: Settings, pool: Pool) -> None:
-        self.settings = settings
-        self.pool = pool
-        self.held = Held(max(settings.held_bytes, settings.max_bytes))
-        self.metrics = Metrics(pool, self.held)
-
-    @cached_property
-    def models(self) -> dict[str, Any]:
-        """What there is to choose from."""
-        return {
-            "segmenters": [_told_of(name) for name in served_segmenters()],
-            "methods": [{"name": name} for name in served_methods()],
-        }
-
-    async def work(
-        self, scope: Scope, receive: Receive, task: str, files: dict[str, Any], values: dict[str, Any]
-    ) -> Reply:
-        """Let a worker do a task, unless the client goes away before it begins. Raises `Problem` for its errors."""
-        values = {**values, "max_pixels": self.settings.max_pixels}
-        reply = await _unless_gone(receive, self.pool.run(task, files, values))
-        if reply.error:
-            problem = of_error(reply.error, reply.message)
-            if problem.code == "defect":
-                notes(scope).update(error=reply.error, trace=reply.trace)
-            raise problem
-        notes(scope)["stages"] = {stage: round(spent, 4) for stage, spent in reply.report.get("seconds", {}).items()}
-        return reply
-
-
-def _told_of(segmenter: str) -> dict[str, Any]:
-    """A segmenter's name and, if there is a card of it, what it is for and on what terms."""
-    if not registry.knows(segmenter):
-        return {"name": segmenter}
-    card = registry.card(segmenter)
-    return {"name": segmenter, "purpose": card.purpose, "use": card.use, "licence": dict(card.licence)}
-
-
-async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, Reply]) -> Reply:
-    """The outcome of `work`; it is cancelled if the client closes the connection. The body must have been read."""
-    job = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not job.done():
-            raise ClientGoneError
-        return job.result()
-    finally:
-        for task in (job, gone):
-            task.cancel()
-        await asyncio.gather(job, gone, return_exceptions=True)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class PictureEndpoint:
@@ -164,10 +94,12 @@ def create_app(settings: Settings | None = None, pool: Pool | None = None) -> St
     routes = [*_routes(service), *_editor_routes(settings)]
     paths = frozenset(route.path for route in routes if isinstance(route, Route))
     middleware = [
-        Middleware(Observe, metrics=service.metrics, routes=paths, tell=_tell),
-        Middleware(CheckHost, settings=settings, tell=_tell),
+        Middleware(SecurityHeaders),
+        Middleware(Observe, metrics=service.metrics, routes=paths, tell=error_answer),
+        Middleware(CheckFraming, tell=error_answer),
+        Middleware(CheckHost, settings=settings, tell=error_answer),
         *([_cross_origin(settings)] if settings.origins else []),
-        Middleware(CheckClient, settings=settings, tell=_tell),
+        Middleware(CheckClient, settings=settings, tell=error_answer),
     ]
 
     @contextlib.asynccontextmanager
@@ -199,7 +131,8 @@ def _routes(service: Service) -> list[BaseRoute]:
 
     return [
         *(Route(f"/v1/{o.name}", PictureEndpoint(service, o), methods=["POST"]) for o in table),
-        Route("/v1.0/removebg", removebg.RemoveBgEndpoint(service), methods=["POST"]),
+        Route(removebg.PATH, removebg.RemoveBgEndpoint(service), methods=["POST"]),
+        Route(removebg.PREFIX + "account", partial(answer, make=lambda: JSONResponse(removebg.ACCOUNT))),
         Route("/v1/models", partial(answer, make=lambda: JSONResponse(service.models))),
         Route("/v1/openapi.json", partial(answer, make=lambda: JSONResponse(described))),
         Route("/metrics", partial(answer, make=service.metrics.page)),
@@ -237,17 +170,17 @@ async def _explain(request: Request) -> Response:
     return PlainTextResponse(f"{code} ({status}): {title}.\n")
 
 
-def _tell(scope: Scope, problem: Problem) -> Response:
-    """The answer that tells of a problem, in the form that the address's clients know; the log hears of it, too."""
+def error_answer(scope: Scope, problem: Problem) -> Response:
+    """The answer that reports a problem, in the form that the address's clients know; the log reports it, too."""
     notes(scope)["problem"] = problem.code
-    if scope["path"] == removebg.PATH:
+    if scope["path"].startswith(removebg.PREFIX):
         return removebg.error_response(problem)
     return problem_response(problem)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return _tell(request.scope, error)
+    return error_answer(request.scope, error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -255,7 +188,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        return _tell(request.scope, Problem("method-not-allowed", f"Use {allowed}.", headers=error.headers))
+        return error_answer(request.scope, Problem("method-not-allowed", f"Use {allowed}.", headers=error.headers))
     if error.status_code == 404:
-        return _tell(request.scope, Problem("not-found", "There is nothing at this address."))
-    return _tell(request.scope, Problem("bad-body", error.detail))
+        return error_answer(request.scope, Problem("not-found", "There is nothing at this address."))
+    return error_answer(request.scope, Problem("bad-body", error.detail))

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trimatte.server.bodies import ClientGoneError
 from trimatte.server.metrics import Metrics
 from trimatte.server.problems import Problem, defect
-from trimatte.server.settings import Settings
+from trimatte.server.settings import LOOPBACK, Settings
 
 CLIENT_GONE = 499
 SECURITY_HEADERS = {
@@ -48,8 +48,25 @@ def notes(scope: Scope) -> dict[str, Any]:
     return found
 
 
+class SecurityHeaders:
+    """Adds `SECURITY_HEADERS` to every answer; what an answer sets itself stays."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def secured_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, secured_send)
+
+
 class Observe:
-    """Outermost: an id for each request, one line in the log, the metrics, and an answer to what nobody caught."""
+    """An id for each request, one line in the log, the metrics, and an answer to what nobody caught."""
 
     def __init__(
         self, app: ASGIApp, *, metrics: Metrics, routes: frozenset[str], tell: Callable[[Scope, Problem], Response]
@@ -75,10 +92,7 @@ class Observe:
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
             seen["sent"] += len(message.get("body", b""))
             await send(message)
 
@@ -107,21 +121,50 @@ class Observe:
         _log.log(level, "request", extra={"fields": {**fields, "seconds": round(seconds, 4), **notes(scope)}})
 
 
+class CheckFraming:
+    """Refuses bodies whose end is ambiguous, and closes (RFC 9112, sections 6.1 and 6.3).
+
+    A proxy that goes by the length would take the rest of such a body for a request of its own.
+    """
+
+    def __init__(self, app: ASGIApp, *, tell: Callable[[Scope, Problem], Response]) -> None:
+        self.app = app
+        self.tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if "transfer-encoding" in headers and ("content-length" in headers or scope["http_version"] == "1.0"):
+            told = "Send Content-Length, or in HTTP/1.1 Transfer-Encoding, not both."
+            problem = Problem("bad-request", told, headers={"Connection": "close"})
+            await self.tell(scope, problem)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
 class CheckHost:
-    """Refuses requests to names that the service does not go by, as a page makes that has its own name rebound."""
+    """Refuses requests to other names than the service's own, as a page makes that has its own name rebound.
+
+    Browsers always send a Host. On loopback a client of HTTP/1.0 may leave it out.
+    """
 
     def __init__(self, app: ASGIApp, *, settings: Settings, tell: Callable[[Scope, Problem], Response]) -> None:
         self.app = app
         self.allowed = settings.allowed_hosts
+        self.loopback = settings.host in LOOPBACK
         self.tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        checked = scope["type"] == "http" and self.allowed
-        if checked and _host_name(Headers(scope=scope).get("host", "")) not in self.allowed:
+        if scope["type"] == "http" and self.allowed and not self._known(scope):
             problem = Problem("wrong-host", "The request's Host is none of the names that the service goes by.")
             await self.tell(scope, problem)(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+    def _known(self, scope: Scope) -> bool:
+        host = Headers(scope=scope).get("host")
+        if host is None:
+            return self.loopback and scope["http_version"] == "1.0"
+        return _host_name(host) in self.allowed
 
 
 class CheckClient:

@@ -19,13 +19,14 @@ _FILES = {
     "image_file": "The photo.",
     "bg_image_file": "A picture to lay the subject over.",
 }
-_BODY_ERRORS = (400, 401, 403, 408, 413, 415, 421, 422, 429, 500, 503, 504)
+_BODY_ERRORS = (400, 401, 403, 408, 413, 415, 421, 422, 429, 431, 500, 501, 503, 504)
 
 
 def document(operations: Sequence[Operation], removebg: Sequence[Parameter], *, token: bool) -> Document:
     """OpenAPI 3.1 of the service; `token` says whether clients need one."""
     paths: Document = {f"/v1/{operation.name}": {"post": _operation(operation)} for operation in operations}
     paths["/v1.0/removebg"] = {"post": _removebg(removebg)}
+    paths["/v1.0/account"] = {"get": _account()}
     paths["/v1/models"] = {"get": _plain("models", "Segmenters with their cards, and methods.", "application/json")}
     paths["/healthz"] = {"get": _plain("healthz", "The process is there.", "application/json")}
     ready = _plain("readyz", "A worker is ready; 503 if none is.", "application/json")
@@ -52,13 +53,15 @@ def document(operations: Sequence[Operation], removebg: Sequence[Parameter], *, 
 
 
 def _operation(operation: Operation) -> Document:
-    content = {"multipart/form-data": {"schema": _form(operation.parameters, operation.required, operation.optional)}}
+    # Parameters stand once: a schema cannot say that one that is in the query must not be in the form too.
+    content = {"multipart/form-data": {"schema": _form((), operation.required, operation.optional)}}
     if len(operation.required) == 1:  # a raw body is one picture
         for media_type in ("image/*", "application/octet-stream"):
             content[media_type] = {"schema": {}}
     return {
         "operationId": operation.name,
         "summary": operation.summary,
+        "description": "A parameter may be a field of the form instead, not both.",
         "parameters": [
             {
                 "name": parameter.name,
@@ -97,12 +100,16 @@ def _removebg(table: Sequence[Parameter]) -> Document:
                 "description": "The picture, or with `Accept: application/json` the same in base64.",
                 "content": {**{MEDIA_TYPES[name]: {"schema": {}} for name in MEDIA_TYPES}, "application/json": {}},
             },
-            "default": {
-                "description": "What was wrong, in the form that clients of remove.bg know.",
-                "content": {"application/json": {"schema": _removebg_error()}},
-            },
+            "default": _removebg_error(),
         },
     }
+
+
+def _account() -> Document:
+    """What clients of remove.bg call when they are built."""
+    whole = _plain("account", "That there are credits, which are never counted.", "application/json")
+    whole["responses"]["default"] = _removebg_error()
+    return whole
 
 
 def _form(table: Sequence[Parameter], required: Sequence[str], optional: Sequence[str]) -> Document:
@@ -156,4 +163,8 @@ def _removebg_error() -> Document:
         "required": ["title", "code"],
         "properties": {"title": text, "detail": text, "code": text},
     }
-    return {"type": "object", "required": ["errors"], "properties": {"errors": {"type": "array", "items": error}}}
+    schema = {"type": "object", "required": ["errors"], "properties": {"errors": {"type": "array", "items": error}}}
+    return {
+        "description": "What was wrong, in the form that clients of remove.bg know.",
+        "content": {"application/json": {"schema": schema}},
+    }

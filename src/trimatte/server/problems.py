@@ -8,6 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 PROBLEMS: dict[str, tuple[int, str]] = {
+    "bad-request": (400, "The request is not HTTP as RFC 9112 has it"),
     "bad-parameter": (400, "A parameter is unknown, given twice, or not of its type"),
     "bad-body": (400, "The body is not what this address takes"),
     "unauthorized": (401, "A token is needed"),
@@ -25,7 +26,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "no-subject": (422, "No subject was found, and `strict` was asked for"),
     "not-solved": (422, "The alpha matte could not be computed as demanded"),
     "busy": (429, "Too many requests at once"),
+    "long-head": (431, "The request's head has too many bytes"),
     "defect": (500, "A defect of the service"),
+    "unknown-coding": (501, "The body has a transfer coding other than chunked"),
     "out-of-memory": (503, "The picture needs more memory than there is"),
     "worker-lost": (503, "The process that worked on the request died"),
     "waited-too-long": (503, "No worker became free in time"),

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -22,12 +22,11 @@ from trimatte.server.answers import report_headers, send_body
 from trimatte.server.bodies import Form, Share, read_json, read_multipart, read_urlencoded
 from trimatte.server.parameters import Choice, Colour, Flag, Parameter, Schema, parse_parameters
 from trimatte.server.problems import Problem
+from trimatte.server.service import Service
 from trimatte.server.worker import Reply
 
-if TYPE_CHECKING:
-    from trimatte.server.app import Service
-
-PATH = "/v1.0/removebg"
+PREFIX = "/v1.0/"
+PATH = PREFIX + "removebg"
 MEGAPIXELS = {
     "preview": 0.25,
     "small": 0.25,
@@ -39,6 +38,16 @@ MEGAPIXELS = {
     "auto": 25.0,
     "50MP": 50.0,
 }
+_MANY = 1_000_000
+ACCOUNT = {
+    "data": {
+        "attributes": {
+            "credits": {"total": _MANY, "subscription": 0, "payg": _MANY, "enterprise": 0},
+            "api": {"free_calls": _MANY, "sizes": "all"},
+        }
+    }
+}
+"""What clients ask for when they are built, and some before each picture; nothing is counted here, so always many."""
 URLS = ("image_url", "bg_image_url")
 
 _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)(px|%)")

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from trimatte.alpha._network import distances
-from trimatte.alpha.light import features
+from trimatte.alpha.light import CHANNELS, features
 from trimatte.errors import ArgumentError
 from trimatte.networks.light import Light
 from trimatte.training.fit import Crop, Floats, Recipe, endless, fit
@@ -51,7 +51,7 @@ def train(
         [np.full(len(part), share / len(part)) for part, (_, share) in zip(usable, sets, strict=True)]
     )
     batches = endless(recipe, files, often, crop)
-    return fit(Light(imagenet=initial is None), recipe, batches, folder, initial=initial, watch=watch)
+    return fit(Light(CHANNELS, imagenet=initial is None), recipe, batches, folder, initial=initial, watch=watch)
 
 
 def _shape(file: Path) -> tuple[int, ...]:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -24,35 +26,13 @@ from starlette.types import Scope
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
-from trimatte.server.editor.sessions import (
-    BANDS,
-    DOWNLOADS,
-    METHODS,
-    NoSessionError,
-    Patch,
-    Session,
-    Sessions,
-    SessionsFullError,
-)
-from trimatte.server.guard import CLIENT_GONE
+from trimatte.server.editor.session import BANDS, DOWNLOADS, METHODS, Patch, Session
+from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
+from trimatte.server.guard import CLIENT_GONE, CheckFraming, CheckHost, SecurityHeaders
 from trimatte.server.problems import Problem, of_error, problem_response
 from trimatte.server.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
-PRIVATE_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -88,6 +68,20 @@ def routes(
     ]
 
 
+def editor_app(sessions: Sessions, *, max_bytes: int = 64 << 20, max_pixels: int = 200_000_000) -> Starlette:
+    """The editor alone, as an application that answers to this machine's own names only; arguments as of `routes`."""
+
+    def tell(_: Scope, problem: Problem) -> Response:
+        return problem_response(problem)
+
+    middleware = [
+        Middleware(SecurityHeaders),
+        Middleware(CheckFraming, tell=tell),
+        Middleware(CheckHost, settings=Settings(), tell=tell),
+    ]
+    return Starlette(routes=routes(sessions, max_bytes=max_bytes, max_pixels=max_pixels), middleware=middleware)
+
+
 class _Editor:
     """The handlers, and the threads they work in: strokes have their own, so that none waits for a long solve."""
 
@@ -110,10 +104,10 @@ class _Editor:
         if await request.is_disconnected():  # nobody is there who could use it
             self.sessions.close(id)
             raise ClientGoneError
-        return JSONResponse({"id": id, **self.sessions[id].state()}, 201, PRIVATE_HEADERS)
+        return JSONResponse({"id": id, **self.sessions[id].state()}, 201)
 
     async def state(self, request: Request) -> Response:
-        return JSONResponse({"id": request.path_params["id"], **self._session(request).state()}, 200, PRIVATE_HEADERS)
+        return JSONResponse({"id": request.path_params["id"], **self._session(request).state()})
 
     async def close(self, request: Request) -> Response:
         self.sessions.close(request.path_params["id"])
@@ -128,11 +122,11 @@ class _Editor:
 
     async def photo(self, request: Request) -> Response:
         body = await _in(self._quick, self._session(request).photo)
-        return Response(body, 200, PRIVATE_HEADERS, "image/jpeg")
+        return Response(body, media_type="image/jpeg")
 
     async def foreground(self, request: Request) -> Response:
         body = await _in(self._long, self._session(request).foreground)
-        return Response(body, 200, PRIVATE_HEADERS, "image/jpeg")
+        return Response(body, media_type="image/jpeg")
 
     async def automatic(self, request: Request) -> Response:
         return _plane(self._session(request).auto)
@@ -160,7 +154,7 @@ class _Editor:
             raise Problem("not-found", f"there is no {what!r}, there are {', '.join(DOWNLOADS)}")
         body = await _in(self._long, partial(session.download, what))
         name = quote(f"{os.path.splitext(session.name)[0]}-{what}", safe="")
-        headers = {**PRIVATE_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         return Response(body, 200, headers, DOWNLOADS[what][1])
 
     async def _body(self, request: Request, limit: int) -> bytes:
@@ -172,21 +166,21 @@ class _Editor:
 
 
 class _Files(StaticFiles):
-    """The page's files, with its headers."""
+    """The page's files, which browsers keep but check for a newer one."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers.update(PAGE_HEADERS)
+        response.headers["Cache-Control"] = "no-cache"
         return response
 
 
 async def _page(request: Request) -> Response:
-    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
+    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
 async def _options(request: Request) -> Response:
     """What the page offers."""
-    return JSONResponse({"methods": METHODS, "bands": BANDS}, 200, PRIVATE_HEADERS)
+    return JSONResponse({"methods": METHODS, "bands": BANDS})
 
 
 def _answered(handler: Handler) -> Handler:
@@ -220,7 +214,7 @@ def _problem_of(error: Exception) -> Problem:
 
 def _plane(plane: np.ndarray) -> Response:
     """A plane (H, W) uint8, row by row."""
-    return Response(zlib.compress(plane.tobytes(), 1), 200, {**PRIVATE_HEADERS, "Content-Encoding": "deflate"})
+    return Response(zlib.compress(plane.tobytes(), 1), 200, {"Content-Encoding": "deflate"})
 
 
 def _patch(patch: Patch) -> Response:
