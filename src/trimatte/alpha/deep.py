@@ -186,7 +186,11 @@ def refine_alpha(
     report: SolveReport | None = None,
     sure: float = 0.98,
     margin: int = 8,
-    **options: Any,
+    weights: Weights = None,
+    device: str = "auto",
+    precision: Literal["auto", "single", "half"] = "auto",
+    skips: bool | None = None,
+    window: int = 512,
 ) -> NDArray[np.float32]:
     """Let Deep Image Matting redo an alpha matte where it is unsure.
 
@@ -195,7 +199,7 @@ def refine_alpha(
     image, trimap, alpha : (H, W, 3), (H, W) and (H, W), of one size; alpha from any other method.
     report : filled in if given: `unknown` becomes the number of pixels that were redone.
     sure, margin : see `narrow_trimap`.
-    options : of `deep_image_matting`.
+    weights, device, precision, skips, window : as of `deep_image_matting`.
 
     Returns
     -------
@@ -211,7 +215,8 @@ def refine_alpha(
     if report.unknown == 0:
         report.fallbacks.append("the alpha is sure everywhere: nothing to refine")
         return _keep_known(alpha, trimap)
-    refined = deep_image_matting(image, narrow, report, **options)
+    options: dict[str, Any] = {"weights": weights, "device": device, "precision": precision}
+    refined = deep_image_matting(image, narrow, report, skips=skips, window=window, **options)
     return _keep_known(np.where(narrow == UNKNOWN, refined, alpha), trimap)
 
 

@@ -80,7 +80,7 @@ def knn(
     undetermined = graph.undetermined()
     if undetermined.any():
         x[undetermined] = 0.5
-        report.fallbacks.append(f"{np.count_nonzero(undetermined)} unknown pixels resemble no known one: alpha is 0.5")
+        report.undetermined = int(np.count_nonzero(undetermined))
     alpha = trimap / 255.0
     alpha.ravel()[pixels[:n]] = x[numbers[:n]]
     return alpha
