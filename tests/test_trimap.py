@@ -150,7 +150,7 @@ def test_a_thin_subject_keeps_foreground_with_a_note() -> None:
     probability = np.zeros((60, 60), np.float32)
     probability[29:32] = 1
     report = TrimapReport()
-    trimap = make_trimap(probability, band_pixels=10, report=report)
+    trimap = make_trimap(probability, band_pixels=10, speck=0.002, report=report)
     assert (trimap == 255).any()
     assert (trimap == 0).any()
     assert any("foreground" in note for note in report.notes)

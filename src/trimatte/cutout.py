@@ -17,7 +17,7 @@ from trimatte.confidence import doubt_map, picture_confidence
 from trimatte.errors import ArgumentError, SubjectNotFoundError, SubjectWarning
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
-from trimatte.images import Picture, as_trimap, load_picture, restore_colours, save_image
+from trimatte.images import Picture, load_picture, read_trimap, restore_colours, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
@@ -209,7 +209,7 @@ def cutout(
             why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"
             raise ArgumentError(f"{name}: got {value}, but {why}")
     return cutout_by(
-        partial(quiet_matte, method=method, strict=strict, **options),
+        partial(quiet_matte, method=method, strict=strict, given=trimap is not None, **options),
         image,
         segmenter=segmenter if row.needs_trimap else None,
         trimap=trimap,
@@ -257,7 +257,7 @@ def cutout_by(
     probability: np.ndarray | None = None
     known: np.ndarray | None = None
     if trimap is not None:
-        known = as_trimap(trimap, shape=size, max_pixels=max_pixels)
+        known = read_trimap(trimap, shape=size, max_pixels=max_pixels)
     elif is_matte(own):
         cut = _already_cut(picture, report)
         _tell(report, strict)

@@ -226,20 +226,21 @@ def _depth(
     """How deep the band reaches into the subject: `reach`, but less where the subject is thin.
 
     Of a network's output only parts that hang together with a deep core are trusted so far: a thin island may be no
-    subject at all. `trusting`, every island is.
+    subject at all. `trusting`, every island keeps a core.
     """
     from trimatte.planes.regions import regions, widest
 
-    trusted = mask.copy()
-    if not trusting:
-        parts = regions(mask)
-        trusted[:] = False
-        parts.paint(parts.touched((inside > half) & sure), True, trusted)
+    parts = regions(mask)
+    trusted = np.zeros(mask.shape, bool)
+    parts.paint(parts.touched((inside > half) & sure), True, trusted)
     core = THIN * widest(inside, int(np.ceil(1.5 * half)) + 1)
     # Within a thick part `widest` sees no farther than its window, and says nothing of a reach beyond.
     trusted &= (core < np.float32(0.75 * half)) | (reach <= np.float32(half))
     depth: np.ndarray = np.full(mask.shape, reach, np.float32)
     np.minimum(reach, core, out=depth, where=trusted)
+    if trusting:
+        deepest = parts.greatest(inside)
+        parts.lower(np.where(deepest <= np.max(reach), THIN * deepest, np.float32(np.inf)), depth)
     return depth
 
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from trimatte.alpha.methods import ENTRY_POINTS, METHODS, AlphaMethod, alpha_methods, find_method, ready_methods
 from trimatte.errors import ArgumentError, ConvergenceWarning, SolverError
-from trimatte.images import as_trimap
+from trimatte.images import read_trimap
+from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.images.hidden import visible_image
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
@@ -79,8 +80,8 @@ def estimate_alpha(
     Raises
     ------
     ArgumentError
-        A wrong shape, range, method or option; with `strict`, a trimap without foreground, background or unknown pixels
-        if the method needs them.
+        A wrong shape, range, method or option; with `strict`, a trimap without known foreground or background if the
+        method needs both.
     SolverError
         With `strict`, if the solver did not converge, or alpha is undetermined somewhere.
 
@@ -95,18 +96,23 @@ def estimate_alpha(
     return matte
 
 
-def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, **options: Any) -> Matte:
-    """`estimate_alpha` without the warning, which cannot be caught where threads share the process."""
+def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, given: bool = True, **options: Any) -> Matte:
+    """`estimate_alpha` without the warning, which cannot be caught where threads share the process.
+
+    `given`: the trimap is the caller's own, which `strict` refuses if it lacks a kind that the method needs.
+    """
     check_flag("strict", strict)
     row = find_method(method)
     function = row.load()
     image = visible_image(image)
     report = SolveReport(method=method)
-    known_trimap = None if trimap is None else as_trimap(trimap, shape=image.shape[:2])
+    known_trimap = None if trimap is None else read_trimap(trimap, shape=image.shape[:2])
     if known_trimap is None and row.needs_trimap:
         raise ArgumentError(f"trimap: got None, method {method!r} needs one of shape {image.shape[:2]}")
     check_options(method, function, options)
     spreads = row.needs_trimap and row.needs_samples and options.get("prior") is None
+    if strict and given and spreads and known_trimap is not None:
+        _check_kinds(known_trimap)
     with timed(report.seconds, "alpha"):
         alpha = _estimate(partial(function, **options), image, known_trimap, report, spreads)
     report.peak_bytes = peak_bytes()
@@ -128,6 +134,13 @@ def complaints(report: SolveReport) -> list[str]:
             "mark some of them in the trimap"
         )
     return faults
+
+
+def _check_kinds(trimap: np.ndarray) -> None:
+    """Raise `ArgumentError` for a trimap in which there is nothing to spread."""
+    for name, value in (("foreground", FOREGROUND), ("background", BACKGROUND)):
+        if (trimap == UNKNOWN).any() and not (trimap == value).any():
+            raise ArgumentError(f"trimap: it has no known {name}, so that alpha would be the same everywhere")
 
 
 def _estimate(

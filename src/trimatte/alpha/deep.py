@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
-from trimatte.images import as_alpha, as_image, as_trimap
+from trimatte.images import as_alpha, as_image, read_trimap
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 
@@ -207,7 +207,7 @@ def refine_alpha(
     given trimap knows are exactly 0 or 1.
     """
     image = as_image(image)
-    trimap = as_trimap(trimap, shape=image.shape[:2])
+    trimap = read_trimap(trimap, shape=image.shape[:2])
     alpha = as_alpha(alpha, shape=image.shape[:2])
     narrow = narrow_trimap(trimap, alpha, sure=sure, margin=margin)
     report = report if report is not None else SolveReport(method="deep-image-matting")

@@ -8,7 +8,7 @@ import numpy as np
 
 from trimatte.alpha import Matte, estimate_alpha, find_method
 from trimatte.errors import ArgumentError
-from trimatte.images import as_trimap
+from trimatte.images import read_trimap
 from trimatte.images.arrays import Box, bounding_box, grown
 from trimatte.images.hidden import visible_image
 from trimatte.linalg.report import SolveReport
@@ -58,7 +58,7 @@ class PreparedAlpha:
             raise ArgumentError(f"trimap: got None, wanted one of shape {image.shape[:2]}")
         self.image, self.method, self.options = image, method, options
         self.local = find_method(method).local
-        self._set(as_trimap(trimap, shape=image.shape[:2]), estimate_alpha(image, trimap, method=method, **options))
+        self._set(read_trimap(trimap, shape=image.shape[:2]), estimate_alpha(image, trimap, method=method, **options))
 
     def _set(self, trimap: np.ndarray, matte: Matte) -> Matte:
         self.trimap, self.alpha, self.report, self.settled = trimap, matte.alpha, matte.report, True
@@ -75,7 +75,7 @@ class PreparedAlpha:
         Where the method allows it, only the pixels about the change are solved for, and alpha farther away is held:
         an answer at once, `settled` if the change has died away at the border of that part. Else the whole is solved.
         """
-        trimap = as_trimap(trimap, shape=self.trimap.shape)
+        trimap = read_trimap(trimap, shape=self.trimap.shape)
         changed = trimap != self.trimap
         if not changed.any():
             return Matte(self.alpha, self.report)

@@ -102,7 +102,8 @@ def _warm_up(names: Sequence[str]) -> dict[str, float]:
             if name == "coarse":
                 factorise(np.arange(300, dtype=np.int32).reshape(15, 20), blocks).solve(np.ones((300, 4)))
             elif name == "trimap":
-                trimatte.make_trimap(probability, speck=SPECK)
+                for speck in (0, SPECK):
+                    trimatte.make_trimap(probability, speck=speck)
             elif name == "foreground":
                 trimatte.estimate_foreground(image, probability)
             else:

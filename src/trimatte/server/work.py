@@ -13,7 +13,7 @@ import numpy as np
 import trimatte
 from trimatte.cutout import find_trimap
 from trimatte.errors import SubjectNotFoundError
-from trimatte.images import as_trimap, load_picture, save_image
+from trimatte.images import load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.trimap import SPECK, TrimapReport
 
@@ -140,7 +140,7 @@ def _trimap(files: Files, values: Values) -> Product:
 def _alpha(files: Files, values: Values) -> Product:
     limit = values["max_pixels"]
     picture = without_hidden(load_picture(files["image"], max_pixels=limit))
-    known = as_trimap(files["trimap"], shape=picture.image.shape[:2], max_pixels=limit)
+    known = read_trimap(files["trimap"], shape=picture.image.shape[:2], max_pixels=limit)
     matte = trimatte.estimate_alpha(picture.image, known, method=values["method"], strict=values["strict"])
     solve = matte.report
     report = Report(

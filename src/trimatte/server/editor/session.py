@@ -20,7 +20,7 @@ from trimatte.alpha.prepared import prepare_alpha
 from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError
 from trimatte.foreground import estimate_foreground
-from trimatte.images import as_trimap, load_picture, save_image
+from trimatte.images import load_picture, read_trimap, save_image
 from trimatte.images.arrays import quantised
 from trimatte.images.hidden import without_hidden
 from trimatte.planes.resize import downsampled, resized
@@ -96,7 +96,7 @@ class Session:
     name : the photo's file name, for what is downloaded.
     method : a name of `trimatte.alpha.ready_methods()`.
     band : half width of the automatic trimap's unknown band, relative to the subject.
-    trimap : the trimap to start from, as for `as_trimap` and of the photo's size, instead of an automatic one.
+    trimap : the trimap to start from, as for `read_trimap` and of the photo's size, instead of an automatic one.
     max_pixels : larger photos are refused before they are decoded.
 
     Raises
@@ -133,7 +133,7 @@ class Session:
             elif trimap is None and self._bound is not None:
                 self.auto = own_trimap(self._bound)
             else:
-                self.auto = resized(as_trimap(trimap, shape=self.full_size), self.size, "nearest")
+                self.auto = resized(read_trimap(trimap, shape=self.full_size), self.size, "nearest")
             self._prepared = prepare_alpha(self.image, self.auto, method=method)
         self.marks = np.full(self.size, UNTOUCHED, np.uint8)
         self._trimap = self.auto
