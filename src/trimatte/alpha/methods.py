@@ -6,6 +6,7 @@ method of another package is a row, or a function, behind an entry point of the 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -137,7 +138,8 @@ def find_method(name: str) -> AlphaMethod:
     if isinstance(found, AlphaMethod):
         return found
     if callable(found):
-        return AlphaMethod(function=found, label=name)
+        local = {"known", "guess"} <= set(inspect.signature(found).parameters)
+        return AlphaMethod(function=found, label=name, local=local)
     raise ArgumentError(f"method: the plug-in {name!r} is {found!r}; wanted a function or an AlphaMethod")
 
 
