@@ -165,7 +165,7 @@ def test_no_background_is_left_in_the_file_where_there_is_no_subject(
 
 
 def test_the_editor_takes_it_the_same(tmp_path: Path) -> None:
-    from trimatte.server.editor.sessions import Session
+    from trimatte.server.editor.session import Session
 
     Image.fromarray(drawing()).save(tmp_path / "drawing.png")
     session = Session((tmp_path / "drawing.png").read_bytes())

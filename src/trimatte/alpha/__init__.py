@@ -115,6 +115,9 @@ def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, given: bo
         _check_kinds(known_trimap)
     with timed(report.seconds, "alpha"):
         alpha = _estimate(partial(function, **options), image, known_trimap, report, spreads)
+    if spreads and report.unknown and known_trimap is not None:
+        with timed(report.seconds, "undetermined"):
+            _count_undetermined(image, known_trimap, report, local=row.local)
     report.peak_bytes = peak_bytes()
     if strict and (faults := complaints(report)):
         raise SolverError("; ".join(faults))
@@ -134,6 +137,15 @@ def complaints(report: SolveReport) -> list[str]:
             "mark some of them in the trimap"
         )
     return faults
+
+
+def _count_undetermined(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, local: bool) -> None:
+    """Put the number of pixels that nothing known determines into the report, if the method itself has found less."""
+    from trimatte.alpha.undetermined import undetermined
+
+    if all((trimap == value).any() for value in (FOREGROUND, BACKGROUND)):
+        count = int(np.count_nonzero(undetermined(image, trimap, local=local)))
+        report.undetermined = max(report.undetermined, count)
 
 
 def _check_kinds(trimap: np.ndarray) -> None:

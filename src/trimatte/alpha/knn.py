@@ -81,6 +81,7 @@ def knn(
     if undetermined.any():
         x[undetermined] = 0.5
         report.undetermined = int(np.count_nonzero(undetermined))
+        report.fallbacks.append(f"{report.undetermined} unknown pixels resemble no known one: alpha is 0.5")
     alpha = trimap / 255.0
     alpha.ravel()[pixels[:n]] = x[numbers[:n]]
     return alpha

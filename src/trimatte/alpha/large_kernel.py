@@ -66,7 +66,6 @@ def large_kernel(
     if reach == (0, 0):
         alpha[unknown] = 0.5
         report.fallbacks.append("the picture is too small for a window: unknown pixels are 0.5")
-        report.undetermined = len(pixels)
         return alpha
     with ThreadPoolExecutor(available_threads()) as pool:
         product, tiles = _laplacian(image, unknown, reach, epsilon, pool)

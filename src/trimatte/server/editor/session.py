@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from trimatte.alpha import ready_methods
+from trimatte.alpha import complaints, ready_methods
 from trimatte.alpha.prepared import prepare_alpha
 from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError
@@ -288,8 +288,7 @@ class Session:
 
     def _told(self) -> list[str]:
         report = self._prepared.report
-        converged = [] if report.converged else [f"{report.method}: the solver did not reach its tolerance"]
-        return [*converged, *report.fallbacks]
+        return [*complaints(report), *report.fallbacks]
 
 
 @contextmanager
