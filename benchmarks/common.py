@@ -15,11 +15,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from trimatte.alpha.methods import METHODS
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 RUNS = ROOT / "runs"
 
-OURS = ["closed-form", "knn", "learning-based", "large-kernel", "random-walk", "shared", "light", "hybrid"]
+OURS = [name for name, row in METHODS.items() if row.ready]
 PYMATTING = [f"pymatting:{name}" for name in ("cf", "knn", "lbdm", "lkm", "rw", "sm")]
 
 

@@ -25,7 +25,7 @@ from trimatte import metrics
 from trimatte.alpha.glance import mixed_pixels
 from trimatte.evaluation.datasets import open_dataset
 from trimatte.evaluation.pictures import load_trial
-from trimatte.trimap import RISE, UNKNOWN, distances
+from trimatte.trimap import RISE, SPECK, UNKNOWN, distances
 
 SIDE = 400
 AREAS = (0.10, 0.15, 0.20, 0.25)
@@ -188,7 +188,7 @@ def whole(cases: list[Case]) -> Iterator[str]:
 
 def _made(case: Case, band: float, adaptive: bool) -> tuple[float, float]:
     """Area of the band, and the share of soft pixels that it misses."""
-    trimap = trimatte.make_trimap(case.probability, band=band, mixed=case.mixed if adaptive else None)
+    trimap = trimatte.make_trimap(case.probability, band=band, mixed=case.mixed if adaptive else None, speck=SPECK)
     known = trimap != UNKNOWN
     return 1 - known.mean(), float(case.soft[known].sum()) / max(float(case.soft.sum()), 1e-6)
 

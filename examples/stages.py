@@ -13,7 +13,7 @@ photo = trimatte.load_image(sys.argv[1]) if len(sys.argv) > 1 else skimage.data.
 target = sys.argv[2] if len(sys.argv) > 2 else "stages.png"
 
 probability = trimatte.segment(photo)
-trimap = trimatte.make_trimap(probability, band=0.04)
+trimap = trimatte.make_trimap(probability, band=0.04, speck=0.002)
 matte = trimatte.estimate_alpha(photo, trimap, method="knn")
 foreground = trimatte.estimate_foreground(photo, matte.alpha)
 trimatte.save_image(target, trimatte.composite(foreground, matte.alpha, "seagreen"))

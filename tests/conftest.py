@@ -86,6 +86,7 @@ def plug_in(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     Worker processes find them too.
     """
     from trimatte import alpha, segmentation
+    from trimatte.segmentation import registry
 
     built, modules = segmentation._built, []
 
@@ -96,7 +97,7 @@ def plug_in(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
         metadata = folder / f"{module}-1.dist-info"
         metadata.mkdir()
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
-        groups = {"build": segmentation.ENTRY_POINTS, "alpha": alpha.ENTRY_POINTS}
+        groups = {"build": registry.ENTRY_POINTS, "alpha": alpha.ENTRY_POINTS}
         given = [f"[{group}]\n{name} = {module}:{what}\n" for what, group in groups.items() if f"def {what}(" in code]
         (metadata / "entry_points.txt").write_text("".join(given))
         monkeypatch.syspath_prepend(str(folder))

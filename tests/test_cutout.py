@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,17 +130,14 @@ def test_a_probability_that_is_low_everywhere_is_no_subject(bright: str, tmp_pat
 
 
 def test_an_alpha_network_that_finds_nothing_is_no_subject(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trimatte.alpha import METHODS, TRIMAP_FREE
+    from trimatte.alpha import METHODS, AlphaMethod
 
     alpha = np.full(photo.shape[:2], 0.2, np.float32)
 
     def network(image: np.ndarray, trimap: np.ndarray | None, report: trimatte.SolveReport) -> np.ndarray:
         return alpha
 
-    monkeypatch.setattr("trimatte.alpha.peer.network", network, raising=False)
-    monkeypatch.setitem(METHODS, "network", "trimatte.alpha.peer:network")
-    for module in ("trimatte.cutout", "trimatte.alpha"):
-        monkeypatch.setattr(sys.modules[module], "TRIMAP_FREE", {*TRIMAP_FREE, "network"})
+    monkeypatch.setitem(METHODS, "network", AlphaMethod(function=network, needs_trimap=False))
     with pytest.warns(SubjectWarning, match="no subject found"):
         result = trimatte.cutout(photo, method="network")
     assert not result.alpha.any()
@@ -155,14 +151,13 @@ def test_an_alpha_network_that_finds_nothing_is_no_subject(photo: np.ndarray, mo
 def test_a_solve_that_did_not_converge_is_told(
     photo: np.ndarray, trimap: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trimatte.alpha import METHODS
+    from trimatte.alpha import METHODS, AlphaMethod
 
     def unsolved(image: np.ndarray, trimap: np.ndarray, report: trimatte.SolveReport) -> np.ndarray:
         report.converged = False
         return trimap / 255.0
 
-    monkeypatch.setattr("trimatte.alpha.peer.unsolved", unsolved, raising=False)
-    monkeypatch.setitem(METHODS, "unsolved", "trimatte.alpha.peer:unsolved")
+    monkeypatch.setitem(METHODS, "unsolved", AlphaMethod(function=unsolved))
     with pytest.warns(SubjectWarning, match="not converged"):
         result = trimatte.cutout(photo, trimap=trimap, method="unsolved")
     assert not result.report.alpha.converged

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from trimatte import alpha_methods, estimate_alpha
-from trimatte.alpha import METHODS, TRIMAP_FREE, ConvergenceWarning
-from trimatte.errors import ArgumentError, MissingExtraError, SolverError
+from trimatte.alpha import METHODS, AlphaMethod
+from trimatte.errors import ArgumentError, ConvergenceWarning, MissingExtraError, SolverError
 from trimatte.linalg import SolveReport
 
 CLASSICAL = ["closed-form", "knn", "learning-based", "large-kernel", "random-walk", "shared"]
@@ -91,8 +91,7 @@ def test_a_solve_that_did_not_converge_is_told(
         report.converged, report.iterations, report.residual = False, 7, 0.1
         return np.full(trimap.shape, 0.5)
 
-    monkeypatch.setattr("trimatte.alpha.peer.unsolved", unsolved, raising=False)
-    monkeypatch.setitem(METHODS, "unsolved", "trimatte.alpha.peer:unsolved")
+    monkeypatch.setitem(METHODS, "unsolved", AlphaMethod(function=unsolved))
     with pytest.warns(ConvergenceWarning, match="7 iterations"):
         matte = estimate_alpha(photo, trimap, method="unsolved")
     assert not matte.report.converged
@@ -103,20 +102,15 @@ def test_a_solve_that_did_not_converge_is_told(
 def test_what_a_method_gives_is_clipped_and_known_pixels_win(
     photo: np.ndarray, trimap: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "trimatte.alpha.peer.wild", lambda image, trimap, report: np.full(trimap.shape, 3.0), raising=False
-    )
-    monkeypatch.setitem(METHODS, "wild", "trimatte.alpha.peer:wild")
+    wild = AlphaMethod(function=lambda image, trimap, report: np.full(trimap.shape, 3.0))
+    monkeypatch.setitem(METHODS, "wild", wild)
     alpha = estimate_alpha(photo, trimap, method="wild").alpha
     np.testing.assert_array_equal(alpha, (trimap > 0).astype(np.float32))
 
 
 def test_a_trimap_free_method_takes_none(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trimatte import alpha
-
-    monkeypatch.setattr("trimatte.alpha.peer.free", lambda image, trimap, report: image.mean(axis=2), raising=False)
-    monkeypatch.setitem(METHODS, "free", "trimatte.alpha.peer:free")
-    monkeypatch.setattr(alpha, "TRIMAP_FREE", {*TRIMAP_FREE, "free"})
+    free = AlphaMethod(function=lambda image, trimap, report: image.mean(axis=2), needs_trimap=False)
+    monkeypatch.setitem(METHODS, "free", free)
     np.testing.assert_allclose(estimate_alpha(photo, method="free").alpha, photo.mean(axis=2) / 255, atol=1e-3)
 
 
@@ -135,8 +129,7 @@ def test_an_unknown_option_is_refused(photo: np.ndarray, trimap: np.ndarray, mon
     def plain(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, width: int = 1) -> np.ndarray:
         return trimap / 255.0
 
-    monkeypatch.setattr("trimatte.alpha.peer.plain", plain, raising=False)
-    monkeypatch.setitem(METHODS, "plain", "trimatte.alpha.peer:plain")
+    monkeypatch.setitem(METHODS, "plain", AlphaMethod(function=plain))
     with pytest.raises(ArgumentError, match=r"widht: .*width"):
         estimate_alpha(photo, trimap, method="plain", widht=3)
 

@@ -105,8 +105,28 @@ def test_specks_and_holes_follow_what_surrounds_them() -> None:
     speckled = clean.copy()
     speckled[100, 100] = 0  # a hole in the subject
     speckled[5, 5] = 1  # an island far from it
-    np.testing.assert_array_equal(make_trimap(speckled), np.where(speckled == clean, make_trimap(clean), 128))
-    assert make_trimap(speckled, speck=0)[100, 101] == 128
+    report = TrimapReport()
+    trimap = make_trimap(speckled, speck=0.002, report=report)
+    np.testing.assert_array_equal(trimap, np.where(speckled == clean, make_trimap(clean), 128))
+    assert (report.islands, report.holes, report.specks) == (1, 1, 2)
+
+
+def test_a_mask_that_was_given_keeps_its_islands_and_holes() -> None:
+    """Five birds of 0.12 % of the subject's area each: every one keeps a core, whatever the band."""
+    mask = disc(401, 120)
+    birds = [(20 + 80 * i, 20) for i in range(5)]
+    for y, x in birds:
+        mask[y : y + 9, x : x + 6] = 1
+    mask[195:198, 195:198] = 0
+    for band in (0.01, 0.05, 0.3):
+        report = TrimapReport()
+        trimap = make_trimap(mask, band=band, report=report)
+        assert all((trimap[y : y + 9, x : x + 6] == 255).any() for y, x in birds)
+        assert not (trimap[195:198, 195:198] == 255).any()
+        assert report.specks == 0
+    removed = make_trimap(mask, speck=0.002, report=(report := TrimapReport()))
+    assert report.islands == 5
+    assert not any((removed[y : y + 9, x : x + 6] == 255).any() for y, x in birds)
 
 
 def test_a_true_hole_remains() -> None:
@@ -130,7 +150,7 @@ def test_a_thin_subject_keeps_foreground_with_a_note() -> None:
     probability = np.zeros((60, 60), np.float32)
     probability[29:32] = 1
     report = TrimapReport()
-    trimap = make_trimap(probability, band_pixels=10, report=report)
+    trimap = make_trimap(probability, band_pixels=10, speck=0.002, report=report)
     assert (trimap == 255).any()
     assert (trimap == 0).any()
     assert any("foreground" in note for note in report.notes)
@@ -186,6 +206,9 @@ def test_a_subject_that_fills_the_picture_is_foreground(shape: tuple[int, int], 
         (np.zeros((3, 3)), {"band": -0.1}, "band: got -0.1"),
         (np.zeros((3, 3)), {"band_pixels": float("nan")}, "band_pixels: got nan"),
         (np.zeros((3, 3)), {"speck": -1}, "speck: got -1"),
+        (np.zeros((3, 3)), {"speck": "no"}, "speck: got 'no'"),
+        (np.zeros((3, 3)), {"band": 0.1, "band_pixels": 3}, "band_pixels: got 3, but band is 0.1"),
+        (np.zeros((3, 3)), {"band": True}, "band: got True"),
         (np.zeros((3, 3)), {"sure": 0.5}, "sure: got 0.5"),
         (np.zeros((3, 3)), {"mixed": np.zeros((3, 4), np.float32)}, "mixed: "),
         (np.zeros((3, 3)), {"mixed": np.full((3, 3), 2.0)}, "mixed: "),

@@ -13,6 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+_ERRORS = (
+    "ArgumentError",
+    "ConvergenceWarning",
+    "ImageFormatError",
+    "ImageReadError",
+    "ImageTooLargeError",
+    "ImageWriteError",
+    "MissingExtraError",
+    "ModelError",
+    "SolverError",
+    "SubjectNotFoundError",
+    "SubjectWarning",
+    "TrimatteError",
+)
+
 _NAMES = {
     "Cutout": "cutout",
     "CutoutReport": "cutout",
@@ -23,6 +38,7 @@ _NAMES = {
     "segment": "segmentation",
     "segmenters": "segmentation",
     "make_trimap": "trimap",
+    "AlphaMethod": "alpha",
     "Matte": "alpha",
     "alpha_methods": "alpha",
     "estimate_alpha": "alpha",
@@ -37,12 +53,15 @@ _NAMES = {
     "SolveReport": "linalg",
     "Evaluation": "evaluation.runs",
     "evaluate": "evaluation.runs",
-    "TrimatteError": "errors",
+    **dict.fromkeys(_ERRORS, "errors"),
+    "errors": "",
     "metrics": "",
 }
 
 if TYPE_CHECKING:
+    from trimatte import errors as errors
     from trimatte import metrics as metrics
+    from trimatte.alpha import AlphaMethod as AlphaMethod
     from trimatte.alpha import Matte as Matte
     from trimatte.alpha import alpha_methods as alpha_methods
     from trimatte.alpha import estimate_alpha as estimate_alpha
@@ -56,6 +75,17 @@ if TYPE_CHECKING:
     from trimatte.cutout import CutoutReport as CutoutReport
     from trimatte.cutout import cutout as cutout
     from trimatte.cutter import Cutter as Cutter
+    from trimatte.errors import ArgumentError as ArgumentError
+    from trimatte.errors import ConvergenceWarning as ConvergenceWarning
+    from trimatte.errors import ImageFormatError as ImageFormatError
+    from trimatte.errors import ImageReadError as ImageReadError
+    from trimatte.errors import ImageTooLargeError as ImageTooLargeError
+    from trimatte.errors import ImageWriteError as ImageWriteError
+    from trimatte.errors import MissingExtraError as MissingExtraError
+    from trimatte.errors import ModelError as ModelError
+    from trimatte.errors import SolverError as SolverError
+    from trimatte.errors import SubjectNotFoundError as SubjectNotFoundError
+    from trimatte.errors import SubjectWarning as SubjectWarning
     from trimatte.errors import TrimatteError as TrimatteError
     from trimatte.evaluation.runs import Evaluation as Evaluation
     from trimatte.evaluation.runs import evaluate as evaluate

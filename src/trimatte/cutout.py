@@ -11,24 +11,31 @@ from typing import IO, Any
 
 import numpy as np
 
-from trimatte.alpha import REFINERS, TRIMAP_FREE, Matte, complaint, quiet_matte
-from trimatte.alpha import method_function as find_alpha_method
+from trimatte.alpha import REFINERS, Matte, complaints, find_method, quiet_matte
 from trimatte.composite import background_image, composite
 from trimatte.confidence import doubt_map, picture_confidence
-from trimatte.errors import ArgumentError, SubjectNotFoundError
-from trimatte.foreground import _method as find_foreground_method
-from trimatte.foreground import estimate_foreground
-from trimatte.images import Picture, as_trimap, load_picture, restore_colours, save_image
+from trimatte.errors import ArgumentError, SubjectNotFoundError, SubjectWarning
+from trimatte.foreground import complaint as foreground_complaint
+from trimatte.foreground import foreground_method, quiet_foreground
+from trimatte.images import Picture, load_picture, read_trimap, restore_colours, save_image
+from trimatte.images.hidden import without_hidden
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
+from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.runtime.plugins import resolve
-from trimatte.segmentation import _builder as find_segmenter
-from trimatte.segmentation import segment
-from trimatte.trimap import TrimapReport, has_subject, make_trimap
-
-
-class SubjectWarning(UserWarning):
-    """No subject was found, or the trimap had to depart from what was asked."""
+from trimatte.segmentation import find_segmenter, segment
+from trimatte.trimap import (
+    BACKGROUND,
+    BOUND,
+    KEPT,
+    SPECK,
+    TrimapReport,
+    check_widths,
+    has_subject,
+    is_matte,
+    make_trimap,
+    own_trimap,
+)
 
 
 @dataclass
@@ -41,6 +48,9 @@ class CutoutReport:
     subject : whether a subject was found.
     confidence : in [0, 1], to rank cut-outs by (see `trimatte.confidence`); 0 if no subject was found.
     band : half width of the unknown band in pixels, 0 if a trimap was given.
+    specks : islands and holes of the segmenter's that were too small to be taken for the subject, or not for it.
+    own_alpha : what the picture's own alpha was taken for: "" if it has none, or is opaque; "kept" as the result, since
+        it lies on transparent ground; or an upper "bound".
     warnings : whatever the user should know, in words.
     alpha : SolveReport of the alpha method.
     seconds : wall time by stage.
@@ -51,6 +61,8 @@ class CutoutReport:
     subject: bool = True
     confidence: float = 0.0
     band: float = 0.0
+    specks: int = 0
+    own_alpha: str = ""
     warnings: list[str] = field(default_factory=list)
     alpha: SolveReport = field(default_factory=SolveReport)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -109,12 +121,23 @@ class Cutout:
         Parameters
         ----------
         path : path or binary file object
-        crop : cut to the subject with a margin of so many pixels.
+        crop : cut to the subject with a margin of so many pixels, 0 for none.
         background : as of `trimatte.composite`: what the subject is laid over, instead of keeping alpha.
         options : of `trimatte.save_image`.
+
+        Raises
+        ------
+        ArgumentError
+            For a crop that is no number of pixels, and as `trimatte.save_image`.
+        ImageWriteError
+            If the file cannot be written.
         """
+        if crop is not None:
+            check_number("crop", crop, least=0, whole=True)
         box = np.s_[:, :] if crop is None else self.content(crop)
         colours = restore_colours(self.foreground, self.picture, self.alpha)
+        if not self.alpha.any():
+            colours[:] = 0  # nothing is shown, and nothing is to be found in the file
         if background is not None:
             background = background_image(background, self.alpha.shape)[box]
         save_image(
@@ -136,6 +159,7 @@ def cutout(
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
+    speck: float | None = None,
     foreground: str = "multilevel",
     refine: str | None = None,
     refine_options: Mapping[str, Any] | None = None,
@@ -148,16 +172,19 @@ def cutout(
     Parameters
     ----------
     image : a path, bytes, a file object, a PIL image, or an array (H, W, 3) or (H, W, 4) of uint8, uint16 or
-        float in [0, 1]. An alpha that it has is an upper bound of the result's.
+        float in [0, 1]. Where an alpha that it has is 0 is background, and the colours there are not used. If it lies
+        on transparent ground, its own alpha is the result, unless there is a trimap; else it is an upper bound.
     segmenter : who finds the subject, a name of `trimatte.segmenters()`.
     method : how alpha is estimated, a name of `trimatte.alpha_methods()`.
     trimap : (H, W), replaces the segmenter's; 0 background, 255 foreground, all between unknown.
-    band, band_pixels : half width of the unknown band, relative to the subject or in pixels.
+    band, band_pixels : half width of the unknown band, relative to the subject or in pixels; one of them.
     adaptive_band : let it be wide at hair and narrow at hard edges, as the network of the method "glance" sees them.
-    foreground : how its colours are estimated; "keep" leaves the photo's colours as they are.
+    speck : islands and holes of less than this share of the subject's area follow what surrounds them; by default
+        0.002, 0 to keep all.
+    foreground : how its colours are estimated; "keep" leaves the photo's colours as they are, the background's too.
     refine : redo alpha where it is unsure by "deep-image-matting"; needs a trimap, the segmenter's or your own.
     refine_options : of the refiner, `weights` among them (see `trimatte.alpha.deep.refine_alpha`).
-    strict : raise if no subject is found or the solver does not converge.
+    strict : raise if no subject is found, a solver does not converge, or alpha is undetermined somewhere.
     max_pixels : refuse larger pictures before they are decoded.
     options : of the alpha method.
 
@@ -174,14 +201,22 @@ def cutout(
         With `strict`.
     """
     check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
+    row = find_method(method)
+    check_options(method, row.load(), options)
+    widths = {"band": band, "band_pixels": band_pixels, "speck": speck, "adaptive_band": adaptive_band or None}
+    for name, value in widths.items():
+        if value is not None and (trimap is not None or not row.needs_trimap):
+            why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"
+            raise ArgumentError(f"{name}: got {value}, but {why}")
     return cutout_by(
-        partial(quiet_matte, method=method, strict=strict, **options),
+        partial(quiet_matte, method=method, strict=strict, given=trimap is not None, **options),
         image,
-        segmenter=None if method in TRIMAP_FREE else segmenter,
+        segmenter=segmenter if row.needs_trimap else None,
         trimap=trimap,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
+        speck=speck,
         foreground=foreground,
         refine=refine,
         refine_options=refine_options,
@@ -199,6 +234,7 @@ def cutout_by(
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
+    speck: float | None,
     foreground: str,
     refine: str | None,
     refine_options: Mapping[str, Any] | None,
@@ -209,51 +245,102 @@ def cutout_by(
 
     The other parameters are as of `cutout`.
     """
+    check_flag("strict", strict)
+    check_flag("adaptive_band", adaptive_band)
+    check_widths(band=band, band_pixels=band_pixels, speck=speck)
+    check_refine(refine, refine_options)
     report = CutoutReport()
     with timed(report.seconds, "read"):
-        picture = load_picture(image, max_pixels=max_pixels)
+        picture = without_hidden(load_picture(image, max_pixels=max_pixels))
     size = picture.image.shape[:2]
+    own = picture.alpha if picture.alpha is not None and (picture.alpha < 1).any() else None
     probability: np.ndarray | None = None
     known: np.ndarray | None = None
     if trimap is not None:
-        known = as_trimap(trimap, shape=size, max_pixels=max_pixels)
+        known = read_trimap(trimap, shape=size, max_pixels=max_pixels)
+    elif is_matte(own):
+        cut = _already_cut(picture, report)
+        _tell(report, strict)
+        return cut
     elif segmenter is not None:
         notes, report.segmenter = TrimapReport(), segmenter
         probability, known = find_trimap(
-            picture.image,
+            picture,
             segmenter=segmenter,
             band=band,
             band_pixels=band_pixels,
             adaptive_band=adaptive_band,
+            speck=speck,
             report=notes,
             seconds=report.seconds,
         )
-        report.subject, report.band = notes.subject, notes.band
+        report.subject, report.band, report.specks = notes.subject, notes.band, notes.specks
         report.warnings.extend(notes.notes)
+    if own is not None:
+        report.own_alpha = "bound"
+        report.warnings.append(BOUND)
+        known = None if known is None else np.where(own > 0, known, np.uint8(BACKGROUND))
+    alpha = np.zeros(size, np.float32)
     if report.subject:
-        matte = matting(picture.image, known)
-        if not matte.report.converged:
-            report.warnings.append(complaint(matte.report))
-        alpha, report.alpha = matte.alpha, matte.report
-        report.warnings.extend(matte.report.fallbacks)
-        report.seconds.update(matte.report.seconds)
-        # A network that needs no trimap says by its alpha that there is nothing; glass and smoke are never sure.
-        if known is None and not has_subject(alpha, 0.5):
-            report.subject = False
-            report.warnings.append("no subject found")
+        alpha = _alpha(matting, picture.image, known, report)
         if refine is not None:
             alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
+        alpha = alpha if own is None else np.minimum(alpha, own)
         report.confidence = picture_confidence(alpha, probability, known)
     if not report.subject:
         alpha, report.confidence = np.zeros(size, np.float32), 0.0
-    if picture.alpha is not None:
-        alpha = np.minimum(alpha, picture.alpha)
     with timed(report.seconds, "foreground"):
-        keep = foreground == "keep" or not report.subject
-        colours = picture.image if keep else estimate_foreground(picture.image, alpha, method=foreground)
+        colours = _colours(foreground, picture, alpha, report, strict)
     report.peak_bytes = peak_bytes()
     _tell(report, strict)
     return Cutout(picture.image, probability, known, alpha, colours, report, picture)
+
+
+def _alpha(
+    matting: Callable[[np.ndarray, np.ndarray | None], Matte],
+    image: np.ndarray,
+    known: np.ndarray | None,
+    report: CutoutReport,
+) -> np.ndarray:
+    """Alpha by a function from image and trimap; what it has to say joins the report."""
+    matte = matting(image, known)
+    report.alpha = matte.report
+    report.warnings.extend([*complaints(matte.report), *matte.report.fallbacks])
+    report.seconds.update(matte.report.seconds)
+    # A network that needs no trimap says by its alpha that there is nothing; glass and smoke are never sure.
+    if known is None and not has_subject(matte.alpha, 0.5):
+        report.subject = False
+        report.warnings.append("no subject found")
+    return matte.alpha
+
+
+def _colours(foreground: str, picture: Picture, alpha: np.ndarray, report: CutoutReport, strict: bool) -> np.ndarray:
+    """The subject's colours (H, W, 3): black if there is none, so that no background stays in the file."""
+    if not alpha.any():
+        return np.zeros_like(picture.image)
+    if foreground == "keep":
+        return picture.image
+    notes = SolveReport(method=foreground)
+    colours = quiet_foreground(picture.image, alpha, method=foreground, strict=strict, report=notes)
+    if not notes.converged:
+        report.warnings.append(foreground_complaint(notes))
+    report.warnings.extend(notes.fallbacks)
+    return colours
+
+
+def _already_cut(picture: Picture, report: CutoutReport) -> Cutout:
+    """The cut-out of a picture whose own alpha is the matte: itself, without what it hides."""
+    assert picture.alpha is not None
+    alpha, report.own_alpha = picture.alpha, "kept"
+    report.warnings.append(KEPT)
+    if not alpha.any():
+        report.subject = False
+        report.warnings.append("no subject found")
+    report.alpha.solver = "the picture's own alpha"
+    report.confidence = picture_confidence(alpha)
+    report.peak_bytes = peak_bytes()
+    colours = np.where((alpha > 0)[..., None], picture.image, np.float32(0))
+    return Cutout(picture.image, None, own_trimap(alpha), alpha, colours, report, picture)
 
 
 def _refined(
@@ -283,29 +370,44 @@ def find_refiner(name: str) -> Callable[..., np.ndarray]:
 def check_names(*, segmenter: str, method: str, foreground: str, refine: str | None = None) -> None:
     """Raise `ArgumentError`, which lists the names there are, for a stage's method that there is not."""
     find_segmenter(segmenter)
-    find_alpha_method(method)
+    find_method(method)
     if foreground != "keep":
-        find_foreground_method(foreground)
+        foreground_method(foreground)
     if refine is not None:
         find_refiner(refine)
 
 
+def check_refine(refine: str | None, options: Mapping[str, Any] | None) -> None:
+    """Raise `ArgumentError` for options that the refiner does not take, or that there is no refiner for."""
+    if not isinstance(options, (Mapping, type(None))):
+        raise ArgumentError(f"refine_options: got {options!r}, wanted a mapping of names to values")
+    if refine is not None:
+        check_options(refine, find_refiner(refine), {k: v for k, v in (options or {}).items() if k != "report"})
+    elif options:
+        raise ArgumentError(f"refine_options: got {', '.join(options)}, but no refine")
+
+
 def find_trimap(
-    image: np.ndarray,
+    picture: Picture,
     *,
     segmenter: str,
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
+    speck: float | None,
     report: TrimapReport,
     seconds: dict[str, float] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probability and trimap of the subject of image (H, W, 3); `report` and `seconds` are filled in.
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Probability and trimap of the subject of a picture without hidden colours; `report` and `seconds` are filled in.
 
-    The other parameters are as of `cutout`.
+    Where its own alpha is the matte there is no probability. The other parameters are as of `cutout`.
     """
     seconds = {} if seconds is None else seconds
-    widths = {"band": band} if band is not None else {}
+    image, own = picture.image, picture.alpha
+    if own is not None and is_matte(own):
+        report.notes.append(KEPT)
+        report.subject = bool(own.any())
+        return None, own_trimap(own)
     with timed(seconds, "segment"):
         probability = segment(image, segmenter=segmenter)
     with timed(seconds, "trimap"):
@@ -314,7 +416,11 @@ def find_trimap(
             from trimatte.alpha.glance import mixed_pixels
 
             mixed = mixed_pixels(image, probability)
-        trimap = make_trimap(probability, band_pixels=band_pixels, mixed=mixed, report=report, **widths)
+        speck = SPECK if speck is None else speck
+        trimap = make_trimap(probability, band=band, band_pixels=band_pixels, mixed=mixed, speck=speck, report=report)
+    if own is not None and (own < 1).any():
+        report.notes.append(BOUND)
+        trimap = np.where(own > 0, trimap, np.uint8(BACKGROUND))
     return probability, trimap
 
 
@@ -325,11 +431,10 @@ def _span(occupied: np.ndarray, margin: int) -> slice:
 
 
 def _tell(report: CutoutReport, strict: bool) -> None:
+    report.warnings = list(dict.fromkeys(report.warnings))
     if strict and not report.subject:
         raise SubjectNotFoundError("no subject found")
-    if not report.subject:
-        warnings.warn("no subject found: the cut-out is fully transparent", SubjectWarning, stacklevel=4)
-    for message in report.warnings if report.subject else ():
+    for message in report.warnings:
         warnings.warn(message, SubjectWarning, stacklevel=4)
 
 

@@ -14,13 +14,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trimatte.alpha import TRIMAP_FREE
+from trimatte.alpha import find_method
 from trimatte.alpha.sequence import SequenceAlpha
 from trimatte.cutout import Cutout, check_names, cutout, cutout_by
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.images.arrays import UNKNOWN
+from trimatte.runtime.options import check_flag, check_number
 from trimatte.runtime.threads import available_threads
 from trimatte.segmentation import segment
+from trimatte.trimap import check_widths
 
 Result = Cutout | TrimatteError
 
@@ -43,10 +45,12 @@ class Cutter:
     """
 
     def __init__(self, *, sequence: bool = False, **options: Any) -> None:
+        check_flag("sequence", sequence)
         self.sequence, self.options = sequence, options
         usual = inspect.signature(cutout).parameters.values()
         self._stages = {p.name: options.get(p.name, p.default) for p in usual if p.kind is p.KEYWORD_ONLY}
         check_names(**{stage: self._stages[stage] for stage in ("segmenter", "method", "foreground", "refine")})
+        check_widths(**{name: self._stages[name] for name in ("band", "band_pixels", "speck")})
         self._turn: AbstractContextManager[Any] = nullcontext()
         if sequence:
             self._matting()
@@ -76,10 +80,10 @@ class Cutter:
         Cutout
             Or, with `errors="return"`, TrimatteError.
         """
+        if workers is not None:
+            check_number("workers", workers, least=1, whole=True)
         if errors not in ("raise", "return"):
             raise ArgumentError(f"errors: got {errors!r}, wanted 'raise' or 'return'")
-        if workers is not None and workers < 1:
-            raise ArgumentError(f"workers: got {workers}, wanted at least 1")
         results = self._frames(photos) if self.sequence else self._in_threads(photos, workers or available_threads())
         return _raising(results) if errors == "raise" else results
 
@@ -128,8 +132,9 @@ class Cutter:
         trimap = np.where(near, np.uint8(UNKNOWN), np.where(disc, np.uint8(255), np.uint8(0)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            cutout(scene, **{**self.options, "trimap": trimap, "strict": False, "max_pixels": scene.size})
-            if self._stages["trimap"] is None and self._stages["method"] not in TRIMAP_FREE:
+            of_trimap = dict.fromkeys(("band", "band_pixels", "speck")) | {"adaptive_band": False, "strict": False}
+            cutout(scene, **{**self.options, **of_trimap, "trimap": trimap, "max_pixels": scene.size})
+            if self._stages["trimap"] is None and find_method(self._stages["method"]).needs_trimap:
                 segment(scene, segmenter=self._stages["segmenter"])
         if _takes_turns():
             self._turn = threading.Lock()

@@ -1,4 +1,4 @@
-"""What can go wrong, typed.
+"""What can go wrong, typed: exceptions and warnings.
 
 Every error that trimatte raises on purpose derives from `TrimatteError`, so that a caller can tell
 "this picture is bad" from a defect. A wrong argument value is also a `ValueError`, an unreadable file
@@ -46,3 +46,11 @@ class SolverError(TrimatteError, RuntimeError):
 
 class SubjectNotFoundError(TrimatteError):
     """No subject was found in the picture (only with `strict=True`)."""
+
+
+class SubjectWarning(UserWarning):
+    """No subject was found, or the cut-out had to depart from what was asked."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver stopped before it reached the demanded residual, or left pixels that nothing known determines."""

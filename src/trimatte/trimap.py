@@ -16,6 +16,7 @@ from trimatte.images import as_alpha
 from trimatte.images.arrays import BACKGROUND as BACKGROUND
 from trimatte.images.arrays import FOREGROUND as FOREGROUND
 from trimatte.images.arrays import UNKNOWN as UNKNOWN
+from trimatte.runtime.options import check_number
 
 THIN = np.float32(0.5)
 """Where the subject is thin, a leg or a stalk, this share of its half width goes to the band: its core stays."""
@@ -25,6 +26,15 @@ BASE, RISE = 1.72, 0.076
 """Between those bounds it reaches `BASE * sqrt(band) + RISE * log(mixed)` times the subject's size: of the default band
 a quarter where a pixel is mixed with a probability of 0.0075, all at 0.012, four times as far from 0.09 on. On the
 development pictures such bands take about as much of the picture in the mean as plain ones of the same `band`."""
+BAND = 0.05
+"""Half width of the band by default, relative to the subject's size."""
+SPECK = 0.002
+"""Islands and holes of a network's output below this share of the subject's area are taken for its errors."""
+KEPT = "the picture's own alpha is kept, since it lies on transparent ground; give a trimap to cut it further"
+BOUND = "the picture's own alpha is an upper bound: where it is 0 is background"
+"""What there is to say of a picture that has alpha already."""
+GROUND, BORDER = 0.01, 0.25
+"""A transparent ground is more than so much of the picture, and takes at least so much of its border."""
 NEGLIGIBLE = 1e-4
 """A subject is more than this share of the picture. Of a picture 320 pixels wide, as the embedded network sees it,
 that is a handful of pixels."""
@@ -32,21 +42,40 @@ that is a handful of pixels."""
 
 @dataclass
 class TrimapReport:
-    """How a trimap came about: subject found, half width of the band in pixels, notes on departures."""
+    """How a trimap came about.
+
+    Attributes
+    ----------
+    subject : bool
+        Whether there is one.
+    band : float
+        Half width of the band in pixels.
+    islands, holes : int
+        How many were too small, and follow what surrounds them.
+    notes : list of str
+        Departures from what was asked.
+    """
 
     subject: bool = True
     band: float = 0.0
+    islands: int = 0
+    holes: int = 0
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def specks(self) -> int:
+        """Islands and holes together."""
+        return self.islands + self.holes
 
 
 def make_trimap(
     probability: Any,
     *,
-    band: float = 0.05,
+    band: float | None = None,
     band_pixels: float | None = None,
     mixed: Any = None,
     sure: float = 0.9,
-    speck: float = 0.002,
+    speck: float = 0.0,
     report: TrimapReport | None = None,
 ) -> np.ndarray:
     """Derive known foreground, known background and the unknown band between them.
@@ -54,13 +83,15 @@ def make_trimap(
     Parameters
     ----------
     probability : (H, W) of foreground, in [0, 1].
-    band : half width of the band relative to the subject's size (the square root of its area).
+    band : half width of the band relative to the subject's size (the square root of its area); 0.05 by default.
     band_pixels : half width in pixels instead.
     mixed : (H, W) in [0, 1], the probability that a pixel is neither foreground nor background alone, as
         `trimatte.alpha.glance.mixed_pixels` tells. The band is then adaptive: up to four times as wide where it is
         high, at hair, and down to a quarter where it is low, at hard edges.
     sure : probability that known foreground has at least; known background has at most `1 - sure`.
-    speck : holes and islands of less than this share of the subject's area follow what surrounds them.
+    speck : holes and islands of less than this share of the subject's area follow what surrounds them. By default
+        none: in a mask that somebody made every island is meant, and keeps a core of foreground. A network's output
+        is better off with `SPECK`, as `trimatte.cutout` does it.
     report : filled in if given.
 
     Returns
@@ -74,28 +105,25 @@ def make_trimap(
     Raises
     ------
     ArgumentError
-        A wrong shape or range, or a width that is not positive.
+        A wrong shape or range, a width below 0, or two widths.
     """
     probability = as_alpha(probability, name="probability")
     if mixed is not None:
         mixed = as_alpha(mixed, name="mixed", shape=probability.shape)
-    for name, value in (("band", band), ("band_pixels", band_pixels), ("speck", speck)):
-        if value is not None and not value >= 0:
-            raise ArgumentError(f"{name}: got {value}, wanted a number of at least 0")
-    if not 0.5 < sure <= 1:
-        raise ArgumentError(f"sure: got {sure}, wanted a number above 0.5 and up to 1")
+    check_widths(band=band, band_pixels=band_pixels, speck=speck)
+    check_number("sure", sure, above=0.5, most=1)
     report = TrimapReport() if report is None else report
     if not has_subject(probability, sure):
         return _without_subject(probability, sure, report)
-    mask = without_specks(probability >= 0.5, speck)
+    mask = without_specks(probability >= 0.5, speck, report)
     size = float(np.sqrt(np.count_nonzero(mask)))
-    half = max(1.0, band_pixels if band_pixels is not None else band * size)
+    half = max(1.0, band_pixels if band_pixels is not None else (BAND if band is None else band) * size)
     if mask.all():
         return _without_background(probability, sure, half, report)
     reach = np.float32(half) if mixed is None else _adaptive(mixed, half, size)
     inside, outside = distances(mask, 2 * float(reach.max()))
     sure_inside = probability >= sure
-    depth = _depth(inside, half, reach, mask, sure_inside)
+    depth = _depth(inside, half, reach, mask, sure_inside, trusting=speck == 0)
     foreground = _core(inside, half, depth, mask, sure_inside, "foreground", report)
     background = _core(outside, half, reach, ~mask, probability <= 1 - sure, "background", report)
     report.band = half
@@ -105,9 +133,39 @@ def make_trimap(
     return trimap
 
 
+def check_widths(*, band: float | None, band_pixels: float | None, speck: float | None) -> None:
+    """Raise `ArgumentError` for numbers below 0, and for two widths at once."""
+    for name, value in (("band", band), ("band_pixels", band_pixels), ("speck", speck)):
+        if value is not None:
+            check_number(name, value, least=0)
+    if band is not None and band_pixels is not None:
+        raise ArgumentError(f"band_pixels: got {band_pixels}, but band is {band}; wanted one of them")
+
+
 def has_subject(probability: np.ndarray, sure: float = 0.9) -> bool:
     """Whether more than a negligible share of the pixels is foreground with a probability of at least `sure`."""
     return bool(np.count_nonzero(probability >= sure) > NEGLIGIBLE * probability.size)
+
+
+def is_matte(alpha: np.ndarray | None) -> bool:
+    """Whether a picture's own alpha (H, W) tells a subject from transparent ground, as a drawing's or a cut-out's does.
+
+    Else it is incidental, as that of rounded corners or of a picture that is half transparent everywhere. The ground
+    has alpha 0, is more than a hundredth of the picture, and takes a quarter of its border or more.
+    """
+    if alpha is None:
+        return False
+    ground = alpha == 0
+    if np.count_nonzero(ground) <= GROUND * ground.size:
+        return False
+    border = np.concatenate([ground[0], ground[-1], ground[:, 0], ground[:, -1]])
+    return bool(np.count_nonzero(border) >= BORDER * border.size)
+
+
+def own_trimap(alpha: np.ndarray) -> np.ndarray:
+    """The trimap (H, W) of an own alpha (H, W) that is the matte: foreground wherever it is not 0, nothing unknown."""
+    trimap: np.ndarray = np.where(alpha > 0, FOREGROUND, BACKGROUND).astype(np.uint8)
+    return trimap
 
 
 def distances(mask: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -123,8 +181,11 @@ def distances(mask: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
     return inside, outside
 
 
-def without_specks(mask: np.ndarray, share: float) -> np.ndarray:
-    """`mask` with islands and holes of less than `share` of its area turned over; its greatest island stays."""
+def without_specks(mask: np.ndarray, share: float, report: TrimapReport | None = None) -> np.ndarray:
+    """`mask` with islands and holes of less than `share` of its area turned over; its greatest island stays.
+
+    The report, if there is one, counts them.
+    """
     from trimatte.planes.regions import regions
 
     least = share * np.count_nonzero(mask)
@@ -138,6 +199,9 @@ def without_specks(mask: np.ndarray, share: float) -> np.ndarray:
             small = sizes < least
             small[int(np.argmax(sizes))] = False
             found.paint(small, not side, result)
+            if report is not None:
+                count = int(np.count_nonzero(small))
+                report.islands, report.holes = (count, report.holes) if side else (report.islands, count)
     return result
 
 
@@ -151,11 +215,18 @@ def _adaptive(mixed: np.ndarray, half: float, size: float) -> np.ndarray:
 
 
 def _depth(
-    inside: np.ndarray, half: float, reach: np.ndarray | np.float32, mask: np.ndarray, sure: np.ndarray
+    inside: np.ndarray,
+    half: float,
+    reach: np.ndarray | np.float32,
+    mask: np.ndarray,
+    sure: np.ndarray,
+    *,
+    trusting: bool,
 ) -> np.ndarray:
     """How deep the band reaches into the subject: `reach`, but less where the subject is thin.
 
-    Only parts that hang together with a deep core are trusted so far: a thin island may be no subject at all.
+    Of a network's output only parts that hang together with a deep core are trusted so far: a thin island may be no
+    subject at all. `trusting`, every island keeps a core.
     """
     from trimatte.planes.regions import regions, widest
 
@@ -167,6 +238,9 @@ def _depth(
     trusted &= (core < np.float32(0.75 * half)) | (reach <= np.float32(half))
     depth: np.ndarray = np.full(mask.shape, reach, np.float32)
     np.minimum(reach, core, out=depth, where=trusted)
+    if trusting:
+        deepest = parts.greatest(inside)
+        parts.lower(np.where(deepest <= np.max(reach), THIN * deepest, np.float32(np.inf)), depth)
     return depth
 
 

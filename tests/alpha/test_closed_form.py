@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from trimatte import estimate_alpha
-from trimatte.alpha import ConvergenceWarning
-from trimatte.errors import ArgumentError, SolverError
+from trimatte.errors import ArgumentError, ConvergenceWarning, SolverError
 from trimatte.linalg import solve
 
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]

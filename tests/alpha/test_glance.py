@@ -41,8 +41,8 @@ def test_a_band_may_follow_what_it_sees(scene: tuple[np.ndarray, np.ndarray]) ->
     result = cutout(image, band=0.08, adaptive_band=True)
     assert result.probability is not None
     mixed = glance.mixed_pixels(image, result.probability)
-    np.testing.assert_array_equal(result.trimap, make_trimap(result.probability, band=0.08, mixed=mixed))
-    assert (result.trimap != make_trimap(result.probability, band=0.08)).any()
+    np.testing.assert_array_equal(result.trimap, make_trimap(result.probability, band=0.08, mixed=mixed, speck=0.002))
+    assert (result.trimap != make_trimap(result.probability, band=0.08, speck=0.002)).any()
 
 
 def test_what_a_trimap_knows_is_kept(scene: tuple[np.ndarray, np.ndarray]) -> None:

@@ -237,8 +237,7 @@ def test_a_missing_extra_says_what_to_install(
     def needs_more(image: np.ndarray, trimap: np.ndarray, report: object) -> np.ndarray:
         raise MissingExtraError("needs PyTorch: pip install 'trimatte[torch]'")
 
-    monkeypatch.setattr("trimatte.alpha.peer.needs_more", needs_more, raising=False)
-    monkeypatch.setitem(alpha.METHODS, "needs-more", "trimatte.alpha.peer:needs_more")
+    monkeypatch.setitem(alpha.METHODS, "needs-more", alpha.AlphaMethod(function=needs_more))
     Image.fromarray(trimap).save(tmp_path / "trimap.png")
     result = trimatte("cutout", photo_file, "--trimap", tmp_path / "trimap.png", "--method", "needs-more")
     check_failed(result, "pip install 'trimatte[torch]'")
@@ -279,7 +278,7 @@ def test_a_defect_does_not_lose_the_other_pictures(
 
     second = photo_file.with_name("second.jpg")
     second.write_bytes(photo_file.read_bytes())
-    find, calls = segmentation._builder(bright)(), []
+    find, calls = segmentation.find_segmenter(bright)(), []
 
     def broken_once(image: np.ndarray) -> np.ndarray:
         calls.append(1)

@@ -41,3 +41,14 @@ def test_a_spiral_is_one_region() -> None:
 def test_greatest_value_about_each_pixel(shape: tuple[int, int], radius: int) -> None:
     values = np.random.default_rng(1).random(shape, np.float32)
     np.testing.assert_array_equal(widest(values, radius), ndimage.maximum_filter(values, 2 * radius + 1))
+
+
+def test_the_greatest_value_of_each_region_and_bounds_on_them() -> None:
+    rng = np.random.default_rng(5)
+    mask, values = rng.random((30, 40)) < 0.4, rng.random((30, 40), np.float32)
+    labels, count = ndimage.label(mask)
+    found = regions(mask)
+    np.testing.assert_array_equal(found.greatest(values), ndimage.maximum(values, labels, range(1, count + 1)))
+    bounds, out = rng.random(count, np.float32), np.ones(mask.shape, np.float32)
+    found.lower(bounds, out)
+    np.testing.assert_array_equal(out, np.where(mask, bounds[labels - 1], 1))

@@ -44,6 +44,7 @@ trimatte.estimate_foreground(codes, alpha)
 trimatte.estimate_foreground(codes, alpha, method="closed-form")
 trimatte.cutout(codes, trimap=trimap, foreground="multilevel")
 trimatte.make_trimap(alpha > 0.5)
+trimatte.make_trimap(alpha > 0.5, speck=0.002)
 print(json.dumps(sorted(compiled() - before)))
 """
 

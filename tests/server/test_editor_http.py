@@ -234,5 +234,5 @@ def test_a_session_that_nobody_waits_for_takes_no_place(body: bytes) -> None:
 def test_options_are_those_that_a_session_takes(http: TestClient, body: bytes) -> None:
     offered = http.get("/v1/edit/options").json()
     for band in offered["bands"]:
-        query = {"method": offered["methods"][0], "band": band}
+        query = {"method": offered["methods"][0]["name"], "band": band}
         assert http.post(SESSIONS, params=query, content=body).status_code == 201

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 import trimatte
+from trimatte.alpha import ready_methods
 from trimatte.alpha.prepared import PreparedAlpha
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
 from trimatte.server.editor import session as module
-from trimatte.server.editor.session import METHODS, Session
+from trimatte.server.editor.session import Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
 
 
@@ -82,7 +83,7 @@ def test_a_stroke_changes_what_is_about_it(session: Session, photo: np.ndarray, 
     assert close(browser.alpha, exact(photo, edited))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ready_methods())
 def test_every_method_follows_strokes_at_once_and_ends_exact(
     body: bytes, photo: np.ndarray, trimap: np.ndarray, method: str
 ) -> None:

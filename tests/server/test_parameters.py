@@ -135,10 +135,10 @@ def test_the_document_is_served(client: Any, described: dict[str, Any]) -> None:
 
 
 def test_served_methods_are_methods() -> None:
-    from trimatte.alpha import method_function
+    from trimatte.alpha import find_method
 
     (choice,) = [p.kind for p in operations()[0].parameters if p.name == "method"]
     assert isinstance(choice, Choice)
     assert "closed-form" in choice.values
     for name in choice.values:
-        assert callable(method_function(name))
+        assert find_method(name).ready

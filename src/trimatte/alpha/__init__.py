@@ -2,13 +2,12 @@
 
 A method is a function `method(image, trimap, report, **options) -> alpha`: image (H, W, 3) float32 in [0, 1],
 trimap (H, W) uint8 of 0, 128 and 255 with at least one pixel of each kind (networks may get one with unknown pixels
-alone, and trimap-free ones None), report a `SolveReport` to fill in, alpha (H, W) of any float type. Other packages
-add theirs by the entry point group `trimatte.alpha_methods`.
+alone, and trimap-free ones None), report a `SolveReport` to fill in, alpha (H, W) of any float type. All are rows of
+one table, `trimatte.alpha.methods`; other packages add theirs by the entry point group `trimatte.alpha_methods`.
 """
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,35 +16,31 @@ from typing import Any
 
 import numpy as np
 
-from trimatte.errors import ArgumentError, SolverError
-from trimatte.images import as_image, as_trimap
+from trimatte.alpha.methods import ENTRY_POINTS, METHODS, AlphaMethod, alpha_methods, find_method, ready_methods
+from trimatte.errors import ArgumentError, ConvergenceWarning, SolverError
+from trimatte.images import read_trimap
+from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
+from trimatte.images.hidden import visible_image
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
-from trimatte.runtime.plugins import known, resolve
+from trimatte.runtime.options import check_flag, check_options
 
-METHODS = {
-    "closed-form": "trimatte.alpha.closed_form:closed_form",
-    "knn": "trimatte.alpha.knn:knn",
-    "learning-based": "trimatte.alpha.learning_based:learning_based",
-    "large-kernel": "trimatte.alpha.large_kernel:large_kernel",
-    "random-walk": "trimatte.alpha.random_walk:random_walk",
-    "shared": "trimatte.alpha.shared:shared",
-    "light": "trimatte.alpha.light:light",
-    "hybrid": "trimatte.alpha.hybrid:hybrid",
-    "deep-image-matting": "trimatte.alpha.deep:deep_image_matting",
-    "glance": "trimatte.alpha.glance:glance",
-    "modnet": "trimatte.alpha.deep:modnet",
-    "gfm": "trimatte.alpha.deep:gfm",
-}
-TRIMAP_FREE = {"glance", "modnet", "gfm"}
-WITHOUT_SAMPLES = {"deep-image-matting", *TRIMAP_FREE}
-"""Networks that tell foreground from background by themselves; all else spreads what a trimap knows of both."""
+__all__ = [
+    "ENTRY_POINTS",
+    "METHODS",
+    "REFINERS",
+    "AlphaMethod",
+    "ConvergenceWarning",
+    "Matte",
+    "alpha_methods",
+    "complaints",
+    "estimate_alpha",
+    "find_method",
+    "quiet_matte",
+    "ready_methods",
+]
+
 REFINERS = {"deep-image-matting": "trimatte.alpha.deep:refine_alpha"}
-ENTRY_POINTS = "trimatte.alpha_methods"
-
-
-class ConvergenceWarning(UserWarning):
-    """The alpha solver stopped before it reached the demanded residual."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +57,6 @@ class Matte:
     report: SolveReport
 
 
-def alpha_methods() -> list[str]:
-    """Names of all alpha methods, without the `pymatting:` ones."""
-    return known(METHODS, ENTRY_POINTS)
-
-
 def estimate_alpha(
     image: Any, trimap: Any = None, *, method: str = "closed-form", strict: bool = False, **options: Any
 ) -> Matte:
@@ -74,7 +64,7 @@ def estimate_alpha(
 
     Parameters
     ----------
-    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path.
+    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path. Colours under an alpha of 0 are not used.
     trimap : (H, W); 0 is background, 255 (1.0 in floats) foreground, all between unknown. Not needed by
         trimap-free methods, which keep what it knows if there is one.
     method : a name of `alpha_methods()`, or "pymatting:M" for method M of that package.
@@ -90,56 +80,79 @@ def estimate_alpha(
     Raises
     ------
     ArgumentError
-        A wrong shape, range, method or option.
+        A wrong shape, range, method or option; with `strict`, a trimap without known foreground or background if the
+        method needs both.
     SolverError
-        With `strict`, if the solver did not converge.
+        With `strict`, if the solver did not converge, or alpha is undetermined somewhere.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Where `strict` raises `SolverError`.
     """
     matte = quiet_matte(image, trimap, method=method, strict=strict, **options)
-    if not matte.report.converged:
-        warnings.warn(complaint(matte.report), ConvergenceWarning, stacklevel=2)
+    for complaint in complaints(matte.report):
+        warnings.warn(complaint, ConvergenceWarning, stacklevel=2)
     return matte
 
 
-def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, **options: Any) -> Matte:
-    """`estimate_alpha` without the warning, which cannot be caught where threads share the process."""
-    function = method_function(method)
-    image = as_image(image)
+def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, given: bool = True, **options: Any) -> Matte:
+    """`estimate_alpha` without the warning, which cannot be caught where threads share the process.
+
+    `given`: the trimap is the caller's own, which `strict` refuses if it lacks a kind that the method needs.
+    """
+    check_flag("strict", strict)
+    row = find_method(method)
+    function = row.load()
+    image = visible_image(image)
     report = SolveReport(method=method)
-    known_trimap = None if trimap is None else as_trimap(trimap, shape=image.shape[:2])
-    if known_trimap is None and method not in TRIMAP_FREE:
+    known_trimap = None if trimap is None else read_trimap(trimap, shape=image.shape[:2])
+    if known_trimap is None and row.needs_trimap:
         raise ArgumentError(f"trimap: got None, method {method!r} needs one of shape {image.shape[:2]}")
-    _check_options(method, function, options)
+    check_options(method, function, options)
+    spreads = row.needs_trimap and row.needs_samples and options.get("prior") is None
+    if strict and given and spreads and known_trimap is not None:
+        _check_kinds(known_trimap)
     with timed(report.seconds, "alpha"):
-        alpha = _estimate(function, image, known_trimap, report, options)
+        alpha = _estimate(partial(function, **options), image, known_trimap, report, spreads)
+    if spreads and report.unknown and known_trimap is not None:
+        with timed(report.seconds, "undetermined"):
+            _count_undetermined(image, known_trimap, report, local=row.local)
     report.peak_bytes = peak_bytes()
-    if strict and not report.converged:
-        raise SolverError(complaint(report))
+    if strict and (faults := complaints(report)):
+        raise SolverError("; ".join(faults))
     return Matte(alpha, report)
 
 
-def complaint(report: SolveReport) -> str:
-    """What there is to say of a solve that did not converge."""
-    return f"{report.method}: not converged after {report.iterations} iterations, residual {report.residual:.1e}"
+def complaints(report: SolveReport) -> list[str]:
+    """What is wrong with a result: that the solver did not converge, or that nothing known determines some pixels."""
+    faults = []
+    if not report.converged:
+        faults.append(
+            f"{report.method}: not converged after {report.iterations} iterations, residual {report.residual:.1e}"
+        )
+    if report.undetermined:
+        faults.append(
+            f"{report.method}: nothing known determines {report.undetermined} of {report.unknown} unknown pixels: "
+            "mark some of them in the trimap"
+        )
+    return faults
 
 
-def method_function(name: str) -> Callable[..., np.ndarray]:
-    """What stands behind a method's name."""
-    if name.startswith("pymatting:"):
-        from trimatte.alpha.peer import pymatting_method
+def _count_undetermined(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, local: bool) -> None:
+    """Put the number of pixels that nothing known determines into the report, if the method itself has found less."""
+    from trimatte.alpha.undetermined import undetermined
 
-        return partial(pymatting_method, name.removeprefix("pymatting:"))
-    function: Callable[..., np.ndarray] = resolve("method", name, METHODS, ENTRY_POINTS)
-    return function
+    if all((trimap == value).any() for value in (FOREGROUND, BACKGROUND)):
+        count = int(np.count_nonzero(undetermined(image, trimap, local=local)))
+        report.undetermined = max(report.undetermined, count)
 
 
-def _check_options(name: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
-    parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in allowed:
-            raise ArgumentError(f"{option}: no option of {name!r}, which has {', '.join(allowed) or 'none'}")
+def _check_kinds(trimap: np.ndarray) -> None:
+    """Raise `ArgumentError` for a trimap in which there is nothing to spread."""
+    for name, value in (("foreground", FOREGROUND), ("background", BACKGROUND)):
+        if (trimap == UNKNOWN).any() and not (trimap == value).any():
+            raise ArgumentError(f"trimap: it has no known {name}, so that alpha would be the same everywhere")
 
 
 def _estimate(
@@ -147,26 +160,26 @@ def _estimate(
     image: np.ndarray,
     trimap: np.ndarray | None,
     report: SolveReport,
-    options: dict[str, Any],
+    spreads: bool,
 ) -> np.ndarray:
+    """Alpha by a method's function; `spreads`: it needs known pixels of both kinds, and is not called without."""
     alpha: np.ndarray
     if trimap is None:
-        alpha = np.clip(function(image, None, report, **options), 0, 1).astype(np.float32, copy=False)
+        alpha = np.clip(function(image, None, report), 0, 1).astype(np.float32, copy=False)
         return alpha
     foreground, background = trimap == 255, trimap == 0
     unknown = ~(foreground | background)
     report.unknown = int(np.count_nonzero(unknown))
     solved = None
-    by_propagation = options.get("prior") is None and report.method not in WITHOUT_SAMPLES
     if report.unknown == 0:
         report.fallbacks.append("the trimap has no unknown pixel: it is the alpha")
-    elif by_propagation and not foreground.any():
+    elif spreads and not foreground.any():
         report.fallbacks.append("the trimap has no foreground: alpha is 0 everywhere")
-    elif by_propagation and not background.any():
+    elif spreads and not background.any():
         report.fallbacks.append("the trimap has no background: alpha is 1 everywhere")
         return np.ones(trimap.shape, np.float32)
     else:
-        solved = function(image, trimap, report, **options)
+        solved = function(image, trimap, report)
     alpha = foreground.astype(np.float32)
     if solved is not None:
         alpha[unknown] = np.clip(solved[unknown], 0, 1)

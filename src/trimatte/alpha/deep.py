@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
-from trimatte.images import as_alpha, as_image, as_trimap
+from trimatte.images import as_alpha, as_image, read_trimap
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 
@@ -186,7 +186,11 @@ def refine_alpha(
     report: SolveReport | None = None,
     sure: float = 0.98,
     margin: int = 8,
-    **options: Any,
+    weights: Weights = None,
+    device: str = "auto",
+    precision: Literal["auto", "single", "half"] = "auto",
+    skips: bool | None = None,
+    window: int = 512,
 ) -> NDArray[np.float32]:
     """Let Deep Image Matting redo an alpha matte where it is unsure.
 
@@ -195,7 +199,7 @@ def refine_alpha(
     image, trimap, alpha : (H, W, 3), (H, W) and (H, W), of one size; alpha from any other method.
     report : filled in if given: `unknown` becomes the number of pixels that were redone.
     sure, margin : see `narrow_trimap`.
-    options : of `deep_image_matting`.
+    weights, device, precision, skips, window : as of `deep_image_matting`.
 
     Returns
     -------
@@ -203,7 +207,7 @@ def refine_alpha(
     given trimap knows are exactly 0 or 1.
     """
     image = as_image(image)
-    trimap = as_trimap(trimap, shape=image.shape[:2])
+    trimap = read_trimap(trimap, shape=image.shape[:2])
     alpha = as_alpha(alpha, shape=image.shape[:2])
     narrow = narrow_trimap(trimap, alpha, sure=sure, margin=margin)
     report = report if report is not None else SolveReport(method="deep-image-matting")
@@ -211,7 +215,8 @@ def refine_alpha(
     if report.unknown == 0:
         report.fallbacks.append("the alpha is sure everywhere: nothing to refine")
         return _keep_known(alpha, trimap)
-    refined = deep_image_matting(image, narrow, report, **options)
+    options: dict[str, Any] = {"weights": weights, "device": device, "precision": precision}
+    refined = deep_image_matting(image, narrow, report, skips=skips, window=window, **options)
     return _keep_known(np.where(narrow == UNKNOWN, refined, alpha), trimap)
 
 

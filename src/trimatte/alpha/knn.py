@@ -80,7 +80,8 @@ def knn(
     undetermined = graph.undetermined()
     if undetermined.any():
         x[undetermined] = 0.5
-        report.fallbacks.append(f"{np.count_nonzero(undetermined)} unknown pixels resemble no known one: alpha is 0.5")
+        report.undetermined = int(np.count_nonzero(undetermined))
+        report.fallbacks.append(f"{report.undetermined} unknown pixels resemble no known one: alpha is 0.5")
     alpha = trimap / 255.0
     alpha.ravel()[pixels[:n]] = x[numbers[:n]]
     return alpha

@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import inspect
 import warnings
+from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from importlib import import_module
 from io import StringIO
 from shutil import rmtree
@@ -22,20 +24,24 @@ from trimatte.linalg.report import SolveReport
 NAMES = ("cf", "knn", "lbdm", "lkm", "rw", "sm")
 
 
-def pymatting_method(
-    name: str, image: np.ndarray, trimap: np.ndarray | None, report: SolveReport, **options: Any
-) -> np.ndarray:
-    """Alpha (H, W) float64 by pymatting's `estimate_alpha_<name>`; its failure to converge is reported."""
+def pymatting_method(name: str) -> Callable[..., np.ndarray]:
+    """pymatting's `estimate_alpha_<name>` as a method of ours, with the same options.
+
+    Raises `ArgumentError` for a name that there is not.
+    """
     if name not in NAMES:
         raise ArgumentError(f"method: pymatting has no {name!r}, it has {', '.join(NAMES)}")
-    assert trimap is not None
+    theirs = inspect.signature(getattr(_pymatting(), f"estimate_alpha_{name}")).parameters.values()
+    options = [p.replace(kind=p.KEYWORD_ONLY) for p in theirs if p.name not in ("image", "trimap")]
+    function = partial(_estimate, name)
+    ours = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in ("image", "trimap", "report")]
+    function.__signature__ = inspect.Signature([*ours, *options])  # type: ignore[attr-defined]
+    return function
+
+
+def _estimate(name: str, image: np.ndarray, trimap: np.ndarray, report: SolveReport, **options: Any) -> np.ndarray:
+    """Alpha (H, W) float64 by pymatting's `estimate_alpha_<name>`; its failure to converge is reported."""
     function = getattr(_pymatting(), f"estimate_alpha_{name}")
-    allowed = [
-        parameter for parameter in inspect.signature(function).parameters if parameter not in ("image", "trimap")
-    ]
-    for option in options:
-        if option not in allowed:
-            raise ArgumentError(f"{option}: no option of 'pymatting:{name}', which has {', '.join(allowed)}")
     values = np.where(trimap == UNKNOWN, 0.5, trimap / 255.0)
     report.solver = f"pymatting {name}"
     with warnings.catch_warnings(), redirect_stdout(StringIO()):  # it prints advice, where a picture may be going

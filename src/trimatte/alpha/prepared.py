@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
 
-from trimatte.alpha import Matte, estimate_alpha, method_function
+from trimatte.alpha import Matte, estimate_alpha, find_method
 from trimatte.errors import ArgumentError
-from trimatte.images import as_image, as_trimap
+from trimatte.images import read_trimap
 from trimatte.images.arrays import Box, bounding_box, grown
+from trimatte.images.hidden import visible_image
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import timed
 from trimatte.trimap import FOREGROUND, UNKNOWN
@@ -37,7 +37,7 @@ def prepare_alpha(image: Any, trimap: Any, *, method: str = "closed-form", **opt
     ArgumentError
         As `estimate_alpha`.
     """
-    return PreparedAlpha(as_image(image), trimap, method, options)
+    return PreparedAlpha(visible_image(image), trimap, method, options)
 
 
 class PreparedAlpha:
@@ -57,8 +57,8 @@ class PreparedAlpha:
         if trimap is None:
             raise ArgumentError(f"trimap: got None, wanted one of shape {image.shape[:2]}")
         self.image, self.method, self.options = image, method, options
-        self.local = "known" in inspect.signature(method_function(method)).parameters
-        self._set(as_trimap(trimap, shape=image.shape[:2]), estimate_alpha(image, trimap, method=method, **options))
+        self.local = find_method(method).local
+        self._set(read_trimap(trimap, shape=image.shape[:2]), estimate_alpha(image, trimap, method=method, **options))
 
     def _set(self, trimap: np.ndarray, matte: Matte) -> Matte:
         self.trimap, self.alpha, self.report, self.settled = trimap, matte.alpha, matte.report, True
@@ -75,7 +75,7 @@ class PreparedAlpha:
         Where the method allows it, only the pixels about the change are solved for, and alpha farther away is held:
         an answer at once, `settled` if the change has died away at the border of that part. Else the whole is solved.
         """
-        trimap = as_trimap(trimap, shape=self.trimap.shape)
+        trimap = read_trimap(trimap, shape=self.trimap.shape)
         changed = trimap != self.trimap
         if not changed.any():
             return Matte(self.alpha, self.report)
@@ -109,7 +109,7 @@ class PreparedAlpha:
             options = {k: v for k, v in self.options.items() if k not in ("prior", "confidence", "guess")}
             options["rtol"] = max(1e-5, options.get("rtol", 0.0))
             with timed(report.seconds, "alpha"):
-                solved = method_function(self.method)(
+                solved = find_method(self.method).load()(
                     np.ascontiguousarray(self.image[wider]), local, report, known=alpha[wider], **options
                 )
             alpha[wider][hidden] = np.clip(solved[hidden], 0, 1)

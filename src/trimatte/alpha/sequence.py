@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
 
-from trimatte.alpha import Matte, method_function, quiet_matte
+from trimatte.alpha import Matte, find_method, quiet_matte
 from trimatte.errors import ArgumentError
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
@@ -43,8 +42,9 @@ class SequenceAlpha:
     """
 
     def __init__(self, method: str, *, strict: bool = False, **options: Any) -> None:
-        self._function = method_function(method)
-        if not {"known", "guess"} <= set(inspect.signature(self._function).parameters):
+        row = find_method(method)
+        self._function = row.load()
+        if not row.local:
             raise ArgumentError(f"sequence: method {method!r} cannot start from the alpha of another frame")
         self._method, self._strict, self._options = method, strict, options
         self._alpha: np.ndarray | None = None

@@ -37,6 +37,13 @@ segmenter = click.option(
 )
 band = click.option("--band", type=float, metavar="X", help="Half width of the unknown band, relative to the subject.")
 band_pixels = click.option("--band-pixels", type=float, metavar="N", help="Half width of the unknown band in pixels.")
+speck = click.option(
+    "--speck",
+    type=click.FloatRange(0),
+    metavar="X",
+    help="Islands and holes of less than this share of the subject follow what surrounds them.  "
+    "[default: 0.002 of a network's, 0 of a given mask's]",
+)
 adaptive_band = click.option(
     "--adaptive-band",
     is_flag=True,
@@ -149,6 +156,8 @@ def _summary(report: dict[str, Any], total: float) -> list[str]:
             f"{solve['method']}: {solve['unknown']} unknown pixels, {solve['solver']}, "
             f"{solve['iterations']} iterations, residual {solve['residual']:.1e}"
         )
+    if report.get("specks"):
+        lines.append(f"{report['specks']} islands and holes were too small to count, see --speck")
     stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in report.get("seconds", {}).items())
     return [*lines, f"{stages}{', ' if stages else ''}in all {total:.2f} s"]
 

@@ -45,7 +45,8 @@ def command(
     A method that needs no trimap takes none. Without --out the matte lands beside the photo as NAME-alpha.png.
     """
     from trimatte.alpha import estimate_alpha
-    from trimatte.images import as_trimap, load_image, save_image
+    from trimatte.images import load_picture, read_trimap, save_image
+    from trimatte.images.hidden import without_hidden
 
     common.check(method=method)
     options = parse_options(method_options)
@@ -59,8 +60,8 @@ def command(
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
-        image = load_image(opened(job.source), max_pixels=max_pixels)
-        known = None if trimap is None else as_trimap(opened(trimap), shape=image.shape[:2])
+        image = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels)).image
+        known = None if trimap is None else read_trimap(opened(trimap), shape=image.shape[:2])
         matte = estimate_alpha(image, known, method=method, strict=strict, **options)
         for fallback in matte.report.fallbacks:
             warnings.warn(fallback, UserWarning, stacklevel=1)

@@ -24,6 +24,7 @@ from trimatte.runtime.options import parse_options
 @common.band
 @common.band_pixels
 @common.adaptive_band
+@common.speck
 @common.format
 @click.option("--background", metavar="COLOUR|FILE", help="Lay the subject over it instead of keeping alpha.")
 @click.option("--crop", is_flag=True, help="Cut to the subject.")
@@ -32,7 +33,8 @@ from trimatte.runtime.options import parse_options
 @click.option(
     "--decontaminate/--keep-colours",
     default=True,
-    help="Whether the subject's colours are freed of the background's.  [default: decontaminate]",
+    help="Whether the subject's colours are freed of the background's. With --keep-colours the photo's background "
+    "stays in the file, hidden under transparency.  [default: decontaminate]",
 )
 @common.method_options
 @click.option("--refine", metavar="NAME", help="Redo alpha where it is unsure, by deep-image-matting.")

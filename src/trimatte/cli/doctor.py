@@ -14,6 +14,8 @@ from typing import Any
 import click
 
 import trimatte
+from trimatte.alpha.methods import METHODS
+from trimatte.trimap import SPECK
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pillow", "tifffile", "onnxruntime")
 EXTRAS = {
@@ -25,9 +27,10 @@ EXTRAS = {
     "starlette": "server",
     "distributed": "dask",
 }
+_COMPILED = [name for name, row in METHODS.items() if name in row.kernels]
 WARM_UPS = (
-    ("knn", "shared", "large-kernel", "foreground", "trimap"),
-    ("coarse", "closed-form", "learning-based", "random-walk"),
+    (*(name for name in _COMPILED if not METHODS[name].local), "foreground", "trimap"),
+    ("coarse", *(name for name in _COMPILED if METHODS[name].local)),
 )
 """What has compiled kernels, split into two parts that take about as long."""
 
@@ -99,7 +102,8 @@ def _warm_up(names: Sequence[str]) -> dict[str, float]:
             if name == "coarse":
                 factorise(np.arange(300, dtype=np.int32).reshape(15, 20), blocks).solve(np.ones((300, 4)))
             elif name == "trimap":
-                trimatte.make_trimap(probability)
+                for speck in (0, SPECK):
+                    trimatte.make_trimap(probability, speck=speck)
             elif name == "foreground":
                 trimatte.estimate_foreground(image, probability)
             else:

@@ -34,7 +34,8 @@ def command(
 
     Without --out a result lands beside its photo as NAME-probability.png.
     """
-    from trimatte.images import load_image, save_image
+    from trimatte.images import load_picture, save_image
+    from trimatte.images.hidden import without_hidden
     from trimatte.segmentation import segment
     from trimatte.trimap import has_subject
 
@@ -43,7 +44,8 @@ def command(
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
-        probability = segment(load_image(opened(job.source), max_pixels=max_pixels), segmenter=segmenter)
+        photo = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels)).image
+        probability = segment(photo, segmenter=segmenter)
         save_image(target, probability, format=format_of(job, format), quality=quality)
         return {"segmenter": segmenter, "subject": has_subject(probability)}
 

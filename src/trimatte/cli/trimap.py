@@ -20,6 +20,7 @@ from trimatte.cli import _common as common
 @common.band
 @common.band_pixels
 @common.adaptive_band
+@common.speck
 @common.max_pixels
 @common.threads
 @click.option("--strict", is_flag=True, help="Fail if no subject is found.")
@@ -33,6 +34,7 @@ def command(
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
+    speck: float | None,
     max_pixels: int,
     strict: bool,
     as_json: bool,
@@ -44,31 +46,36 @@ def command(
     """
     from trimatte.cutout import find_trimap
     from trimatte.errors import SubjectNotFoundError
-    from trimatte.images import as_alpha, load_image, save_image
-    from trimatte.trimap import TrimapReport, make_trimap
+    from trimatte.images import as_alpha, load_picture, save_image
+    from trimatte.images.hidden import without_hidden
+    from trimatte.trimap import TrimapReport, check_widths, make_trimap
 
     common.check(segmenter=segmenter)
     if from_probability and adaptive_band:
         raise click.UsageError("--adaptive-band needs the photo, which --from-probability does not take.")
-    widths = {name: width for name, width in (("band", band), ("band_pixels", band_pixels)) if width is not None}
+    check_widths(band=band, band_pixels=band_pixels, speck=speck)
     jobs = plan(inputs, out, suffix=".png", tag="-trimap", always_tag=True)
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
         source, report = opened(job.source), TrimapReport()
         if from_probability:
-            trimap = make_trimap(as_alpha(source, name="probability"), report=report, **widths)
+            mask = as_alpha(source, name="probability")
+            trimap = make_trimap(mask, band=band, band_pixels=band_pixels, speck=speck or 0.0, report=report)
         else:
             _, trimap = find_trimap(
-                load_image(source, max_pixels=max_pixels),
+                without_hidden(load_picture(source, max_pixels=max_pixels)),
                 segmenter=segmenter,
                 band=band,
                 band_pixels=band_pixels,
                 adaptive_band=adaptive_band,
+                speck=speck,
                 report=report,
             )
         if strict and not report.subject:
             raise SubjectNotFoundError("no subject found")
+        if from_probability and report.specks:
+            report.notes.append(f"removed {report.islands} islands and {report.holes} holes below --speck {speck}")
         for note in report.notes:
             warnings.warn(note, UserWarning, stacklevel=1)
         save_image(target, trimap, format=format_of(job, None))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError
-from trimatte.images import ImageLike, as_alpha, as_trimap
+from trimatte.images import ImageLike, as_alpha, read_trimap
 from trimatte.images.arrays import UNKNOWN, Box, bounding_box, grown
 
 __all__ = ["connectivity_error", "gradient_error", "mad", "measure", "mse", "sad"]
@@ -130,7 +130,7 @@ def _at_the_door(
     a = as_alpha(alpha, name="alpha", shape=t.shape)
     if trimap is None:
         return a, t, None
-    return a, t, as_trimap(trimap, name="trimap", shape=t.shape) == UNKNOWN
+    return a, t, read_trimap(trimap, name="trimap", shape=t.shape) == UNKNOWN
 
 
 def _check_variant(name: str, value: str, choices: object) -> None:

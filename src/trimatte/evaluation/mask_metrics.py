@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError
-from trimatte.images import ImageLike, as_alpha, as_image, as_trimap
+from trimatte.images import ImageLike, as_alpha, as_image, read_trimap
 from trimatte.images.arrays import UNKNOWN
 
 __all__ = ["dtssd", "f_measures", "foreground_error", "iou", "mae", "max_f_measure"]
@@ -123,7 +123,7 @@ def dtssd(
             raise ArgumentError(f"frame {i} is {drift[i].shape}, the one before {drift[i - 1].shape}")
         change = np.square(drift[i] - drift[i - 1])
         if trimaps is not None:
-            change = change[as_trimap(trimaps[i], name=f"trimaps[{i}]", shape=change.shape) == UNKNOWN]
+            change = change[read_trimap(trimaps[i], name=f"trimaps[{i}]", shape=change.shape) == UNKNOWN]
             if change.size == 0:
                 raise ArgumentError(f"trimaps[{i}] has no unknown pixel")
         roots.append(np.sqrt(change.mean(dtype=np.float64)))

@@ -95,7 +95,7 @@ def resolve_methods(
 
 
 def _by_name(name: str, method: str) -> Method:
-    from trimatte.alpha import TRIMAP_FREE
+    from trimatte.alpha import find_method
 
     kind, _, detail = method.partition(":")
     if kind == "cutout":
@@ -109,7 +109,9 @@ def _by_name(name: str, method: str) -> Method:
     method, options = _with_options(method)
     _check(method=method)
     inputs = partial(_weights, str(options["weights"])) if "weights" in options else _no_inputs
-    return Method(name, partial(_run_alpha, method, options), needs_trimap=method not in TRIMAP_FREE, inputs=inputs)
+    return Method(
+        name, partial(_run_alpha, method, options), needs_trimap=find_method(method).needs_trimap, inputs=inputs
+    )
 
 
 def _weights(file: str, picture: str, trimap: str | None) -> dict[str, str]:
@@ -145,9 +147,10 @@ def _check(segmenter: str = "lite", method: str = "closed-form") -> None:
 
 
 def _run_alpha(method: str, options: dict[str, Any], trial: Trial) -> Outcome:
-    from trimatte.alpha import TRIMAP_FREE, estimate_alpha
+    from trimatte.alpha import estimate_alpha, find_method
 
-    matte = estimate_alpha(trial.image, None if method in TRIMAP_FREE else trial.trimap, method=method, **options)
+    trimap = trial.trimap if find_method(method).needs_trimap else None
+    matte = estimate_alpha(trial.image, trimap, method=method, **options)
     return Outcome(matte.alpha, matte.report.as_dict())
 
 

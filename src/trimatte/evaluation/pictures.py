@@ -16,7 +16,7 @@ from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.evaluation.datasets import Sample
 from trimatte.evaluation.folders import File
 from trimatte.files.atomic import atomic_write
-from trimatte.images import as_alpha, as_image, as_trimap
+from trimatte.images import as_alpha, as_image, read_trimap
 from trimatte.images.arrays import UNKNOWN
 from trimatte.images.decode import decode
 
@@ -76,7 +76,7 @@ def load_trial(sample: Sample, trimap: str | None = None) -> Trial:
     elif trimap is not None:
         if trimap not in sample.files:
             raise ArgumentError(f"{sample.name} has no {trimap}")
-        known = as_trimap(content(trimap)[0], name="trimap")
+        known = read_trimap(content(trimap)[0], name="trimap")
         if known.shape != alpha.shape:
             raise ArgumentError(f"{sample.name}: {trimap} is {_size(known)}, the picture {_size(alpha)}")
     truth = None if foreground is None else as_image(foreground, name="foreground")

@@ -45,9 +45,9 @@ def judge_stages(
         }
     if trimap is None:
         return figures
-    from trimatte.trimap import make_trimap
+    from trimatte.trimap import SPECK, make_trimap
 
-    true_trimap = make_trimap(target)
+    true_trimap = make_trimap(target, speck=SPECK)
     mixed = (target > 0) & (target < 1)
     unknown = trimap == UNKNOWN
     figures["trimap"] = {

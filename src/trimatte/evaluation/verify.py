@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte.errors import TrimatteError
+from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.evaluation.datasets import Dataset, Sample
+from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
+from trimatte.images.codes import greys_of, trimap_of
 from trimatte.images.decode import Decoded, decode
 
 Codes = NDArray[Any]
@@ -59,7 +62,11 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
                 if digest in seen:
                     yield "warning", f"{file.name} is the same picture as {seen[digest]}"
                 seen[digest] = file.name
-            planes[role] = _plane(role, decoded)
+            try:
+                planes[role] = _plane(role, decoded)
+            except ArgumentError as error:
+                yield "error", f"{file.name}: {error}"
+                continue
             if role in ("alpha", "cutout"):
                 yield from _alpha_range(file.name, planes[role], dataset.layout.alphas == "many")
             elif role.startswith("trimap"):
@@ -79,6 +86,8 @@ def _plane(role: str, decoded: Decoded) -> Codes:
     alpha, codes = decoded.alpha, decoded.codes
     if role in ("alpha", "cutout") and alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
         return alpha
+    if role.startswith("trimap") and (codes.ndim == 2 or _grey(codes)):
+        return greys_of(decoded, role)
     return codes[..., 0] if codes.ndim == 3 and _grey(codes) else codes
 
 
@@ -102,21 +111,34 @@ def _trimap_range(name: str, codes: Codes) -> Iterator[tuple[str, str]]:
     if codes.ndim == 3:
         yield "error", f"{name} has three channels that differ: a colour picture, not a trimap"
         return
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trimap = trimap_of(codes, name)
+    except ArgumentError as error:
+        yield "error", str(error)
+        return
+    yield from (("warning", str(warning.message)) for warning in caught)
+    kinds = set(np.unique(trimap).tolist())
     white = np.iinfo(codes.dtype).max
-    values = set(np.unique(codes).tolist())
-    greys = sorted(values - {0, white})
+    greys = len(set(np.unique(codes[trimap == UNKNOWN]).tolist()))
     if not greys:
         yield "error", f"{name} has no unknown pixel"
-    elif len(greys) > 1:
-        yield "warning", f"{name} has {len(greys)} greys besides 0 and {white}, all taken for unknown"
-    if not {0, white} <= values:
-        yield "warning", f"{name} has no known {'background' if 0 not in values else 'foreground'}"
+    elif greys > 1:
+        yield "warning", f"{name} has {greys} greys besides 0 and {white}, all taken for unknown"
+    if not {BACKGROUND, FOREGROUND} <= kinds:
+        yield "warning", f"{name} has no known {'background' if BACKGROUND not in kinds else 'foreground'}"
 
 
 def _contradictions(role: str, trimap: Codes, alpha: Codes) -> Iterator[tuple[str, str]]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            known = trimap_of(trimap, role)
+    except ArgumentError:  # which is told already
+        return
     a = alpha / np.iinfo(alpha.dtype).max
-    white = np.iinfo(trimap.dtype).max
-    wrong = int(((trimap == 0) & (a > 0.02)).sum() + ((trimap == white) & (a < 0.98)).sum())
+    wrong = int(((known == BACKGROUND) & (a > 0.02)).sum() + ((known == FOREGROUND) & (a < 0.98)).sum())
     if wrong:
         yield "warning", f"{role} calls {wrong} pixels known that its alpha does not"
 

@@ -11,7 +11,6 @@ B is where alpha is 0, and the layer that is not seen is left out.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -20,18 +19,23 @@ from scipy.ndimage import maximum_filter
 
 from trimatte.foreground.multilevel import both_layers
 from trimatte.linalg.cg import conjugate_gradients
+from trimatte.linalg.report import SolveReport
+from trimatte.runtime.options import check_number
 
 MARGIN = 8
 REGULARIZATION = 1e-5
 ITERATIONS = 5000
 
 
-def closed_form(image: np.ndarray, alpha: np.ndarray, *, rtol: float = 1e-6) -> np.ndarray:
+def closed_form(image: np.ndarray, alpha: np.ndarray, report: SolveReport, *, rtol: float = 1e-6) -> np.ndarray:
     """Foreground colours (H, W, 3) float32 in [0, 1] of image (H, W, 3) and alpha (H, W).
 
     Where alpha is 1 it is the image itself. The fast multi-level answer is the first guess, and stays where alpha is 0
-    away from all others. `rtol` is the relative residual of the linear system; a solve that does not reach it warns.
+    away from all others. `rtol` is the relative residual of the linear system, above 0; the report
+    says if it was not reached.
     """
+    check_number("rtol", rtol, above=0)
+    report.solver = "conjugate gradients, block Jacobi"
     foreground, background = both_layers(image, alpha)
     band = maximum_filter(((alpha > 0) & (alpha < 1)).view(np.uint8), 2 * MARGIN + 1) > 0
     if band.any():
@@ -47,9 +51,10 @@ def closed_form(image: np.ndarray, alpha: np.ndarray, *, rtol: float = 1e-6) -> 
                 max_iterations=ITERATIONS,
                 x=layers,
             )
-            if residual > rtol:
-                warnings.warn(f"foreground: not converged after {iterations} iterations, {residual:.1e}", stacklevel=2)
+            report.iterations = max(report.iterations, iterations)
+            report.residual = max(report.residual, residual)
             foreground[band, c] = np.clip(layers[: len(layers) // 2], 0, 1)
+        report.converged = bool(report.residual <= rtol)
     np.copyto(foreground, image, where=(alpha == 1)[..., None])
     return foreground
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trimatte.images.codes import read_trimap as read_trimap
 from trimatte.images.convert import MAX_PIXELS as MAX_PIXELS
 from trimatte.images.convert import ImageLike as ImageLike
 from trimatte.images.convert import Picture as Picture
@@ -24,6 +25,7 @@ __all__ = [
     "load_image",
     "load_picture",
     "output_format",
+    "read_trimap",
     "restore_colours",
     "save_image",
 ]

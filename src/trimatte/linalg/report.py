@@ -17,6 +17,7 @@ class SolveReport:
     solver : how the system was solved, in words; empty if none was.
     iterations : of the iterative solver, 0 for a direct one.
     residual : final relative residual |b - Ax| / |b|, 0 if nothing was solved.
+    undetermined : number of unknown pixels whose alpha nothing known determines.
     converged : whether the demanded residual was reached. A result that has not converged is never passed off as one.
     fallbacks : each departure from the plain way, and why.
     predicted_bytes : memory that the plan foresaw for the solve, 0 if there was none.
@@ -26,6 +27,7 @@ class SolveReport:
 
     method: str = ""
     unknown: int = 0
+    undetermined: int = 0
     solver: str = ""
     iterations: int = 0
     residual: float = 0.0

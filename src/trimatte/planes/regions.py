@@ -37,6 +37,16 @@ class Regions:
         touched: np.ndarray = np.bincount(self.region, hit) > 0
         return touched
 
+    def greatest(self, values: np.ndarray) -> np.ndarray:
+        """For each region the greatest of `values` (H, W) float32, at least 0, in it."""
+        greatest = np.zeros(int(self.region.max(initial=-1)) + 1, np.float32)
+        _greatest(self.runs, self.region, values, greatest)
+        return greatest
+
+    def lower(self, bounds: np.ndarray, out: np.ndarray) -> None:
+        """Lower `out` (H, W) float32 to the bound of each region, float32."""
+        _lower(self.runs, bounds[self.region], out)
+
     def paint(self, chosen: np.ndarray, value: bool, out: np.ndarray) -> None:
         """Write a value over the regions chosen, bool for each, in `out` (H, W) bool."""
         _paint(self.runs[chosen[self.region]], value, out)
@@ -110,6 +120,20 @@ def _paint(runs: np.ndarray, value: bool, out: np.ndarray) -> None:
     for n in range(len(runs)):
         for x in range(runs[n, 1], runs[n, 2]):
             out[runs[n, 0], x] = value
+
+
+@njit()
+def _greatest(runs: np.ndarray, region: np.ndarray, values: np.ndarray, greatest: np.ndarray) -> None:
+    for n in range(len(runs)):
+        for x in range(runs[n, 1], runs[n, 2]):
+            greatest[region[n]] = max(greatest[region[n]], values[runs[n, 0], x])
+
+
+@njit()
+def _lower(runs: np.ndarray, bounds: np.ndarray, out: np.ndarray) -> None:
+    for n in range(len(runs)):
+        for x in range(runs[n, 1], runs[n, 2]):
+            out[runs[n, 0], x] = min(out[runs[n, 0], x], bounds[n])
 
 
 @njit()

@@ -1,10 +1,15 @@
-"""Options given as text, NAME=VALUE, as on a command line."""
+"""Options: given as text, NAME=VALUE, as on a command line, and checked."""
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterable
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from trimatte.errors import ArgumentError
 
@@ -24,3 +29,57 @@ def parse_options(given: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             options[name] = value
     return options
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    whole: bool = False,
+) -> None:
+    """Raise `ArgumentError` for what is no finite number, or one out of its range; truth values are no numbers.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls it.
+    value : object
+        What was given.
+    least, most, above : float, optional
+        The bounds; `least` and `most` are allowed themselves, `above` is not.
+    whole : bool
+        Whether it must be an integer.
+    """
+    kind = numbers.Integral if whole else numbers.Real
+    good = not isinstance(value, (bool, np.bool_)) and isinstance(value, kind) and math.isfinite(value)
+    if good and least is not None:
+        good = value >= least
+    if good and above is not None:
+        good = value > above
+    if good and most is not None:
+        good = value <= most
+    if not good:
+        bounds = [("at least", least), ("above", above), ("at most", most)]
+        wanted = " and ".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
+        of = f" of {wanted}" if wanted else ""
+        raise ArgumentError(f"{name}: got {value!r}, wanted {'a whole number' if whole else 'a number'}{of}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise `ArgumentError` for what is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"{name}: got {value!r}, wanted True or False")
+
+
+def check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise `ArgumentError` for an option that the function of that name does not take, listing those it takes."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in allowed:
+            raise ArgumentError(f"{option}: no option of {name!r}, which has {', '.join(allowed) or 'none'}")

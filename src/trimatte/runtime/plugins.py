@@ -11,24 +11,34 @@ from typing import Any
 from trimatte.errors import ArgumentError
 
 
-def resolve(kind: str, name: str, builtin: Mapping[str, str], group: str) -> Any:
-    """Import what `name` stands for.
+def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any:
+    """What `name` stands for.
 
-    `builtin` maps names to "module:attribute"; other packages extend it by entry points of `group`.
-    Raises `ArgumentError`, listing the names there are, for an unknown one.
+    `builtin` maps names to "module:attribute", which is imported, or to what they stand for; other packages extend it
+    by entry points of `group`. Raises `ArgumentError` for an unknown name, listing those there are, and for a plug-in
+    that cannot be imported.
     """
     if name in builtin:
-        module, _, attribute = builtin[name].partition(":")
-        return getattr(import_module(module), attribute)
+        found = builtin[name]
+        return load(found) if isinstance(found, str) else found
     for point in entry_points(group=group):
         if point.name == name:
-            return point.load()
+            try:
+                return point.load()
+            except Exception as error:  # whatever another package does on import
+                raise ArgumentError(f"{kind}: the plug-in {name!r} cannot be loaded: {error}") from error
     names = known(builtin, group)
-    near = difflib.get_close_matches(name, names, 1)
+    near = difflib.get_close_matches(str(name), names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{hint}")
 
 
-def known(builtin: Mapping[str, str], group: str) -> list[str]:
+def load(where: str) -> Any:
+    """Import "module:attribute"."""
+    module, _, attribute = where.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def known(builtin: Mapping[str, Any], group: str) -> list[str]:
     """All names, ours first."""
     return [*builtin, *sorted(point.name for point in entry_points(group=group) if point.name not in builtin)]

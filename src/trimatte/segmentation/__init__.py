@@ -13,23 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from trimatte.errors import ArgumentError
-from trimatte.images import as_image
-from trimatte.runtime.plugins import known, resolve
-
-SEGMENTERS = {
-    "lite": "trimatte.segmentation.registry:lite",
-    "lite-plus": "trimatte.segmentation.registry:lite_plus",
-}
-ENTRY_POINTS = "trimatte.segmenters"
+from trimatte.images.hidden import visible_image
 
 
 def segmenters() -> list[str]:
     """Names of all segmenters that can be used now."""
     from trimatte.segmentation import registry
 
-    names = known(SEGMENTERS, ENTRY_POINTS)
-    return [*names, *(name for name in registry.added() if name not in names)]
+    return registry.segmenters()
 
 
 def segment(image: Any, *, segmenter: str = "lite") -> np.ndarray:
@@ -37,7 +28,7 @@ def segment(image: Any, *, segmenter: str = "lite") -> np.ndarray:
 
     Parameters
     ----------
-    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path.
+    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path. Colours under an alpha of 0 are not used.
     segmenter : a name of `segmenters()`.
 
     Returns
@@ -54,22 +45,17 @@ def segment(image: Any, *, segmenter: str = "lite") -> np.ndarray:
     from trimatte.segmentation.registry import stamp
 
     run = _built(segmenter, stamp(segmenter))
-    probability: np.ndarray = run(as_image(image))
+    probability: np.ndarray = run(visible_image(image))
     return probability
 
 
 @cache
 def _built(name: str, stamp: int) -> Callable[[np.ndarray], np.ndarray]:
-    return _builder(name)()
+    return find_segmenter(name)()
 
 
-def _builder(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+def find_segmenter(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+    """The function that builds a segmenter. Raises `ArgumentError` or `ModelError` for one that there is not."""
     from trimatte.segmentation import registry
 
-    if name not in known(SEGMENTERS, ENTRY_POINTS) and registry.knows(name):
-        return registry.builder(name)
-    try:
-        builder: Callable[[], Callable[[np.ndarray], np.ndarray]] = resolve("segmenter", name, SEGMENTERS, ENTRY_POINTS)
-    except ArgumentError as error:
-        raise ArgumentError(f"{error}; `trimatte models list` shows those that can be added") from None
-    return builder
+    return registry.find_segmenter(name)

@@ -20,14 +20,20 @@ from pathlib import Path
 
 import numpy as np
 
-from trimatte.errors import ModelError
+from trimatte.errors import ArgumentError, ModelError
 from trimatte.files.atomic import atomic_write, reason, sha256
+from trimatte.runtime.plugins import known, resolve
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
 from trimatte.segmentation.fetch import Progress, discard, download
 
-EMBEDDED = ("lite", "lite-plus")
+SEGMENTERS = {
+    "lite": "trimatte.segmentation.registry:lite",
+    "lite-plus": "trimatte.segmentation.registry:lite_plus",
+}
+EMBEDDED = tuple(SEGMENTERS)
 """Names of what works without adding anything."""
+ENTRY_POINTS = "trimatte.segmenters"
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,31 @@ def builder(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
             f"{chosen.data.get('file', '')}{fetch}"
         )
     return partial(_built, chosen)
+
+
+def segmenters() -> list[str]:
+    """Names of all segmenters that can be used now: the embedded, those of other packages, and the models added."""
+    names = known(SEGMENTERS, ENTRY_POINTS)
+    return [*names, *(name for name in added() if name not in names)]
+
+
+def find_segmenter(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+    """The function that builds a segmenter.
+
+    Raises
+    ------
+    ArgumentError
+        For a name that there is not.
+    ModelError
+        For a model that is not added yet; the message says what to do.
+    """
+    if name not in known(SEGMENTERS, ENTRY_POINTS) and knows(name):
+        return builder(name)
+    try:
+        found: Callable[[], Callable[[np.ndarray], np.ndarray]] = resolve("segmenter", name, SEGMENTERS, ENTRY_POINTS)
+    except ArgumentError as error:
+        raise ArgumentError(f"{error}; `trimatte models list` shows those that can be added") from None
+    return found
 
 
 def lite() -> Callable[[np.ndarray], np.ndarray]:
@@ -227,9 +258,6 @@ def _admit(chosen: Card, file: Path, digest: str, origin: str) -> Verdict:
 
 
 def _check_addable(chosen: Card) -> None:
-    from trimatte.runtime.plugins import known
-    from trimatte.segmentation import ENTRY_POINTS, SEGMENTERS
-
     if chosen.name in known(SEGMENTERS, ENTRY_POINTS):
         raise ModelError(f"{chosen.name!r} is the name of a segmenter that needs no file; give the card another one")
     if is_shipped(chosen.name) and chosen.text != shipped_card(chosen.name).text:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trimatte.alpha import TRIMAP_FREE, alpha_methods
-from trimatte.alpha.deep import KNOWN_WEIGHTS
+from trimatte.alpha import ready_methods
 from trimatte.segmentation import registry, segmenters
 from trimatte.server.parameters import Choice, Colour, Flag, Integer, Number, Parameter
 from trimatte.server.problems import Problem
@@ -40,8 +39,7 @@ class Operation:
 
 def served_methods() -> tuple[str, ...]:
     """Alpha methods that need no weights of the operator's, and take a trimap."""
-    without = {known.method for known in KNOWN_WEIGHTS} | TRIMAP_FREE
-    return tuple(name for name in alpha_methods() if name not in without)
+    return tuple(ready_methods())
 
 
 def served_segmenters() -> tuple[str, ...]:

@@ -13,8 +13,9 @@ import numpy as np
 import trimatte
 from trimatte.cutout import find_trimap
 from trimatte.errors import SubjectNotFoundError
-from trimatte.images import as_trimap, load_picture, save_image
-from trimatte.trimap import TrimapReport
+from trimatte.images import load_picture, read_trimap, save_image
+from trimatte.images.hidden import without_hidden
+from trimatte.trimap import SPECK, TrimapReport
 
 MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
@@ -74,7 +75,7 @@ def warm_up() -> None:
     known[:8], known[24:40, 32:64] = 0, 255
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trimatte.make_trimap(trimatte.segment(image))
+        trimatte.make_trimap(trimatte.segment(image), speck=SPECK)
         trimatte.cutout(image, trimap=known)
 
 
@@ -119,14 +120,15 @@ def report_of(report: trimatte.CutoutReport) -> Report:
 
 
 def _trimap(files: Files, values: Values) -> Product:
-    picture = load_picture(files["image"], max_pixels=values["max_pixels"])
+    picture = without_hidden(load_picture(files["image"], max_pixels=values["max_pixels"]))
     notes = TrimapReport()
     _, known = find_trimap(
-        picture.image,
+        picture,
         segmenter=values["segmenter"],
         band=values["band"],
         band_pixels=values["band_pixels"],
         adaptive_band=values["adaptive_band"],
+        speck=None,
         report=notes,
     )
     if values["strict"] and not notes.subject:
@@ -137,8 +139,8 @@ def _trimap(files: Files, values: Values) -> Product:
 
 def _alpha(files: Files, values: Values) -> Product:
     limit = values["max_pixels"]
-    picture = load_picture(files["image"], max_pixels=limit)
-    known = as_trimap(files["trimap"], shape=picture.image.shape[:2], max_pixels=limit)
+    picture = without_hidden(load_picture(files["image"], max_pixels=limit))
+    known = read_trimap(files["trimap"], shape=picture.image.shape[:2], max_pixels=limit)
     matte = trimatte.estimate_alpha(picture.image, known, method=values["method"], strict=values["strict"])
     solve = matte.report
     report = Report(

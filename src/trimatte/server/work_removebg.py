@@ -12,6 +12,7 @@ import numpy as np
 import trimatte
 from trimatte.errors import ArgumentError
 from trimatte.images import load_image, load_picture, save_image
+from trimatte.images.hidden import without_hidden
 from trimatte.planes.resize import downsampled
 
 Length = tuple[float, str]
@@ -57,7 +58,7 @@ def cut_out(
     TrimatteError
         `SubjectNotFoundError` if there is no subject, and as of `trimatte.cutout`.
     """
-    picture = load_picture(photo, max_pixels=max_pixels)
+    picture = without_hidden(load_picture(photo, max_pixels=max_pixels))
     channels = picture.image if picture.alpha is None else np.dstack([picture.image, picture.alpha])
     box = _region(roi, channels.shape[1], channels.shape[0])
     full = _shrunk(channels, most)
@@ -69,7 +70,7 @@ def cut_out(
     result = trimatte.cutout(full[top:bottom, left:right], strict=True, max_pixels=max_pixels)
     alpha: np.ndarray = np.zeros(full.shape[:2], np.float32)
     alpha[top:bottom, left:right] = result.alpha
-    colours = full[..., :3].copy()
+    colours = np.zeros_like(full[..., :3])
     colours[top:bottom, left:right] = result.foreground
     rows, columns = result.content()
     y0, y1, _ = rows.indices(bottom - top)

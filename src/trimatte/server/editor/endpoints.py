@@ -23,10 +23,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from trimatte.alpha import ready_methods
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
-from trimatte.server.editor.session import BANDS, DOWNLOADS, METHODS, Patch, Session
+from trimatte.server.editor.session import BANDS, DOWNLOADS, Patch, Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
 from trimatte.server.guard import CLIENT_GONE, CheckFraming, CheckHost, SecurityHeaders
 from trimatte.server.problems import Problem, of_error, problem_response
@@ -180,7 +181,8 @@ async def _page(request: Request) -> Response:
 
 async def _options(request: Request) -> Response:
     """What the page offers."""
-    return JSONResponse({"methods": METHODS, "bands": BANDS})
+    methods = [{"name": name, "label": row.label or name} for name, row in ready_methods().items()]
+    return JSONResponse({"methods": methods, "bands": BANDS})
 
 
 def _answered(handler: Handler) -> Handler:

@@ -15,18 +15,29 @@ from typing import Any
 
 import numpy as np
 
+from trimatte.alpha import complaints, ready_methods
 from trimatte.alpha.prepared import prepare_alpha
 from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError
 from trimatte.foreground import estimate_foreground
-from trimatte.images import as_trimap, load_picture, save_image
+from trimatte.images import load_picture, read_trimap, save_image
 from trimatte.images.arrays import quantised
+from trimatte.images.hidden import without_hidden
 from trimatte.planes.resize import downsampled, resized
 from trimatte.segmentation import segment
-from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN, TrimapReport, make_trimap
+from trimatte.trimap import (
+    BACKGROUND,
+    BOUND,
+    FOREGROUND,
+    KEPT,
+    SPECK,
+    UNKNOWN,
+    TrimapReport,
+    is_matte,
+    make_trimap,
+    own_trimap,
+)
 
-METHODS = ("closed-form", "learning-based", "knn", "large-kernel", "random-walk", "shared", "hybrid")
-"""Alpha methods that follow a trimap and need no weights."""
 EDIT_PIXELS = 2_000_000
 """Larger photos are edited at this size; what is downloaded is solved at their own."""
 SMALL = 50_000
@@ -83,9 +94,9 @@ class Session:
     ----------
     body : the photo's file.
     name : the photo's file name, for what is downloaded.
-    method : one of `METHODS`.
+    method : a name of `trimatte.alpha.ready_methods()`.
     band : half width of the automatic trimap's unknown band, relative to the subject.
-    trimap : the trimap to start from, as for `as_trimap` and of the photo's size, instead of an automatic one.
+    trimap : the trimap to start from, as for `read_trimap` and of the photo's size, instead of an automatic one.
     max_pixels : larger photos are refused before they are decoded.
 
     Raises
@@ -106,20 +117,23 @@ class Session:
     ) -> None:
         _check(method, band)
         self.body, self.name, self.method, self.band = body, name, method, band
-        picture = load_picture(body, max_pixels=max_pixels)
+        picture = without_hidden(load_picture(body, max_pixels=max_pixels))
         self.full_size = picture.image.shape[:2]
         self.size = _edit_size(*self.full_size)
         whole = self.size == self.full_size
         self.image = picture.image if whole else np.ascontiguousarray(downsampled(picture.image, self.size))
         self._bound = None if picture.alpha is None else resized(quantised(picture.alpha, 8), self.size, "nearest")
-        self.notes: list[str] = []
+        own = is_matte(picture.alpha)
+        self.notes = [KEPT if own else BOUND] if self._bound is not None and (self._bound < 255).any() else []
         self._lock = threading.Lock()
         with _kernels():
-            self._probability = None if trimap is not None else segment(self.image)
-            if trimap is None:
+            self._probability = None if trimap is not None or own else segment(self.image)
+            if self._probability is not None:
                 self.auto = self._automatic(band)
+            elif trimap is None and self._bound is not None:
+                self.auto = own_trimap(self._bound)
             else:
-                self.auto = resized(as_trimap(trimap, shape=self.full_size), self.size, "nearest")
+                self.auto = resized(read_trimap(trimap, shape=self.full_size), self.size, "nearest")
             self._prepared = prepare_alpha(self.image, self.auto, method=method)
         self.marks = np.full(self.size, UNTOUCHED, np.uint8)
         self._trimap = self.auto
@@ -238,9 +252,9 @@ class Session:
 
     def _automatic(self, band: float) -> np.ndarray:
         report = TrimapReport()
-        trimap = make_trimap(self._probability, band=band, report=report)
-        self.notes = report.notes
-        return trimap
+        trimap = make_trimap(self._probability, band=band, speck=SPECK, report=report)
+        self.notes = [*(note for note in self.notes if note == BOUND), *report.notes]
+        return trimap if self._bound is None else np.where(self._bound > 0, trimap, np.uint8(BACKGROUND))
 
     def _merged(self) -> np.ndarray:
         return np.where(self.marks == UNTOUCHED, self.auto, self.marks)
@@ -274,8 +288,7 @@ class Session:
 
     def _told(self) -> list[str]:
         report = self._prepared.report
-        converged = [] if report.converged else [f"{report.method}: the solver did not reach its tolerance"]
-        return [*converged, *report.fallbacks]
+        return [*complaints(report), *report.fallbacks]
 
 
 @contextmanager
@@ -298,8 +311,8 @@ def _kernels(threads: int | None = None) -> Iterator[None]:
 
 
 def _check(method: str, band: float) -> None:
-    if method not in METHODS:
-        raise ArgumentError(f"method: got {method!r}, wanted one of {', '.join(METHODS)}")
+    if method not in (methods := ready_methods()):
+        raise ArgumentError(f"method: got {method!r}, wanted one of {', '.join(methods)}")
     if not BANDS[0] <= band <= BANDS[1]:
         raise ArgumentError(f"band: got {band}, wanted {BANDS[0]} to {BANDS[1]}")
 

@@ -1,15 +1,6 @@
 // The panel, the bar and the keys: every control, and what it does to the editor.
 
 const $ = (id) => document.getElementById(id);
-const METHODS = {
-  "closed-form": "Closed-form",
-  "learning-based": "Learning-based",
-  knn: "KNN",
-  "large-kernel": "Large kernel",
-  "random-walk": "Random walk",
-  hybrid: "Hybrid",
-  shared: "Shared sampling",
-};
 const HINTS = {
   255: "Brush over what belongs to the subject.",
   0: "Brush over what does not belong to it.",
@@ -204,7 +195,7 @@ export function joinTools(editor, { change, say }) {
       size();
     },
     offer({ methods }) {
-      const items = methods.map((name) => new Option(METHODS[name] ?? name, name));
+      const items = methods.map(({ name, label }) => new Option(label, name));
       $("method").replaceChildren(...items);
     },
   };

@@ -1,0 +1,154 @@
+"""The table of alpha methods: one row says all that anything needs to know of one.
+
+The command line, the service, the editor, `doctor` and the benchmarks read it. A new method is one file and one row; a
+method of another package is a row, or a function, behind an entry point of the group `trimatte.alpha_methods`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimatte.errors import ArgumentError
+from trimatte.runtime.plugins import known, load, resolve
+
+ENTRY_POINTS = "trimatte.alpha_methods"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlphaMethod:
+    """An alpha method: its function, and what it needs.
+
+    Attributes
+    ----------
+    function : str or callable
+        Where the function is, "module:name", or the function itself: `function(image, trimap, report, **options)`, as
+        `trimatte.alpha` describes it.
+    label : str
+        What people call it.
+    needs_trimap : bool
+        Whether it cannot do without a trimap.
+    needs_weights : bool
+        Whether the user has to give a file of weights, which is not shipped.
+    needs_samples : bool
+        Whether the trimap must hold known foreground and known background: the method spreads what is known of both.
+    local : bool
+        Whether it can solve for a part of the picture, or go on from another alpha: it takes the options `known` and
+        `guess`.
+    kernels : tuple of str
+        The methods whose compiled kernels it runs.
+    """
+
+    function: str | Callable[..., np.ndarray]
+    label: str = ""
+    needs_trimap: bool = True
+    needs_weights: bool = False
+    needs_samples: bool = True
+    local: bool = False
+    kernels: tuple[str, ...] = ()
+
+    def load(self) -> Callable[..., np.ndarray]:
+        """The function itself; its module is imported."""
+        if not isinstance(self.function, str):
+            return self.function
+        function: Callable[..., np.ndarray] = load(self.function)
+        return function
+
+    @property
+    def ready(self) -> bool:
+        """Whether a trimap is all that it needs and takes: it can be offered without asking for more."""
+        return self.needs_trimap and not self.needs_weights
+
+
+METHODS: dict[str, AlphaMethod] = {
+    "closed-form": AlphaMethod(
+        function="trimatte.alpha.closed_form:closed_form", label="Closed-form", local=True, kernels=("closed-form",)
+    ),
+    "knn": AlphaMethod(function="trimatte.alpha.knn:knn", label="KNN", kernels=("knn",)),
+    "learning-based": AlphaMethod(
+        function="trimatte.alpha.learning_based:learning_based",
+        label="Learning-based",
+        local=True,
+        kernels=("learning-based",),
+    ),
+    "large-kernel": AlphaMethod(
+        function="trimatte.alpha.large_kernel:large_kernel", label="Large kernel", kernels=("large-kernel",)
+    ),
+    "random-walk": AlphaMethod(
+        function="trimatte.alpha.random_walk:random_walk", label="Random walk", local=True, kernels=("random-walk",)
+    ),
+    "shared": AlphaMethod(function="trimatte.alpha.shared:shared", label="Shared sampling", kernels=("shared",)),
+    "light": AlphaMethod(function="trimatte.alpha.light:light", label="Light network", kernels=("shared",)),
+    "hybrid": AlphaMethod(
+        function="trimatte.alpha.hybrid:hybrid", label="Hybrid", kernels=("closed-form", "knn", "shared")
+    ),
+    "deep-image-matting": AlphaMethod(
+        function="trimatte.alpha.deep:deep_image_matting",
+        label="Deep Image Matting",
+        needs_weights=True,
+        needs_samples=False,
+    ),
+    "glance": AlphaMethod(
+        function="trimatte.alpha.glance:glance", label="Glance", needs_trimap=False, needs_samples=False
+    ),
+    "modnet": AlphaMethod(
+        function="trimatte.alpha.deep:modnet",
+        label="MODNet",
+        needs_trimap=False,
+        needs_weights=True,
+        needs_samples=False,
+    ),
+    "gfm": AlphaMethod(
+        function="trimatte.alpha.deep:gfm", label="GFM", needs_trimap=False, needs_weights=True, needs_samples=False
+    ),
+}
+
+
+def alpha_methods() -> list[str]:
+    """Names of all alpha methods, without the `pymatting:` ones."""
+    return known(METHODS, ENTRY_POINTS)
+
+
+def find_method(name: str) -> AlphaMethod:
+    """The row of an alpha method.
+
+    Parameters
+    ----------
+    name : str
+        One of `alpha_methods()`, or "pymatting:M" for method M of that package.
+
+    Returns
+    -------
+    row : AlphaMethod
+
+    Raises
+    ------
+    ArgumentError
+        For a name that there is not, or a plug-in that cannot be used.
+    """
+    if name.startswith("pymatting:"):
+        from trimatte.alpha.peer import pymatting_method
+
+        peer = name.removeprefix("pymatting:")
+        return AlphaMethod(function=pymatting_method(peer), label=f"pymatting {peer}")
+    found = resolve("method", name, METHODS, ENTRY_POINTS)
+    if isinstance(found, AlphaMethod):
+        return found
+    if callable(found):
+        local = {"known", "guess"} <= set(inspect.signature(found).parameters)
+        return AlphaMethod(function=found, label=name, local=local)
+    raise ArgumentError(f"method: the plug-in {name!r} is {found!r}; wanted a function or an AlphaMethod")
+
+
+def ready_methods() -> dict[str, AlphaMethod]:
+    """The methods that need a trimap and nothing else; a plug-in that cannot be used is left out."""
+    rows = {}
+    for name in alpha_methods():
+        try:
+            rows[name] = find_method(name)
+        except ArgumentError:
+            continue
+    return {name: row for name, row in rows.items() if row.ready}

@@ -1,0 +1,127 @@
+"""Unknown pixels that nothing known determines, whatever the method.
+
+The black outline of a white drawing on a white page is an example: where all of it is unknown, neither the page nor the
+face within looks like it, and each method gives it some alpha between. Such pixels are found by photo and trimap alone:
+their colour is none that is known, nor a mix of known foreground and background, and no gradual change of colour leads
+from them to pixels that are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from trimatte.images.arrays import bounding_box, grown
+from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+
+LEVELS = 16
+"""Colours are told apart in so many steps a channel."""
+LIKENESS = 0.09
+"""Colours up to this distance, of RGB in [0, 1], are alike."""
+STEP = 0.1
+"""A change from pixel to pixel of less than this in each channel is gradual,"""
+GRADUAL = 0.25
+"""and a region hangs together with its surroundings if at least this share of its border is."""
+LEAST, LEAST_SHARE = 16, 1 / 30_000
+"""Regions of fewer pixels, or of less of the unknown ones, are not counted: nobody would mark a glint or a speck."""
+NEAR = 16
+"""Pixels up to which a method that solves locally sees what is known."""
+SAMPLES, SAMPLED_PIXELS = 64, 100_000
+"""About so many of each side's colours are mixed, and so many of its pixels are looked at for them."""
+
+
+def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.ndarray:
+    """The unknown pixels (H, W) bool that nothing known determines.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 in [0, 1]
+    trimap : (H, W) uint8 of 0, 128 and 255, with some pixels of each
+    local : bool
+        Whether only known pixels near unknown ones count.
+    """
+    unknown = trimap == UNKNOWN
+    counts = np.bincount(_bins(image[unknown]), minlength=LEVELS**3)
+    near = _near(unknown) if local else True
+    known = [_known_bins(image, (trimap == value) & near) for value in (FOREGROUND, BACKGROUND)]
+    strange = (counts > 0) & ~_alike(known[0] | known[1])
+    least = max(LEAST, LEAST_SHARE * np.count_nonzero(unknown))
+    if counts[strange].sum() < least or not all(bins.any() for bins in known):
+        return np.zeros(unknown.shape, bool)
+    strange[strange] = ~_mixed(*(_centres(bins) for bins in (strange, *known)))
+    found = np.zeros(unknown.shape, bool)
+    found[unknown] = strange[_bins(image[unknown])]
+    box = bounding_box(found)
+    if box is not None:
+        part = grown(box, (1, 1), found.shape)
+        found[part] = _apart(image[part], found[part], least)
+    return found
+
+
+def _bins(colours: np.ndarray) -> np.ndarray:
+    """Number of the bin of each colour (n, 3)."""
+    steps = np.minimum((colours * np.float32(LEVELS)).astype(np.int16), LEVELS - 1)
+    numbers: np.ndarray = (steps[:, 0] * LEVELS + steps[:, 1]) * LEVELS + steps[:, 2]
+    return numbers
+
+
+def _known_bins(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The bins (LEVELS**3,) bool in which colours of a mask lie."""
+    places = np.flatnonzero(mask)
+    places = places[:: max(1, len(places) // SAMPLED_PIXELS)]
+    bins = np.zeros(LEVELS**3, bool)
+    bins[_bins(image.reshape(-1, 3)[places])] = True
+    return bins
+
+
+def _near(unknown: np.ndarray) -> np.ndarray:
+    from trimatte.planes.distance import squared_distance
+
+    near: np.ndarray = squared_distance(unknown, NEAR) <= NEAR**2
+    return near
+
+
+def _alike(bins: np.ndarray) -> np.ndarray:
+    """The bins that are one of these, or next to one."""
+    cube = bins.reshape(LEVELS, LEVELS, LEVELS)
+    alike: np.ndarray = ndimage.binary_dilation(cube, ndimage.generate_binary_structure(3, 2)).ravel()
+    return alike
+
+
+def _centres(bins: np.ndarray) -> np.ndarray:
+    """The colours (n, 3) in the middle of bins."""
+    steps = np.stack(np.unravel_index(np.flatnonzero(bins), (LEVELS,) * 3), axis=1)
+    centres: np.ndarray = ((steps + 0.5) / LEVELS).astype(np.float32)
+    return centres
+
+
+def _mixed(colours: np.ndarray, foreground: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """For each colour (n, 3) whether a mix of a foreground and a background, each (k, 3), is like it."""
+    f, b = (side[:: max(1, len(side) // SAMPLES)] for side in (foreground, background))
+    line = f[:, None] - b[None]
+    length = np.square(line).sum(-1) + np.float32(1e-9)
+    mixed = np.empty(len(colours), bool)
+    for i, colour in enumerate(colours):
+        from_b = colour - b
+        share = np.clip((line * from_b).sum(-1) / length, 0, 1)
+        rest = from_b - share[..., None] * line
+        mixed[i] = np.square(rest).sum(-1).min() <= LIKENESS**2
+    return mixed
+
+
+def _apart(image: np.ndarray, mask: np.ndarray, least: float) -> np.ndarray:
+    """The regions of a mask (h, w) of at least so many pixels that do not go over gradually into what is about them."""
+    labels, count = ndimage.label(mask)
+    border, gradual = np.zeros((2, count + 1), np.int64)
+    for axis in (0, 1):
+        labelled, colours = np.moveaxis(labels, axis, 0), np.moveaxis(image, axis, 0)
+        for here, there in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
+            edge = (labelled[here] > 0) & (labelled[there] == 0)
+            of = labelled[here][edge]
+            change = np.abs(colours[here][edge] - colours[there][edge]).max(axis=1, initial=0)
+            border += np.bincount(of, minlength=count + 1)
+            gradual += np.bincount(of[change < STEP], minlength=count + 1)
+    chosen = (np.bincount(labels.ravel(), minlength=count + 1) >= least) & (gradual < GRADUAL * border)
+    chosen[0] = False
+    apart: np.ndarray = chosen[labels]
+    return apart

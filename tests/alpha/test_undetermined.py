@@ -1,0 +1,84 @@
+"""Pixels that nothing known determines are counted, warned of, and refused with `strict`, by every method."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import trimatte
+from trimatte.alpha import ready_methods
+from trimatte.alpha.undetermined import undetermined
+from trimatte.errors import ConvergenceWarning, SolverError, SubjectWarning
+
+SIZE = 72
+Y, X = np.mgrid[:SIZE, :SIZE]
+R = np.hypot(Y - 35.5, X - 35.5)
+
+
+def outlined(width: float = 5, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A white face with a black outline on a white page: image, a trimap that knows no black, and the outline."""
+    ring = np.clip(width / 2 + 0.5 - np.abs(R - 22), 0, 1)
+    image = np.repeat(1 - ring[..., None], 3, axis=2)
+    image += np.random.default_rng(0).normal(0, noise, image.shape)
+    trimap = np.where(R < 16, 255, np.where(R > 28, 0, 128)).astype(np.uint8)
+    return np.clip(image, 0, 1).astype(np.float32), trimap, ring == 1
+
+
+@pytest.mark.parametrize("method", [*ready_methods(), "pymatting:cf"])
+def test_every_method_tells_of_an_outline_of_which_nothing_is_known(method: str) -> None:
+    image, trimap, ring = outlined()
+    with pytest.warns(ConvergenceWarning, match="nothing known determines") as caught:
+        matte = trimatte.estimate_alpha(image, trimap, method=method)
+    assert matte.report.undetermined >= np.count_nonzero(ring)
+    assert matte.report.as_dict()["undetermined"] == matte.report.undetermined
+    assert len({str(warning.message) for warning in caught}) == len(caught)
+    with pytest.raises(SolverError, match="nothing known determines"):
+        trimatte.estimate_alpha(image, trimap, method=method, strict=True)
+
+
+def test_cutout_tells_too() -> None:
+    image, trimap, _ = outlined()
+    with pytest.warns(SubjectWarning, match="nothing known determines"):
+        result = trimatte.cutout(image, trimap=trimap)
+    assert any("nothing known determines" in text for text in result.report.warnings)
+    with pytest.raises(SolverError, match="nothing known determines"):
+        trimatte.cutout(image, trimap=trimap, strict=True)
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize(("width", "noise"), [(3, 0), (5, 0.02), (9, 0.04)])
+def test_an_outline_is_found_whatever_its_width(width: float, noise: float, local: bool) -> None:
+    image, trimap, ring = outlined(width, noise)
+    found = undetermined(image, trimap, local=local)
+    assert found[ring].all()
+    assert not found[trimap != 128].any()
+
+
+def test_a_known_stroke_of_the_outline_is_enough() -> None:
+    image, trimap, _ = outlined()
+    trimap = np.where((np.abs(R - 22) < 2) & (X < 24), np.uint8(255), trimap)
+    assert not undetermined(image, trimap, local=True).any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert trimatte.estimate_alpha(image, trimap, strict=True).report.undetermined == 0
+
+
+def test_what_is_known_far_away_only_counts_for_methods_that_see_it() -> None:
+    image, trimap, ring = outlined()
+    image, trimap = (np.concatenate([plane, plane], axis=1) for plane in (image, trimap))
+    trimap[:, SIZE:] = np.where(ring, 255, 0)
+    image[trimap == 0] = 1
+    assert undetermined(image, trimap, local=True)[:, :SIZE][ring].all()
+    assert not undetermined(image, trimap, local=False).any()
+
+
+def test_mixed_and_shaded_colours_are_determined(photo: np.ndarray, trimap: np.ndarray) -> None:
+    image = np.asarray(photo, np.float32) / 255
+    shade = np.clip(1.2 - R / 30, 0, 1)[..., None] * np.array([1, 0.8, 0.6])
+    sphere = np.where(R[..., None] < 28, shade, np.array([0.2, 0.4, 0.9])).astype(np.float32)
+    known = np.where(R < 14, 255, np.where(R > 33, 0, 128)).astype(np.uint8)
+    for local in (True, False):
+        assert not undetermined(image, trimap, local=local).any()
+        assert not undetermined(sphere, known, local=local).any()
