@@ -22,6 +22,7 @@ from trimatte.images import Picture, as_trimap, load_picture, restore_colours, s
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.plugins import resolve
+from trimatte.runtime.report import PlainReport
 from trimatte.segmentation import _builder as find_segmenter
 from trimatte.segmentation import segment
 from trimatte.trimap import TrimapReport, has_subject, make_trimap
@@ -32,7 +33,7 @@ class SubjectWarning(UserWarning):
 
 
 @dataclass
-class CutoutReport:
+class CutoutReport(PlainReport):
     """What happened on the way of one photo.
 
     Attributes
@@ -55,10 +56,6 @@ class CutoutReport:
     alpha: SolveReport = field(default_factory=SolveReport)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return {**self.__dict__, "alpha": self.alpha.as_dict()}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from trimatte.images import as_alpha
 from trimatte.images.arrays import BACKGROUND as BACKGROUND
 from trimatte.images.arrays import FOREGROUND as FOREGROUND
 from trimatte.images.arrays import UNKNOWN as UNKNOWN
+from trimatte.runtime.report import PlainReport
 
 THIN = np.float32(0.5)
 """Where the subject is thin, a leg or a stalk, this share of its half width goes to the band: its core stays."""
@@ -31,7 +32,7 @@ that is a handful of pixels."""
 
 
 @dataclass
-class TrimapReport:
+class TrimapReport(PlainReport):
     """How a trimap came about: subject found, half width of the band in pixels, notes on departures."""
 
     subject: bool = True

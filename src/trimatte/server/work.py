@@ -14,6 +14,7 @@ import trimatte
 from trimatte.cutout import find_trimap
 from trimatte.errors import SubjectNotFoundError
 from trimatte.images import as_trimap, load_picture, save_image
+from trimatte.runtime.report import PlainReport
 from trimatte.trimap import TrimapReport
 
 MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
@@ -23,7 +24,7 @@ Values = Mapping[str, Any]
 
 
 @dataclass
-class Report:
+class Report(PlainReport):
     """What a client should know of its result.
 
     Attributes
