@@ -189,7 +189,7 @@ def estimated_bytes(content: bytes) -> int:
 
 def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Outcome:
     from trimatte import __version__
-    from trimatte.batch.jobs import cut_out
+    from trimatte.batch.one import cut_out
 
     start = time.monotonic()
     options = dict(settings.options)

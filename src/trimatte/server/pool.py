@@ -186,9 +186,8 @@ class Pool:
         except (EOFError, ConnectionError) as error:  # the pipe has ended
             killed = await self._in_thread(worker.exit_code) == -9
             self._replace(worker, "lost")
-            detail = "The process that worked on the request died" + (
-                "; it may have run out of memory." if killed else "."
-            )
+            detail = "The process that worked on the request died"
+            detail += "; it may have run out of memory." if killed else "."
             raise Problem("worker-lost", detail, headers={"Retry-After": "5"}) from error
         except Exception as error:  # what came is not what a worker says
             self._replace(worker, "defect")
