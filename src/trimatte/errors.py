@@ -46,3 +46,20 @@ class SolverError(TrimatteError, RuntimeError):
 
 class SubjectNotFoundError(TrimatteError):
     """No subject was found in the picture (only with `strict=True`)."""
+
+
+def failure(error: BaseException) -> str:
+    """Why a picture failed, in words: what an error of ours says, or that nobody foresaw this one."""
+    if isinstance(error, TrimatteError):
+        return message_of(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return f"unexpected {type(error).__name__}: {message_of(error)}"
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says; nothing if that raises another."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

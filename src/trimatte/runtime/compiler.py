@@ -21,26 +21,26 @@ from numba.core.compiler import Compiler
 from numba.core.dispatcher import Dispatcher
 
 
-class Library(JITCodeLibrary):  # type: ignore[misc]
+class Library(JITCodeLibrary):
     """A kernel's machine code, with what it takes from other libraries private to it."""
 
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions:
             if function.linkage in (Linkage.linkonce_odr, Linkage.weak_odr):
                 function.linkage = "internal"
-        super()._optimize_final_module()
+        super()._optimize_final_module()  # type: ignore[no-untyped-call]
 
 
-class KernelCompiler(Compiler):  # type: ignore[misc]
+class KernelCompiler(Compiler):
     """numba's compiler, that makes a `Library`."""
 
     def define_pipelines(self) -> Any:
-        self.state.library = Library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library = Library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)  # type: ignore[no-untyped-call]
         self.state.library.enable_object_caching()
-        return super().define_pipelines()
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
-class KernelCache(FunctionCache):  # type: ignore[misc]
+class KernelCache(FunctionCache):
     """numba's cache of machine code on the disk, which may be damaged, read-only or full: a kernel is then compiled.
 
     A kernel is compiled anew also if another that it calls has changed, or a constant that it names.
@@ -48,13 +48,13 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # whatever a file makes pickle or LLVM raise that was torn when the machine went down
             self._keep(self.flush)
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        self._keep(lambda: super(KernelCache, self).save_overload(sig, data))
+        self._keep(lambda: super(KernelCache, self).save_overload(sig, data))  # type: ignore[no-untyped-call]
 
     def _keep(self, write: Callable[[], None]) -> None:
         try:
@@ -70,7 +70,7 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
         state = hashlib.sha256()
         for piece in _ingredients(self._py_func, set()):
             state.update(piece)
-        return (*super()._index_key(sig, codegen), state.hexdigest())
+        return (*super()._index_key(sig, codegen), state.hexdigest())  # type: ignore[no-untyped-call]
 
 
 def _ingredients(function: Any, seen: set[Any]) -> Iterator[bytes]:

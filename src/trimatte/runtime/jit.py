@@ -52,7 +52,7 @@ def njit(*, parallel: bool = False, fastmath: bool = False, inline: bool = False
     def decorate(function: F) -> F:
         kernel = numba.njit(pipeline_class=KernelCompiler, **options)(function)
         try:
-            kernel._cache = KernelCache(function)
+            kernel._cache = KernelCache(function)  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             if "locator" not in str(error):
                 raise

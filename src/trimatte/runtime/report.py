@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from functools import cache
-from typing import Any
+from dataclasses import asdict, dataclass
+from inspect import get_annotations
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,21 +19,21 @@ class PlainReport:
     A comparison or a count of NumPy gives scalars that JSON does not know.
     """
 
+    _conversions: ClassVar[dict[str, Callable[[Any], Any]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        kinds = {name: getattr(kind, "__name__", kind) for name, kind in get_annotations(cls).items()}
+        own = {name: _PLAIN[kind] for name, kind in kinds.items() if kind in _PLAIN}
+        cls._conversions = {**cls._conversions, **own}
+
     def __setattr__(self, name: str, value: Any) -> None:
-        convert = _conversions(type(self)).get(name)
+        convert = self._conversions.get(name)
         super().__setattr__(name, value if convert is None else convert(value))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, for JSON. Raises `TypeError` if a list or a mapping holds something else."""
         values: dict[str, Any] = plain(asdict(self))
         return values
-
-
-@cache
-def _conversions(report: type[PlainReport]) -> dict[str, Callable[[Any], Any]]:
-    """How each field of a type of JSON's is converted."""
-    names = {field.name: getattr(field.type, "__name__", field.type) for field in fields(report)}
-    return {name: _PLAIN[kind] for name, kind in names.items() if kind in _PLAIN}
 
 
 def plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from trimatte.errors import message_of
 from trimatte.runtime.report import plain
 
 LONGEST_HEAD = 1 << 20
@@ -174,11 +175,8 @@ def _of_error(error: BaseException) -> dict[str, Any]:
     """An error for an answer's head: its name, what it says, and where it arose, without values."""
     known = (base.__name__ for base in type(error).__mro__ if base is MemoryError or base.__module__ == _ERRORS)
     frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
-    try:
-        message = str(error)[:2000]
-    except Exception:  # an exception whose text raises another
-        message = ""
-    return {"error": next(known, type(error).__name__), "message": message, "trace": frames[-40:]}
+    name, message = next(known, type(error).__name__), message_of(error)[:2000]
+    return {"error": name, "message": message, "trace": frames[-40:]}
 
 
 def _offer_to_the_system() -> None:
