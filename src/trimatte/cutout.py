@@ -23,6 +23,7 @@ from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.runtime.plugins import resolve
+from trimatte.runtime.report import PlainReport
 from trimatte.segmentation import find_segmenter, segment
 from trimatte.trimap import (
     BACKGROUND,
@@ -39,7 +40,7 @@ from trimatte.trimap import (
 
 
 @dataclass
-class CutoutReport:
+class CutoutReport(PlainReport):
     """What happened on the way of one photo.
 
     Attributes
@@ -67,10 +68,6 @@ class CutoutReport:
     alpha: SolveReport = field(default_factory=SolveReport)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return {**self.__dict__, "alpha": self.alpha.as_dict()}
 
 
 @dataclass(frozen=True)

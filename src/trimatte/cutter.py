@@ -17,7 +17,7 @@ import numpy as np
 from trimatte.alpha import find_method
 from trimatte.alpha.sequence import SequenceAlpha
 from trimatte.cutout import Cutout, check_names, cutout, cutout_by
-from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.errors import ArgumentError, TrimatteError, failure
 from trimatte.images.arrays import UNKNOWN
 from trimatte.runtime.options import check_flag, check_number
 from trimatte.runtime.threads import available_threads
@@ -73,7 +73,8 @@ class Cutter:
         workers : photos in work at the same time, in threads that share the processors; by default one for each. The
             frames of a sequence are done one by one.
         errors : "raise" the `TrimatteError` of a photo that cannot be done, which ends the iteration, or "return" it in
-            the place of the result.
+            the place of the result. An error that nobody foresaw is raised as it is, and returned as the cause of a
+            `TrimatteError`.
 
         Yields
         ------
@@ -145,12 +146,16 @@ def _tried(cut: Callable[..., Cutout], *arguments: Any) -> Result:
         return cut(*arguments)
     except TrimatteError as error:
         return error
+    except Exception as error:  # one photo must not lose the others
+        unforeseen = TrimatteError(failure(error))
+        unforeseen.__cause__ = error
+        return unforeseen
 
 
 def _raising(results: Iterator[Result]) -> Iterator[Cutout]:
     for result in results:
         if isinstance(result, TrimatteError):
-            raise result
+            raise result.__cause__ if type(result) is TrimatteError and result.__cause__ else result
         yield result
 
 

@@ -54,3 +54,20 @@ class SubjectWarning(UserWarning):
 
 class ConvergenceWarning(UserWarning):
     """A solver stopped before it reached the demanded residual, or left pixels that nothing known determines."""
+
+
+def failure(error: BaseException) -> str:
+    """Why a picture failed, in words: what an error of ours says, or that nobody foresaw this one."""
+    if isinstance(error, TrimatteError):
+        return message_of(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return f"unexpected {type(error).__name__}: {message_of(error)}"
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says; nothing if that raises another."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

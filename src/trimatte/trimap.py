@@ -17,6 +17,7 @@ from trimatte.images.arrays import BACKGROUND as BACKGROUND
 from trimatte.images.arrays import FOREGROUND as FOREGROUND
 from trimatte.images.arrays import UNKNOWN as UNKNOWN
 from trimatte.runtime.options import check_number
+from trimatte.runtime.report import PlainReport
 
 THIN = np.float32(0.5)
 """Where the subject is thin, a leg or a stalk, this share of its half width goes to the band: its core stays."""
@@ -41,7 +42,7 @@ that is a handful of pixels."""
 
 
 @dataclass
-class TrimapReport:
+class TrimapReport(PlainReport):
     """How a trimap came about.
 
     Attributes

@@ -66,7 +66,7 @@ def in_processes(photos: Path, tmp_path: Path, quick: str) -> Batch:
 @pytest.fixture
 def batch(in_processes: Batch, monkeypatch: pytest.MonkeyPatch) -> Batch:
     """The same without worker processes."""
-    monkeypatch.setattr("trimatte.batch.run.Pool", ThisProcess)
+    monkeypatch.setattr("trimatte.batch.local.Pool", ThisProcess)
     return in_processes
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from trimatte.batch.run import BatchSummary
+from trimatte.batch import BatchSummary
 from trimatte.cli import _batch
 
 Trimatte = Callable[..., Result]

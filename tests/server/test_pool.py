@@ -128,6 +128,62 @@ def test_a_worker_that_dies_at_work_is_replaced(toy: str) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("leave", "SystemExit"),
+        ("panic", "BaseException"),
+        ("report object", "TypeError"),
+        ("report long", "OverflowError"),
+        ("raise MemoryError", "MemoryError"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ],
+)
+def test_whatever_a_picture_does_is_told_and_the_worker_lives(toy: str, what: str, error: str) -> None:
+    async def scenario() -> None:
+        async with running(toy) as pool:
+            process = await ask(pool, "x")
+            reply = await pool.run("cutout", {"image": what.encode()}, {})
+            assert reply.error == error
+            assert reply.body == b""
+            assert await ask(pool, "x") == process
+            assert not pool.restarts
+
+    asyncio.run(scenario())
+
+
+def test_a_report_of_numpy_numbers_arrives(toy: str) -> None:
+    async def scenario() -> None:
+        async with running(toy) as pool:
+            reply = await pool.run("cutout", {"image": b"report numpy"}, {})
+            assert reply.report["unknown"] == 7
+
+    asyncio.run(scenario())
+
+
+def test_only_a_killed_worker_may_have_run_out_of_memory(toy: str) -> None:
+    async def scenario() -> None:
+        async with running(toy) as pool:
+            assert "memory" in (await fails(ask(pool, "kill"), "worker-lost")).detail
+            assert "memory" not in (await fails(ask(pool, "die"), "worker-lost")).detail
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_is_none_is_a_defect(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with running(toy) as pool:
+            process = await ask(pool, "x")
+            with monkeypatch.context() as patch:
+                patch.setattr("trimatte.server.worker.LONGEST_HEAD", 5)  # in this process alone
+                problem = await fails(ask(pool, "x"), "defect")
+            assert problem.headers == {}
+            assert pool.restarts == {"defect": 1}
+            assert await ask(pool, "x") != process
+
+    asyncio.run(scenario())
+
+
 def test_a_worker_that_dies_in_idleness_is_replaced_before_a_request_finds_out(toy: str) -> None:
     async def scenario() -> None:
         async with running(toy) as pool:
@@ -221,20 +277,27 @@ def test_stopping_finishes_what_runs_and_sends_the_others_away(toy: str) -> None
     asyncio.run(scenario())
 
 
-def test_a_worker_that_does_not_start_is_tried_again(toy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_does_not_start_is_tried_again(
+    toy: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     async def scenario() -> None:
         monkeypatch.setenv("TOY_FAILS", "1")
         pool = Pool(Settings(workers=1), toy)
         await pool.start()
         try:
             asked = asyncio.ensure_future(ask(pool, "x"))
-            await asyncio.sleep(0.5)
+            await until(lambda: bool(caplog.records))
             assert not asked.done()
             assert pool.ready == 0
+            (record,) = caplog.records[:1]
+            fields = record.fields  # type: ignore[attr-defined]
+            assert (fields["error"], fields["why"]) == ("RuntimeError", "this worker never starts")
+            assert any("toy_work.py" in frame for frame in fields["trace"])
             monkeypatch.delenv("TOY_FAILS")
             assert await asked
         finally:
             await asyncio.wait_for(pool.stop(), 30)
+        assert "Traceback" not in capfd.readouterr().err
 
     asyncio.run(scenario())
 

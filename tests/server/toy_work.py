@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 _hoard: list[bytes] = []
 
 
@@ -23,6 +25,12 @@ def run(task: str, files: Mapping[str, bytes], values: Mapping[str, Any]) -> Sim
         time.sleep(float(argument))
     elif word == "die":
         os._exit(1)
+    elif word == "leave":
+        raise SystemExit(3)
+    elif word == "panic":
+        raise BaseException("no Exception, as of libraries in Rust")
+    elif word == "kill":
+        os.kill(os.getpid(), 9)
     elif word == "hoard":
         _hoard.append(b"x" * int(argument))
     elif word == "raise":
@@ -36,6 +44,8 @@ def run(task: str, files: Mapping[str, bytes], values: Mapping[str, Any]) -> Sim
     if word == "large":
         body = bytes(int(argument))
     report = SimpleNamespace(subject=True, warnings=["it is a toy"], residual=float("nan"), seconds={"toy": 0.5})
+    if word == "report":
+        report.unknown = {"numpy": np.int64(7), "object": object(), "long": "x" * 2_000_000}[argument]
     place = {f"X-Foreground-{side}": "1" for side in ("Top", "Left", "Width", "Height")}
     return SimpleNamespace(
         body=body, media_type="image/" + (values.get("format") or "png"), report=report, headers=place

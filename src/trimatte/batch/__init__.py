@@ -7,7 +7,7 @@ line; run again, it does what is new, has changed, or is asked with other option
 from __future__ import annotations
 
 from trimatte.batch.plan import parse_shard as parse_shard
-from trimatte.batch.run import BatchSummary as BatchSummary
 from trimatte.batch.run import run_batch as run_batch
+from trimatte.batch.summary import BatchSummary as BatchSummary
 
 __all__ = ["BatchSummary", "parse_shard", "run_batch"]

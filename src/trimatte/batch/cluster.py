@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte import __version__
-from trimatte.batch.run import Outcomes, Queue
+from trimatte.batch.queue import Outcomes, Queue
 from trimatte.batch.tasks import Outcome, Settings, Task, lost, perform
 from trimatte.errors import ArgumentError, MissingExtraError, TrimatteError
 from trimatte.files.atomic import reason

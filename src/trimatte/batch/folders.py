@@ -1,11 +1,113 @@
-"""The pictures of a folder on this machine, or in a store."""
+"""The two folders of a batch: what is in the one, and where it goes in the other."""
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from trimatte.batch.jobs import is_picture, list_folder
-from trimatte.batch.plan import relative
+from trimatte.batch.manifest import Known, Manifest
+from trimatte.batch.plan import Shard, assign, check_folders, of_shard, relative
+from trimatte.batch.summary import BatchSummary
+from trimatte.batch.tasks import SHEET, Task
+from trimatte.errors import ArgumentError
 from trimatte.files import store
-from trimatte.files.addresses import is_remote, join
+from trimatte.files.addresses import is_remote, join, plain
+
+_SETTLED = 2.0
+"""Seconds that a picture in a watched folder must stay as it is before it is read."""
+_SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
+
+
+@dataclass(frozen=True)
+class Folders:
+    """From where to where, and in what format. Raises `ArgumentError` if these do not go together."""
+
+    source: str
+    out: str
+    format: str
+    sheet: bool
+
+    def __post_init__(self) -> None:
+        if self.format not in _SUFFIXES:
+            raise ArgumentError(f"format: got {self.format!r}, wanted one of {', '.join(_SUFFIXES)}")
+        check_folders(self.source, self.out)
+
+    @property
+    def suffix(self) -> str:
+        return _SUFFIXES[self.format]
+
+    def targets(self, names: Sequence[str], known: Mapping[str, Known]) -> dict[str, str]:
+        """The result's name of every picture."""
+        recorded = {name: known[name].output for name in names if name in known}
+        return assign(names, recorded, suffix=self.suffix, companions=[SHEET] if self.sheet else [])
+
+
+def folders_of(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    format: str | None,
+    options: Mapping[str, Any],
+    *,
+    absolute: bool = False,
+) -> Folders:
+    """The folders that were named; `absolute` for whoever has another working folder. Raises `ArgumentError`."""
+
+    def named(folder: str | os.PathLike[str]) -> str:
+        address = plain(os.fspath(folder))
+        return os.path.abspath(address) if absolute and not is_remote(address) else address
+
+    return Folders(named(source), named(out), format or "png", bool(options.get("sheet")))
+
+
+def listed(folders: Folders, summary: BatchSummary, watch: bool = False) -> list[str]:
+    """The names of all pictures in order; what else was found goes to the summary."""
+    names, unreadable, summary.links = pictures(folders.source, folders.out)
+    if not (names or unreadable or watch):
+        raise ArgumentError(f"input: the folder {folders.source!r} holds no picture")
+    for folder, why in unreadable.items():
+        summary.failed[folder] = f"cannot read the folder: {why}"
+    return names
+
+
+def tasks_of(names: Sequence[str], shard: Shard, folders: Folders, manifest: Manifest) -> Iterator[Task]:
+    """Tasks for the pictures of a shard; where results go depends on all names, lest shards disagree."""
+    targets = folders.targets(names, manifest.known)
+    for number, name in enumerate(names):
+        if of_shard(name, shard):
+            yield _task(name, targets[name], number, folders, manifest)
+
+
+def watched(folders: Folders, manifest: Manifest, shard: Shard, summary: BatchSummary) -> Iterator[Task | None]:
+    """Tasks for pictures that are there, come or change, each once it has stayed the same for a while; else None."""
+    number, seen = 0, dict[str, tuple[Any, ...]]()
+    before: dict[str, tuple[Any, ...]] = {}
+    while True:
+        names = listed(folders, summary, watch=True)
+        now = store.signatures(folders.source, [name for name in names if of_shard(name, shard)])
+        settled = [name for name in now if now[name] == before.get(name) != seen.get(name)]
+        targets = folders.targets(names, manifest.known) if settled else {}
+        for name in settled:
+            seen[name] = now[name]
+            yield _task(name, targets[name], number, folders, manifest)
+            number += 1
+        before, looked = now, time.monotonic()
+        while time.monotonic() - looked < _SETTLED:
+            yield None
+
+
+def _task(name: str, target: str, number: int, folders: Folders, manifest: Manifest) -> Task:
+    return Task(
+        name,
+        target,
+        join(folders.source, name),
+        join(folders.out, target),
+        join(manifest.staging, f"{number}{folders.suffix}"),
+        manifest.known.get(name),
+    )
 
 
 def pictures(folder: str, out: str) -> tuple[list[str], dict[str, str], list[str]]:

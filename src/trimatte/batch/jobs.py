@@ -1,19 +1,18 @@
-"""Many pictures, file to file: which one goes where, and one photo's whole way."""
+"""Many pictures, file to file: which one goes where."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trimatte.errors import ArgumentError, ImageReadError, ImageWriteError
+from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.files.atomic import reason
 
 if TYPE_CHECKING:
-    from trimatte.cutout import Cutout, CutoutReport
+    pass
 
 STREAM = "-"
 PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".mpo", ".ppm", ".pgm"}
@@ -173,88 +172,3 @@ def _identity(path: str) -> object:
 
 def _same(path: str, other: str | None) -> bool:
     return other is not None and _identity(path) == _identity(other)
-
-
-def opened(source: str) -> str | IO[bytes]:
-    """What to read a source from: itself, or standard input."""
-    return sys.stdin.buffer if source == STREAM else source
-
-
-def writable(job: Job) -> str | IO[bytes]:
-    """What to write a job's target to: itself, if that is possible, or standard output.
-
-    Raises `ImageWriteError` before any work is spent on a result that has nowhere to go.
-    """
-    target = job.target
-    if target == STREAM:
-        return sys.stdout.buffer
-    folder = os.path.dirname(target) or "."
-    if job.make_folder:
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise ImageWriteError(f"cannot make the folder {folder!r}: {error.strerror}") from error
-    if os.path.isdir(target):
-        raise ImageWriteError(f"cannot write {target!r}: it is a folder")
-    if not os.path.isdir(folder):
-        raise ImageWriteError(f"cannot write {target!r}: there is no folder {folder!r}")
-    if not os.access(folder, os.W_OK):
-        raise ImageWriteError(f"cannot write {target!r}: its folder is read-only")
-    return target
-
-
-def format_of(job: Job, format: str | None) -> str | None:
-    """The format to write a result in: the one asked for, PNG on standard output, else None: by the suffix."""
-    return format or ("PNG" if job.target == STREAM else None)
-
-
-def cut_out_file(job: Job, *, sheet: bool = False, format: str | None = None, **options: Any) -> CutoutReport:
-    """Cut out one photo, file to file.
-
-    Parameters
-    ----------
-    job : where from and where to.
-    sheet : also write the sheet of all stages, beside the target as `NAME-sheet.png`.
-    format, options : of `cut_out`.
-
-    Raises
-    ------
-    TrimatteError
-        Whatever is wrong; no half-written file is left.
-    """
-    result = cut_out(opened(job.source), writable(job), format=format_of(job, format), **options)
-    if sheet:
-        from trimatte.images import save_image
-        from trimatte.sheet import make_sheet
-
-        save_image(job.companion("-sheet.png"), make_sheet(result))
-    return result.report
-
-
-def cut_out(
-    source: str | bytes | IO[bytes],
-    target: str | IO[bytes],
-    *,
-    crop: int | None = None,
-    background: str | None = None,
-    quality: int | None = None,
-    format: str | None = None,
-    **options: Any,
-) -> Cutout:
-    """Cut out one photo and write the result.
-
-    Parameters
-    ----------
-    source, target : of `trimatte.cutout` and `trimatte.save_image`.
-    crop : cut to the subject with a margin of so many pixels.
-    background, quality, format : as of `trimatte.save_image`.
-    options : of `trimatte.cutout`.
-    """
-    from trimatte.cutout import cutout
-    from trimatte.images import output_format
-
-    if background is None and output_format(target, format) == "JPEG":
-        raise ArgumentError("format: got JPEG, which holds no alpha; wanted a background, or another format")
-    result = cutout(source, **options)
-    result.save(target, crop=crop, background=background, quality=quality, format=format)
-    return result

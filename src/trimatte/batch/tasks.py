@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from trimatte.batch.manifest import Known, Record
-from trimatte.errors import ImageWriteError, TrimatteError
+from trimatte.errors import ImageWriteError, TrimatteError, failure
 from trimatte.files import store
 from trimatte.files.addresses import is_remote
 from trimatte.files.jsonl import finite
@@ -134,13 +134,12 @@ def perform(task: Task, settings: Settings, ask: Ask) -> Outcome:
             return Outcome(task, state, error=task.known.error if task.known else "")
         ask(estimated_bytes(content))
         return _made(task, settings, content, record)
-    except TrimatteError as error:
-        return _failed(task, record, str(error), error)
-    except MemoryError as error:
-        return _failed(task, record, "not enough memory", error)
-    except Exception as error:  # a defect of ours must not lose the other pictures
-        record["trace"] = traceback.format_exc()
-        return _failed(task, record, f"unexpected {type(error).__name__}: {error}", error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a defect, or a plug-in that calls sys.exit, must not lose the other pictures
+        if not isinstance(error, (TrimatteError, MemoryError)):
+            record["trace"] = traceback.format_exc()
+        return _failed(task, record, failure(error), error)
 
 
 def lost(task: Task, settings: Settings, why: str) -> Outcome:
@@ -189,7 +188,7 @@ def estimated_bytes(content: bytes) -> int:
 
 def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Outcome:
     from trimatte import __version__
-    from trimatte.batch.jobs import cut_out
+    from trimatte.batch.one import cut_out
 
     start = time.monotonic()
     options = dict(settings.options)
@@ -199,20 +198,22 @@ def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Out
         warnings.simplefilter("always")
         result = cut_out(content, encoded, **options)
     told = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
+    report = finite(result.report.as_dict())
     store.write(task.staged, encoded.getbuffer())
     staged = {task.staged: task.target}
     if sheet:
         staged[task.staged + SHEET] = _sheet_path(task)
         _write_sheet(task.staged + SHEET, result)
     digest = hashlib.sha256(encoded.getbuffer()).hexdigest()
-    record |= {"done": True, "output_sha256": digest, "report": finite(result.report.as_dict()), "error": None}
+    record |= {"done": True, "output_sha256": digest, "report": report, "error": None}
     record |= {"warnings": list(told), "trimatte": __version__}
     return Outcome(task, "done", record, staged, told=told, took=time.monotonic() - start)
 
 
 def _failed(task: Task, record: Record, message: str, error: BaseException) -> Outcome:
     causes = list(_causes(error))
-    if any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes):
+    no_room = any(isinstance(cause, OSError) and cause.errno in _NO_ROOM for cause in causes)
+    if no_room and isinstance(error, ImageWriteError):  # a plug-in's own files are its own matter
         return Outcome(task, "stop", error=message)
     record |= {"done": False, "output_sha256": None, "report": None, "error": message}
     again = any(isinstance(cause, MemoryError) for cause in causes)

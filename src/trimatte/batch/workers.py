@@ -22,6 +22,8 @@ from trimatte.runtime.threads import limit_threads
 
 READY = "ready"
 _STARTS = 3
+_LAST_SECONDS = 5.0
+"""Those of a worker whose pipe has ended: threads of a plug-in may keep it from ending."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Pool:
         for worker in [worker for worker in self._workers if worker.connection in ready]:
             try:
                 message = worker.connection.recv()
-            except (EOFError, OSError):
+            except Exception:  # the pipe has ended, or a library wrote into it
                 yield from self._buried(worker)
                 continue
             if message == READY:
@@ -152,7 +154,10 @@ class Pool:
         if worker in self._queue:
             self._queue.remove(worker)
         worker.connection.close()
-        worker.process.join()
+        worker.process.join(_LAST_SECONDS)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= _STARTS:

@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from trimatte.batch.jobs import STREAM, Job
-from trimatte.errors import TrimatteError
+from trimatte.errors import TrimatteError, failure
 from trimatte.files.jsonl import finite
+from trimatte.runtime.report import plain
 
 SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
 
@@ -103,12 +104,12 @@ def run(jobs: Sequence[Job], work: Callable[[Job], dict[str, Any]], *, as_json: 
     failures: list[tuple[Job, str]] = []
     try:
         for job in _progress(jobs):
-            record, told, failure = _done(job, work, verbose)
-            if failure:
-                failures.append((job, failure))
+            record, told, failed = _done(job, work, verbose)
+            if failed:
+                failures.append((job, failed))
             if as_json:
                 _say(json.dumps({"input": job.source, "output": job.target, **record}, allow_nan=False))
-            elif not failure and job.target != STREAM:
+            elif not failed and job.target != STREAM:
                 _say(job.target)
             for line in told:
                 _say(f"{job.source}: {line}", err=True)
@@ -121,22 +122,21 @@ def run(jobs: Sequence[Job], work: Callable[[Job], dict[str, Any]], *, as_json: 
 def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tuple[dict[str, Any], list[str], str]:
     """One job's record for JSON, what there is to tell of it, and why it failed."""
     start = time.perf_counter()
-    failure, report, trace = job.problem, {}, ""
+    failed, report, trace = job.problem, {}, ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            if not failure:
-                report = work(job)
-        except TrimatteError as error:
-            failure = str(error)
-        except MemoryError:
-            failure = "not enough memory"
-        except Exception as error:  # a defect of ours must not lose the other pictures
-            failure, trace = f"unexpected {type(error).__name__}: {error}", traceback.format_exc()
-            if not verbose:
-                failure += " (a defect; -v shows where)"
-    if failure:
-        return {"done": False, "error": failure}, [trace] if trace and verbose else [], failure
+            if not failed:
+                report = plain(work(job))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a defect, or a plug-in that calls sys.exit, must not lose the other pictures
+            failed = failure(error)
+            if not isinstance(error, (TrimatteError, MemoryError)):
+                trace = traceback.format_exc()
+                failed += "" if verbose else " (a defect; -v shows where)"
+    if failed:
+        return {"done": False, "error": failed}, [trace] if trace and verbose else [], failed
     told = [f"warning: {text}" for text in dict.fromkeys(str(w.message) for w in caught if _ours(w))]
     if verbose:
         told.extend(_summary(report, time.perf_counter() - start))
@@ -185,5 +185,5 @@ def _list(failures: Sequence[tuple[Job, str]], count: int) -> None:
         click.echo(f"Error: {failures[0][1]}", err=True)
     elif failures:
         click.echo(f"Error: {len(failures)} of {count} pictures failed:", err=True)
-        for job, failure in failures:
-            click.echo(f"  {job.source}: {failure}", err=True)
+        for job, why in failures:
+            click.echo(f"  {job.source}: {why}", err=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from trimatte.batch.jobs import Job, format_of, opened, plan, writable
+from trimatte.batch.jobs import Job, plan
+from trimatte.batch.one import format_of, opened, writable
 from trimatte.cli import _common as common
 from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.runtime.options import parse_options

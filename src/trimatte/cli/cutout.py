@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from trimatte.batch.jobs import STREAM, Job, cut_out_file, plan
+from trimatte.batch.jobs import STREAM, Job, plan
+from trimatte.batch.one import cut_out_file
 from trimatte.cli import _batch as batch
 from trimatte.cli import _common as common
 from trimatte.errors import ArgumentError

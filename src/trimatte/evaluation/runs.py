@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
 
-from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.errors import ArgumentError, ImageWriteError, TrimatteError, message_of
 from trimatte.evaluation.datasets import Dataset, open_dataset
 from trimatte.evaluation.methods import Function, Method, resolve_methods
 from trimatte.evaluation.pictures import MADE, input_hashes, parse_rule
@@ -232,6 +232,10 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, li
                 yield future.result()
             except BrokenProcessPool:
                 lost.append(futures[future])
+            except ImageWriteError:
+                raise
+            except Exception as error:  # what came could not be read, say
+                yield failed_record(futures[future], f"{type(error).__name__}: {message_of(error)}")
     return lost
 
 

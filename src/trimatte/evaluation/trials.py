@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import warnings
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.errors import ArgumentError, ImageWriteError, message_of
 from trimatte.evaluation import mask_metrics
 from trimatte.evaluation.alpha_metrics import measure
 from trimatte.evaluation.cost import metered, surroundings
@@ -24,7 +23,9 @@ from trimatte.evaluation.pictures import Trial, load_trial, save_grey
 from trimatte.evaluation.records import Record
 from trimatte.evaluation.stages import judge_stages
 from trimatte.files.atomic import reason
+from trimatte.files.jsonl import finite
 from trimatte.images.arrays import UNKNOWN
+from trimatte.runtime.report import plain
 
 _WARM: set[str] = set()
 
@@ -73,8 +74,10 @@ def run_task(task: Task) -> Record:
         try:
             codes = _fill(record, task)
             record["status"] = "ok"
-        except Exception as error:
-            record["error"] = f"{type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also of sys.exit, which would end the run
+            record["error"] = f"{type(error).__name__}: {message_of(error)}"
     if codes is not None and task.run is not None:
         save_alpha(task, codes)
     return record
@@ -127,7 +130,7 @@ def _fill(record: Record, task: Task) -> NDArray[np.uint8]:
         record["cost"] = cost | {"jobs": task.jobs, "stages": {name: round(s, 4) for name, s in stages.items()}}
     for inner in (report, report.get("alpha", {})):
         inner.pop("peak_bytes", None)
-    record["report"] = _finite(report)
+    record["report"] = finite(plain(report))
     if not np.isfinite(outcome.alpha).all():
         raise ArgumentError("the method's alpha holds values that are not numbers")
     codes = np.rint(np.clip(outcome.alpha, 0, 1) * 255).astype(np.uint8)
@@ -179,17 +182,6 @@ def _warm_up(method: Method) -> None:
 def _take(report: dict[str, Any], *path: str) -> dict[str, Any]:
     inner = report.get(path[0])
     return inner.pop(path[1], {}) if isinstance(inner, dict) else {}
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for numbers that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _slug(name: str) -> str:

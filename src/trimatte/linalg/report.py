@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+
+from trimatte.runtime.report import PlainReport
 
 
 @dataclass
-class SolveReport:
+class SolveReport(PlainReport):
     """What happened on the way to an alpha matte.
 
     Attributes
@@ -36,7 +37,3 @@ class SolveReport:
     predicted_bytes: int = 0
     peak_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)

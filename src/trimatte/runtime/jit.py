@@ -19,6 +19,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import numba
 
+from trimatte.runtime.compiler import KernelCache, KernelCompiler
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 prange = numba.prange
@@ -48,11 +50,12 @@ def njit(*, parallel: bool = False, fastmath: bool = False, inline: bool = False
         options["inline"] = "always"
 
     def decorate(function: F) -> F:
+        kernel = numba.njit(pipeline_class=KernelCompiler, **options)(function)
         try:
-            return cast(F, numba.njit(cache=True, **options)(function))
+            kernel._cache = KernelCache(function)  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             if "locator" not in str(error):
                 raise
-            return cast(F, numba.njit(**options)(function))
+        return cast(F, kernel)
 
     return decorate

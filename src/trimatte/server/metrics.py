@@ -56,6 +56,6 @@ class _Now(Collector):
         yield GaugeMetricFamily("trimatte_workers_resident_bytes", "Memory that the workers hold.", pool.resident)
         yield GaugeMetricFamily("trimatte_held_bytes", "Bodies and answers in memory.", self.held.bytes)
         restarts = CounterMetricFamily("trimatte_workers_replaced", "Workers replaced, by reason.", labels=("reason",))
-        for reason in ("over-time", "memory", "lost"):
+        for reason in ("over-time", "memory", "lost", "defect"):
             restarts.add_metric((reason,), pool.restarts[reason])
         yield restarts

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from trimatte.runtime.threads import available_threads
-from trimatte.server.problems import Problem
+from trimatte.server.problems import Problem, defect
 from trimatte.server.settings import Settings
 from trimatte.server.worker import Reply, Worker
 
@@ -35,7 +35,7 @@ class Pool:
 
     Attributes
     ----------
-    restarts : how many workers were replaced, by reason: "over-time", "memory" or "lost".
+    restarts : how many workers were replaced, by reason: "over-time", "memory", "lost" or "defect".
     stopping : whether no more requests are taken.
     """
 
@@ -183,10 +183,16 @@ class Pool:
             raise Problem("over-time", f"The picture took more than {self.settings.work_seconds:g} s of work.")
         try:
             reply = exchange.result()
-        except Exception as error:  # the pipe has ended, or what came is not what a worker says
+        except (EOFError, ConnectionError) as error:  # the pipe has ended
+            killed = await self._in_thread(worker.exit_code) == -9
             self._replace(worker, "lost")
-            told = "The process that worked on the request died; it may have run out of memory."
-            raise Problem("worker-lost", told, headers={"Retry-After": "5"}) from error
+            detail = "The process that worked on the request died"
+            detail += "; it may have run out of memory." if killed else "."
+            raise Problem("worker-lost", detail, headers={"Retry-After": "5"}) from error
+        except Exception as error:  # what came is not what a worker says
+            self._replace(worker, "defect")
+            _log.error("worker's answer", exc_info=error, extra={"fields": {"event": "defect"}})
+            raise defect() from error
         self._seconds += 0.2 * (time.monotonic() - start - self._seconds)
         if reply.resident > self.settings.worker_bytes:
             self._replace(worker, "memory")
@@ -221,8 +227,9 @@ class Pool:
             try:
                 self._release(await self._in_thread(self._spawn))
                 return
-            except (EOFError, OSError):
-                _log.error("worker did not start", extra={"fields": {"event": "worker-not-started", "pause": pause}})
+            except (EOFError, OSError) as error:
+                fields = {"event": "worker-not-started", "pause": pause, **getattr(error, "fields", {})}
+                _log.error("worker did not start", extra={"fields": fields})
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
 

@@ -15,6 +15,7 @@ from trimatte.cutout import find_trimap
 from trimatte.errors import SubjectNotFoundError
 from trimatte.images import load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
+from trimatte.runtime.report import PlainReport
 from trimatte.trimap import SPECK, TrimapReport
 
 MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
@@ -24,7 +25,7 @@ Values = Mapping[str, Any]
 
 
 @dataclass
-class Report:
+class Report(PlainReport):
     """What a client should know of its result.
 
     Attributes

@@ -6,6 +6,7 @@ taken over must not take over its parent.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import multiprocessing
@@ -19,10 +20,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from trimatte.errors import message_of
+from trimatte.runtime.report import plain
+
 LONGEST_HEAD = 1 << 20
 LONGEST_BODY = 1 << 31
 READY = b"ready"
 _ERRORS = "trimatte.errors"
+_NOTHING = {"media_type": "", "report": {}, "headers": {}, "error": "", "message": "", "trace": []}
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,14 @@ class Reply:
     resident: int
 
 
+class StartError(OSError):
+    """A worker could not warm up; `fields` say for the log what error kept it from that."""
+
+    def __init__(self, head: dict[str, Any]) -> None:
+        super().__init__("a worker cannot warm up")
+        self.fields = {"error": head["error"], "why": head["message"], "trace": head["trace"]}
+
+
 class Worker:
     """A worker process and the pipe to it. All but `alive`, `kill` and `resident` block, and belong into a thread.
 
@@ -69,11 +82,12 @@ class Worker:
         return self.process.is_alive()
 
     def wait_ready(self, seconds: float) -> None:
-        """Wait until it has warmed up. Raises `EOFError` or `OSError` if it dies before, or takes longer."""
+        """Wait until it has warmed up. Raises `EOFError` or `OSError` if it dies before, takes longer, or cannot."""
         if not self.connection.poll(seconds):
             raise OSError("a worker did not get ready in time")
-        if self.connection.recv_bytes(len(READY)) != READY:
-            raise OSError("a worker said something else than that it is ready")
+        message = self.connection.recv_bytes(LONGEST_HEAD)
+        if message != READY:
+            raise StartError(json.loads(message))
 
     def exchange(self, task: str, files: Mapping[str, bytes | bytearray], values: Mapping[str, Any]) -> Reply:
         """Let it do a request. Raises `EOFError` or `OSError` if it dies, `ValueError` and the like if it babbles."""
@@ -82,6 +96,11 @@ class Worker:
             self.connection.send_bytes(content)
         head = json.loads(self.connection.recv_bytes(LONGEST_HEAD))
         return Reply(body=self.connection.recv_bytes(LONGEST_BODY), **head)
+
+    def exit_code(self) -> int | None:
+        """The code that the process ended with, -9 if it was killed by signal 9; None if it has not ended."""
+        self.process.join(1)
+        return self.process.exitcode
 
     def kill(self) -> None:
         """End the process at once; whoever waits for its answer gets `EOFError`."""
@@ -117,9 +136,13 @@ def _main(connection: Connection, module: str, threads: int) -> None:
     from trimatte.runtime.threads import limit_threads
 
     limit_threads(threads)
-    work = import_module(module)
-    work.warm_up()
-    try:
+    with contextlib.suppress(EOFError, OSError):  # the parent has closed the pipe, or is gone
+        try:
+            work = import_module(module)
+            work.warm_up()
+        except Exception as error:
+            connection.send_bytes(json.dumps(_of_error(error)).encode())
+            return
         connection.send_bytes(READY)
         while True:
             request = json.loads(connection.recv_bytes())
@@ -127,26 +150,33 @@ def _main(connection: Connection, module: str, threads: int) -> None:
             head, body = _answer(work, request["task"], files, request["values"])
             del files
             _give_back_memory()
-            connection.send_bytes(json.dumps({**head, "resident": resident_bytes()}).encode())
+            connection.send_bytes(json.dumps({**_NOTHING, **head, "resident": resident_bytes()}).encode())
             connection.send_bytes(body)
             del body
-    except (EOFError, OSError):  # the parent has closed the pipe, or is gone
-        return
 
 
 def _answer(
     work: Any, task: str, files: Mapping[str, bytes], values: Mapping[str, Any]
 ) -> tuple[dict[str, Any], bytes]:
-    head: dict[str, Any] = {"media_type": "", "report": {}, "headers": {}, "error": "", "message": "", "trace": []}
+    """The head of an answer, which JSON can hold, and its body; an error of any kind is told in the head."""
     try:
         product = work.run(task, files, values)
-    except Exception as error:
-        known = (base.__name__ for base in type(error).__mro__ if base is MemoryError or base.__module__ == _ERRORS)
-        name = next(known, type(error).__name__)
-        frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
-        return {**head, "error": name, "message": str(error)[:2000], "trace": frames[-40:]}, b""
-    report = vars(product.report)
-    return {**head, "media_type": product.media_type, "report": report, "headers": product.headers}, product.body
+        body, report = bytes(product.body), vars(product.report)
+        head = plain({"media_type": product.media_type, "report": report, "headers": product.headers})
+        size = len(json.dumps(head))
+        if size > LONGEST_HEAD // 2 or len(body) > LONGEST_BODY:
+            raise OverflowError(f"an answer of {size} and {len(body)} bytes is too long")
+    except BaseException as error:  # also of sys.exit: the worker lives on, whatever a picture does
+        return _of_error(error), b""
+    return head, body
+
+
+def _of_error(error: BaseException) -> dict[str, Any]:
+    """An error for an answer's head: its name, what it says, and where it arose, without values."""
+    known = (base.__name__ for base in type(error).__mro__ if base is MemoryError or base.__module__ == _ERRORS)
+    frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+    name, message = next(known, type(error).__name__), message_of(error)[:2000]
+    return {"error": name, "message": message, "trace": frames[-40:]}
 
 
 def _offer_to_the_system() -> None:

@@ -1,0 +1,55 @@
+"""A batch on this machine: its tasks are done by worker processes, or by this one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from trimatte.batch.queue import ATTEMPTS, TICK, Outcomes, Queue
+from trimatte.batch.tasks import BASE_BYTES, BYTES_PER_PIXEL, Outcome, Settings, lost, perform
+from trimatte.batch.workers import Died, Pool
+from trimatte.runtime.measure import available_bytes
+from trimatte.runtime.threads import available_threads
+
+_SHARE = 0.8
+"""Of the free memory, if nothing else is said."""
+
+
+def on_this_machine(queue: Queue, settings: Settings, workers: int | None, max_memory: int | None) -> Outcomes:
+    """Have worker processes do the tasks."""
+    memory = max_memory if max_memory is not None else round(_SHARE * available_bytes())
+    fitting = max(1, memory // (BASE_BYTES + 1_000_000 * BYTES_PER_PIXEL))
+    count = min(workers or available_threads(), fitting)
+    left, threads = memory - count * BASE_BYTES, max(1, available_threads() // count)
+    with Pool(count, settings, threads=threads, memory=max(0, left)) as pool:
+        while queue.open or pool.busy:
+            while pool.has_room and (task := queue.take()):
+                pool.give(task)
+            for result in pool.results(TICK):
+                if isinstance(result, Died) and not result.ready:
+                    queue.put_back(result.task)
+                elif isinstance(result, Outcome) and result.state != "again":
+                    yield [result]
+                elif not queue.try_again(result.task):
+                    yield [_given_up(result, settings)]
+
+
+def in_this_process(queue: Queue, settings: Settings) -> Outcomes:
+    """Do the tasks one by one, for folders that no other process sees."""
+    while queue.open:
+        if (task := queue.take()) is None:
+            time.sleep(TICK if queue.open else 0)
+            continue
+        outcome = perform(task, settings, lambda size: None)
+        if outcome.state != "again":
+            yield [outcome]
+        elif not queue.try_again(task):
+            yield [_given_up(outcome, settings)]
+
+
+def _given_up(result: Outcome | Died, settings: Settings) -> Outcome:
+    if isinstance(result, Outcome):
+        return replace(result, state="failed")
+    code = result.exit_code or 0
+    how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with code {code}"
+    return lost(result.task, settings, f"its process {how} at each of {ATTEMPTS} attempts")

@@ -1,0 +1,52 @@
+"""What became of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trimatte.batch.tasks import Outcome
+
+
+@dataclass
+class BatchSummary:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    total : pictures of this run, None while a folder is watched.
+    done, unchanged, kept : how many were made; were made before; were changed by somebody else since, and left alone.
+    failed : pictures that could not be done, or folders that could not be read, and why.
+    links : linked folders, which were not gone into.
+    seconds : wall time.
+    making : of it, the time in which pictures were made; the rest went into finding what was done before.
+    """
+
+    total: int | None = None
+    done: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    making: float = 0.0
+    _made_until: float = field(default=0.0, repr=False)
+
+    @property
+    def count(self) -> int:
+        """Pictures that are dealt with."""
+        return self.done + self.unchanged + self.kept + len(self.failed)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what became of a picture; it may have failed before, when a watched folder had another of that name."""
+        self.failed.pop(outcome.task.name, None)
+        if outcome.state == "done":
+            self.done += 1
+            began = max(self.seconds - outcome.took, self._made_until)  # others were made at the same time
+            self.making += self.seconds - began
+            self._made_until = self.seconds
+        elif outcome.state == "unchanged":
+            self.unchanged += 1
+        elif outcome.state == "kept":
+            self.kept += 1
+        else:
+            self.failed[outcome.task.name] = outcome.error
