@@ -1,6 +1,6 @@
 """Make docs/images/before-after.webp, the picture at the top of the README: two photos, and their subjects elsewhere.
 
-The photos come with scikit-image: Chelsea (CC0, Stéfan van der Walt) and the astronaut Eileen Collins (NASA, public domain).
+The photos come with scikit-image: Chelsea (CC0, Stéfan van der Walt) and the astronaut (NASA, public domain).
 """
 
 from __future__ import annotations
