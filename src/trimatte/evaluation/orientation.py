@@ -64,4 +64,4 @@ def _gradient(plane: Plane) -> Plane:
     if min(plane.shape) < 2:
         return np.zeros(plane.shape, np.float32)
     down, across = np.gradient(plane.astype(np.float32))
-    return np.hypot(down, across)
+    return np.asarray(np.hypot(down, across))
