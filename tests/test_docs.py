@@ -106,6 +106,20 @@ def test_options_exist(page: Path) -> None:
     assert set(spans) - others <= all_options(main)
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_the_formats_are_those_of_the_table(page: str) -> None:
+    from trimatte.images import FORMATS, WRITTEN
+
+    words = {"WEBP": "WebP", "HEIF": "HEIC"}
+    read = [words.get(name, name) for name in FORMATS if name != "MPO"]
+    written = [words.get(row.name, row.name) for row in WRITTEN.values()]
+    sentence = next(
+        line for line in text(ROOT / page).replace("\n", " ").split(". ") if "PPM" in line and "HEIC" in line
+    )
+    known = re.findall("|".join(sorted(set(read), key=len, reverse=True)), sentence)
+    assert known == [*read, *written]
+
+
 def test_the_reference_names_all_that_trimatte_offers() -> None:
     table = text(ROOT / "docs/api/index.md")
     for public in trimatte.__all__:

@@ -17,7 +17,8 @@ ROOT = Path(trimatte.__file__).parent
 FLOORS = (
     {"errors"},
     {"files", "runtime"},
-    {"images", "planes", "linalg"},
+    {"planes"},
+    {"images", "linalg"},
     {"composite", "foreground", "networks", "synthetic", "trimap"},
     {"segmentation"},
     {"alpha"},

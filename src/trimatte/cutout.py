@@ -17,7 +17,7 @@ from trimatte.confidence import doubt_map, picture_confidence
 from trimatte.errors import ArgumentError, SubjectNotFoundError, SubjectWarning
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
-from trimatte.images import Picture, load_picture, read_trimap, restore_colours, save_image
+from trimatte.images import MAX_PIXELS, Picture, read_picture, read_trimap, restore_colours, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
@@ -161,7 +161,7 @@ def cutout(
     refine: str | None = None,
     refine_options: Mapping[str, Any] | None = None,
     strict: bool = False,
-    max_pixels: int = 200_000_000,
+    max_pixels: int = MAX_PIXELS,
     **options: Any,
 ) -> Cutout:
     """Cut the subject out of a photo.
@@ -248,13 +248,14 @@ def cutout_by(
     check_refine(refine, refine_options)
     report = CutoutReport()
     with timed(report.seconds, "read"):
-        picture = without_hidden(load_picture(image, max_pixels=max_pixels))
+        picture = without_hidden(read_picture(image, max_pixels=max_pixels))
+    report.warnings.extend(picture.notes)
     size = picture.image.shape[:2]
     own = picture.alpha if picture.alpha is not None and (picture.alpha < 1).any() else None
     probability: np.ndarray | None = None
     known: np.ndarray | None = None
     if trimap is not None:
-        known = read_trimap(trimap, shape=size, max_pixels=max_pixels)
+        known = read_trimap(trimap, shape=picture, max_pixels=max_pixels)
     elif is_matte(own):
         cut = _already_cut(picture, report)
         _tell(report, strict)

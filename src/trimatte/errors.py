@@ -40,6 +40,10 @@ class ModelError(TrimatteError):
     """A model file or its card is missing, damaged or does not fit."""
 
 
+class ImageWarning(UserWarning):
+    """Something of a picture's file was left out, or taken on trust."""
+
+
 class SolverError(TrimatteError, RuntimeError):
     """A linear system was not solved as demanded (only with `strict=True`), or its memory plan does not fit."""
 

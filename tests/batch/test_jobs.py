@@ -70,3 +70,16 @@ def test_companions_are_protected_too() -> None:
 def test_what_does_not_go_together(inputs: list[str], out: str | None) -> None:
     with pytest.raises(ArgumentError, match="out: "):
         plan(inputs, out, suffix=".png", tag="-cutout")
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_not_read_stands_among_the_jobs_and_takes_no_name() -> None:
+    Path("in/c.cr2").write_bytes(b"x")
+    jobs = {job.source: job for job in plan(["in"], "new", suffix=".png", tag="-cutout")}
+    raw = jobs[os.path.join("in", "c.cr2")]
+    assert "raw photo" in raw.problem
+    assert raw.target == ""
+    assert not jobs[os.path.join("in", "c.webp")].problem
+    Path("raw").mkdir()
+    Path("raw/a.nef").write_bytes(b"x")
+    assert [bool(job.problem) for job in plan(["raw"], "new", suffix=".png", tag="-cutout")] == [True]

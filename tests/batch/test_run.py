@@ -383,3 +383,38 @@ def test_the_time_of_making_leaves_out_what_was_done_before(batch: Batch) -> Non
     first, again = batch(), batch()
     assert 0 < first.making <= first.seconds
     assert (again.done, again.making) == (0, 0)
+
+
+def test_what_is_not_read_is_listed_and_counted(batch: Batch, photos: Path, tmp_path: Path) -> None:
+    for name in ("a.nef", "in/x.psd", ".b.nef"):
+        (photos / name).write_bytes(b"x")
+    told: dict[str, str] = {}
+    summary = batch(progress=lambda outcome, summary: told.update({outcome.task.name: outcome.error}))
+    assert (summary.total, summary.done) == (6, 4)
+    assert set(summary.failed) == {"a.nef", "in/x.psd"}
+    assert "raw photo" in told["a.nef"]
+    assert "Photoshop" in told["in/x.psd"]
+    assert set(results(tmp_path / "out")) == {"a.jpg.png", "a.png.png", "in/b.png", "in/deep/c.png"}
+    quarantine = [json.loads(line)["input"] for line in (tmp_path / "out" / "quarantine.jsonl").open()]
+    assert quarantine == ["a.nef", "in/x.psd"]
+    parts = [batch(out=tmp_path / "shards", shard=f"{i}/2").failed for i in (1, 2)]
+    assert sorted(name for part in parts for name in part) == ["a.nef", "in/x.psd"]
+
+
+def test_a_strangers_file_in_the_folder_of_results_is_kept(batch: Batch, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "in").mkdir(parents=True)
+    (out / "in" / "b.png").write_bytes(b"mine")
+    states = {task.name: state for task, state in plan_batch(photos, out)}
+    assert states["in/b.jpg"] == "taken"
+    summary = batch()
+    assert summary.done == 3
+    assert set(summary.failed) == {"in/b.jpg"}
+    assert "--force" in summary.failed["in/b.jpg"]
+    assert (out / "in" / "b.png").read_bytes() == b"mine"
+    assert batch().failed.keys() == {"in/b.jpg"}
+    assert batch(force=True).failed == {}
+    assert (out / "in" / "b.png").read_bytes() != b"mine"
+    check_consistent(photos, out)
+    (out / "manifest.jsonl").unlink()  # which told of what is ours; the files themselves do as well
+    assert batch().done == 4

@@ -148,7 +148,14 @@ def test_a_missing_trimap(trimatte: Trimatte, photo_file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("out", "words"),
-    [("missing/cut.png", "no folder"), ("photos/", "photo.png"), ("cut.xyz", ".webp"), ("cut", ".webp")],
+    [
+        ("missing/cut.png", "no folder"),
+        ("photos/", "photo.png"),
+        ("cut.xyz", "out: got"),
+        ("cut", ".webp"),
+        ("cut.gif", "out: got"),
+        ("cut.cr2", "out: got"),
+    ],
 )
 def test_an_output_that_cannot_be_written(
     trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str, out: str, words: str
@@ -170,12 +177,13 @@ def test_a_full_disk_leaves_what_was_there(
 ) -> None:
     old = photo_file.with_suffix(".png")
     old.write_bytes(b"old")
+    command = ("cutout", photo_file, "--segmenter", bright, "-o", old)
 
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trimatte.images.encode", full)
-    check_failed(trimatte("cutout", photo_file, "--segmenter", bright), "No space left on device")
+    monkeypatch.setattr("trimatte.images.write.encode", full)
+    check_failed(trimatte(*command), "No space left on device")
     assert old.read_bytes() == b"old"
     assert set(photo_file.parent.iterdir()) == {photo_file, old}
 
@@ -319,3 +327,95 @@ def test_json_and_a_picture_do_not_share_standard_output(trimatte: Trimatte, pho
     assert result.exit_code == 2
     assert "--json" in result.stderr
     assert result.stdout_bytes == b""
+
+
+@pytest.mark.parametrize("verb", ["cutout", "segment", "trimap", "alpha", "composite"])
+def test_an_unusable_suffix_is_refused_before_the_work(
+    trimatte: Trimatte, photo_file: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*arguments: object, **options: object) -> None:
+        pytest.fail("the picture was read")
+
+    monkeypatch.setattr("trimatte.images.decode.decode_source", work)
+    more = {"alpha": [photo_file], "composite": ["--background", "white"]}.get(verb, [])
+    check_failed(trimatte(verb, photo_file, *more, "-o", photo_file.parent / "x.xyz"), "out: got", "x.xyz", ".png")
+
+
+def test_a_trimap_is_not_written_with_loss(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
+    for name in ("x.jpg", "x.webp"):
+        result = trimatte("trimap", photo_file, "--segmenter", bright, "-o", photo_file.parent / name)
+        check_failed(result, "out: ", "wanted PNG or TIFF")
+    assert list(photo_file.parent.iterdir()) == [photo_file]
+
+
+IMPLICIT = {
+    "cutout": ("photo.png", []),
+    "segment": ("photo-probability.png", []),
+    "trimap": ("photo-trimap.png", []),
+    "alpha": ("photo-alpha.png", ["trimap.png"]),
+    "composite": ("photo-composite.png", ["--alpha", "trimap.png", "--background", "white"]),
+}
+
+
+@pytest.mark.parametrize("verb", IMPLICIT)
+def test_a_strangers_file_is_not_replaced_unasked(
+    trimatte: Trimatte, photo_file: Path, trimap: np.ndarray, bright: str, verb: str
+) -> None:
+    name, more = IMPLICIT[verb]
+    Image.fromarray(trimap).save(photo_file.with_name("trimap.png"))
+    more = [photo_file.with_name(word) if word.endswith(".png") else word for word in more]
+    if verb in ("cutout", "segment", "trimap"):
+        more += ["--segmenter", bright]
+    target = photo_file.with_name(name)
+    Image.new("RGB", (3, 3), "red").save(target)
+    before = target.read_bytes()
+    check_failed(trimatte(verb, photo_file, *more), "out: ", name, "trimatte did not make it", "--force", "-o")
+    assert target.read_bytes() == before
+    assert trimatte(verb, photo_file, *more, "--force").exit_code == 0
+    made = target.read_bytes()
+    assert made != before
+    again = trimatte(verb, photo_file, *more)  # our own is replaced
+    assert again.exit_code == 0, again.stderr
+    target.write_bytes(before)
+    assert trimatte(verb, photo_file, *more, "-o", target).exit_code == 0  # and so is what was named
+    assert target.read_bytes() == made
+
+
+def test_a_strangers_sheet_and_folders_are_left_alone(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str
+) -> None:
+    command = ("cutout", photo_file, "--segmenter", bright)
+    sheet = photo_file.with_name("x-sheet.png")
+    sheet.write_bytes(b"mine")
+    check_failed(trimatte(*command, "-o", photo_file.with_name("x.png"), "--sheet"), "x-sheet.png", "--force")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "photo.png").write_bytes(b"mine")
+    check_failed(trimatte(*command, "-o", out), "photo.png", "--force")
+    second = photo_file.with_name("second.jpg")
+    second.write_bytes(photo_file.read_bytes())
+    result = trimatte(*command, second, "-o", out)
+    assert result.exit_code == 1
+    assert (out / "second.png").exists()
+    assert (out / "photo.png").read_bytes() == sheet.read_bytes() == b"mine"
+
+
+def test_a_folder_lists_the_pictures_that_are_not_read(
+    trimatte: Trimatte, photo_file: Path, bright: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimatte.images.formats.find_spec", lambda name: None)
+    folder = photo_file.parent
+    photo_file.rename(folder / "photo.jfif")
+    for name in ("a.heic", "b.CR2", "c.psd", "notes.txt", ".hidden.heic"):
+        (folder / name).write_bytes(b"x")
+    result = trimatte("cutout", folder, "--segmenter", bright, "--json")
+    assert result.exit_code == 1
+    assert (folder / "photo.png").exists()
+    records = {Path(line["input"]).name: line for line in map(json.loads, result.stdout.splitlines())}
+    assert {name: line["done"] for name, line in records.items()} == {
+        "photo.jfif": True, "a.heic": False, "b.CR2": False, "c.psd": False
+    }  # fmt: skip
+    assert "pip install 'trimatte[heic]'" in records["a.heic"]["error"]
+    assert "raw photo" in records["b.CR2"]["error"]
+    assert "Photoshop" in records["c.psd"]["error"]
+    assert "3 of 4 pictures failed" in result.stderr

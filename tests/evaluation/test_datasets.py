@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trimatte.errors import ArgumentError, ImageReadError
+from trimatte.errors import ArgumentError, ImageReadError, ImageWarning
 from trimatte.evaluation.datasets import open_dataset
 from trimatte.evaluation.layouts import LAYOUTS
 from trimatte.evaluation.pictures import input_hashes, load_trial, made_trimap, parse_rule, paste
@@ -301,6 +301,46 @@ def test_sizes_that_differ(plain):
     assert any("sizes differ: alpha 16x10, image 16x12" in line for line in findings(plain))
     with pytest.raises(ArgumentError, match="16x12, its alpha 16x10"):
         load_trial(open_dataset(plain).samples[0])
+
+
+def turned_photo(root, orientation, mask):
+    """A photo of a bright corner, upright 16 x 12 or 12 x 16, in a file whose rows have to be turned; and its mask."""
+    stored = np.zeros((12, 16, 3), np.uint8)
+    stored[1:5, 2:9] = 220
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (root / "image").mkdir(parents=True, exist_ok=True)
+    Image.fromarray(stored).save(root / "image/a.png", exif=exif)
+    put(root, "alpha/a.png", mask(stored[..., 0]))
+
+
+UPRIGHT = {2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 6: lambda x: np.rot90(x, -1), 8: np.rot90}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_masks_of_a_turned_photo(tmp_path, orientation):
+    turned_photo(tmp_path / "right", orientation, UPRIGHT[orientation])
+    assert findings_but_masks(tmp_path / "right") == []
+    load_trial(open_dataset(tmp_path / "right").samples[0])
+    turned_photo(tmp_path / "wrong", orientation, lambda stored: stored)
+    told = findings_but_masks(tmp_path / "wrong")
+    assert any(f"EXIF orientation {orientation}" in line and line.startswith("error") for line in told)
+    (sample,) = open_dataset(tmp_path / "wrong").samples
+    if orientation < 5:
+        with pytest.warns(ImageWarning, match=f"EXIF orientation {orientation}"):
+            load_trial(sample)
+    else:
+        with pytest.raises(ArgumentError, match=f"before its EXIF orientation {orientation}"):
+            load_trial(sample)
+
+
+def findings_but_masks(root):
+    return [line for line in findings(root) if "a mask, not an alpha" not in line]
+
+
+def test_a_mask_that_fits_both_ways(tmp_path):
+    turned_photo(tmp_path, 3, lambda stored: np.pad(np.full((4, 6), 255, np.uint8), ((4, 4), (5, 5))))
+    assert any("cannot be told" in line and line.startswith("warning") for line in findings(tmp_path))
 
 
 def test_a_16_bit_alpha_is_read_in_full(plain):

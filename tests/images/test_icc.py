@@ -349,6 +349,22 @@ def test_a_background_needs_a_usable_profile():
         save_image(io.BytesIO(), colours(8), alpha=np.zeros((20, 30)), background="red", icc_profile=b"x", format="png")
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_scanners_profile_is_converted_and_srgb_is_written(bits):
+    """It has tables that lead from its colours to XYZ, and none that lead back."""
+    x = colours(bits)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = load_picture(encoded(x, lut_profile(ADOBE, 2.0, both_ways=False)))
+    expected = to_srgb_by_the_book(x / ((1 << bits) - 1), "look-up")
+    error = np.abs(picture.image - expected)
+    assert error.mean() < 0.4 / 255
+    assert np.quantile(error, 0.95) < 1.1 / 255
+    assert picture.icc_profile is None
+    assert picture.bits == bits
+    np.testing.assert_allclose(picture.pixels / ((1 << bits) - 1), picture.image, atol=0.51 / 255)
+
+
 # --------------------------------------------------------------------------------------------------- bad profiles
 
 BAD = {
@@ -356,7 +372,6 @@ BAD = {
     "cut short": WIDE["adobe"][:200],
     "CMYK": CMYK_PROFILE,
     "grey": profile({b"kTRC": gamma_curve(1.0)}, space=b"GRAY"),
-    "one way": lut_profile(ADOBE, 2.0, both_ways=False),
     "no light": matrix_profile(np.zeros((3, 3)), gamma_curve(2.2)),
 }
 

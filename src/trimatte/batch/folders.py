@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trimatte.batch.jobs import is_picture, list_folder
+from trimatte.batch.jobs import list_folder
 from trimatte.batch.manifest import Known, Manifest
 from trimatte.batch.plan import Shard, assign, check_folders, of_shard, relative
 from trimatte.batch.summary import BatchSummary
@@ -16,10 +16,10 @@ from trimatte.batch.tasks import SHEET, Task
 from trimatte.errors import ArgumentError
 from trimatte.files import store
 from trimatte.files.addresses import is_remote, join, plain
+from trimatte.images.formats import WRITTEN, is_picture, unread
 
 _SETTLED = 2.0
 """Seconds that a picture in a watched folder must stay as it is before it is read."""
-_SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Folders:
     sheet: bool
 
     def __post_init__(self) -> None:
-        if self.format not in _SUFFIXES:
-            raise ArgumentError(f"format: got {self.format!r}, wanted one of {', '.join(_SUFFIXES)}")
+        if self.format not in WRITTEN:
+            raise ArgumentError(f"format: got {self.format!r}, wanted one of {', '.join(WRITTEN)}")
         check_folders(self.source, self.out)
 
     @property
     def suffix(self) -> str:
-        return _SUFFIXES[self.format]
+        return WRITTEN[self.format].suffix
 
     def targets(self, names: Sequence[str], known: Mapping[str, Known]) -> dict[str, str]:
         """The result's name of every picture."""
@@ -63,13 +63,14 @@ def folders_of(
     return Folders(named(source), named(out), format or "png", bool(options.get("sheet")))
 
 
-def listed(folders: Folders, summary: BatchSummary, watch: bool = False) -> list[str]:
+def listed(folders: Folders, summary: BatchSummary, shard: Shard, watch: bool = False) -> list[str]:
     """The names of all pictures in order; what else was found goes to the summary."""
-    names, unreadable, summary.links = pictures(folders.source, folders.out)
-    if not (names or unreadable or watch):
+    names, left_out, unreadable, summary.links = pictures(folders.source, folders.out)
+    if not (names or left_out or unreadable or watch):
         raise ArgumentError(f"input: the folder {folders.source!r} holds no picture")
     for folder, why in unreadable.items():
         summary.failed[folder] = f"cannot read the folder: {why}"
+    summary.failed.update((name, why) for name, why in left_out.items() if of_shard(name, shard))
     return names
 
 
@@ -86,7 +87,7 @@ def watched(folders: Folders, manifest: Manifest, shard: Shard, summary: BatchSu
     number, seen = 0, dict[str, tuple[Any, ...]]()
     before: dict[str, tuple[Any, ...]] = {}
     while True:
-        names = listed(folders, summary, watch=True)
+        names = listed(folders, summary, shard, watch=True)
         now = store.signatures(folders.source, [name for name in names if of_shard(name, shard)])
         settled = [name for name in now if now[name] == before.get(name) != seen.get(name)]
         targets = folders.targets(names, manifest.known) if settled else {}
@@ -97,6 +98,11 @@ def watched(folders: Folders, manifest: Manifest, shard: Shard, summary: BatchSu
         before, looked = now, time.monotonic()
         while time.monotonic() - looked < _SETTLED:
             yield None
+
+
+def unread_task(name: str, folders: Folders) -> Task:
+    """What stands for a folder or a picture that is not read."""
+    return Task(name, "", join(folders.source, name), "", "")
 
 
 def _task(name: str, target: str, number: int, folders: Folders, manifest: Manifest) -> Task:
@@ -110,23 +116,25 @@ def _task(name: str, target: str, number: int, folders: Folders, manifest: Manif
     )
 
 
-def pictures(folder: str, out: str) -> tuple[list[str], dict[str, str], list[str]]:
+def pictures(folder: str, out: str) -> tuple[list[str], dict[str, str], dict[str, str], list[str]]:
     """What a folder holds, without hidden files and the folder `out`.
 
     Returns
     -------
     names : of all pictures in order, inside the folder, with forward slashes.
+    unread : pictures of formats that are not read, likewise, and why.
     unreadable : folders that cannot be searched, and why.
     links : linked folders, which are not gone into.
     """
     if is_remote(folder):
         inner = f"{relative(out, folder)}/" if is_remote(out) and out.startswith(join(folder, "")) else None
-        return sorted(n for n in store.found(folder) if _is_shown(n) and not (inner and n.startswith(inner))), {}, []
+        shown = sorted(n for n in store.found(folder) if _is_shown(n) and not (inner and n.startswith(inner)))
+        return [n for n in shown if is_picture(n)], {n: why for n in shown if (why := unread(n))}, {}, []
     listing = list_folder(folder, out)
     unreadable = {relative(path, folder): why for path, why in listing.unreadable.items()}
-    return sorted(relative(path, folder) for path in listing.pictures), unreadable, listing.links
+    left_out = {relative(path, folder): why for path, why in listing.unread.items()}
+    return sorted(relative(path, folder) for path in listing.pictures), left_out, unreadable, listing.links
 
 
 def _is_shown(name: str) -> bool:
-    folders, _, file = name.rpartition("/")
-    return is_picture(file) and not any(part.startswith(".") for part in folders.split("/"))
+    return not any(part.startswith(".") for part in name.split("/"))

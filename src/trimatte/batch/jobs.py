@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.files.atomic import reason
-
-if TYPE_CHECKING:
-    pass
+from trimatte.images.formats import is_picture, named_picture, output_format, unread
 
 STREAM = "-"
-PICTURES = {".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".mpo", ".ppm", ".pgm"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,8 @@ def plan(
     always_tag: bool = False,
     companions: Sequence[str] = (),
     also_read: Sequence[str] = (),
+    format: str | None = None,
+    force: bool = False,
 ) -> list[Job]:
     """Say for each picture where its result goes.
 
@@ -61,19 +59,23 @@ def plan(
     tag : follows the name of a result beside its picture, if the two had the same suffix or with `always_tag`.
     companions : ends of further files that each result brings, such as "-sheet.png".
     also_read : files that no result may overwrite, besides the pictures themselves.
+    format : of the results, if it was said; else the suffix of `out` must be one of a format.
+    force : replace what bears the name of a result, also if trimatte did not make it. A file that `out` names is
+        replaced in any case.
 
     Returns
     -------
     list of Job
-        A picture whose result would overwrite an input, or another's result, carries this as its problem.
+        A picture whose result would overwrite an input, another's result or a stranger's file carries this as its
+        problem, and so does one that is not read.
 
     Raises
     ------
     ArgumentError
-        Where `inputs` and `out` do not go together, or there is no picture at all.
+        Where `inputs` and `out` do not go together, `out` has a suffix of no format, or there is no picture at all.
     """
     several = len(inputs) > 1 or os.path.isdir(inputs[0])
-    found = [pair for name in inputs for pair in _pictures(name, out)]
+    found = [entry for name in inputs for entry in _pictures(name, out)]
     if out == STREAM or (out is None and STREAM in inputs):
         if several:
             raise ArgumentError("out: standard output takes one picture; several want a folder")
@@ -81,10 +83,16 @@ def plan(
             raise ArgumentError("out: got standard output, but there is more than one file to write")
         return [Job(found[0][0], STREAM)]
     into_folder = out is not None and (several or os.path.isdir(out) or out.endswith(("/", os.sep)))
-    if out is not None and several and (os.path.isfile(out) or Path(out).suffix.lower() in PICTURES):
+    if out is not None and several and (os.path.isfile(out) or named_picture(out)):
         raise ArgumentError(f"out: got the file {out!r}, but several pictures want a folder")
+    by_name = out is not None and not into_folder
+    if by_name:
+        output_format(out, format, name="out")
     jobs = []
-    for source, inner in found:
+    for source, inner, problem in found:
+        if problem:
+            jobs.append(Job(source, "", problem=problem))
+            continue
         if into_folder:
             target = str(Path(out or "", inner).with_suffix("")) + suffix
         elif out is not None:
@@ -94,24 +102,27 @@ def plan(
             target = str(path.with_name(path.stem + (tag if always_tag or path.suffix.lower() == suffix else "")))
             target += suffix
         jobs.append(Job(source, target, make_folder=into_folder))
-    return list(_checked(jobs, companions, also_read))
+    taken = _nobodys if force else _taken
+    return list(_checked(jobs, companions, also_read, (_nobodys if by_name else taken, taken)))
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds: pictures, linked folders, which are not gone into, and folders that cannot be read.
+    """What a folder holds: pictures, linked folders, which are not gone into, and what cannot be read.
 
-    All are paths that begin with the folder's own; unreadable folders come with the reason.
+    All are paths that begin with the folder's own. Unreadable folders, and pictures of formats that are not read, come
+    with the reason.
     """
 
     pictures: list[str]
     links: list[str]
     unreadable: dict[str, str]
+    unread: dict[str, str]
 
 
 def list_folder(folder: str, out: str | None = None) -> Listing:
     """Search a folder and its inner ones for pictures, in order; the hidden and the folder `out` are left out."""
-    listing = Listing([], [], {})
+    listing = Listing([], [], {}, {})
 
     def tell(error: OSError) -> None:
         listing.unreadable[str(error.filename)] = reason(error)
@@ -119,46 +130,74 @@ def list_folder(folder: str, out: str | None = None) -> Listing:
     for place, folders, files in os.walk(folder, onerror=tell):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not _same(os.path.join(place, f), out))
         listing.links.extend(path for f in folders if os.path.islink(path := os.path.join(place, f)))
-        listing.pictures.extend(os.path.join(place, file) for file in sorted(files) if is_picture(file))
+        visible = [os.path.join(place, file) for file in sorted(files) if not file.startswith(".")]
+        listing.pictures.extend(path for path in visible if is_picture(path))
+        listing.unread.update((path, why) for path in visible if (why := unread(path)))
     return listing
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file's name is that of a picture, and not hidden."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURES
-
-
-def _pictures(name: str, out: str | None) -> Iterator[tuple[str, str]]:
-    """The pictures of an input: the path of each, and its path inside an output folder."""
+def _pictures(name: str, out: str | None) -> Iterator[tuple[str, str, str]]:
+    """The pictures of an input: the path of each, its path inside an output folder, and why it is not read."""
     if name == STREAM:
-        yield STREAM, "stdin"
+        yield STREAM, "stdin", ""
     elif not os.path.isdir(name):
-        yield name, os.path.basename(name)
+        yield name, os.path.basename(name), ""
     else:
         found = list_folder(name, out)
         for folder, why in found.unreadable.items():
             raise ImageReadError(f"cannot read the folder {folder!r}: {why}")
-        if not found.pictures:
+        if not (found.pictures or found.unread):
             raise ArgumentError(f"input: the folder {name!r} holds no picture")
         for path in found.pictures:
-            yield path, os.path.relpath(path, name)
+            yield path, os.path.relpath(path, name), ""
+        for path, why in found.unread.items():
+            yield path, os.path.relpath(path, name), f"cannot read {path!r}: {why}"
 
 
-def _checked(jobs: Sequence[Job], companions: Sequence[str], also_read: Sequence[str]) -> Iterator[Job]:
+Check = Callable[[str], str]
+
+
+def _checked(
+    jobs: Sequence[Job], companions: Sequence[str], also_read: Sequence[str], checks: tuple[Check, Check]
+) -> Iterator[Job]:
+    """The jobs with what is wrong with their results' names; `checks` are of a target and of a companion."""
     read = {_identity(path): path for path in [*also_read, *(job.source for job in jobs)]}
     written: dict[object, str] = {}
     for job in jobs:
+        if job.problem:
+            yield job
+            continue
         problem = ""
-        for target in [job.target, *(job.companion(tag) for tag in companions)]:
+        for number, target in enumerate([job.target, *(job.companion(tag) for tag in companions)]):
             identity = _identity(target)
             if identity in read:
                 problem = f"out: {target!r} is an input; it would be overwritten"
             elif identity in written:
                 problem = f"out: {target!r} is already the result of {written[identity]!r}"
+            else:
+                problem = problem or checks[number > 0](target)
         if not problem:
             for target in [job.target, *(job.companion(tag) for tag in companions)]:
                 written[_identity(target)] = job.source
         yield replace(job, problem=problem)
+
+
+def _taken(target: str) -> str:
+    """Why a result may not have this name: a file has it that trimatte did not make."""
+    if not os.path.isfile(target):
+        return ""
+    from trimatte.images import is_marked
+
+    return "" if is_marked(target) else stranger(target)
+
+
+def _nobodys(target: str) -> str:
+    return ""
+
+
+def stranger(target: str) -> str:
+    """What to say of a file in a result's place that trimatte did not make."""
+    return f"out: {target!r} is there, and trimatte did not make it; --force replaces it, -o takes another place"
 
 
 def _identity(path: str) -> object:

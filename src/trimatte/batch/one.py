@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from trimatte.batch.jobs import STREAM, Job
 from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.images.formats import FORMATS, output_format
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout, CutoutReport
@@ -89,10 +90,10 @@ def cut_out(
     options : of `trimatte.cutout`.
     """
     from trimatte.cutout import cutout
-    from trimatte.images import output_format
 
-    if background is None and output_format(target, format) == "JPEG":
-        raise ArgumentError("format: got JPEG, which holds no alpha; wanted a background, or another format")
+    written = output_format(target, format)
+    if background is None and not FORMATS[written].alpha:
+        raise ArgumentError(f"format: got {written}, which holds no alpha; wanted a background, or another format")
     result = cutout(source, **options)
     result.save(target, crop=crop, background=background, quality=quality, format=format)
     return result

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from trimatte.batch.jobs import PICTURES
 from trimatte.errors import ArgumentError
 from trimatte.files.addresses import is_remote, join
+from trimatte.images.formats import named_picture
 
 Shard = tuple[int, int]
 WHOLE: Shard = (1, 1)
@@ -40,7 +40,7 @@ def check_folders(source: str, out: str) -> None:
     if out.startswith("zip:") or ("::" in out and is_remote(out)):
         raise ArgumentError(f"out: got {out!r}, whose files cannot be replaced one by one")
     is_file = not is_remote(out) and os.path.exists(out) and not os.path.isdir(out)
-    if is_file or (os.path.splitext(out)[1].lower() in PICTURES and not os.path.isdir(out)):
+    if is_file or (named_picture(out) and not os.path.isdir(out)):
         raise ArgumentError(f"out: got the file {out!r}, but several pictures want a folder")
     inside, outside = (folder if is_remote(folder) else os.path.realpath(folder) for folder in (source, out))
     if inside == outside:

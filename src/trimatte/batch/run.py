@@ -10,7 +10,7 @@ from inspect import signature
 from multiprocessing import current_process
 from typing import Any
 
-from trimatte.batch.folders import folders_of, listed, tasks_of, watched
+from trimatte.batch.folders import folders_of, listed, tasks_of, unread_task, watched
 from trimatte.batch.local import in_this_process, on_this_machine
 from trimatte.batch.manifest import Manifest, open_manifest, read_manifests
 from trimatte.batch.plan import WHOLE, of_shard, parse_shard
@@ -20,8 +20,8 @@ from trimatte.batch.summary import BatchSummary
 from trimatte.batch.tasks import Outcome, Settings, State, Task, standing
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.files import store
-from trimatte.files.addresses import join
 from trimatte.files.jsonl import line_of
+from trimatte.images.formats import WRITTEN
 
 Progress = Callable[[Outcome, BatchSummary], None]
 
@@ -35,6 +35,7 @@ def run_batch(
     shard: str | None = None,
     cluster: Any = None,
     retry_failed: bool = False,
+    force: bool = False,
     watch: bool = False,
     review: bool = False,
     progress: Progress | None = None,
@@ -57,6 +58,7 @@ def run_batch(
     cluster : address of a Dask scheduler, or a `distributed.Client`: its workers do the pictures, each one at a time.
         They must reach both folders, and have the same trimatte.
     retry_failed : try again what failed before on the same content and options.
+    force : also replace files in `out` that bear a result's name and that trimatte did not make.
     watch : go on waiting for new pictures until interrupted.
     review : at the end write review.html and review.jpg to `out`, which show the least confident results first.
     progress : called after each picture with its outcome and the summary so far.
@@ -85,10 +87,10 @@ def run_batch(
     if cluster is not None and (workers or max_memory):
         raise ArgumentError("cluster: it goes without workers and max_memory, which are of this machine")
     folders = folders_of(source, out, format, options, absolute=cluster is not None)
-    settings = settings_of(format, options, retry_failed)
+    settings = settings_of(format, options, retry_failed, force)
     part = parse_shard(shard) if shard else WHOLE
     summary = BatchSummary()
-    names = listed(folders, summary, watch)
+    names = listed(folders, summary, part, watch)
     _refuse_while_importing()
     tasks: Iterator[Task | None]
     with ExitStack() as stack:
@@ -99,6 +101,9 @@ def run_batch(
             tasks = tasks_of(names, part, folders, manifest)
             summary.total = sum(of_shard(name, part) for name in names) + len(summary.failed)
         stack.callback(_write_quarantine, manifest.quarantine, summary.failed)
+        if progress is not None:
+            for name, why in list(summary.failed.items()):
+                progress(Outcome(unread_task(name, folders), "failed", error=why), summary)
         queue = Queue(tasks)
         if cluster is not None:
             from trimatte.batch.cluster import on_cluster
@@ -132,6 +137,7 @@ def plan_batch(
     *,
     shard: str | None = None,
     retry_failed: bool = False,
+    force: bool = False,
     format: str | None = None,
     **options: Any,
 ) -> Iterator[tuple[Task, State]]:
@@ -143,12 +149,13 @@ def plan_batch(
     import hashlib
 
     folders = folders_of(source, out, format, options)
-    settings = settings_of(format, options, retry_failed)
+    settings = settings_of(format, options, retry_failed, force)
     summary = BatchSummary()
-    names, part = listed(folders, summary), parse_shard(shard) if shard else WHOLE
+    part = parse_shard(shard) if shard else WHOLE
+    names = listed(folders, summary, part)
     manifest = Manifest(read_manifests(folders.out), "", "", lambda records: None)
-    for folder in summary.failed:
-        yield Task(folder, "", join(folders.source, folder), "", ""), "failed"
+    for name in summary.failed:
+        yield unread_task(name, folders), "failed"
     for task in tasks_of(names, part, folders, manifest):
         try:
             sha256 = hashlib.sha256(store.read(task.source)).hexdigest()
@@ -157,17 +164,18 @@ def plan_batch(
             yield task, "failed"
 
 
-def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bool) -> Settings:
+def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bool, force: bool = False) -> Settings:
     """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
     from trimatte.cutout import check_names, cutout
 
     defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
     asked = {**defaults, **options, "format": format or "png"}
     check_names(**{stage: asked[stage] for stage in ("segmenter", "method", "foreground", "refine")})
-    if format == "jpeg" and asked.get("background") is None:
-        raise ArgumentError("format: got JPEG, which holds no alpha; wanted a background, or another format")
+    row = WRITTEN.get(format or "png")
+    if row is not None and not row.alpha and asked.get("background") is None:
+        raise ArgumentError(f"format: got {row.name}, which holds no alpha; wanted a background, or another format")
     given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
-    return Settings.of(given, retry_failed)
+    return Settings.of(given, retry_failed, force)
 
 
 def _refuse_while_importing() -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from trimatte.batch.jobs import stranger
 from trimatte.batch.manifest import Known, Record
 from trimatte.errors import ImageWriteError, TrimatteError, failure
 from trimatte.files import store
@@ -28,7 +29,7 @@ from trimatte.files.jsonl import finite
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout
 
-State = Literal["done", "unchanged", "kept", "failed", "failed before", "again", "stop"]
+State = Literal["done", "unchanged", "kept", "failed", "failed before", "again", "taken", "stop"]
 Ask = Callable[[int], None]
 """Called with the bytes that a picture will take; returns when they may be taken."""
 
@@ -51,19 +52,21 @@ class Settings:
     record : the same as the manifest has them, with the digests of files that they name.
     digest : SHA-256 of `record`.
     retry_failed : try again what failed before on the same content and options.
+    force : replace also what trimatte did not make.
     """
 
     options: Mapping[str, Any]
     record: Mapping[str, Any]
     digest: str
     retry_failed: bool = False
+    force: bool = False
 
     @staticmethod
-    def of(options: Mapping[str, Any], retry_failed: bool = False) -> Settings:
+    def of(options: Mapping[str, Any], retry_failed: bool = False, force: bool = False) -> Settings:
         """Settings for options of JSON's types. Raises `ImageReadError` if a file that they name cannot be read."""
         files = {name: store.digest(path) for name, path in _files_of(options)}
         text = json.dumps({**options, "files": files} if files else dict(options), sort_keys=True)
-        return Settings(options, json.loads(text), hashlib.sha256(text.encode()).hexdigest(), retry_failed)
+        return Settings(options, json.loads(text), hashlib.sha256(text.encode()).hexdigest(), retry_failed, force)
 
 
 def _files_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -130,6 +133,8 @@ def perform(task: Task, settings: Settings, ask: Ask) -> Outcome:
         if state == "kept":
             told = (f"{task.target} was changed since it was made, and is kept; delete it to have it made anew",)
             return Outcome(task, "kept", told=told)
+        if state == "taken":
+            return Outcome(task, "failed", error=stranger(task.target))
         if state != "again":
             return Outcome(task, state, error=task.known.error if task.known else "")
         ask(estimated_bytes(content))
@@ -163,8 +168,15 @@ def _begun(task: Task, settings: Settings) -> Record:
 
 
 def standing(task: Task, settings: Settings, sha256: str) -> State:
-    """Whether a picture is done, or given up, or to be done ("again"), by its content, the options and its result."""
+    """Whether a picture is done, or given up, or to be done ("again"), by its content, the options and its result.
+
+    It is "taken" if trimatte did not make the file in the result's place, and may not replace it.
+    """
     known = task.known
+    if known is None or known.output != task.output or not known.results:
+        targets = [task.target, *([_sheet_path(task)] if settings.options.get("sheet") else [])]
+        if not settings.force and any(map(_is_strangers, targets)):
+            return "taken"
     if known is None or known.output != task.output:
         return "again"
     same = (known.sha256, known.options) == (sha256, settings.digest)
@@ -180,7 +192,7 @@ def standing(task: Task, settings: Settings, sha256: str) -> State:
 
 def estimated_bytes(content: bytes) -> int:
     """Memory that a picture takes above `BASE_BYTES`, by the size that its header tells."""
-    from trimatte.images.decode import header_size
+    from trimatte.images import header_size
 
     width, height = header_size(content) or (len(content), 1)
     return len(content) + BYTES_PER_PIXEL * width * height
@@ -225,6 +237,13 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _is_strangers(address: str) -> bool:
+    """Whether trimatte did not make a file that is there."""
+    from trimatte.images import is_marked
+
+    return store.exists(address) and not is_marked(store.read(address))
 
 
 def _sheet_path(task: Task) -> str:

@@ -28,6 +28,7 @@ _STATES = {
     "kept": "changed since, kept",
     "failed before": "failed before",
     "failed": "cannot be read",
+    "taken": "there, not made by trimatte",
 }
 
 

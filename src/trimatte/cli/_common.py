@@ -15,9 +15,8 @@ import click
 from trimatte.batch.jobs import STREAM, Job
 from trimatte.errors import TrimatteError, failure
 from trimatte.files.jsonl import finite
+from trimatte.images.formats import MAX_PIXELS, WRITTEN
 from trimatte.runtime.report import plain
-
-SUFFIXES = {"png": ".png", "webp": ".webp", "tiff": ".tiff", "avif": ".avif", "jpeg": ".jpg"}
 
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 out = click.option(
@@ -52,17 +51,20 @@ adaptive_band = click.option(
 )
 format = click.option(
     "--format",
-    type=click.Choice([*SUFFIXES], case_sensitive=False),
+    type=click.Choice([*WRITTEN], case_sensitive=False),
     help="Of the result; by default as --out says, or PNG.",
 )
 quality = click.option("--quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF.")
+force = click.option(
+    "--force", is_flag=True, help="Replace what bears a result's name, also if trimatte did not make it."
+)
 strict = click.option("--strict", is_flag=True, help="Fail if no subject is found or a solver does not converge.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON a picture.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="Tell what was done and how long it took.")
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(1),
-    default=200_000_000,
+    default=MAX_PIXELS,
     show_default=True,
     help="Refuse larger pictures before they are decoded.",
 )
@@ -83,6 +85,11 @@ threads = click.option(
     is_eager=True,
     help="The most threads to use; by default all processors.",
 )
+
+
+def suffix(format: str | None) -> str:
+    """The suffix of results in a format, by default PNG."""
+    return WRITTEN[format or "png"].suffix
 
 
 def check(

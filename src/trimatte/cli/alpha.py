@@ -22,6 +22,7 @@ from trimatte.runtime.options import parse_options
 @common.method
 @common.method_options
 @common.format
+@common.force
 @common.quality
 @common.max_pixels
 @common.threads
@@ -35,6 +36,7 @@ def command(
     method: str,
     method_options: tuple[str, ...],
     format: str | None,
+    force: bool,
     quality: int | None,
     max_pixels: int,
     strict: bool,
@@ -57,13 +59,22 @@ def command(
     if photo == trimap == "-":
         raise ArgumentError("trimap: got standard input, which is the photo already")
     read = [trimap] if trimap else []
-    jobs = plan([photo], out, suffix=common.SUFFIXES[format or "png"], tag="-alpha", always_tag=True, also_read=read)
+    jobs = plan(
+        [photo],
+        out,
+        suffix=common.suffix(format),
+        tag="-alpha",
+        always_tag=True,
+        also_read=read,
+        format=format,
+        force=force,
+    )
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
-        image = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels)).image
-        known = None if trimap is None else read_trimap(opened(trimap), shape=image.shape[:2])
-        matte = estimate_alpha(image, known, method=method, strict=strict, **options)
+        picture = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels))
+        known = None if trimap is None else read_trimap(opened(trimap), shape=picture)
+        matte = estimate_alpha(picture.image, known, method=method, strict=strict, **options)
         for fallback in matte.report.fallbacks:
             warnings.warn(fallback, UserWarning, stacklevel=1)
         save_image(target, matte.alpha, format=format_of(job, format), quality=quality)

@@ -18,6 +18,7 @@ from trimatte.cli import _common as common
 @click.option("--alpha", metavar="FILE", help="Alpha matte of the one photo, which is no cut-out yet.")
 @common.out
 @common.format
+@common.force
 @common.quality
 @common.max_pixels
 @common.as_json
@@ -28,6 +29,7 @@ def command(
     alpha: str | None,
     out: str | None,
     format: str | None,
+    force: bool,
     quality: int | None,
     max_pixels: int,
     as_json: bool,
@@ -45,10 +47,12 @@ def command(
     jobs = plan(
         inputs,
         out,
-        suffix=common.SUFFIXES[format or "png"],
+        suffix=common.suffix(format),
         tag="-composite",
         always_tag=True,
         also_read=[path for path in (background, alpha) if path and os.path.exists(path)],
+        format=format,
+        force=force,
     )
     if alpha is not None and len(jobs) > 1:
         raise ArgumentError(f"alpha: got one for {len(jobs)} pictures; it goes with one")
@@ -56,7 +60,7 @@ def command(
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
         picture = load_picture(opened(job.source), max_pixels=max_pixels)
-        matte = picture.alpha if alpha is None else as_alpha(alpha, shape=picture.image.shape[:2])
+        matte = picture.alpha if alpha is None else as_alpha(alpha, shape=picture)
         if matte is None:
             raise ArgumentError("alpha: the picture has none; give --alpha, or cut it out first")
         colours = picture.pixels

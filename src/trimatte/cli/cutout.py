@@ -27,6 +27,7 @@ from trimatte.runtime.options import parse_options
 @common.adaptive_band
 @common.speck
 @common.format
+@common.force
 @click.option("--background", metavar="COLOUR|FILE", help="Lay the subject over it instead of keeping alpha.")
 @click.option("--crop", is_flag=True, help="Cut to the subject.")
 @click.option("--margin", type=click.IntRange(0), metavar="N", help="Pixels that --crop leaves about it.  [default: 0]")
@@ -52,6 +53,7 @@ def command(
     out: str | None,
     trimap: str | None,
     format: str | None,
+    force: bool,
     background: str | None,
     crop: bool,
     margin: int | None,
@@ -67,7 +69,8 @@ def command(
     """Cut the subject out of photos.
 
     INPUT is a file, a folder (searched for pictures, and mirrored in --out) or - for standard input. Without --out
-    a cut-out lands beside its photo as NAME.png, or NAME-cutout.png if the photo is a PNG itself.
+    a cut-out lands beside its photo as NAME.png, or NAME-cutout.png if the photo is a PNG itself. A file of that name
+    that trimatte did not make is left alone, unless with --force.
 
     A folder with --out is done by several processes, and manifest.jsonl there tells what was done: started again, the
     same command goes on where it was stopped. Both may be addresses such as s3://bucket/photos.
@@ -85,7 +88,7 @@ def command(
             raise ArgumentError("trimap: got one for a folder of pictures; it goes with one")
         if "max_memory" in options:
             raise ArgumentError("max_memory: a method's goes with single pictures; a folder has --max-memory")
-        batch.run(inputs[0], out, as_json=as_json, verbose=verbose, **of_batch, **options)
+        batch.run(inputs[0], out, as_json=as_json, verbose=verbose, force=force, **of_batch, **options)
         return
     for name, value in of_batch.items():
         if value:
@@ -93,10 +96,12 @@ def command(
     jobs = plan(
         inputs,
         out,
-        suffix=common.SUFFIXES[format or "png"],
+        suffix=common.suffix(format),
         tag="-cutout",
         companions=["-sheet.png"] if sheet else [],
         also_read=[path for path in (trimap, background) if path],
+        format=format,
+        force=force,
     )
     if trimap is not None and len(jobs) > 1:
         raise ArgumentError(f"trimap: got one for {len(jobs)} pictures; it goes with one")

@@ -150,7 +150,11 @@ def _caches() -> dict[str, str]:
 def _pictures() -> dict[str, str]:
     from PIL import features
 
-    return {name: "yes" if features.check(name) else "no" for name in ("jpg", "webp", "avif", "littlecms2")}
+    from trimatte.images import FORMATS
+
+    found = {name: bool(features.check(name)) for name in ("jpg", "webp", "avif", "littlecms2")}
+    found["heic"] = FORMATS["HEIF"].readable
+    return {name: "yes" if there else "no" for name, there in found.items()}
 
 
 def _network() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from trimatte.cli import _common as common
 @common.out
 @common.segmenter
 @common.format
+@common.force
 @common.quality
 @common.max_pixels
 @common.threads
@@ -26,6 +27,7 @@ def command(
     out: str | None,
     segmenter: str,
     format: str | None,
+    force: bool,
     quality: int | None,
     max_pixels: int,
     as_json: bool,
@@ -41,7 +43,8 @@ def command(
     from trimatte.trimap import has_subject
 
     common.check(segmenter=segmenter)
-    jobs = plan(inputs, out, suffix=common.SUFFIXES[format or "png"], tag="-probability", always_tag=True)
+    suffix = common.suffix(format)
+    jobs = plan(inputs, out, suffix=suffix, tag="-probability", always_tag=True, format=format, force=force)
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)

@@ -16,6 +16,7 @@ from trimatte.cli import _common as common
 @click.command("trimap")
 @common.inputs
 @common.out
+@common.force
 @common.segmenter
 @click.option("--from-probability", is_flag=True, help="INPUT is a probability or a mask rather than a photo.")
 @common.band
@@ -30,6 +31,7 @@ from trimatte.cli import _common as common
 def command(
     inputs: tuple[str, ...],
     out: str | None,
+    force: bool,
     segmenter: str,
     from_probability: bool,
     band: float | None,
@@ -46,8 +48,8 @@ def command(
     Without --out a result lands beside its photo as NAME-trimap.png.
     """
     from trimatte.cutout import find_trimap
-    from trimatte.errors import SubjectNotFoundError
-    from trimatte.images import as_alpha, load_picture, save_image
+    from trimatte.errors import ArgumentError, SubjectNotFoundError
+    from trimatte.images import FORMATS, as_alpha, load_picture, output_format, save_image
     from trimatte.images.hidden import without_hidden
     from trimatte.trimap import TrimapReport, check_widths, make_trimap
 
@@ -55,7 +57,9 @@ def command(
     if from_probability and adaptive_band:
         raise click.UsageError("--adaptive-band needs the photo, which --from-probability does not take.")
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
-    jobs = plan(inputs, out, suffix=".png", tag="-trimap", always_tag=True)
+    jobs = plan(inputs, out, suffix=".png", tag="-trimap", always_tag=True, force=force)
+    if any(FORMATS[output_format(job.target, format_of(job, None))].quality for job in jobs if not job.problem):
+        raise ArgumentError("out: got a format that changes the values of a trimap; wanted PNG or TIFF")
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-PICTURE = r"\.(?:png|jpe?g|tiff?|bmp|webp)"
+from trimatte.images.formats import FORMATS
+
+PICTURE = r"\.(?:" + "|".join(suffix[1:] for row in FORMATS.values() for suffix in row.suffixes) + ")"
 ANY = r"(?P<name>[^/]+)" + PICTURE
 DEEP = r"(?P<name>.+)" + PICTURE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trimatte.errors import ArgumentError, ImageReadError
+from trimatte.errors import ArgumentError, ImageReadError, ImageWarning
 from trimatte.evaluation.datasets import Sample
 from trimatte.evaluation.folders import File
+from trimatte.evaluation.orientation import fits_turned, stored_size_note
 from trimatte.files.atomic import atomic_write
-from trimatte.images import as_alpha, as_image, read_trimap
+from trimatte.images import as_alpha, as_image, decode_source, load_picture, read_trimap
 from trimatte.images.arrays import UNKNOWN
-from trimatte.images.decode import decode
 
 MADE = "made"  # the trimap that is made from alpha
 _RULE = re.compile(rf"{MADE}(?::(\d+)-(\d+))?(?:@(\d+))?")
@@ -63,13 +64,19 @@ def load_trial(sample: Sample, trimap: str | None = None) -> Trial:
         return data
 
     foreground, alpha = _foreground_and_alpha(sample, content)
+    orientation = 1
     if "image" in sample.files:
-        image = as_image(content("image")[0], name="image")
+        picture = load_picture(content("image")[0])
+        image, orientation = picture.image, picture.orientation
     else:
         assert foreground is not None
         image = as_image(paste(foreground, alpha, content("background")[0]), name="image")
     if image.shape[:2] != alpha.shape:
-        raise ArgumentError(f"{sample.name}: image is {_size(image)}, its alpha {_size(alpha)}")
+        note = stored_size_note(alpha.shape, image.shape, orientation)
+        raise ArgumentError(f"{sample.name}: image is {_size(image)}, its alpha {_size(alpha)}{note}")
+    if fits_turned(image, alpha, orientation):
+        message = f"{sample.name}: alpha fits the photo's pixels before its EXIF orientation {orientation} turns them"
+        warnings.warn(message, ImageWarning, stacklevel=2)
     known, rule = None, None
     if trimap is not None and (limits := parse_rule(trimap)):
         known, rule = made_trimap(alpha, sample.name, *limits)
@@ -78,7 +85,8 @@ def load_trial(sample: Sample, trimap: str | None = None) -> Trial:
             raise ArgumentError(f"{sample.name} has no {trimap}")
         known = read_trimap(content(trimap)[0], name="trimap")
         if known.shape != alpha.shape:
-            raise ArgumentError(f"{sample.name}: {trimap} is {_size(known)}, the picture {_size(alpha)}")
+            note = stored_size_note(known.shape, alpha.shape, orientation)
+            raise ArgumentError(f"{sample.name}: {trimap} is {_size(known)}, the picture {_size(alpha)}{note}")
     truth = None if foreground is None else as_image(foreground, name="foreground")
     return Trial(sample.name, image, alpha, known, truth, hashes, trimap, rule)
 
@@ -192,7 +200,7 @@ def _read(file: File) -> bytes:
 
 def _rgb8(data: bytes) -> NDArray[np.uint8]:
     # The codes as they lie in the file: published composites heed no colour profile.
-    codes = decode(data).codes
+    codes = decode_source(data).codes
     codes = codes if codes.ndim == 3 else np.repeat(codes[..., None], 3, axis=2)
     return np.asarray(codes if codes.dtype == np.uint8 else codes >> 8, np.uint8)
 

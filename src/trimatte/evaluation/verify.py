@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.evaluation.datasets import Dataset, Sample
+from trimatte.evaluation.orientation import fits_turned
+from trimatte.images import Decoded, decode_source
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.images.codes import greys_of, trimap_of
-from trimatte.images.decode import Decoded, decode
 
 Codes = NDArray[Any]
 
@@ -46,6 +47,7 @@ def verify(dataset: Dataset) -> list[Finding]:
 
 def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tuple[str, str]]:
     planes: dict[str, Codes] = {}
+    turned: dict[str, int] = {}
     composed = "background" in sample.files and "image" not in sample.files
     for role, files in sample.files.items():
         for file in files:
@@ -53,7 +55,7 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
                 continue
             try:
                 data = file.read()
-                decoded = decode(data)
+                decoded = decode_source(data)
             except (OSError, TrimatteError) as error:
                 yield "error", f"{file.name} cannot be read: {error}"
                 continue
@@ -67,6 +69,7 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
             except ArgumentError as error:
                 yield "error", f"{file.name}: {error}"
                 continue
+            turned[role] = decoded.orientation
             if role in ("alpha", "cutout"):
                 yield from _alpha_range(file.name, planes[role], dataset.layout.alphas == "many")
             elif role.startswith("trimap"):
@@ -75,7 +78,8 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
     sizes = {role: p.shape[:2] for role, p in planes.items() if not (composed and role == "background")}
     if len(set(sizes.values())) > 1:
         yield "error", "sizes differ: " + ", ".join(f"{role} {w}x{h}" for role, (h, w) in sorted(sizes.items()))
-    elif "alpha" in planes and planes["alpha"].ndim == 2:
+    yield from _orientation(planes, turned)
+    if len(set(sizes.values())) == 1 and "alpha" in planes and planes["alpha"].ndim == 2:
         for role, plane in planes.items():
             if role.startswith("trimap") and plane.ndim == 2:
                 yield from _contradictions(role, plane, planes["alpha"])
@@ -89,6 +93,21 @@ def _plane(role: str, decoded: Decoded) -> Codes:
     if role.startswith("trimap") and (codes.ndim == 2 or _grey(codes)):
         return greys_of(decoded, role)
     return codes[..., 0] if codes.ndim == 3 and _grey(codes) else codes
+
+
+def _orientation(planes: dict[str, Codes], turned: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """What is to say of masks without an EXIF orientation beside a photo that has one."""
+    orientation = turned.get("image", 1)
+    if orientation == 1:
+        return
+    photo = f"the photo is turned by its EXIF orientation {orientation}"
+    for role, plane in planes.items():
+        if (role == "alpha" or role.startswith("trimap")) and turned[role] == 1 and plane.ndim == 2:
+            fits = fits_turned(planes["image"], plane, orientation)
+            if fits:
+                yield "error", f"{photo}, but {role} fits its pixels as they are stored"
+            elif fits is None:
+                yield "warning", f"{photo}, and {role} is not; which way it was drawn cannot be told"
 
 
 def _alpha_range(name: str, codes: Codes, instances: bool) -> Iterator[tuple[str, str]]:

@@ -42,6 +42,12 @@ def channels_of(x: Any, name: str) -> Array:
     return channels
 
 
+def image_of(x: Any, name: str) -> Floats:
+    """An image as (H, W, 3) float32 in [0, 1], read-only; grey is repeated, alpha left out."""
+    floats = floats_of(channels_of(x, name)[..., :3], name)
+    return read_only(np.repeat(floats, 3, axis=2) if floats.shape[2] == 1 else floats)
+
+
 def plane_of(x: Any, name: str, shape: Sequence[int] | None) -> Array:
     """A matte or trimap as (H, W), of the height and width asked for."""
     array = array_of(x, name)

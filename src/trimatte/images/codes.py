@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError
-from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, Array, Codes, plane_of, read_only, white_of
-from trimatte.images.convert import ImageLike
-from trimatte.images.decode import MAX_PIXELS, Decoded, decode, is_source
+from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, Array, Codes, read_only, white_of
+from trimatte.images.convert import fitting_plane
+from trimatte.images.decode import Decoded, decode_source, is_source
+from trimatte.images.formats import MAX_PIXELS
+from trimatte.images.read import ImageLike, Picture, warn_of
 
 WANTED = "wanted 0 for background, 255 for foreground and greys between for unknown"
 _SHOWN = 6
 
 
 def read_trimap(
-    x: ImageLike, *, name: str = "trimap", shape: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
+    x: ImageLike, *, name: str = "trimap", shape: tuple[int, int] | Picture | None = None, max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
     """A trimap that somebody gives: `as_trimap`, and other codes taken for what they are or refused.
 
@@ -32,8 +34,8 @@ def read_trimap(
         As for `as_trimap`. A file that is black or white all over holds its trimap in its alpha.
     name : str
         What a message calls it.
-    shape : (int, int), optional
-        The height and width it must have.
+    shape : (int, int) or Picture, optional
+        The height and width it must have, or the picture that it must fit.
     max_pixels : int
         The most pixels of a file that are decoded.
 
@@ -54,8 +56,11 @@ def read_trimap(
     UserWarning
         If greys next to black and white are taken for them.
     """
-    plane = plane_of(greys_of(decode(x, max_pixels), name) if is_source(x) else x, name, shape)
-    return read_only(trimap_of(plane, name))
+    if is_source(x):
+        decoded = decode_source(x, max_pixels)
+        warn_of(decoded.notes)
+        x = greys_of(decoded, name)
+    return read_only(trimap_of(fitting_plane(x, name, shape), name))
 
 
 def trimap_of(plane: Array, name: str) -> NDArray[np.uint8]:

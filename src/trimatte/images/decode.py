@@ -12,23 +12,23 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from trimatte.errors import ImageFormatError, ImageReadError, ImageTooLargeError
+from trimatte.errors import ImageReadError, ImageTooLargeError
 from trimatte.files.atomic import reason
 from trimatte.images import icc
 from trimatte.images.arrays import Codes, quantised
+from trimatte.images.colour import profile_of
+from trimatte.images.formats import FORMATS, MAX_PIXELS
+from trimatte.images.pillow import identified, load, unpacked
+from trimatte.images.tiff import full_page, is_tiff
 
 Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
-
-MAX_PIXELS = 200_000_000
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "PPM")
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339
 _ORIENTATION, _ICC_PROFILE = 274, 34675
@@ -58,15 +58,23 @@ class Decoded:
     codes : (H, W) or (H, W, 3) uint8 or uint16 array
         Grey or RGB.
     alpha : (H, W) uint8 or uint16 array or None
+        Of the depth of `codes`.
     profile : bytes or None
         The colour profile of `codes`.
     format : str
+        As in `trimatte.images.FORMATS`; empty for an image made in memory.
+    orientation : int
+        The EXIF orientation that the file has, 1 to 8, and that is undone here.
+    notes : tuple of str
+        What the user should know: what of the file was left out, or taken on trust.
     """
 
     codes: Codes
     alpha: Codes | None
     profile: bytes | None
     format: str
+    orientation: int = 1
+    notes: tuple[str, ...] = ()
 
 
 def is_source(x: object) -> TypeGuard[Source]:
@@ -74,13 +82,13 @@ def is_source(x: object) -> TypeGuard[Source]:
     return isinstance(x, (str, os.PathLike, bytes, bytearray, Image.Image)) or hasattr(x, "read")
 
 
-def decode(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode_source(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Decode a picture; `trimatte.images.load_picture` says what is read and raised."""
     name = repr(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else "the picture"
     try:
         if isinstance(source, Image.Image):
             _check_size(source.size, max_pixels)
-            return _decoded(source, *_plain_samples(source))
+            return _decoded(source, None, _plain_samples)
         with _stream(source) as stream:
             return _decoded_stream(stream, max_pixels)
     except ImageReadError as error:
@@ -99,8 +107,8 @@ def header_size(source: str | os.PathLike[str] | bytes | IO[bytes]) -> tuple[int
     """(width, height) as a picture's header says, without decoding it; None if the header does not tell."""
     try:
         with _stream(source) as stream:
-            return _identified(stream).size
-    except Exception:  # whatever is wrong will be told by `decode`
+            return identified(_full_page(stream)[0]).size
+    except Exception:  # whatever is wrong will be told by `decode_source`
         return None
 
 
@@ -117,38 +125,45 @@ def _stream(source: str | os.PathLike[str] | bytes | bytearray | IO[bytes]) -> I
 
 
 def _decoded_stream(stream: IO[bytes], max_pixels: int) -> Decoded:
+    stream, pages = _full_page(stream)
     try:
-        image = _identified(stream)
+        image = identified(stream)
     except SyntaxError:
-        stream.seek(0)
-        if not stream.read(4).startswith((b"II", b"MM")):
+        if not pages:
             raise
-        return _plain_tiff(stream, max_pixels)
+        return _plain_tiff(stream, max_pixels, pages)
     _check_size(image.size, max_pixels)
     if _tag(image, _PLANAR) == 2 and (_tag(image, _BITS_PER_SAMPLE) or ())[1:2] == (16,):
-        return _plain_tiff(stream, max_pixels)  # Pillow takes each plane for 8 bits
+        return _plain_tiff(stream, max_pixels, pages)  # Pillow takes each plane for 8 bits
     raw_mode = _raw_mode(image)
     if raw_mode in _GREY_STEPS and "transparency" in image.info:  # Pillow scales the greys, yet not the transparent one
         image.info["transparency"] *= _GREY_STEPS[raw_mode]
     layout, deep, order = raw_mode.partition(";16")
+    notes = _parts(image, stream, pages)
     if not deep or layout not in _DEEP_LAYOUTS:
-        return _decoded(image, *_plain_samples(image))
-    return _decoded(image, *_deep_samples(image, stream, layout, order))
+        return _decoded(image, stream, _plain_samples, notes)
+    return _decoded(image, stream, lambda image, notes: _deep_samples(image, stream, layout, order), notes)
 
 
-def _identified(stream: IO[bytes]) -> ImageFile.ImageFile:
-    """Like `Image.open`, but without Pillow's own pixel limit, a global that does not know of `max_pixels`."""
+def _full_page(stream: IO[bytes]) -> tuple[IO[bytes], int]:
+    """The stream, of a TIFF from its first full page on; and how many of these a TIFF has, else 0."""
     stream.seek(0)
-    prefix = stream.read(16)
-    if not prefix:
-        raise ImageReadError("it is empty")
-    Image.init()
-    for format in FORMATS:
-        factory, accepts = Image.OPEN.get(format, (None, None))
-        if factory is not None and accepts is not None and accepts(prefix) is True:
-            stream.seek(0)
-            return factory(stream, "")
-    raise ImageFormatError(f"it is not a picture of a known format ({', '.join(FORMATS)})")
+    return full_page(stream) if is_tiff(stream.read(4)) else (stream, 0)
+
+
+def _parts(image: ImageFile.ImageFile, stream: IO[bytes], pages: int) -> list[str]:
+    """What to say of a file of which only a part is read."""
+    part = FORMATS[image.format or ""].parts
+    if part == "page":
+        count = str(pages)
+    elif part == "frame" and getattr(image, "is_animated", False):
+        try:
+            count = str(getattr(identified(stream), "n_frames", 1))  # GIF is searched to its end
+        except Exception:  # a damaged one, or one of very many frames
+            count = "many"
+    else:
+        count = "1"
+    return [] if count in ("0", "1") else [f"{part} 1 of {count} is read, and no other"]
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -159,11 +174,19 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise ImageTooLargeError(f"it has {width} x {height} pixels, over the limit of {max_pixels / 1e6:g} megapixels")
 
 
-def _decoded(image: Image.Image, codes: Codes, alpha: Codes | None) -> Decoded:
-    profile = image.info.get("icc_profile") or None
+Sampler = Callable[[Any, list[str]], tuple[Codes, Codes | None]]
+
+
+def _decoded(image: Image.Image, stream: IO[bytes] | None, sampler: Sampler, notes: Sequence[str] = ()) -> Decoded:
+    """The picture by a function that gives its codes and alpha and may add notes."""
+    told = list(notes)
+    stored = _tag(image, _ORIENTATION)  # Pillow turns a TIFF by itself, and forgets it then
+    codes, alpha = sampler(image, told)
+    profile, more = profile_of(image, stream)
     if image.mode == "CMYK":  # its profile has been made use of
         profile = None
-    return _turned(codes, alpha, profile, image.format or "", _orientation(image))
+    codes, alpha, turned = _turned(codes, alpha, _orientation(image))
+    return Decoded(codes, alpha, profile, image.format or "", stored or turned, (*told, *more))
 
 
 def _orientation(image: Image.Image) -> Any:
@@ -174,23 +197,26 @@ def _orientation(image: Image.Image) -> Any:
         return 1
 
 
-def _turned(codes: Codes, alpha: Codes | None, profile: bytes | None, format: str, orientation: Any) -> Decoded:
-    """The picture as it is meant to be seen, by its EXIF orientation."""
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    if turn is not None:
-        codes = np.ascontiguousarray(turn(codes))
-        alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
-    return Decoded(codes, alpha, profile, format)
+def upright(codes: Codes, orientation: int) -> Codes:
+    """A plane or picture, stored with an EXIF orientation, as it is meant to be seen."""
+    turn = _TURNS.get(orientation)
+    return codes if turn is None else np.ascontiguousarray(turn(codes))
 
 
-def _plain_samples(image: Image.Image) -> tuple[Codes, Codes | None]:
+def _turned(codes: Codes, alpha: Codes | None, orientation: Any) -> tuple[Codes, Codes | None, int]:
+    """Codes and alpha upright, and the orientation if it is one."""
+    known = orientation if isinstance(orientation, int) and orientation in _TURNS else 1
+    return upright(codes, known), None if alpha is None else upright(alpha, known), known
+
+
+def _plain_samples(image: Image.Image, notes: list[str]) -> tuple[Codes, Codes | None]:
     """Codes and alpha of what Pillow can hold: 8 bits, or grey of more."""
-    _load(image)
+    load(image)
     mode, transparent = image.mode, image.has_transparency_data
     if mode.startswith("I") or mode == "F":
         return _deep_grey(image)
     if mode == "CMYK":
-        return np.asarray(_rgb_of_cmyk(image)), None
+        return np.asarray(_rgb_of_cmyk(image, notes)), None
     if mode in ("1", "L", "LA", "La"):
         samples = np.asarray(image.convert("LA" if transparent else "L"))
         return (samples[..., 0].copy(), samples[..., 1].copy()) if transparent else (samples, None)
@@ -225,13 +251,13 @@ def _full_scale(image: Image.Image) -> int:
     return 65535  # of 32-bit integers too: Pillow and others keep 16-bit values in them
 
 
-def _rgb_of_cmyk(image: Image.Image) -> Image.Image:
+def _rgb_of_cmyk(image: Image.Image, notes: list[str]) -> Image.Image:
     profile = image.info.get("icc_profile")
     if profile:
         try:
             return icc.cmyk_to_srgb(image, profile)
         except icc.ProfileError as error:
-            icc.warn_unusable(error)
+            notes.append(icc.unusable(error))
     return image.convert("RGB")
 
 
@@ -250,13 +276,13 @@ def _tag(image: Image.Image, tag: int) -> Any:
 def _deep_samples(image: ImageFile.ImageFile, stream: IO[bytes], layout: str, order: str) -> tuple[Codes, Codes | None]:
     """Codes and alpha of a picture of 16 bits a channel, read from `stream` once as `image` and once more."""
     if layout == "LA":  # its two samples of two bytes are unpacked like four of one
-        pairs = np.ascontiguousarray(_unpacked(image, "RGBA", "RGBA")).view(">u2").astype(np.uint16)
+        pairs = np.ascontiguousarray(unpacked(image, "RGBA", "RGBA")).view(">u2").astype(np.uint16)
         return pairs[..., 0].copy(), pairs[..., 1].copy()
     mode = "RGB" if layout == "RGB" else "RGBA"
     little = order == "L" or (order == "N" and sys.byteorder == "little")
-    samples = _unpacked(image, mode, f"{mode};16{'L' if little else 'B'}").astype(np.uint16)
+    samples = unpacked(image, mode, f"{mode};16{'L' if little else 'B'}").astype(np.uint16)
     samples <<= 8
-    samples |= _unpacked(_identified(stream), mode, f"{mode};16{'B' if little else 'L'}")
+    samples |= unpacked(identified(stream), mode, f"{mode};16{'B' if little else 'L'}")
     key = image.info.get("transparency")
     if layout == "RGB":
         alpha = None if key is None else np.where((samples == np.array(key)).all(axis=-1), 0, 65535).astype(np.uint16)
@@ -267,34 +293,13 @@ def _deep_samples(image: ImageFile.ImageFile, stream: IO[bytes], layout: str, or
     return (_straight(codes, alpha) if layout == "RGBa" else codes), alpha
 
 
-def _unpacked(image: ImageFile.ImageFile, mode: str, raw_mode: str) -> NDArray[np.uint8]:
-    """Decode with another unpacker than the one that Pillow chose."""
-    image._mode = mode
-    image.tile = [
-        tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
-        for tile in image.tile
-    ]
-    _load(image)
-    return np.asarray(image)
-
-
-def _load(image: Image.Image) -> None:
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tile and image._im is None:
-        parts = (tile.extents for tile in image.tile)
-        if sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in filter(None, parts)) < image.width * image.height:
-            raise ImageReadError("some of its strips or tiles are missing")
-        # Where it makes room for a TIFF, Pillow asks its own pixel limit; so the room is made here.
-        image.im = Image.new(image.mode, image._tile_size).im
-    image.load()
-
-
 def _straight(codes: Codes, alpha: Codes) -> Codes:
     """Colours that were stored multiplied by alpha, divided by it."""
     share = codes / np.maximum(alpha, 1)[..., None].astype(np.float32)
     return quantised(np.minimum(share, np.float32(1)), 8 * codes.itemsize)
 
 
-def _plain_tiff(stream: IO[bytes], max_pixels: int) -> Decoded:
+def _plain_tiff(stream: IO[bytes], max_pixels: int, pages: int) -> Decoded:
     """Read a TIFF whose layout Pillow does not know: grey with alpha, or planes, of 16 bits; uncompressed only."""
     import tifffile
 
@@ -319,4 +324,6 @@ def _plain_tiff(stream: IO[bytes], max_pixels: int) -> Decoded:
             alpha = samples[..., colours].copy()
             codes = _straight(codes, alpha) if page.extrasamples[0] == 1 else codes
         codes = np.ascontiguousarray(codes if colours == 3 else codes[..., 0])
-        return _turned(codes, alpha, page.tags.valueof(_ICC_PROFILE), "TIFF", page.tags.valueof(_ORIENTATION, 1))
+        codes, alpha, orientation = _turned(codes, alpha, page.tags.valueof(_ORIENTATION, 1))
+        notes = [f"page 1 of {pages} is read, and no other"] if pages > 1 else []
+        return Decoded(codes, alpha, page.tags.valueof(_ICC_PROFILE), "TIFF", orientation, tuple(notes))

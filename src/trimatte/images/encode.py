@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -14,65 +13,24 @@ from PIL import Image
 from trimatte.errors import ArgumentError, ImageWriteError
 from trimatte.files.atomic import reason
 from trimatte.images.arrays import Codes
+from trimatte.images.formats import FORMATS, WRITTEN
+from trimatte.images.mark import MARK, XMP, png_mark
 from trimatte.runtime.threads import available_threads
 
-SUFFIXES = {
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".avif": "AVIF",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-}
-FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
-DEEP_FORMATS = ("PNG", "TIFF")
-
-_QUALITY = {"JPEG": 95, "WEBP": 90, "AVIF": 80}
 _BAND_BYTES = 1 << 20
 _ICC_TAG = 34675
-
-
-def output_format(path: object, format: str | None = None) -> str:
-    """The format a picture is written in: the one asked for, else by the path's suffix.
-
-    Parameters
-    ----------
-    path : path or file object
-    format : str, optional
-        "PNG", "WebP", "TIFF", "AVIF" or "JPEG" in capitals or not, also as a suffix such as "tif".
-
-    Returns
-    -------
-    format : str
-        One of "PNG", "WEBP", "TIFF", "AVIF", "JPEG".
-
-    Raises
-    ------
-    ArgumentError
-        If it is another, or there is neither a format nor a suffix to go by.
-    """
-    if format is not None:
-        found = SUFFIXES.get("." + format.lower().lstrip("."))
-        if found is None:
-            raise ArgumentError(f"format: got {format!r}; wanted one of {', '.join(FORMATS)}")
-        return found
-    if not isinstance(path, (str, os.PathLike)):
-        raise ArgumentError(f"format: got none for a file object; wanted one of {', '.join(FORMATS)}")
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
-    if suffix not in SUFFIXES:
-        raise ArgumentError(f"path: got {os.fspath(path)!r}; wanted a name that ends in one of {', '.join(SUFFIXES)}")
-    return SUFFIXES[suffix]
 
 
 def encode(
     stream: IO[bytes], codes: Codes, alpha: Codes | None, format: str, profile: bytes | None, quality: int | None
 ) -> None:
     """Write codes (H, W, 1 or 3), and alpha (H, W) beside three channels, to a stream that can seek."""
-    if alpha is not None and format == "JPEG":
-        raise ArgumentError("alpha: got one for JPEG, which holds none; wanted a background, or another format")
-    if codes.dtype == np.uint16 and format not in DEEP_FORMATS:
-        raise ArgumentError(f"bits: got 16 for {format}; wanted 8, or one of {', '.join(DEEP_FORMATS)}")
+    row = FORMATS[format]
+    if alpha is not None and not row.alpha:
+        raise ArgumentError(f"alpha: got one for {format}, which holds none; wanted a background, or another format")
+    if 8 * codes.itemsize > row.bits:
+        deep = ", ".join(other.name for other in WRITTEN.values() if other.bits == 16)
+        raise ArgumentError(f"bits: got 16 for {format}; wanted 8, or one of {deep}")
     if quality is not None and not 1 <= quality <= 100:
         raise ArgumentError(f"quality: got {quality!r}; wanted 1 to 100")
     samples = np.ascontiguousarray(codes) if alpha is None else np.dstack([codes, alpha])
@@ -91,10 +49,11 @@ def _write(stream: IO[bytes], samples: Codes, format: str, profile: bytes | None
         _write_png(stream, samples, profile)
     else:
         options: dict[str, Any] = {"icc_profile": profile} if profile else {}
-        options["quality"] = quality or _QUALITY[format]
+        options["quality"] = quality or FORMATS[format].quality
         if format == "AVIF":
             # Without the encoder's own word for it, alpha would lose as much as the colours do.
             options.update(speed=8, subsampling="4:4:4", codec="aom", advanced={"alpha:lossless": "1"})
+        options |= {"comment": MARK} if format == "JPEG" else {"xmp": XMP}
         if format == "WEBP":
             options["exact"] = True  # keep the colours where alpha is 0
         Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(stream, format, **options)
@@ -114,7 +73,7 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None) -> Non
         rowsperstrip=max(1, _BAND_BYTES // samples[0].nbytes),
         extratags=[(_ICC_TAG, 7, len(profile), profile, True)] if profile else None,
         metadata=None,
-        software=False,
+        software=MARK,
     )
 
 
@@ -123,21 +82,25 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None) -> None
     height, width, channels = samples.shape
     bits = 8 * samples.itemsize
 
-    def chunk(name: bytes, data: bytes) -> None:
-        stream.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
+    def chunk(name: bytes, data: bytes) -> bytes:
+        sums = struct.pack(">I", zlib.crc32(name + data))
+        stream.write(struct.pack(">I", len(data)) + name + data + sums)
+        return sums
 
     stream.write(b"\x89PNG\r\n\x1a\n")
     chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
     if profile:
         chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
     rows = max(1, _BAND_BYTES // samples[0].nbytes)
+    pixels = 0
     checksum, start = 1, b"\x78\x01"  # of a zlib stream: deflate, packed fast
     with ThreadPoolExecutor(available_threads()) as pool:
         for packed, own, length in pool.map(lambda top: _packed(samples, top, rows), range(0, height, rows)):
             checksum = _joined(checksum, own, length)
-            chunk(b"IDAT", start + packed)
+            pixels = zlib.crc32(chunk(b"IDAT", start + packed), pixels)
             start = b""
-    chunk(b"IDAT", struct.pack(">I", checksum))
+    pixels = zlib.crc32(chunk(b"IDAT", struct.pack(">I", checksum)), pixels)
+    chunk(b"tEXt", png_mark(pixels))
     chunk(b"IEND", b"")
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from trimatte.images.arrays import Floats, channels_of
-from trimatte.images.convert import Picture, as_image, load_picture
+from trimatte.images.convert import as_image
 from trimatte.images.decode import is_source
+from trimatte.images.read import Picture, load_picture
 
 
 def without_hidden(picture: Picture) -> Picture:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import io
 import struct
-import warnings
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,10 @@ _CODES = 1 << 16
 _ENCODER_STEPS = 1 << 17
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+_DIP = 1e-4
+"""Of light, that a tone curve may fall where its two parts meet: their numbers are rounded."""
+_D50 = (0.9642, 1.0, 0.8249)
+_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
 class ProfileError(Exception):
@@ -36,9 +40,9 @@ class MatrixProfile(NamedTuple):
     curves: tuple[Floats, Floats, Floats]  # each (65536,): 16-bit code -> linear light in [0, 1]
 
 
-def warn_unusable(error: ProfileError) -> None:
-    """Say that a picture's profile is left out."""
-    warnings.warn(f"the colour profile cannot be used ({error}); the colours are taken for sRGB", stacklevel=2)
+def unusable(error: ProfileError) -> str:
+    """What to say where a picture's profile is left out."""
+    return f"the colour profile cannot be used ({error}); the colours are taken for sRGB"
 
 
 def colour_space(profile: bytes) -> str:
@@ -55,9 +59,18 @@ def is_srgb(profile: bytes) -> bool:
     return all(np.abs(_encoded(curve, encoder) - codes).max() < 1 / 1024 for curve in parsed.curves)
 
 
-def check_both_ways(profile: bytes) -> None:
-    """Raise `ProfileError` unless the profile converts RGB to sRGB and back."""
-    to_srgb(from_srgb(np.zeros((1, 1, 3), np.float32), profile, 8), profile)
+def converts_back(profile: bytes) -> bool:
+    """Whether colours can be brought from sRGB to the profile; the tables of scanners often lead the other way alone.
+
+    Raises `ProfileError` if it has no tables, and cannot be gone back for another reason.
+    """
+    try:
+        from_srgb(np.zeros((1, 1, 3), np.float32), profile, 8)
+    except ProfileError:
+        if not any(name.startswith(b"A2B") for name in _tags(profile)):
+            raise
+        return False
+    return True
 
 
 def to_srgb(pixels: Codes, profile: bytes) -> Floats:
@@ -137,6 +150,78 @@ def cmyk_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return transform.apply(image)
 
 
+def rgb_profile(primaries: Sequence[float], white: Sequence[float], curve: Sequence[float]) -> bytes:
+    """Make a profile of matrix and tone curve (ICC.1:2022, 8.3.3; version 4).
+
+    Parameters
+    ----------
+    primaries : six floats
+        Chromaticities x and y of red, green and blue.
+    white : two floats
+        The white's; it is adapted to D50 as the standard says (annex E, the matrix of Bradford).
+    curve : one to seven floats
+        The numbers of a parametric curve, code to light (10.18): (g,) is a power.
+
+    Raises
+    ------
+    ProfileError
+        If these are no three colours that mix to white.
+    """
+    corners, neutral = _xyz(np.reshape(primaries, (3, 2)).astype(np.float64)), _xyz(np.array([white], np.float64))
+    if not (np.isfinite(corners).all() and np.isfinite(neutral).all() and abs(np.linalg.det(corners)) > 1e-6):
+        raise ProfileError("its primaries are no three colours")
+    matrix = corners * np.linalg.solve(corners, neutral)[:, 0]
+    cones = (_BRADFORD @ np.array(_D50)) / (_BRADFORD @ neutral[:, 0])
+    adapted = np.linalg.inv(_BRADFORD) @ np.diag(cones) @ _BRADFORD @ matrix
+    if np.abs(adapted).max() > 4:
+        raise ProfileError("its primaries do not mix to white")
+    kind = {1: 0, 3: 1, 4: 2, 5: 3, 7: 4}[len(curve)]
+    tone = b"para" + bytes(4) + struct.pack(">HH", kind, 0) + _fixed(curve)
+    tags = {b"wtpt": b"XYZ " + bytes(4) + _fixed(_D50)}
+    tags |= {name: b"XYZ " + bytes(4) + _fixed(adapted[:, i]) for i, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), tone)
+    tags |= {b"desc": _text("RGB"), b"cprt": _text("CC0"), b"chad": b"sf32" + bytes(4) + _fixed(_adaptation(cones))}
+    return _assembled(tags)
+
+
+def _xyz(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """XYZ with Y = 1, as columns, of chromaticities (N, 2)."""
+    x, y = points.T
+    with np.errstate(all="ignore"):
+        return np.stack([x / y, np.ones_like(y), (1 - x - y) / y])
+
+
+def _adaptation(cones: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(_BRADFORD) @ np.diag(cones) @ _BRADFORD).ravel()
+
+
+def _fixed(values: Iterable[float]) -> bytes:
+    """Numbers as s15Fixed16."""
+    return b"".join(struct.pack(">i", round(float(value) * 65536)) for value in values)
+
+
+def _text(text: str) -> bytes:
+    """A multi-localised text of one language."""
+    encoded = text.encode("utf-16-be")
+    return b"mluc" + struct.pack(">IIIHHII", 0, 1, 12, 0x656E, 0x5553, len(encoded), 28) + encoded
+
+
+def _assembled(tags: dict[bytes, bytes]) -> bytes:
+    """A display profile of those tags; equal ones are stored once."""
+    start, data = 132 + 12 * len(tags), b""
+    places: dict[bytes, int] = {}
+    table = struct.pack(">I", len(tags))
+    for name, tag in tags.items():
+        if tag not in places:
+            places[tag] = start + len(data)
+            data += tag + bytes(-len(tag) % 4)
+        table += struct.pack(">4sII", name, places[tag], len(tag))
+    size = start + len(data)
+    header = struct.pack(">I4sI4s4s4s12s4s", size, bytes(4), 0x04200000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp")
+    header += bytes(28) + _fixed(_D50)
+    return header + bytes(128 - len(header)) + table + data
+
+
 @functools.lru_cache(maxsize=8)
 def matrix_profile(profile: bytes) -> MatrixProfile | None:
     """Read a profile of matrix and tone curves, or None if it is of another kind or damaged."""
@@ -172,9 +257,9 @@ def _curve(tag: bytes) -> Floats:
             y = {b"curv": _sampled, b"para": _parametric}[tag[:4]](tag, x)
     except (KeyError, struct.error) as error:
         raise ProfileError("a tone curve is damaged") from error
-    if not np.isfinite(y).all() or y[-1] <= y[0] or (np.diff(y) < 0).any():
+    if not np.isfinite(y).all() or y[-1] <= y[0] or (np.diff(y) < -_DIP).any():
         raise ProfileError("a tone curve does not rise")
-    return y.clip(0, 1).astype(np.float32)
+    return np.maximum.accumulate(y).clip(0, 1).astype(np.float32)
 
 
 def _sampled(tag: bytes, x: NDArray[np.float64]) -> NDArray[np.float64]:

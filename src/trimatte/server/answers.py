@@ -10,11 +10,13 @@ from typing import Any
 import anyio
 from starlette.types import Send
 
+from trimatte.images.formats import WRITTEN
 from trimatte.server.bodies import ClientGoneError
 from trimatte.server.problems import Problem
 from trimatte.server.worker import Reply
 
-MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
+MEDIA_TYPES = {name: WRITTEN[name].media_type for name in ("png", "webp", "jpeg")}
+"""Of what the service answers with."""
 _PIECE = 1 << 16
 
 

@@ -13,12 +13,10 @@ import numpy as np
 import trimatte
 from trimatte.cutout import find_trimap
 from trimatte.errors import SubjectNotFoundError
-from trimatte.images import load_picture, read_trimap, save_image
+from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.runtime.report import PlainReport
 from trimatte.trimap import SPECK, TrimapReport
-
-MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
 Files = Mapping[str, bytes]
 Values = Mapping[str, Any]
@@ -101,7 +99,7 @@ def _cutout(files: Files, values: Values) -> Product:
         format=values["format"],
         quality=values["quality"],
     )
-    return Product(stream.getvalue(), MEDIA_TYPES[values["format"]], report_of(result.report))
+    return Product(stream.getvalue(), WRITTEN[values["format"]].media_type, report_of(result.report))
 
 
 def report_of(report: trimatte.CutoutReport) -> Report:
@@ -141,7 +139,7 @@ def _trimap(files: Files, values: Values) -> Product:
 def _alpha(files: Files, values: Values) -> Product:
     limit = values["max_pixels"]
     picture = without_hidden(load_picture(files["image"], max_pixels=limit))
-    known = read_trimap(files["trimap"], shape=picture.image.shape[:2], max_pixels=limit)
+    known = read_trimap(files["trimap"], shape=picture, max_pixels=limit)
     matte = trimatte.estimate_alpha(picture.image, known, method=values["method"], strict=values["strict"])
     solve = matte.report
     report = Report(
@@ -177,7 +175,7 @@ def _removebg(files: Files, values: Values) -> Product:
         format=values["format"],
         max_pixels=values["max_pixels"],
     )
-    return Product(made.body, MEDIA_TYPES[values["format"]], report_of(made.report), made.headers)
+    return Product(made.body, WRITTEN[values["format"]].media_type, report_of(made.report), made.headers)
 
 
 TASKS: dict[str, Callable[[Files, Values], Product]] = {

@@ -11,7 +11,8 @@ import numpy as np
 
 import trimatte
 from trimatte.errors import ArgumentError
-from trimatte.images import load_image, load_picture, save_image
+from trimatte.images import load_picture, save_image
+from trimatte.images.background import opaque_image
 from trimatte.images.hidden import without_hidden
 from trimatte.planes.resize import downsampled
 
@@ -150,7 +151,7 @@ def _encoded(
         return stream.getvalue()
     background: Any = colour
     if behind is not None:
-        background = load_image(behind, max_pixels=max_pixels)
+        background = opaque_image(behind, max_pixels=max_pixels)
     elif colour is None and format == "jpeg":
         background = (255, 255, 255)
     save_image(stream, colours, alpha=alpha, background=background, format=format)

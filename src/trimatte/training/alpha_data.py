@@ -18,6 +18,7 @@ from PIL import Image
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha, load_image, load_picture
 from trimatte.images.arrays import UNKNOWN
+from trimatte.images.formats import is_picture
 from trimatte.planes.distance import squared_distance
 from trimatte.planes.resize import resized
 from trimatte.training.alpha_losses import Batch
@@ -25,7 +26,6 @@ from trimatte.training.augment import random_colour, random_damage
 
 Floats = NDArray[np.float32]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 _COLOUR_FOLDERS = ("fg", "image", "foreground")
 
 
@@ -101,7 +101,7 @@ def find_cutouts(folder: str | Path) -> list[Cutout]:
 def find_pictures(folder: str | Path, name: str) -> list[Path]:
     """Pictures directly in a folder, sorted. Raises `ArgumentError`, naming the argument `name`, if there are none."""
     folder = Path(folder)
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in folder.glob("*") if is_picture(path))
     if not found:
         raise ArgumentError(f"{name}: {folder} holds no pictures")
     return found

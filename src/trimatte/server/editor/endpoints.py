@@ -25,6 +25,7 @@ from starlette.types import Scope
 
 from trimatte.alpha import ready_methods
 from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.images.formats import MAX_PIXELS
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
 from trimatte.server.editor.session import BANDS, DOWNLOADS, Patch, Session
@@ -39,7 +40,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(
-    sessions: Sessions | None = None, *, max_bytes: int = 64 << 20, max_pixels: int = 200_000_000
+    sessions: Sessions | None = None, *, max_bytes: int = 64 << 20, max_pixels: int = MAX_PIXELS
 ) -> list[BaseRoute]:
     """Routes of the editor: the page at `/`, its files at `/editor`, and the sessions at `/v1/edit`.
 
@@ -69,7 +70,7 @@ def routes(
     ]
 
 
-def editor_app(sessions: Sessions, *, max_bytes: int = 64 << 20, max_pixels: int = 200_000_000) -> Starlette:
+def editor_app(sessions: Sessions, *, max_bytes: int = 64 << 20, max_pixels: int = MAX_PIXELS) -> Starlette:
     """The editor alone, as an application that answers to this machine's own names only; arguments as of `routes`."""
 
     def tell(_: Scope, problem: Problem) -> Response:

@@ -20,8 +20,9 @@ from trimatte.alpha.prepared import prepare_alpha
 from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError
 from trimatte.foreground import estimate_foreground
-from trimatte.images import load_picture, read_trimap, save_image
+from trimatte.images import MAX_PIXELS, read_picture, read_trimap, save_image
 from trimatte.images.arrays import quantised
+from trimatte.images.formats import format_of
 from trimatte.images.hidden import without_hidden
 from trimatte.planes.resize import downsampled, resized
 from trimatte.segmentation import segment
@@ -48,10 +49,9 @@ UNTOUCHED = 1
 BANDS = 0.005, 0.3
 """Least and greatest half width of the automatic band, relative to the subject."""
 DOWNLOADS = {
-    "cutout.png": ("PNG", "image/png"),
-    "cutout.webp": ("WEBP", "image/webp"),
-    "trimap.png": ("PNG", "image/png"),
-    "alpha.png": ("PNG", "image/png"),
+    name: (row.name, row.media_type)
+    for name in ("cutout.png", "cutout.webp", "trimap.png", "alpha.png")
+    if (row := format_of(name))
 }
 """What can be downloaded: format and media type by name."""
 
@@ -113,18 +113,20 @@ class Session:
         method: str = "closed-form",
         band: float = 0.05,
         trimap: Any = None,
-        max_pixels: int = 200_000_000,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         _check(method, band)
         self.body, self.name, self.method, self.band = body, name, method, band
-        picture = without_hidden(load_picture(body, max_pixels=max_pixels))
+        picture = without_hidden(read_picture(body, max_pixels=max_pixels))
         self.full_size = picture.image.shape[:2]
         self.size = _edit_size(*self.full_size)
         whole = self.size == self.full_size
         self.image = picture.image if whole else np.ascontiguousarray(downsampled(picture.image, self.size))
         self._bound = None if picture.alpha is None else resized(quantised(picture.alpha, 8), self.size, "nearest")
         own = is_matte(picture.alpha)
-        self.notes = [KEPT if own else BOUND] if self._bound is not None and (self._bound < 255).any() else []
+        kept = [KEPT if own else BOUND] if self._bound is not None and (self._bound < 255).any() else []
+        self.notes = [*picture.notes, *kept]
+        self._lasting = (*picture.notes, BOUND)
         self._lock = threading.Lock()
         with _kernels():
             self._probability = None if trimap is not None or own else segment(self.image)
@@ -133,7 +135,7 @@ class Session:
             elif trimap is None and self._bound is not None:
                 self.auto = own_trimap(self._bound)
             else:
-                self.auto = resized(read_trimap(trimap, shape=self.full_size), self.size, "nearest")
+                self.auto = resized(read_trimap(trimap, shape=picture), self.size, "nearest")
             self._prepared = prepare_alpha(self.image, self.auto, method=method)
         self.marks = np.full(self.size, UNTOUCHED, np.uint8)
         self._trimap = self.auto
@@ -253,7 +255,7 @@ class Session:
     def _automatic(self, band: float) -> np.ndarray:
         report = TrimapReport()
         trimap = make_trimap(self._probability, band=band, speck=SPECK, report=report)
-        self.notes = [*(note for note in self.notes if note == BOUND), *report.notes]
+        self.notes = [*(note for note in self.notes if note in self._lasting), *report.notes]
         return trimap if self._bound is None else np.where(self._bound > 0, trimap, np.uint8(BACKGROUND))
 
     def _merged(self) -> np.ndarray:
