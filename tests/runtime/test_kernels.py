@@ -11,7 +11,7 @@ import json, sys, warnings
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 import trimatte
-from trimatte.cli.doctor import WARM_UPS, _warm_up
+from trimatte.cli.doctor import _warm_up, warm_ups
 
 warnings.simplefilter("ignore")
 
@@ -20,7 +20,7 @@ def compiled():
     kernels = {value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
     return {(f"{kernel.__module__}.{kernel.__name__}", str(one)) for kernel in kernels for one in kernel.signatures}
 
-for names in WARM_UPS:
+for names in warm_ups():
     _warm_up(names)
 before = compiled()
 

@@ -14,8 +14,6 @@ from typing import Any
 import click
 
 import trimatte
-from trimatte.alpha.methods import METHODS
-from trimatte.trimap import SPECK
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pillow", "tifffile", "onnxruntime")
 EXTRAS = {
@@ -27,12 +25,6 @@ EXTRAS = {
     "starlette": "server",
     "distributed": "dask",
 }
-_COMPILED = [name for name, row in METHODS.items() if name in row.kernels]
-WARM_UPS = (
-    (*(name for name in _COMPILED if not METHODS[name].local), "foreground", "trimap"),
-    ("coarse", *(name for name in _COMPILED if METHODS[name].local)),
-)
-"""What has compiled kernels, split into two parts that take about as long."""
 
 
 @click.command("doctor")
@@ -67,6 +59,15 @@ def examine() -> tuple[dict[str, Any], list[str]]:
     return findings, problems
 
 
+def warm_ups() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What has compiled kernels, split into two parts that take about as long."""
+    from trimatte.alpha.methods import METHODS
+
+    compiled = [name for name, row in METHODS.items() if name in row.kernels]
+    local = [name for name in compiled if METHODS[name].local]
+    return (*(name for name in compiled if name not in local), "foreground", "trimap"), ("coarse", *local)
+
+
 def compile_kernels() -> dict[str, str]:
     """Run every compiled method once on a small picture, two processes side by side; the seconds that each took."""
     import multiprocessing
@@ -75,8 +76,9 @@ def compile_kernels() -> dict[str, str]:
     from trimatte.runtime.threads import available_threads
 
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(len(WARM_UPS), available_threads()), mp_context=spawn) as pool:
-        parts = pool.map(_warm_up, WARM_UPS)
+    work = warm_ups()
+    with ProcessPoolExecutor(min(len(work), available_threads()), mp_context=spawn) as pool:
+        parts = pool.map(_warm_up, work)
         return {name: f"{seconds:.1f} s" for part in parts for name, seconds in part.items()}
 
 
@@ -87,6 +89,7 @@ def _warm_up(names: Sequence[str]) -> dict[str, float]:
     import numpy as np
 
     from trimatte.linalg.dissection import factorise
+    from trimatte.trimap import SPECK
 
     rng = np.random.default_rng(0)
     blocks = np.zeros((300, 5, 4, 4))

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from inspect import get_annotations
 from typing import Any, ClassVar
 
-import numpy as np
-
 _PLAIN: dict[str, Callable[[Any], Any]] = {"bool": bool, "int": int, "float": float, "str": str}
 
 
@@ -38,7 +36,7 @@ class PlainReport:
 
 def plain(value: Any) -> Any:
     """The value in the types that JSON has. Raises `TypeError` for what is none of them."""
-    if isinstance(value, (np.generic, np.ndarray)):
+    if hasattr(value, "tolist"):  # scalars and arrays of NumPy, which need not be imported for this
         value = value.tolist()
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
