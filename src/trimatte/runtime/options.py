@@ -9,8 +9,6 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from trimatte.errors import ArgumentError
 
 
@@ -54,7 +52,7 @@ def check_number(
         Whether it must be an integer.
     """
     kind = numbers.Integral if whole else numbers.Real
-    good = not isinstance(value, (bool, np.bool_)) and isinstance(value, kind) and math.isfinite(value)
+    good = not _is_flag(value) and isinstance(value, kind) and math.isfinite(value)
     if good and least is not None:
         good = value >= least
     if good and above is not None:
@@ -70,7 +68,7 @@ def check_number(
 
 def check_flag(name: str, value: Any) -> None:
     """Raise `ArgumentError` for what is neither True nor False."""
-    if not isinstance(value, (bool, np.bool_)):
+    if not _is_flag(value):
         raise ArgumentError(f"{name}: got {value!r}, wanted True or False")
 
 
@@ -83,3 +81,8 @@ def check_options(name: str, function: Callable[..., Any], options: Mapping[str,
     for option in options:
         if option not in allowed:
             raise ArgumentError(f"{option}: no option of {name!r}, which has {', '.join(allowed) or 'none'}")
+
+
+def _is_flag(value: object) -> bool:
+    """Whether it is True or False, NumPy's too, which need not be imported for this."""
+    return type(value).__name__ in ("bool", "bool_")
