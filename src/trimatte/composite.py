@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, as_image, background_image
 from trimatte.images.background import lay_over
+from trimatte.runtime.options import check_number
 
 __all__ = ["background_image", "checkerboard", "composite"]
 
@@ -67,13 +68,18 @@ def checkerboard(
     Raises
     ------
     ArgumentError
-        If `size` is not positive or a grey is outside [0, 1].
+        If `size` or a side is not positive, or a grey is outside [0, 1].
     """
-    if size < 1:
-        raise ArgumentError(f"size: got {size}; wanted 1 or more")
-    if not all(0 <= grey <= 1 for grey in colours):
-        raise ArgumentError(f"colours: got {colours}; wanted greys in [0, 1]")
+    check_number("size", size, least=1, whole=True)
+    if not isinstance(colours, Sequence) or isinstance(colours, str) or len(colours) != 2:
+        raise ArgumentError(f"colours: got {colours!r}; wanted two greys in [0, 1]")
+    for grey in colours:
+        check_number("colours", grey, least=0, most=1)
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) < 2:
+        raise ArgumentError(f"shape: got {shape!r}; wanted height and width")
     height, width = shape[:2]
+    for side in (height, width):
+        check_number("shape", side, least=1, whole=True)
     odd = (np.arange(height)[:, None] // size + np.arange(width) // size) % 2
     greys = np.asarray(colours, np.float32)[odd]
     return np.repeat(greys[..., None], 3, axis=2)

@@ -107,6 +107,7 @@ class Cutout:
 
     def content(self, margin: int = 0) -> tuple[slice, slice]:
         """Rows and columns of what is not transparent in 8 bits, and of `margin` pixels about it; all if nothing is."""
+        check_number("margin", margin, least=0, whole=True)
         visible = self.alpha >= 0.5 / 255
         return _span(np.any(visible, axis=1), margin), _span(np.any(visible, axis=0), margin)
 
@@ -129,6 +130,7 @@ class Cutout:
         ImageWriteError
             If the file cannot be written.
         """
+        check_options("save", save_image, options)
         if crop is not None:
             check_number("crop", crop, least=0, whole=True)
         box = np.s_[:, :] if crop is None else self.content(crop)
@@ -197,18 +199,25 @@ def cutout(
     SubjectNotFoundError, SolverError
         With `strict`.
     """
-    check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
-    row = find_method(method)
-    check_options(method, row.load(), options)
-    widths = {"band": band, "band_pixels": band_pixels, "speck": speck, "adaptive_band": adaptive_band or None}
-    for name, value in widths.items():
-        if value is not None and (trimap is not None or not row.needs_trimap):
-            why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"
-            raise ArgumentError(f"{name}: got {value}, but {why}")
+    check_arguments(
+        segmenter=segmenter,
+        method=method,
+        trimap=trimap,
+        band=band,
+        band_pixels=band_pixels,
+        adaptive_band=adaptive_band,
+        speck=speck,
+        foreground=foreground,
+        refine=refine,
+        refine_options=refine_options,
+        strict=strict,
+        max_pixels=max_pixels,
+        **options,
+    )
     return cutout_by(
         partial(quiet_matte, method=method, strict=strict, given=trimap is not None, **options),
         image,
-        segmenter=segmenter if row.needs_trimap else None,
+        segmenter=segmenter if find_method(method).needs_trimap else None,
         trimap=trimap,
         band=band,
         band_pixels=band_pixels,
@@ -242,10 +251,6 @@ def cutout_by(
 
     The other parameters are as of `cutout`.
     """
-    check_flag("strict", strict)
-    check_flag("adaptive_band", adaptive_band)
-    check_widths(band=band, band_pixels=band_pixels, speck=speck)
-    check_refine(refine, refine_options)
     report = CutoutReport()
     with timed(report.seconds, "read"):
         picture = without_hidden(read_picture(image, max_pixels=max_pixels))
@@ -373,6 +378,38 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
         foreground_method(foreground)
     if refine is not None:
         find_refiner(refine)
+
+
+def check_arguments(
+    *,
+    segmenter: str = "lite",
+    method: str = "closed-form",
+    trimap: Any = None,
+    band: float | None = None,
+    band_pixels: float | None = None,
+    adaptive_band: bool = False,
+    speck: float | None = None,
+    foreground: str = "multilevel",
+    refine: str | None = None,
+    refine_options: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    **options: Any,
+) -> None:
+    """Raise `ArgumentError` for options of `cutout` that no picture could be done with."""
+    check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
+    row = find_method(method)
+    check_options(method, row.load(), options)
+    check_flag("strict", strict)
+    check_flag("adaptive_band", adaptive_band)
+    check_number("max_pixels", max_pixels, least=1, whole=True)
+    check_widths(band=band, band_pixels=band_pixels, speck=speck)
+    check_refine(refine, refine_options)
+    of_trimap = {"band": band, "band_pixels": band_pixels, "speck": speck, "adaptive_band": adaptive_band or None}
+    for name, value in of_trimap.items():
+        if value is not None and (trimap is not None or not row.needs_trimap):
+            why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"
+            raise ArgumentError(f"{name}: got {value}, but {why}")
 
 
 def check_refine(refine: str | None, options: Mapping[str, Any] | None) -> None:

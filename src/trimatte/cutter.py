@@ -16,13 +16,12 @@ import numpy as np
 
 from trimatte.alpha import find_method
 from trimatte.alpha.sequence import SequenceAlpha
-from trimatte.cutout import Cutout, check_names, cutout, cutout_by
+from trimatte.cutout import Cutout, check_arguments, cutout, cutout_by
 from trimatte.errors import ArgumentError, TrimatteError, failure
 from trimatte.images.arrays import UNKNOWN
 from trimatte.runtime.options import check_flag, check_number
 from trimatte.runtime.threads import available_threads
 from trimatte.segmentation import segment
-from trimatte.trimap import check_widths
 
 Result = Cutout | TrimatteError
 
@@ -49,8 +48,7 @@ class Cutter:
         self.sequence, self.options = sequence, options
         usual = inspect.signature(cutout).parameters.values()
         self._stages = {p.name: options.get(p.name, p.default) for p in usual if p.kind is p.KEYWORD_ONLY}
-        check_names(**{stage: self._stages[stage] for stage in ("segmenter", "method", "foreground", "refine")})
-        check_widths(**{name: self._stages[name] for name in ("band", "band_pixels", "speck")})
+        check_arguments(**options)
         self._turn: AbstractContextManager[Any] = nullcontext()
         if sequence:
             self._matting()

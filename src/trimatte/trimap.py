@@ -112,6 +112,9 @@ def make_trimap(
     if mixed is not None:
         mixed = as_alpha(mixed, name="mixed", shape=probability.shape)
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
+    check_number("speck", speck, least=0)
+    if not isinstance(report, (TrimapReport, type(None))):
+        raise ArgumentError(f"report: got {report!r}, wanted a TrimapReport")
     check_number("sure", sure, above=0.5, most=1)
     report = TrimapReport() if report is None else report
     if not has_subject(probability, sure):

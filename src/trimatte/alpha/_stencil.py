@@ -16,6 +16,7 @@ from trimatte.linalg.report import SolveReport
 from trimatte.linalg.solve import solve_stencil
 from trimatte.linalg.stencil import StencilSystem
 from trimatte.runtime.measure import timed
+from trimatte.runtime.options import check_number
 from trimatte.trimap import FOREGROUND, UNKNOWN
 
 Assemble = Callable[[np.ndarray, np.ndarray, Band], StencilSystem]
@@ -35,7 +36,14 @@ def alpha_of_stencil(
 
     `known` (H, W) float32 takes the place of the trimap's 0 and 1 for known pixels.
     """
-    known = (trimap == FOREGROUND).astype(np.float32) if known is None else known.copy()
+    if known is None:
+        known = (trimap == FOREGROUND).astype(np.float32)
+    else:
+        known = as_alpha(known, name="known", shape=trimap.shape).copy()
+    if settings.get("guess") is not None:
+        settings["guess"] = as_alpha(settings["guess"], name="guess", shape=trimap.shape)
+    if settings.get("max_memory") is not None:
+        check_number("max_memory", settings["max_memory"], least=0)
     return fill_in(image, trimap == UNKNOWN, known, report, assemble, **settings)
 
 
@@ -77,7 +85,10 @@ def fill_in(
 
 def as_prior(prior: Any, confidence: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A prior and its per-pixel confidence as arrays of `shape`; a single confidence holds everywhere."""
-    weights = np.asarray(confidence, np.float32)
+    try:
+        weights = np.asarray(confidence, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"confidence: got {confidence!r}, wanted a number or an array {shape}") from error
     if weights.shape not in ((), shape) or not np.isfinite(weights).all() or (weights < 0).any():
         raise ArgumentError(f"confidence: wanted a number or an array {shape} of at least 0")
     return as_alpha(prior, name="prior", shape=shape), np.broadcast_to(weights, shape)
@@ -86,8 +97,8 @@ def as_prior(prior: Any, confidence: Any, shape: tuple[int, int]) -> tuple[np.nd
 def require_positive(**options: float | None) -> None:
     """Refuse options that are neither None nor finite numbers above 0."""
     for name, value in options.items():
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise ArgumentError(f"{name}: got {value}, wanted a number above 0")
+        if value is not None:
+            check_number(name, value, above=0)
 
 
 def _at_least_three(array: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from trimatte.errors import ArgumentError
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
+from trimatte.runtime.options import check_number
 from trimatte.trimap import UNKNOWN
 
 VAST, VAST_RTOL, MOST_RTOL = 1_000_000, 3e-5, 5e-5
@@ -58,9 +59,12 @@ def closed_form(
     (H, W) float32; only the unknown pixels count.
     """
     require_positive(epsilon=epsilon, rtol=rtol)
+    check_number("radius", radius, least=1, whole=True)
     if radius != 1:
-        if prior is not None:
-            raise ArgumentError("prior: only taken with radius 1")
+        only = {"prior": prior, "guess": guess, "known": known, "max_memory": max_memory}
+        for name, value in only.items():
+            if value is not None:
+                raise ArgumentError(f"{name}: only taken with radius 1")
         from trimatte.alpha.large_kernel import large_kernel
 
         return large_kernel(image, trimap, report, radius=radius, epsilon=epsilon, rtol=rtol or 1e-5)

@@ -261,6 +261,8 @@ def _runner(
         ) from None
     if weights is None:
         raise ModelError(_no_weights(method))
+    if not isinstance(weights, (str, PathLike)):
+        raise ArgumentError(f"weights: got {weights!r}, wanted a file")
     place, half = pick_device(device, precision)
     checkpoint = _load(method, Path(fspath(weights)), tuple(variant.items()))
     report.solver = f"{checkpoint.layout} weights on {place.type}{' in half precision' if half else ''}"

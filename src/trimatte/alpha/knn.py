@@ -24,6 +24,7 @@ from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.graph import multigrid, symmetric_graph
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit
+from trimatte.runtime.options import check_number
 from trimatte.runtime.threads import available_threads
 
 REACH = 1 / 60
@@ -60,9 +61,9 @@ def knn(
     Raises
     ------
     ArgumentError
-        For a number of neighbours below 2, or another number of weights than of searches.
+        For a number of neighbours below 2, a weight below 0, or another number of weights than of searches.
     """
-    _check(neighbours, distance_weights)
+    _check(neighbours, distance_weights, rtol)
     image = read_only(image)
     pixels, n, ones = _candidates(trimap)
     report.predicted_bytes = 220 * len(pixels) + 16 * n * sum(neighbours)
@@ -87,11 +88,19 @@ def knn(
     return alpha
 
 
-def _check(neighbours: Sequence[int], distance_weights: Sequence[float]) -> None:
-    if not neighbours or min(neighbours) < 2:
-        raise ArgumentError(f"neighbours: got {tuple(neighbours)}, wants numbers of 2 and more")
+def _check(neighbours: Sequence[int], distance_weights: Sequence[float], rtol: float) -> None:
+    check_number("rtol", rtol, above=0)
+    for name, values in (("neighbours", neighbours), ("distance_weights", distance_weights)):
+        if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
+            raise ArgumentError(f"{name}: got {values!r}, wanted one for each search")
+    if not len(neighbours):
+        raise ArgumentError(f"neighbours: got {tuple(neighbours)}, wanted numbers of 2 and more")
+    for count in neighbours:
+        check_number("neighbours", count, least=2, whole=True)
+    for weight in distance_weights:
+        check_number("distance_weights", weight, least=0)
     if len(distance_weights) != len(neighbours):
-        raise ArgumentError(f"distance_weights: got {len(distance_weights)}, wants one per search, {len(neighbours)}")
+        raise ArgumentError(f"distance_weights: got {len(distance_weights)}, wanted one a search, {len(neighbours)}")
 
 
 def _candidates(trimap: np.ndarray) -> tuple[np.ndarray, int, int]:

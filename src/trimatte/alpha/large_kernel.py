@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from trimatte.errors import ArgumentError
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit
+from trimatte.runtime.options import check_number
 from trimatte.runtime.threads import available_threads
 
 TILE = 64
@@ -53,12 +53,11 @@ def large_kernel(
     Raises
     ------
     ArgumentError
-        For a radius or an epsilon out of range.
+        For a radius, an epsilon or an rtol out of range.
     """
-    if radius < 1:
-        raise ArgumentError(f"radius: got {radius}, wants 1 or more")
-    if not epsilon > 0:
-        raise ArgumentError(f"epsilon: got {epsilon}, wants a number above 0")
+    check_number("radius", radius, least=1, whole=True)
+    check_number("epsilon", epsilon, above=0)
+    check_number("rtol", rtol, above=0)
     alpha = trimap / 255.0
     unknown = trimap == UNKNOWN
     pixels = np.flatnonzero(unknown)

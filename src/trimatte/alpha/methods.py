@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimatte.errors import ArgumentError
-from trimatte.runtime.plugins import known, load, resolve
+from trimatte.runtime.plugins import check_name, known, load, resolve
 
 ENTRY_POINTS = "trimatte.alpha_methods"
 
@@ -129,6 +129,7 @@ def find_method(name: str) -> AlphaMethod:
     ArgumentError
         For a name that there is not, or a plug-in that cannot be used.
     """
+    check_name("method", name)
     if name.startswith("pymatting:"):
         from trimatte.alpha.peer import pymatting_method
 

@@ -22,6 +22,7 @@ from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.files import store
 from trimatte.files.jsonl import line_of
 from trimatte.images.formats import WRITTEN
+from trimatte.runtime.options import check_flag, check_number
 
 Progress = Callable[[Outcome, BatchSummary], None]
 
@@ -84,6 +85,16 @@ def run_batch(
         If the cluster goes away, or cannot do the work; what was done stays.
     """
     start = time.monotonic()
+    for name, value in (("source", source), ("out", out)):
+        if not isinstance(value, (str, os.PathLike)):
+            raise ArgumentError(f"{name}: got {value!r}, wanted a folder")
+    for name, count in (("workers", workers), ("max_memory", max_memory)):
+        if count is not None:
+            check_number(name, count, least=1, whole=True)
+    for name, flag in (("retry_failed", retry_failed), ("force", force), ("watch", watch), ("review", review)):
+        check_flag(name, flag)
+    if not isinstance(shard, (str, type(None))):
+        raise ArgumentError(f"shard: got {shard!r}, wanted 'i/n'")
     if cluster is not None and (workers or max_memory):
         raise ArgumentError("cluster: it goes without workers and max_memory, which are of this machine")
     folders = folders_of(source, out, format, options, absolute=cluster is not None)
@@ -166,11 +177,17 @@ def plan_batch(
 
 def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bool, force: bool = False) -> Settings:
     """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
-    from trimatte.cutout import check_names, cutout
+    from trimatte.cutout import check_arguments, cutout
 
     defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
     asked = {**defaults, **options, "format": format or "png"}
-    check_names(**{stage: asked[stage] for stage in ("segmenter", "method", "foreground", "refine")})
+    of_file = ("sheet", "crop", "background", "quality", "format")
+    check_arguments(**{name: value for name, value in asked.items() if name not in of_file})
+    check_flag("sheet", asked.get("sheet", False))
+    if asked.get("crop") is not None:
+        check_number("crop", asked["crop"], least=0, whole=True)
+    if asked.get("quality") is not None:
+        check_number("quality", asked["quality"], least=1, most=100, whole=True)
     row = WRITTEN.get(format or "png")
     if row is not None and not row.alpha and asked.get("background") is None:
         raise ArgumentError(f"format: got {row.name}, which holds no alpha; wanted a background, or another format")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, as_image, read_trimap
 from trimatte.images.arrays import UNKNOWN
+from trimatte.runtime.options import check_number
 
 __all__ = ["dtssd", "f_measures", "foreground_error", "iou", "mae", "max_f_measure"]
 
@@ -28,6 +29,7 @@ def iou(probability: ImageLike, mask: ImageLike, *, threshold: float = 0.5) -> f
 
     A mask that is an alpha matte counts as foreground where it covers at least half a pixel (128 of 255).
     """
+    check_number("threshold", threshold, least=0, most=1)
     p, m = _pair(probability, mask)
     found, truth = p > threshold, _foreground(m)
     return float((found & truth).sum() / max(int((found | truth).sum()), 1))
@@ -38,6 +40,7 @@ def f_measures(probability: ImageLike, mask: ImageLike, *, beta2: float = 0.3) -
 
     Achanta et al., "Frequency-tuned salient region detection", CVPR 2009, set b to 0.3.
     """
+    check_number("beta2", beta2, above=0)
     p, m = _pair(probability, mask)
     truth = _foreground(m)
 
@@ -55,6 +58,9 @@ def f_measures(probability: ImageLike, mask: ImageLike, *, beta2: float = 0.3) -
 
 def max_f_measure(probabilities: Sequence[ImageLike], masks: Sequence[ImageLike], *, beta2: float = 0.3) -> float:
     """The best of the mean F-measure curve over a set of pictures: one threshold for all of them."""
+    for name, pictures in (("probabilities", probabilities), ("masks", masks)):
+        if not isinstance(pictures, Sequence) or isinstance(pictures, str):
+            raise ArgumentError(f"{name}: got {type(pictures).__name__}, wanted a sequence of planes (H, W)")
     if len(probabilities) != len(masks) or not probabilities:
         raise ArgumentError(
             f"probabilities has {len(probabilities)} entries and masks {len(masks)}, wanted as many, > 0"

@@ -21,6 +21,7 @@ from trimatte.evaluation.pictures import MADE, input_hashes, parse_rule
 from trimatte.evaluation.records import Key, Record, append_record, key, locked, read_records, write_records
 from trimatte.evaluation.trials import Task, alpha_path, failed_record, make_folder, run_task
 from trimatte.files.atomic import atomic_write
+from trimatte.runtime.options import check_flag, check_number
 from trimatte.runtime.processes import end_with_parent
 from trimatte.runtime.threads import available_threads
 
@@ -96,8 +97,12 @@ def evaluate(
     """
     if region not in get_args(Region):
         raise ArgumentError(f"region: got {region!r}, wanted one of {', '.join(get_args(Region))}")
-    if jobs < 1 or (limit is not None and limit < 1):
-        raise ArgumentError(f"jobs, limit: got {jobs}, {limit}, wanted at least 1")
+    check_number("jobs", jobs, least=1, whole=True)
+    if limit is not None:
+        check_number("limit", limit, least=1, whole=True)
+    check_flag("retry_failed", retry_failed)
+    if not isinstance(dataset, (str, os.PathLike, Dataset)):
+        raise ArgumentError(f"dataset: got {dataset!r}, wanted a folder")
     if not isinstance(dataset, Dataset):
         dataset = open_dataset(dataset, layout=layout, backgrounds=backgrounds)
     tasks = _tasks(dataset.first(limit), resolve_methods(methods, predictions), trimaps, region, out, jobs)

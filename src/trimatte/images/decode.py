@@ -27,6 +27,7 @@ from trimatte.images.colour import profile_of
 from trimatte.images.formats import FORMATS, MAX_PIXELS
 from trimatte.images.pillow import identified, load, unpacked
 from trimatte.images.tiff import full_page, is_tiff
+from trimatte.runtime.options import check_number
 
 Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
 
@@ -84,6 +85,7 @@ def is_source(x: object) -> TypeGuard[Source]:
 
 def decode_source(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Decode a picture; `trimatte.images.load_picture` says what is read and raised."""
+    check_number("max_pixels", max_pixels, least=1, whole=True)
     name = repr(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else "the picture"
     try:
         if isinstance(source, Image.Image):

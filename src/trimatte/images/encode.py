@@ -15,6 +15,7 @@ from trimatte.files.atomic import reason
 from trimatte.images.arrays import Codes
 from trimatte.images.formats import FORMATS, WRITTEN
 from trimatte.images.mark import MARK, XMP, png_mark
+from trimatte.runtime.options import check_number
 from trimatte.runtime.threads import available_threads
 
 _BAND_BYTES = 1 << 20
@@ -31,8 +32,10 @@ def encode(
     if 8 * codes.itemsize > row.bits:
         deep = ", ".join(other.name for other in WRITTEN.values() if other.bits == 16)
         raise ArgumentError(f"bits: got 16 for {format}; wanted 8, or one of {deep}")
-    if quality is not None and not 1 <= quality <= 100:
-        raise ArgumentError(f"quality: got {quality!r}; wanted 1 to 100")
+    if quality is not None:
+        check_number("quality", quality, least=1, most=100, whole=True)
+    if not isinstance(profile, (bytes, type(None))):
+        raise ArgumentError(f"icc_profile: got {type(profile).__name__}; wanted bytes")
     samples = np.ascontiguousarray(codes) if alpha is None else np.dstack([codes, alpha])
     try:
         _write(stream, samples, format, profile, quality)

@@ -163,6 +163,8 @@ def output_format(path: object, format: str | None = None, *, name: str = "path"
         If it is another, or there is neither a format nor a suffix to go by.
     """
     names = ", ".join(row.name for row in WRITTEN.values())
+    if not isinstance(format, (str, type(None))):
+        raise ArgumentError(f"format: got {format!r}; wanted one of {names}")
     if format is not None:
         found = WRITTEN.get(format.lower()) or _BY_SUFFIX.get("." + format.lower().lstrip("."))
         if found is None or not found.written:

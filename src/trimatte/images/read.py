@@ -25,6 +25,7 @@ from trimatte.images.arrays import (
 )
 from trimatte.images.decode import Decoded, Source, decode_source, is_source
 from trimatte.images.formats import MAX_PIXELS
+from trimatte.runtime.options import check_number
 
 ImageLike = ArrayLike | Source
 
@@ -130,6 +131,7 @@ def load_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
 
 def read_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """`load_picture` for those who report `Picture.notes` themselves: it warns of nothing."""
+    check_number("max_pixels", max_pixels, least=1, whole=True)
     if not is_source(source):
         return _picture_of(array_of(source, "image"))
     decoded = decode_source(source, max_pixels)

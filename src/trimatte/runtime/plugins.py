@@ -18,6 +18,7 @@ def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any
     by entry points of `group`. Raises `ArgumentError` for an unknown name, listing those there are, and for a plug-in
     that cannot be imported.
     """
+    check_name(kind, name)
     if name in builtin:
         found = builtin[name]
         return load(found) if isinstance(found, str) else found
@@ -28,9 +29,15 @@ def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any
             except Exception as error:  # whatever another package does on import
                 raise ArgumentError(f"{kind}: the plug-in {name!r} cannot be loaded: {error}") from error
     names = known(builtin, group)
-    near = difflib.get_close_matches(str(name), names, 1)
+    near = difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{hint}")
+
+
+def check_name(kind: str, name: Any) -> None:
+    """Raise `ArgumentError` for a name that is no text."""
+    if not isinstance(name, str):
+        raise ArgumentError(f"{kind}: got {name!r}, wanted a name")
 
 
 def load(where: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from trimatte.images.hidden import visible_image
+from trimatte.runtime.plugins import check_name
 
 
 def segmenters() -> list[str]:
@@ -44,6 +45,7 @@ def segment(image: Any, *, segmenter: str = "lite") -> np.ndarray:
     """
     from trimatte.segmentation.registry import stamp
 
+    check_name("segmenter", segmenter)
     run = _built(segmenter, stamp(segmenter))
     probability: np.ndarray = run(visible_image(image))
     return probability

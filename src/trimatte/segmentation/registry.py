@@ -22,7 +22,7 @@ import numpy as np
 
 from trimatte.errors import ArgumentError, ModelError
 from trimatte.files.atomic import atomic_write, reason, sha256
-from trimatte.runtime.plugins import known, resolve
+from trimatte.runtime.plugins import check_name, known, resolve
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
 from trimatte.segmentation.fetch import Progress, discard, download
@@ -115,6 +115,7 @@ def find_segmenter(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]
     ModelError
         For a model that is not added yet; the message says what to do.
     """
+    check_name("segmenter", name)
     if name not in known(SEGMENTERS, ENTRY_POINTS) and knows(name):
         return builder(name)
     try:
