@@ -50,7 +50,7 @@ def test_where_results_go() -> None:
 
 def test_an_output_folder_inside_the_input_folder_is_not_searched(folder: Path) -> None:
     (folder / "in" / "out").mkdir()
-    (folder / "in" / "out" / "c.png").write_bytes(b"x")
+    (folder / "in" / "out" / "other.png").write_bytes(b"x")
     assert len(pairs(["in"], "in/out")) == 2
 
 
