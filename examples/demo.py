@@ -1,4 +1,4 @@
-"""Cut out the cat and the astronaut that ship inside scikit-image, and write every stage to a folder.
+"""Cut out two photos of scikit-image, a cat and an astronaut, and write every stage to a folder.
 
 python examples/demo.py [FOLDER]
 """

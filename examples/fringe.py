@@ -1,4 +1,4 @@
-"""Why a cut-out needs colours of its own: one alpha over white with the photo's colours, and with the subject's.
+"""Lay one alpha over white with the photo's colours, the estimated ones and the exact ones, and compare the fringes.
 
 python examples/fringe.py [RESULT]
 """

@@ -1,4 +1,4 @@
-"""Six classical methods on one painted scene whose alpha is known, side by side, and the error of each.
+"""Run six classical methods on a painted scene with known alpha; show them side by side, and print their errors.
 
 python examples/methods.py [RESULT]
 """

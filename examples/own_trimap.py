@@ -1,4 +1,4 @@
-"""Cut out by a trimap of your own, here one drawn about the astronaut's head, and read the report.
+"""Cut out with a trimap of your own, here two ellipses around the astronaut's head, and read the report.
 
 python examples/own_trimap.py [RESULT]
 """
@@ -16,7 +16,7 @@ photo = skimage.data.astronaut()[:240, 100:360]
 
 drawing = Image.new("L", (260, 240), 0)
 pen = ImageDraw.Draw(drawing)
-pen.ellipse((40, -25, 225, 225), fill=128)  # between the two ellipses lies what is to be found out
+pen.ellipse((40, -25, 225, 225), fill=128)  # unknown between the two ellipses
 pen.ellipse((85, 20, 170, 170), fill=255)
 
 result = trimatte.cutout(photo, trimap=np.asarray(drawing))

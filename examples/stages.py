@@ -1,4 +1,4 @@
-"""Go from a photo to a picture with a new background one stage at a time.
+"""Put a photo's subject over a new background, one stage at a time.
 
 python examples/stages.py [PHOTO [RESULT]]
 """
