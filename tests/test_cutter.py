@@ -185,13 +185,13 @@ def test_where_kernels_take_turns_threads_do(quick: dict[str, Any], monkeypatch:
 )
 def test_what_fits_no_photo_is_told_at_once(options: dict[str, object], words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
-        Cutter(**options)  # type: ignore[arg-type]
+        Cutter(**options)
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"errors": "ignore"}])
 def test_what_map_does_not_take(options: dict[str, object], quick: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError):
-        Cutter(**quick).map([], **options)  # type: ignore[arg-type]
+        Cutter(**quick).map([], **options)
 
 
 def test_strict_is_for_photos_and_not_for_what_warms_up(quick: dict[str, Any], photo: np.ndarray) -> None:

@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pairs(inputs: list[str], out: str | None, **options: object) -> list[tuple[str, str]]:
-    jobs = plan(inputs, out, **{"suffix": ".png", "tag": "-cutout", **options})  # type: ignore[arg-type]
+    jobs = plan(inputs, out, **{"suffix": ".png", "tag": "-cutout", **options})
     assert not any(job.problem for job in jobs)
     return [(job.source, job.target) for job in jobs]
 

@@ -41,7 +41,11 @@ def write_results(out: Path, confidences: dict[str, float | None]) -> None:
     for name, confidence in confidences.items():
         target = out / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        record = {"input": f"{name}.jpg", "output": f"{name}.png", "error": None if confidence is not None else "<b>"}
+        record: dict[str, object] = {
+            "input": f"{name}.jpg",
+            "output": f"{name}.png",
+            "error": None if confidence is not None else "<b>",
+        }
         record["report"] = None if confidence is None else {"confidence": confidence, "warnings": ["so & so"]}
         lines.append(json.dumps(record))
         if confidence is not None:

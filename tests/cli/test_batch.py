@@ -81,7 +81,7 @@ def test_bad_sizes(trimatte: Trimatte, photos: Path, tmp_path: Path, size: str) 
 
 @pytest.mark.parametrize(("text", "size"), [("1.5G", 3 << 29), ("800m", 800 << 20), ("12", 12), ("2K", 2048)])
 def test_sizes(text: str, size: int) -> None:
-    assert _batch._bytes(None, None, text) == size  # type: ignore[arg-type]
+    assert _batch._bytes(None, None, text) == size
 
 
 def test_progress_tells_rate_time_left_and_failures() -> None:

@@ -28,7 +28,8 @@ def test_options_follow_the_name(text: str, name: str, options: dict[str, object
 
 def test_results_of_other_weights_are_not_taken_for_these(benchmark, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(methods, "_run_alpha", lambda method, options, trial: Outcome(trial.alpha))
-    weights, new = tmp_path / "w.pt", []
+    weights = tmp_path / "w.pt"
+    new: list[object] = []
     for content, made in ((None, 3), (b"first", 3), (b"first", 0), (b"second, longer", 3)):
         if content is not None and (not weights.exists() or weights.read_bytes() != content):
             weights.write_bytes(content)

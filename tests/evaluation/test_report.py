@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_names_in_the_plot_cover_nothing(monkeypatch, spread):
         for name in names
         for k in range(3)
     ]
-    figures = []
+    figures: list[Any] = []
     monkeypatch.setattr(plt, "close", figures.append)
     svg = cost_against_quality(summarize(records), "mse", "seconds")
     monkeypatch.undo()

@@ -180,7 +180,7 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_records(benchmark, tmp_path,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if how == "at the sync":
-        monkeypatch.setattr(records_module.os, "fsync", full)
+        monkeypatch.setattr(records_module.os, "fsync", full)  # type: ignore[attr-defined]
         with pytest.raises(ImageWriteError, match="No space left"):
             evaluate(benchmark, TOYS, out=tmp_path)
         monkeypatch.undo()

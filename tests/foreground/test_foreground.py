@@ -82,7 +82,7 @@ def test_multilevel_is_the_same_bits_for_any_number_of_threads() -> None:
     image, alpha = soft_disc(600, 700)
     before = numba.get_num_threads()
     results = []
-    for threads in (1, numba.config.NUMBA_NUM_THREADS):
+    for threads in (1, numba.config.NUMBA_NUM_THREADS):  # type: ignore[attr-defined]
         numba.set_num_threads(threads)
         results.append(estimate_foreground(image, alpha))
     numba.set_num_threads(before)

@@ -416,7 +416,7 @@ def test_pillows_private_names_are_in_one_file_and_there():
     root = Path(pillow.__file__).parent.parent
     assert [path.name for path in root.rglob("*.py") if re.search(names, path.read_text())] == ["pillow.py"]
     image = Image.open(io.BytesIO(tiff_of({"data": SMALL})))
-    assert (image._mode, image._im, image._tile_size) == ("RGB", None, (12, 8))
+    assert (image._mode, image._im, image._tile_size) == ("RGB", None, (12, 8))  # type: ignore[attr-defined]
 
 
 def test_the_limit_of_pixels_stands_in_one_place():

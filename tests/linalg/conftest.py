@@ -61,7 +61,7 @@ def with_threads() -> Iterator[Callable[[int], None]]:
     """Sets the number of threads for this test alone."""
     import numba
 
-    if numba.config.NUMBA_NUM_THREADS < 2:
+    if numba.config.NUMBA_NUM_THREADS < 2:  # type: ignore[attr-defined]
         pytest.skip("one thread only")
     before = numba.get_num_threads()
     yield numba.set_num_threads

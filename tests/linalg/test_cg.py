@@ -82,7 +82,7 @@ def test_sums_are_the_same_bits_for_any_number_of_threads() -> None:
     a, b = np.random.default_rng(1).normal(size=(2, 5 * CHUNK + 17))
     before = numba.get_num_threads()
     sums = set()
-    for threads in range(1, numba.config.NUMBA_NUM_THREADS + 1):
+    for threads in range(1, numba.config.NUMBA_NUM_THREADS + 1):  # type: ignore[attr-defined]
         numba.set_num_threads(threads)
         sums.add(dot(a, b))
     numba.set_num_threads(before)

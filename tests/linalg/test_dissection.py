@@ -183,11 +183,11 @@ def test_unknowns_that_the_matrix_does_not_hold_stay_at_zero(shape: str) -> None
     matrix = np.zeros((len(blocks), 4, len(blocks), 4))
     for a, k, b in [*pairs(grid), *((a, 0, a) for a in range(len(blocks)))]:
         matrix[a, :, b], matrix[b, :, a] = blocks[a, k], blocks[a, k].T
-    matrix = matrix.reshape(4 * len(blocks), -1)
-    b = matrix @ np.random.default_rng(7).normal(size=len(matrix))
-    values = b.reshape(-1, 4).copy()
+    flat = matrix.reshape(4 * len(blocks), -1)
+    wanted = flat @ np.random.default_rng(7).normal(size=len(flat))
+    values = wanted.reshape(-1, 4).copy()
     factorise(grid, blocks).solve(values)
-    np.testing.assert_allclose(matrix @ values.ravel(), b, atol=1e-3 * np.abs(b).max())
+    np.testing.assert_allclose(flat @ values.ravel(), wanted, atol=1e-3 * np.abs(wanted).max())
     assert np.abs(values[:, 1:]).max() < 1e-6 * np.abs(values[:, 0]).max()
 
 

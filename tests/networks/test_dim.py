@@ -53,7 +53,8 @@ REFINER_LAYERS = ("refine_conv1", "refine_conv2", "refine_conv3", "refine_pred")
 
 
 def shapes(twin, layout, side, refine):
-    found, inputs = {}, 4
+    found: dict[str, object] = {}
+    inputs = 4
     for level, conv, norm in encoder_names(layout):
         width = WIDTHS[level - 1]
         found |= twin.conv_shapes(conv, inputs, width, 3)
@@ -144,10 +145,10 @@ class OldPickler(pickle._Pickler):
 
     def save_str(self, text):
         data = text.encode("latin1")
-        self.write(b"T" + len(data).to_bytes(4, "little") + data)
-        self.memoize(text)
+        self.write(b"T" + len(data).to_bytes(4, "little") + data)  # type: ignore[attr-defined]
+        self.memoize(text)  # type: ignore[attr-defined]
 
-    dispatch[str] = save_str
+    dispatch[str] = save_str  # type: ignore[assignment]
 
 
 def save_old(data, path):

@@ -24,7 +24,7 @@ MakeClient = Callable[..., TestClient]
 def toy() -> Iterator[str]:
     """The name of the module `toy_work`, which worker processes can import, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parent)  # type: ignore[no-untyped-call]
+        patch.syspath_prepend(Path(__file__).parent)
         yield "toy_work"
 
 

@@ -160,7 +160,7 @@ def test_the_exact_solve_during_a_change_of_band_takes_the_new_trimap(
 ) -> None:
     session = Session(body)
     browser = Browser(session)
-    prepare = module.prepare_alpha
+    prepare = module.prepare_alpha  # type: ignore[attr-defined]
 
     def interrupted(*arrays: np.ndarray, **options: str) -> PreparedAlpha:
         assert browser.refine().exact

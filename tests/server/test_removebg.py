@@ -78,7 +78,7 @@ def test_base64_in_every_kind_of_body(client: TestClient) -> None:
     for encoded in (text, f"data:image/jpeg;base64,{text}"):
         fields = {"image_file_b64": encoded, "size": "full"}
         for sent in ({"data": fields}, {"json": fields}, {"files": {name: (None, v) for name, v in fields.items()}}):
-            response = client.post(PATH, **sent)  # type: ignore[arg-type]
+            response = client.post(PATH, **sent)
             assert response.json()["files"] == {"image": 8}
             assert values(response)["most"] == 25_000_000
 

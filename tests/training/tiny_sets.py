@@ -57,7 +57,8 @@ def packed(runs: list[int]) -> str:
 
 def coco_json(shape: str, names: list[str], first: int = 0) -> dict:
     """COCO's json of photos: the subject as `shape`, its rim as a crowd of the same class."""
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for i, name in enumerate(names, first):
         parts = parts_of(i)
         x0, y0, x1, y1 = box_of(i)
