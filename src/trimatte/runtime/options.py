@@ -68,7 +68,8 @@ def check_number(
 
 def check_sequence(name: str, value: Any, wanted: str) -> None:
     """Raise `ArgumentError` for what is no sequence or array; text is none."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+    array = hasattr(value, "__array__") and getattr(value, "ndim", 0) > 0
+    if isinstance(value, (str, bytes)) or not (array or isinstance(value, Sequence)):
         raise ArgumentError(f"{name}: got {value!r}, wanted {wanted}")
 
 
