@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,7 +99,8 @@ def plug_in(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
         metadata.mkdir()
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
         groups = {"build": registry.ENTRY_POINTS, "alpha": alpha.ENTRY_POINTS}
-        given = [f"[{group}]\n{name} = {module}:{what}\n" for what, group in groups.items() if f"def {what}(" in code]
+        there = {what: group for what, group in groups.items() if re.search(rf"^(def )?{what}\b", code, re.M)}
+        given = [f"[{group}]\n{name} = {module}:{what}\n" for what, group in there.items()]
         (metadata / "entry_points.txt").write_text("".join(given))
         monkeypatch.syspath_prepend(str(folder))
         modules.append(module)

@@ -19,6 +19,7 @@ _ERRORS = (
     "ImageFormatError",
     "ImageReadError",
     "ImageTooLargeError",
+    "ImageWarning",
     "ImageWriteError",
     "MissingExtraError",
     "ModelError",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from trimatte.errors import ImageFormatError as ImageFormatError
     from trimatte.errors import ImageReadError as ImageReadError
     from trimatte.errors import ImageTooLargeError as ImageTooLargeError
+    from trimatte.errors import ImageWarning as ImageWarning
     from trimatte.errors import ImageWriteError as ImageWriteError
     from trimatte.errors import MissingExtraError as MissingExtraError
     from trimatte.errors import ModelError as ModelError

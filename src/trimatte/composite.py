@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, as_image, background_image
 from trimatte.images.background import lay_over
-from trimatte.runtime.options import check_number
+from trimatte.runtime.options import check_number, check_sequence
 
 __all__ = ["background_image", "checkerboard", "composite"]
 
@@ -71,11 +71,13 @@ def checkerboard(
         If `size` or a side is not positive, or a grey is outside [0, 1].
     """
     check_number("size", size, least=1, whole=True)
-    if not isinstance(colours, Sequence) or isinstance(colours, str) or len(colours) != 2:
+    check_sequence("colours", colours, "two greys in [0, 1]")
+    if len(colours) != 2:
         raise ArgumentError(f"colours: got {colours!r}; wanted two greys in [0, 1]")
     for grey in colours:
         check_number("colours", grey, least=0, most=1)
-    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) < 2:
+    check_sequence("shape", shape, "height and width")
+    if len(shape) < 2:
         raise ArgumentError(f"shape: got {shape!r}; wanted height and width")
     height, width = shape[:2]
     for side in (height, width):

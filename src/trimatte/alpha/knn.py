@@ -24,7 +24,7 @@ from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.graph import multigrid, symmetric_graph
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit
-from trimatte.runtime.options import check_number
+from trimatte.runtime.options import check_number, check_sequence
 from trimatte.runtime.threads import available_threads
 
 REACH = 1 / 60
@@ -91,8 +91,7 @@ def knn(
 def _check(neighbours: Sequence[int], distance_weights: Sequence[float], rtol: float) -> None:
     check_number("rtol", rtol, above=0)
     for name, values in (("neighbours", neighbours), ("distance_weights", distance_weights)):
-        if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
-            raise ArgumentError(f"{name}: got {values!r}, wanted one for each search")
+        check_sequence(name, values, "one for each search")
     if not len(neighbours):
         raise ArgumentError(f"neighbours: got {tuple(neighbours)}, wanted numbers of 2 and more")
     for count in neighbours:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, as_image, read_trimap
 from trimatte.images.arrays import UNKNOWN
-from trimatte.runtime.options import check_number
+from trimatte.runtime.options import check_number, check_sequence
 
 __all__ = ["dtssd", "f_measures", "foreground_error", "iou", "mae", "max_f_measure"]
 
@@ -59,9 +59,8 @@ def f_measures(probability: ImageLike, mask: ImageLike, *, beta2: float = 0.3) -
 def max_f_measure(probabilities: Sequence[ImageLike], masks: Sequence[ImageLike], *, beta2: float = 0.3) -> float:
     """The best of the mean F-measure curve over a set of pictures: one threshold for all of them."""
     for name, pictures in (("probabilities", probabilities), ("masks", masks)):
-        if not isinstance(pictures, Sequence) or isinstance(pictures, str):
-            raise ArgumentError(f"{name}: got {type(pictures).__name__}, wanted a sequence of planes (H, W)")
-    if len(probabilities) != len(masks) or not probabilities:
+        check_sequence(name, pictures, "a sequence of planes (H, W)")
+    if len(probabilities) != len(masks) or not len(probabilities):
         raise ArgumentError(
             f"probabilities has {len(probabilities)} entries and masks {len(masks)}, wanted as many, > 0"
         )

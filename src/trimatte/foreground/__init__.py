@@ -68,7 +68,7 @@ def quiet_foreground(
 ) -> np.ndarray:
     """`estimate_foreground` without the warning, which cannot be caught where threads share the process."""
     check_flag("strict", strict)
-    function = foreground_method(method)
+    function = foreground_method(method, kind="method")
     check_options(method, function, options)
     image = visible_image(image)
     alpha = as_alpha(alpha, shape=image.shape[:2])
@@ -83,10 +83,10 @@ def complaint(report: SolveReport) -> str:
     return f"foreground: not converged after {report.iterations} iterations, residual {report.residual:.1e}"
 
 
-def foreground_method(name: str) -> Callable[..., np.ndarray]:
+def foreground_method(name: str, *, kind: str = "foreground") -> Callable[..., np.ndarray]:
     """The function behind a method's name: `function(image, alpha, report, **options) -> foreground`.
 
-    Raises `ArgumentError` for an unknown name.
+    Raises `ArgumentError` for an unknown name; `kind` is what the message calls it.
     """
-    function: Callable[..., np.ndarray] = resolve("foreground", name, METHODS, ENTRY_POINTS)
+    function: Callable[..., np.ndarray] = resolve(kind, name, METHODS, ENTRY_POINTS)
     return function

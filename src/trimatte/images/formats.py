@@ -170,6 +170,8 @@ def output_format(path: object, format: str | None = None, *, name: str = "path"
         if found is None or not found.written:
             raise ArgumentError(f"format: got {format!r}; wanted one of {names}")
         return found.name
+    if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "write"):
+        raise ArgumentError(f"{name}: got {path!r}; wanted a path or a file object")
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"format: got none for a file object; wanted one of {names}")
     found = format_of(path)

@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from trimatte.errors import ArgumentError
@@ -64,6 +64,13 @@ def check_number(
         wanted = " and ".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
         of = f" of {wanted}" if wanted else ""
         raise ArgumentError(f"{name}: got {value!r}, wanted {'a whole number' if whole else 'a number'}{of}")
+
+
+def check_sequence(name: str, value: Any, wanted: str) -> None:
+    """Raise `ArgumentError` for what is no sequence or array; text is none."""
+    array = hasattr(value, "__array__") and getattr(value, "ndim", 0) > 0
+    if isinstance(value, (str, bytes)) or not (array or isinstance(value, Sequence)):
+        raise ArgumentError(f"{name}: got {value!r}, wanted {wanted}")
 
 
 def check_flag(name: str, value: Any) -> None:
