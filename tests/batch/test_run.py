@@ -19,7 +19,7 @@ from PIL import Image
 from toy_batch import KILLER, command, wait_for, write_photo
 
 from trimatte.batch import BatchSummary, run_batch
-from trimatte.batch.run import _count, plan_batch
+from trimatte.batch.run import plan_batch
 from trimatte.batch.tasks import Outcome, Settings, Task, perform
 from trimatte.errors import ArgumentError, ImageWriteError
 
@@ -378,7 +378,7 @@ def test_the_time_of_making_leaves_out_what_was_done_before(batch: Batch) -> Non
     task, summary = Task("a.jpg", "a.png", "a.jpg", "a.png", "0.png"), BatchSummary()
     for seconds, state, took in ((30, "unchanged", 0), (34, "done", 3), (35, "done", 3), (60, "unchanged", 0)):
         summary.seconds = seconds
-        _count(Outcome(task, state, took=took), summary)
+        summary.add(Outcome(task, state, took=took))
     assert (summary.done, summary.making) == (2, 4)
     first, again = batch(), batch()
     assert 0 < first.making <= first.seconds
