@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 
 _ERRORS = (
     "ArgumentError",
+    "CacheWarning",
+    "ClusterWarning",
     "ConvergenceWarning",
     "ImageFormatError",
     "ImageReadError",
@@ -77,6 +79,8 @@ if TYPE_CHECKING:
     from trimatte.cutout import cutout as cutout
     from trimatte.cutter import Cutter as Cutter
     from trimatte.errors import ArgumentError as ArgumentError
+    from trimatte.errors import CacheWarning as CacheWarning
+    from trimatte.errors import ClusterWarning as ClusterWarning
     from trimatte.errors import ConvergenceWarning as ConvergenceWarning
     from trimatte.errors import ImageFormatError as ImageFormatError
     from trimatte.errors import ImageReadError as ImageReadError

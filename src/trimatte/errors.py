@@ -60,6 +60,14 @@ class ConvergenceWarning(UserWarning):
     """A solver stopped before it reached the demanded residual, or left pixels that nothing known determines."""
 
 
+class CacheWarning(UserWarning):
+    """Compiled kernels cannot be kept on the disk, so that each process compiles them."""
+
+
+class ClusterWarning(UserWarning):
+    """A cluster has no workers, which are waited for."""
+
+
 def failure(error: BaseException) -> str:
     """Why a picture failed, in words: what an error of ours says, or that nobody foresaw this one."""
     if isinstance(error, TrimatteError):

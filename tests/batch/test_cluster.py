@@ -14,17 +14,48 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_batch import KILLER, QUICK, command, write_photo
+from toy_batch import QUICK, command, wait_until, write_photo
 
 from trimatte.batch import BatchSummary, run_batch
-from trimatte.errors import ArgumentError, MissingExtraError, TrimatteError
+from trimatte.errors import ArgumentError, ClusterWarning, MissingExtraError, TrimatteError
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 pytestmark = pytest.mark.cluster
 PlugIn = Callable[[str, str], str]
 Batch = Callable[..., BatchSummary]
 
 SLOW = QUICK.replace("return image.mean(axis=2)", "import time; time.sleep(0.3); return image.mean(axis=2)")
+
+
+KILLER = """
+import os, signal, sys
+import numpy as np
+
+def build():
+    def find(image):
+        if image.shape[1] == 50:
+            with open(os.environ["TRIES"], "a") as file:
+                file.write("among " if "distributed" in sys.modules else "alone ")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
+    return find
+"""
+UNLUCKY = """
+import os, signal, sys
+import numpy as np
+
+def build():
+    def find(image):
+        with open(os.environ["TRIES"], "a+") as file:
+            file.write("x")
+            file.seek(0)
+            lost = len(file.read()) <= 3
+        if lost:
+            os.kill(os.getpid() if "distributed" in sys.modules else os.getppid(), signal.SIGKILL)
+        return np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
+    return find
+"""
 
 
 @pytest.fixture
@@ -97,20 +128,115 @@ def test_a_worker_killed_midway_and_a_client_started_anew(
     assert results(tmp_path / "whole") == done
 
 
-def test_a_picture_that_kills_every_worker_is_given_up(
-    batch: Batch, photos: Path, tmp_path: Path, plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def one_worker(quick: str, plug_in: PlugIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """One worker of one thread, whose death makes Dask give up all that was sent to it; it finds the plug-ins."""
+    plug_in("killer", KILLER)
+    plug_in("unlucky", UNLUCKY)
     monkeypatch.setenv("TRIES", str(tmp_path / "tries"))
-    write_photo(photos / "heavy.jpg", width=50)
-    name = plug_in("killer", KILLER)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if "segmenter" in path))
+    (tmp_path / "here").mkdir()
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            local_directory=str(tmp_path / "here"),
+        ) as cluster,
+    ):
+        yield cluster
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Processes that take all processors, twice over."""
+    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    yield
+    for process in burning:
+        process.kill()
+        process.wait()
+
+
+def check_killers(one_worker: Any, photos: Path, tmp_path: Path, quick: str, killers: int) -> None:
+    """Of eight photos and some killers between them all but the killers are done, and these were tried alone."""
+    for seed in range(4):
+        write_photo(photos / f"m{seed}.jpg", seed)
+    names = [f"l{number}.jpg" for number in range(killers)]
+    for name in names:
+        write_photo(photos / name, width=50)
+    summary = run_batch(
+        photos,
+        tmp_path / "out",
+        segmenter="killer",
+        method=quick,
+        foreground="keep",
+        cluster=one_worker.scheduler_address,
+    )
+    assert summary.done == 8
+    assert sorted(summary.failed) == names
+    for why in summary.failed.values():
+        assert "killed by signal 9" in why
+        assert "each of 3 attempts" in why
+    tries = (tmp_path / "tries").read_text().split()
+    assert tries.count("alone") == 3 * killers
+    assert len(tries) <= 4 * killers  # once each among others
+
+
+def test_only_pictures_that_kill_their_workers_are_given_up(
+    one_worker: Any, photos: Path, tmp_path: Path, quick: str
+) -> None:
+    check_killers(one_worker, photos, tmp_path, quick, killers=2)
+
+
+@pytest.mark.usefixtures("busy")
+def test_the_same_on_a_busy_machine(one_worker: Any, photos: Path, tmp_path: Path, quick: str) -> None:
+    check_killers(one_worker, photos, tmp_path, quick, killers=1)
+
+
+def test_a_worker_lost_for_outside_reasons_condemns_nothing(
+    one_worker: Any, photos: Path, tmp_path: Path, quick: str
+) -> None:
+    summary = run_batch(
+        photos,
+        tmp_path / "out",
+        segmenter="unlucky",
+        method=quick,
+        foreground="keep",
+        cluster=one_worker.scheduler_address,
+    )
+    assert (summary.done, summary.failed) == (4, {})
+
+
+@pytest.fixture
+def no_worker(slow: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster that has no workers yet, whose workers are counted often."""
+    monkeypatch.setattr("trimatte.batch.cluster._COUNTED", 0.1)
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
-    ) as other:
-        summary = batch(segmenter=name, cluster=other.scheduler_address)
-    assert summary.done == 12
-    assert list(summary.failed) == ["heavy.jpg"]
-    assert "each worker that tried it died" in summary.failed["heavy.jpg"]
+        n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+    ) as cluster:
+        yield cluster
+
+
+def test_a_scheduler_without_workers_is_said_and_ends_the_run(
+    no_worker: Any, photos: Path, tmp_path: Path, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimatte.batch.cluster._WORKERLESS", 1.0)
+    with (
+        pytest.warns(ClusterWarning, match="has no workers"),
+        pytest.raises(TrimatteError, match="no workers for 1 s"),
+    ):
+        run_batch(photos, tmp_path / "out", segmenter=slow, method=slow, cluster=no_worker.scheduler_address)
+
+
+def test_workers_that_come_late_do_the_work(no_worker: Any, photos: Path, tmp_path: Path, slow: str) -> None:
+    with pytest.warns(ClusterWarning) as said:  # noqa: PT031
+        coming = threading.Thread(target=lambda: wait_until(lambda: len(said) > 0) or no_worker.scale(1))
+        coming.start()
+        summary = run_batch(photos, tmp_path / "out", segmenter=slow, method=slow, cluster=no_worker.scheduler_address)
+    coming.join()
+    assert (summary.done, len(said)) == (4, 1)
 
 
 def test_options_that_name_files_are_of_the_same_files(batch: Batch, cluster: Any, tmp_path: Path) -> None:

@@ -52,6 +52,13 @@ def command(photos: str | Path, out: str | Path, quick: str) -> list[str]:
     return [sys.executable, "-m", "trimatte", *map(str, words)]
 
 
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
 def wait_for(there: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not there():

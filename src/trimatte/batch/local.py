@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
-from trimatte.batch.queue import ATTEMPTS, TICK, Outcomes, Queue
-from trimatte.batch.tasks import BASE_BYTES, BYTES_PER_PIXEL, Outcome, Settings, lost, perform
+from trimatte.batch.queue import TICK, Outcomes, Queue, given_up
+from trimatte.batch.tasks import BASE_BYTES, BYTES_PER_PIXEL, Outcome, Settings, perform
 from trimatte.batch.workers import Died, Pool
 from trimatte.runtime.measure import available_bytes
 from trimatte.runtime.threads import available_threads
@@ -31,7 +30,7 @@ def on_this_machine(queue: Queue, settings: Settings, workers: int | None, max_m
                 elif isinstance(result, Outcome) and result.state != "again":
                     yield [result]
                 elif not queue.try_again(result.task):
-                    yield [_given_up(result, settings)]
+                    yield [given_up(result, settings)]
 
 
 def in_this_process(queue: Queue, settings: Settings) -> Outcomes:
@@ -44,12 +43,4 @@ def in_this_process(queue: Queue, settings: Settings) -> Outcomes:
         if outcome.state != "again":
             yield [outcome]
         elif not queue.try_again(task):
-            yield [_given_up(outcome, settings)]
-
-
-def _given_up(result: Outcome | Died, settings: Settings) -> Outcome:
-    if isinstance(result, Outcome):
-        return replace(result, state="failed")
-    code = result.exit_code or 0
-    how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with code {code}"
-    return lost(result.task, settings, f"its process {how} at each of {ATTEMPTS} attempts")
+            yield [given_up(outcome, settings)]

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
-from trimatte.batch.tasks import Outcome, Task
+from trimatte.batch.tasks import Outcome, Settings, Task, lost
+from trimatte.batch.workers import Died
 
 ATTEMPTS = 3
 """How often a picture is tried that takes its worker along."""
@@ -48,3 +49,12 @@ class Queue:
 
 Outcomes = Generator[Sequence[Outcome], None, None]
 """What becomes of the tasks of a queue, as it comes."""
+
+
+def given_up(result: Outcome | Died, settings: Settings) -> Outcome:
+    """The outcome of a task that was tried as often as allowed, by how the last attempt ended."""
+    if isinstance(result, Outcome):
+        return replace(result, state="failed")
+    code = result.exit_code or 0
+    how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with code {code}"
+    return lost(result.task, settings, f"its process {how} at each of {ATTEMPTS} attempts")

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 import trimatte
+from trimatte.errors import CacheWarning, failure
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pillow", "tifffile", "onnxruntime")
 EXTRAS = {
@@ -34,7 +35,11 @@ def command(as_json: bool, warm_up: bool) -> None:
     """Tell versions, threads, caches and the embedded network's card; fail if something does not work."""
     findings, problems = examine()
     if warm_up:
-        findings["warm-up"] = compile_kernels()
+        try:
+            findings["warm-up"], complaints = compile_kernels()
+            problems.extend(complaints)
+        except Exception as error:
+            problems.append(f"warm-up: {failure(error)}")
     if as_json:
         click.echo(json.dumps({**findings, "problems": problems}, indent=2, default=str))
     else:
@@ -68,8 +73,11 @@ def warm_ups() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (*(name for name in compiled if name not in local), "foreground", "trimap"), ("coarse", *local)
 
 
-def compile_kernels() -> dict[str, str]:
-    """Run every compiled method once on a small picture, two processes side by side; the seconds that each took."""
+def compile_kernels() -> tuple[dict[str, str], list[str]]:
+    """Run every compiled method once on a small picture, two processes side by side.
+
+    Returns the seconds that each took, and why what was compiled cannot be kept.
+    """
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
@@ -78,11 +86,12 @@ def compile_kernels() -> dict[str, str]:
     spawn = multiprocessing.get_context("spawn")
     work = warm_ups()
     with ProcessPoolExecutor(min(len(work), available_threads()), mp_context=spawn) as pool:
-        parts = pool.map(_warm_up, work)
-        return {name: f"{seconds:.1f} s" for part in parts for name, seconds in part.items()}
+        parts = list(pool.map(_warm_up, work))
+    seconds = {name: f"{spent:.1f} s" for spent_by_name, _ in parts for name, spent in spent_by_name.items()}
+    return seconds, sorted({complaint for _, complaints in parts for complaint in complaints})
 
 
-def _warm_up(names: Sequence[str]) -> dict[str, float]:
+def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
     import time
     import warnings
 
@@ -97,11 +106,11 @@ def _warm_up(names: Sequence[str]) -> dict[str, float]:
     image = rng.random((48, 64, 3), np.float32)
     trimap = np.repeat(np.array([0, 128, 128, 255], np.uint8), 16)[None].repeat(48, 0)
     probability = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(48, 0)
-    seconds = {}
+    seconds, complaints = {}, list[str]()
     for name in names:
         start = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CacheWarning)
             if name == "coarse":
                 factorise(np.arange(300, dtype=np.int32).reshape(15, 20), blocks).solve(np.ones((300, 4)))
             elif name == "trimap":
@@ -112,7 +121,8 @@ def _warm_up(names: Sequence[str]) -> dict[str, float]:
             else:
                 trimatte.estimate_alpha(image, trimap, method=name)
         seconds[name] = time.perf_counter() - start
-    return seconds
+        complaints.extend(str(w.message) for w in caught if issubclass(w.category, CacheWarning))
+    return seconds, complaints
 
 
 def _versions(problems: list[str]) -> dict[str, str]:

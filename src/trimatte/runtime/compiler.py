@@ -20,6 +20,8 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.dispatcher import Dispatcher
 
+from trimatte.errors import CacheWarning
+
 
 class Library(JITCodeLibrary):
     """A kernel's machine code, with what it takes from other libraries private to it."""
@@ -59,10 +61,12 @@ class KernelCache(FunctionCache):
     def _keep(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except OSError as error:
+        except Exception as error:
+            why = getattr(error, "strerror", None) or error
             warnings.warn(
-                f"compiled kernels cannot be kept in {self.cache_path!r}, so that each process compiles them: "
-                f"{error.strerror or error}; if there is room, delete that folder",
+                f"compiled kernels cannot be kept in {self.cache_path!r}, so that each process compiles them: {why}; "
+                "if there is room, delete that folder",
+                CacheWarning,
                 stacklevel=2,
             )
 

@@ -1,10 +1,11 @@
-"""Worker processes: not left behind."""
+"""Worker processes: not left behind, and the first to go when memory runs out."""
 
 from __future__ import annotations
 
 import os
 import threading
 from multiprocessing import parent_process
+from pathlib import Path
 
 
 def end_with_parent() -> None:
@@ -16,3 +17,11 @@ def end_with_parent() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def offer_to_the_system() -> None:
+    """If memory runs out, Linux shall end this process rather than the one that started it."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return

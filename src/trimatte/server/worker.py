@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from trimatte.errors import message_of
+from trimatte.runtime.processes import offer_to_the_system
 from trimatte.runtime.report import plain
 
 LONGEST_HEAD = 1 << 20
@@ -132,7 +133,7 @@ def _main(connection: Connection, module: str, threads: int) -> None:
     # The parent gets these signals too, finishes what runs, and then closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _offer_to_the_system()
+    offer_to_the_system()
     from trimatte.runtime.threads import limit_threads
 
     limit_threads(threads)
@@ -177,14 +178,6 @@ def _of_error(error: BaseException) -> dict[str, Any]:
     frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
     name, message = next(known, type(error).__name__), message_of(error)[:2000]
     return {"error": name, "message": message, "trace": frames[-40:]}
-
-
-def _offer_to_the_system() -> None:
-    """If memory runs out, Linux shall end a worker rather than the process that talks HTTP."""
-    try:
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    except OSError:
-        return
 
 
 def _give_back_memory() -> None:

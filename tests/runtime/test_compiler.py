@@ -1,0 +1,159 @@
+"""Kernels are the same bits cold and warm, and no state of the cache on the disk costs more than compiling anew."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trimatte.errors import CacheWarning
+from trimatte.runtime.compiler import KernelCache
+
+PHOTO = """
+import sys
+import numpy as np
+import trimatte
+
+y, x = np.mgrid[:240, :320]
+distance = np.hypot(y - 120, x - 160) + 8 * np.sin(9 * np.arctan2(y - 120, x - 160))
+noise = np.random.default_rng(0).normal(0, 0.05, (240, 320, 3))
+colours = np.where((distance < 70)[..., None], [0.8, 0.7, 0.5], [0.2, 0.3, 0.4])
+trimap = np.where(distance < 50, 255, np.where(distance > 90, 0, 128)).astype(np.uint8)
+result = trimatte.cutout(np.clip(colours + noise, 0, 1).astype(np.float32), trimap=trimap)
+np.save(sys.argv[1], result.rgba())
+"""
+
+
+def test_the_first_process_gives_the_bits_of_all_later_ones(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    results = []
+    for name in ("cold.npy", "warm.npy"):
+        subprocess.run([sys.executable, "-c", PHOTO, tmp_path / name], check=True, env=environment)
+        results.append(np.load(tmp_path / name))
+    assert list((tmp_path / "cache").rglob("*.nbc"))
+    np.testing.assert_array_equal(*results)
+
+
+KERNELS = """
+from trimatte.runtime.jit import njit
+from {inner} import half
+
+WEIGHT = {weight}
+
+@njit()
+def scaled(x):
+    return WEIGHT * half(x)
+"""
+INNER = """
+from trimatte.runtime.jit import njit
+
+@njit()
+def half(x):
+    return x / {divisor}
+"""
+Load = Callable[..., ModuleType]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """`load(weight=..., divisor=...)`: a module with a kernel that calls one of another, as a new process has it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def load(weight: float = 6.0, divisor: float = 2.0) -> ModuleType:
+        for name, text in (("inner_toy", INNER), ("outer_toy", KERNELS)):
+            text = text.format(inner="inner_toy", weight=weight, divisor=divisor)
+            if not (tmp_path / f"{name}.py").exists() or (tmp_path / f"{name}.py").read_text() != text:
+                (tmp_path / f"{name}.py").write_text(text)
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        return importlib.import_module("outer_toy")
+
+    return load
+
+
+def hits(module: ModuleType) -> int:
+    """How many kernels a call of `scaled` found in the cache; it has to be right in any case."""
+    assert module.scaled(5.0) == 15.0
+    return sum(module.scaled.stats.cache_hits.values())
+
+
+def test_a_kernel_is_compiled_once(load: Load) -> None:
+    assert [hits(load()), hits(load())] == [0, 1]
+
+
+def test_a_changed_constant_or_callee_is_compiled_in(load: Load) -> None:
+    assert hits(load()) == 0
+    assert load(divisor=4.0).scaled(5.0) == 7.5  # the file of `scaled` is as it was
+    assert load(weight=12.0, divisor=4.0).scaled(5.0) == 15.0
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def zeroed(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("damage", [empty, torn, zeroed, Path.unlink])
+def test_damaged_files_are_compiled_anew(
+    load: Load, tmp_path: Path, suffix: str, damage: Callable[[Path], Any]
+) -> None:
+    hits(load())
+    files = list(tmp_path.rglob(f"*{suffix}"))
+    assert len(files) == 2
+    for path in files:
+        damage(path)
+    assert [hits(load()), hits(load())] == [0, 1]
+
+
+def test_a_cache_that_cannot_be_mended_names_its_folder(load: Load, tmp_path: Path) -> None:
+    hits(load())
+    for path in tmp_path.rglob("*.nbi"):
+        path.unlink()
+        path.mkdir()
+    with pytest.warns(CacheWarning, match=r"cannot be kept in .*__pycache__.*delete that folder"):
+        assert hits(load()) == 0
+
+
+def test_a_full_disk_costs_no_picture(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile._save_data", full)
+    with pytest.warns(CacheWarning, match="No space left on device"):
+        assert hits(load()) == 0
+
+
+def test_warming_up_says_what_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trimatte.cli import doctor
+
+    def warm(name: str) -> Callable[..., Any]:
+        return lambda *arguments, **options: warnings.warn(f"{name} cannot be kept", CacheWarning, stacklevel=1)
+
+    monkeypatch.setattr("trimatte.estimate_alpha", warm("alpha"))
+    monkeypatch.setattr("trimatte.estimate_foreground", warm("foreground"))
+    seconds, complaints = doctor._warm_up(["knn", "foreground"])
+    assert list(seconds) == ["knn", "foreground"]
+    assert complaints == ["alpha cannot be kept", "foreground cannot be kept"]
+
+
+def test_every_kernel_has_this_cache() -> None:
+    from trimatte.linalg.cg import dot
+
+    assert isinstance(dot._cache, KernelCache)  # type: ignore[attr-defined]
