@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 
 from trimatte import estimate_alpha
-from trimatte.alpha import knn as module
 from trimatte.errors import ArgumentError
 
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def brute_force(
-    image: np.ndarray, trimap: np.ndarray, neighbours: tuple[int, ...], weights: tuple[float, ...]
+    image: np.ndarray, trimap: np.ndarray, neighbours: tuple[int, ...], weights: tuple[float, ...], of_all: bool = True
 ) -> np.ndarray:
-    """Each unknown pixel joined to its nearest among all pixels, and the dense system solved."""
+    """Each pixel, or each unknown one, joined to its nearest among all, and the dense system solved."""
     height, width = trimap.shape
     y, x = np.divmod(np.arange(height * width), width)
     joined = np.zeros((height * width,) * 2)
@@ -26,7 +25,7 @@ def brute_force(
     for k, weight in zip(neighbours, weights, strict=True):
         place = np.stack([x / (width - 1), y / (height - 1)], axis=1) * weight
         features = np.concatenate([image.reshape(-1, 3).astype(float), place], axis=1)
-        for i in unknown:
+        for i in range(height * width) if of_all else unknown:
             nearest = np.argsort(((features - features[i]) ** 2).sum(axis=1), kind="stable")[:k]
             joined[i, nearest] += 1
     joined += joined.T
@@ -39,9 +38,7 @@ def brute_force(
     return np.clip(alpha, 0, 1)
 
 
-def test_exact_search_gives_the_brute_force_answer(monkeypatch: pytest.MonkeyPatch, noisy_edge: Edge) -> None:
-    monkeypatch.setattr(module, "SLACK", 0.0)
-    monkeypatch.setattr(module, "REACH", 1.0)
+def test_the_default_is_the_brute_force_answer(noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge()
     matte = estimate_alpha(image, trimap, method="knn", rtol=1e-10)
     np.testing.assert_allclose(matte.alpha, brute_force(image, trimap, (20, 10), (2.0, 0.1)), atol=1e-6)
@@ -49,19 +46,19 @@ def test_exact_search_gives_the_brute_force_answer(monkeypatch: pytest.MonkeyPat
     assert matte.report.iterations > 0
 
 
-def test_defaults_stay_near_the_brute_force_answer(noisy_edge: Edge) -> None:
+def test_the_fast_form_is_another(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge()
+    exact, fast = (estimate_alpha(image, trimap, method="knn", accuracy=a, rtol=1e-10).alpha for a in ("exact", "fast"))
+    assert np.abs(exact - fast).max() > 1e-3
+
+
+def test_the_fast_form_stays_near_the_brute_force_answer(noisy_edge: Edge) -> None:
     image, trimap, truth = noisy_edge(40, 60)
-    alpha = estimate_alpha(image, trimap, method="knn").alpha
-    exact = brute_force(image, trimap, (20, 10), (2.0, 0.1))
+    alpha = estimate_alpha(image, trimap, method="knn", accuracy="fast").alpha
+    exact = brute_force(image, trimap, (20, 10), (2.0, 0.1), of_all=False)
     unknown = trimap == 128
     error, least = (np.mean((a - truth)[unknown] ** 2) for a in (alpha, exact))
     assert error <= 1.2 * least + 1e-4
-
-
-def test_is_near_pymatting(noisy_edge: Edge) -> None:
-    image, trimap, _ = noisy_edge(60, 90)
-    ours, theirs = (estimate_alpha(image, trimap, method=m).alpha[trimap == 128] for m in ("knn", "pymatting:knn"))
-    assert np.mean(np.abs(ours - theirs)) < 0.03
 
 
 def test_odd_pictures_have_a_defined_result(odd_picture: tuple[np.ndarray, np.ndarray]) -> None:
@@ -87,6 +84,7 @@ def test_pixels_that_resemble_nothing_known_are_a_half_and_told() -> None:
 @pytest.mark.parametrize(
     ("options", "name"),
     [
+        ({"accuracy": "best"}, "accuracy"),
         ({"neighbours": (1, 10)}, "neighbours"),
         ({"neighbours": ()}, "neighbours"),
         ({"distance_weights": (1.0,)}, "distance_weights"),

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimatte.alpha._nearest import CHILDREN, IS_LEAF, LEAF, nearest, tree_of
+from trimatte.alpha._nearest import CHILDREN, IS_LEAF, LEAF, NO_ROW, nearest, tree_of
+from trimatte.alpha._rivals import with_rivals
 
 
 def distances(points: np.ndarray) -> np.ndarray:
@@ -29,7 +30,8 @@ def test_neighbours_are_as_near_as_promised(seed: int, n: int, share: float, ste
     queries, count = max(1, round(share * n)), min(n, 7)
     names = rng.permutation(queries).astype(np.uint32)
     names = np.concatenate([names, np.arange(queries, n, dtype=np.uint32)])
-    found = nearest(tree_of(points), queries, count, slack, names)
+    rows = np.where(np.arange(n) < queries, names, NO_ROW)
+    found = nearest(tree_of(points), rows, count, slack, names)
     named = np.empty_like(points)
     named[names] = points
     apart = distances(named)[:queries]
@@ -66,5 +68,32 @@ def test_the_tree_keeps_every_point_in_its_boxes() -> None:
 
 @pytest.mark.parametrize("n", [LEAF, 500])
 def test_equal_points_are_found(n: int) -> None:
-    found = nearest(tree_of(np.zeros((n, 5), np.float32)), n, 4, 0.0, np.arange(n, dtype=np.uint32))
+    names = np.arange(n, dtype=np.uint32)
+    found = nearest(tree_of(np.zeros((n, 5), np.float32)), names, 4, 0.0, names)
     assert all(len(set(row)) == 4 for row in found.tolist())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(2, 30 * LEAF),
+    free=st.floats(0, 1),
+    steps=st.sampled_from([3, 30, 10**6]),
+    count=st.sampled_from([1, 7, 20, 300]),
+)
+def test_no_fixed_point_with_a_free_neighbour_is_missed(seed: int, n: int, free: float, steps: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = (rng.integers(0, steps, (n, 5)) / steps).astype(np.float32)
+    most, count = max(1, round(free * (n - 1))), min(n, count)
+    given_ones = set(with_rivals(tree_of(points), tree_of(points[:most]), count).tolist())
+    squares = ((points[:, None] - points).astype(np.float64) ** 2).sum(axis=2)
+    reach = np.sort(squares, axis=1)[:, count - 1]
+    has_free = (squares[:, :most].min(axis=1) < (1 - 1e-5) * reach).nonzero()[0]
+    assert {int(i) for i in has_free if i >= most} <= given_ones
+    assert all(i >= most for i in given_ones)
+
+
+def test_fixed_points_far_from_all_free_ones_are_spared() -> None:
+    points = np.random.default_rng(0).random((4000, 5)).astype(np.float32)
+    points[:500, 0] += 9
+    assert len(with_rivals(tree_of(points), tree_of(points[:500]), 10)) == 0

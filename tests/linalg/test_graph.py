@@ -48,6 +48,15 @@ def test_symmetric_graph_is_its_dense_twin(seed: int, n: int, k: int) -> None:
     np.testing.assert_allclose(pull, expected)
 
 
+def test_fixed_vertices_join_the_free_ones_that_they_found() -> None:
+    found = random_found(12, 5, 3, seed=1, reach=4)
+    theirs = np.array([[0, 3, 12], [3, 3, 11], [14, 15, 16]], np.uint32)  # of fixed vertices of values 1, 0, 0
+    plain, pull = graphs.symmetric_graph([found], ones=2)
+    graph, more = graphs.symmetric_graph([found], 2, [(theirs, 1)])
+    np.testing.assert_array_equal(more - pull, np.bincount([0, 3], minlength=12))
+    np.testing.assert_array_equal(graph.degree - plain.degree, np.bincount([0, 3, 3, 3, 11], minlength=12))
+
+
 def test_coarse_graph_is_the_galerkin_product() -> None:
     found = random_found(50, 5, 4, seed=3, reach=9)
     coarse = graphs._coarsen(graphs.symmetric_graph([found], ones=2)[0])

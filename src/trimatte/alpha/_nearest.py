@@ -27,6 +27,13 @@ NOTHING = np.uint64(0x7F800000FFFFFFFF)
 WORDS, CHILDREN = 24, 20
 """Of a fork: its length, and where its children stand."""
 IS_LEAF = np.uint32(1 << 31)
+NO_ROW = np.uint32(0xFFFFFFFF)
+"""Of a point whose neighbours are not wanted."""
+HALVINGS = 6
+"""Of the range in which a query's first bound is sought."""
+FINITE = np.finfo(np.float32).max
+MOST_ABOUT = 9
+"""Leaves about one that a first bound is taken from, at most."""
 DEPTH = 64
 """Nodes that may wait on the way; a tree that halves its points is never so deep."""
 
@@ -60,22 +67,22 @@ def tree_of(points: np.ndarray) -> Tree:
     return Tree(indices, leaves, _forks(ordered[:n], first, right))
 
 
-def nearest(tree: Tree, queries: int, count: int, slack: float, names: np.ndarray) -> np.ndarray:
-    """The `count` <= N nearest points, itself among them, of every point below `queries`: (queries, count) uint32.
+def nearest(tree: Tree, rows: np.ndarray, count: int, slack: float, names: np.ndarray) -> np.ndarray:
+    """The `count` <= N nearest points, itself among them, of each point that has a row: (Q, count) uint32.
 
     Parameters
     ----------
+    rows : (N,) uint32, the row of each point that is a query, 0 to Q - 1, and `NO_ROW` for the others.
     slack : a point found is at most 1 + slack times as far as the true one of its rank (Arya et al., JACM 1998).
-    names : (N,) uint32, what each point is called: row names[i] has the names of point i's neighbours, the nearest
-        first.
+    names : (N,) uint32, what each point is called: a row has the names of a point's neighbours, the nearest first.
     """
     # Unsigned, for signed indices are tested for being negative wherever they are used.
-    asking = np.add.reduceat(tree.indices < queries, np.arange(0, len(tree.indices), LEAF), dtype=np.int64)
-    homes = np.flatnonzero(asking).astype(np.uint32)
+    asking = rows[tree.indices] != NO_ROW
+    homes = np.flatnonzero(np.logical_or.reduceat(asking, np.arange(0, len(asking), LEAF))).astype(np.uint32)
     shrink = np.float32((1 + slack) ** 2)
-    out = np.empty((queries, count), np.uint32)
+    out = np.empty((np.count_nonzero(asking), count), np.uint32)
     side_by_side(
-        _search, len(homes), homes, queries, count, shrink, names, tree.indices, tree.leaves, tree.forks, out
+        _search, len(homes), homes, rows, count, shrink, names, tree.indices, tree.leaves, tree.forks, out
     )  # fmt: skip
     return out
 
@@ -192,7 +199,7 @@ def _search(
     begin: int,
     end: int,
     homes: np.ndarray,
-    queries: int,
+    rows: np.ndarray,
     count: int,
     shrink: np.float32,
     names: np.ndarray,
@@ -206,20 +213,30 @@ def _search(
     asking, at = np.empty(LEAF, np.uint32), np.empty((DIMENSIONS, LEAF), np.float32)
     low, high = np.empty(DIMENSIONS, np.float32), np.empty(DIMENSIONS, np.float32)
     found, last = np.empty((LEAF, room), np.uint64), 2 * count - 1
-    found_distances = found.view(np.float32)
+    found_distances, exact = found.view(np.float32), shrink == 1
+    around, around_keys = np.empty(MOST_ABOUT * LEAF, np.float32), np.empty(MOST_ABOUT * LEAF, np.uint64)
     bounds, gaps, distances = np.empty(LEAF, np.float32), np.zeros(LEAF, np.float32), np.empty(LEAF, np.float32)
     bits, keys, active = distances.view(np.uint32), np.empty(LEAF, np.uint64), np.empty(LEAF, np.uint32)
     moved, merged = np.empty(room, np.uint64), np.empty(room + LEAF, np.uint64)
     # nodes on the way, how far they are, and twice the fork that they are children of, and their side
     waiting, gap_of, place_of = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32), np.empty(DEPTH, np.uint32)
     for number in range(begin, end):
-        m = _ask(homes[number], queries, indices, leaves, asking, at, low, high)
+        m = _ask(homes[number], rows, indices, leaves, asking, at, low, high)
         for q in range(m):
-            bounds[q] = np.inf
             for c in range(room):
                 found[q, c] = NOTHING
+        first = last_about = 0
+        if exact:
+            first, last_about = about(homes[number], len(leaves), count)
+            for q in range(m):
+                distances_about(leaves, first, last_about, at, q, distances, around)
+                _begin(around, (last_about - first) * LEAF, first * LEAF, count, found, q, around_keys)
+        widest = np.float32(0)
+        for q in range(m):
+            bounds[q] = found_distances[q, last]
+            widest = max(widest, bounds[q])
         waiting[0], gap_of[0], place_of[0] = IS_LEAF if len(leaves) == 1 else np.uint32(0), 0, 0
-        depth, widest = 1, np.float32(np.inf)
+        depth = 1
         while depth > 0:
             depth -= 1
             node = waiting[depth]
@@ -241,6 +258,8 @@ def _search(
                 _gaps_to_box(forks, place_of[depth] // np.uint32(2), place_of[depth] & np.uint32(1), at, gaps)
             # What passes is listed first: a branch for each would be mispredicted all the time.
             leaf, some = node ^ IS_LEAF, 0
+            if first <= leaf < last_about:
+                continue
             for i in range(m):
                 active[some] = i
                 some += gaps[i] * shrink < bounds[i]
@@ -275,7 +294,7 @@ def _search(
             for q in range(m):
                 widest = max(widest, bounds[q])
         for q in range(m):
-            row = names[asking[q]]
+            row = rows[asking[q]]
             for c in range(count):
                 out[row, c] = names[indices[np.uint32(found[q, c])]]
 
@@ -283,7 +302,7 @@ def _search(
 @njit()
 def _ask(
     leaf: int,
-    queries: int,
+    rows: np.ndarray,
     indices: np.ndarray,
     leaves: np.ndarray,
     asking: np.ndarray,
@@ -297,7 +316,7 @@ def _ask(
     """
     start, m = leaf * LEAF, 0
     for j in range(min(LEAF, len(indices) - start)):
-        if indices[start + j] < queries:
+        if rows[indices[start + j]] != NO_ROW:
             asking[m] = indices[start + j]
             for c in range(DIMENSIONS):
                 at[c, m] = leaves[leaf, c, j]
@@ -361,3 +380,58 @@ def _closer(distances: np.ndarray, bits: np.ndarray, bound: np.float32, leaf: np
         keys[some] = np.uint64(bits[j]) << np.uint64(32) | np.uint64(leaf * np.uint32(LEAF) + np.uint32(j))
         some += distances[j] < bound
     return some
+
+
+@njit()
+def about(home: int, leaves: int, count: int) -> tuple[int, int]:
+    """The first leaf of those about one, which hold `count` points and more, and the one after the last."""
+    reach = min((count - 1) // (2 * LEAF) + 1, MOST_ABOUT // 2)
+    return max(0, home - reach), min(leaves, home + reach + 1)
+
+
+@njit()
+def distances_about(
+    leaves: np.ndarray, first: int, last: int, at: np.ndarray, q: int, distances: np.ndarray, around: np.ndarray
+) -> None:
+    """Write the squared distances of a query to all points of leaves first to last into `around`."""
+    for leaf in range(first, last):
+        _distances_to_leaf(leaves, np.uint32(leaf), at, q, distances)
+        for j in range(LEAF):
+            around[(leaf - first) * LEAF + j] = distances[j]
+
+
+@njit()
+def bound_of_rank(around: np.ndarray, size: int, count: int) -> np.float32:
+    """What `count` of the first `size` distances do not exceed, hardly above the least such number, by bisection.
+
+    The greatest finite number where that fails: near the last leaf, which may not be full.
+    """
+    low, high = np.float32(0), np.float32(0)
+    for i in range(size):
+        high = max(high, around[i])
+    if size < count or high == np.inf:
+        return FINITE
+    for _ in range(HALVINGS):
+        middle, within = np.float32(0.5) * (low + high), np.int32(0)
+        for i in range(size):
+            within += around[i] <= middle
+        if within >= count:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+@njit()
+def _begin(around: np.ndarray, size: int, start: int, count: int, found: np.ndarray, q: int, keys: np.ndarray) -> None:
+    """Put the nearest of the first `size` points about a query, which begin with `start`, in its row of `found`."""
+    bound, bits, some = bound_of_rank(around, size, count), around.view(np.uint32), 0
+    for i in range(size):
+        keys[some] = np.uint64(bits[i]) << np.uint64(32) | np.uint64(start + i)
+        some += around[i] <= bound
+    for i in range(some):
+        place = 0
+        for j in range(some):
+            place += keys[j] < keys[i]
+        if place < count:
+            found[q, place] = keys[i]

@@ -174,8 +174,8 @@ def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, mos
     factor = _factor(trimap, most)
     weights = 2.0 * span, 0.1 * span
     if factor == 1:
-        return knn(image, trimap, report, distance_weights=weights)
-    alpha = knn(*_reduced(image, trimap, factor), report, distance_weights=weights)
+        return knn(image, trimap, report, accuracy="fast", distance_weights=weights)
+    alpha = knn(*_reduced(image, trimap, factor), report, accuracy="fast", distance_weights=weights)
     return resized(alpha.astype(np.float32), trimap.shape)
 
 

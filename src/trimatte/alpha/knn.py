@@ -1,12 +1,10 @@
 """KNN matting (Chen, Li, Tang, "KNN matting", CVPR 2012 and PAMI 2013) on the unknown pixels alone.
 
-Each unknown pixel is joined to its nearest pixels in the space of colour and weighted position; alpha is harmonic on
-that graph: each unknown pixel's is the mean of its neighbours'. Features, numbers of neighbours and weights are those
-of pymatting.
+Each pixel is joined to its nearest pixels in the space of colour and weighted position; alpha is harmonic on that
+graph: each unknown pixel's is the mean of its neighbours', known ones being fixed. Features, numbers of neighbours and
+weights are those of pymatting.
 
-Only unknown pixels are asked for their neighbours. The known ones' own neighbours would add edges to them from afar,
-which changes alpha little, and no more for the better than for the worse. Candidates are the unknown pixels, the known
-ones near them, and a sparse grid of the others, so that no colour of the picture is missing.
+A known pixel's own neighbours only matter where an unknown one is among them; the others' are never sought.
 """
 
 from __future__ import annotations
@@ -17,24 +15,26 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from trimatte.alpha._nearest import Tree, nearest, tree_of
+from trimatte.alpha._nearest import NO_ROW, Tree, nearest, tree_of
+from trimatte.alpha._rivals import with_rivals
 from trimatte.errors import ArgumentError
 from trimatte.images.arrays import UNKNOWN, read_only
 from trimatte.linalg.cg import conjugate_gradients
-from trimatte.linalg.graph import multigrid, symmetric_graph
+from trimatte.linalg.graph import Graph, multigrid, symmetric_graph
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit
 from trimatte.runtime.options import check_number, check_sequence
 from trimatte.runtime.threads import available_threads
 
+ACCURACIES = ("exact", "fast")
 REACH = 1 / 60
-"""Known pixels up to this share of the picture's longer side away from an unknown one are candidates,"""
+"""In the fast form, known pixels up to this share of the longer side away from an unknown one are candidates,"""
 LEAST_REACH = 10
 """or up to so many pixels: among fewer, an unknown pixel of a small picture would not find all that it resembles."""
 GRID = 4
 """Of the other known pixels every GRID-th of every GRID-th row is a candidate."""
 SLACK = 1.0
-"""A neighbour found is at most 1 + SLACK times as far as the true one of its rank (Arya et al., JACM 1998)."""
+"""In the fast form, a neighbour is at most 1 + SLACK times as far as the true one of its rank (Arya et al., 1998)."""
 ITERATIONS = 500
 
 
@@ -43,6 +43,7 @@ def knn(
     trimap: np.ndarray,
     report: SolveReport,
     *,
+    accuracy: str = "exact",
     neighbours: Sequence[int] = (20, 10),
     distance_weights: Sequence[float] = (2.0, 0.1),
     rtol: float = 1e-4,
@@ -51,28 +52,31 @@ def knn(
 
     Parameters
     ----------
-    neighbours : for each search how many neighbours, at least 2, since a pixel is its own nearest.
-    distance_weights : for each search the weight of the position, whose range is 1, against colour.
-    rtol : relative residual of the linear system. At the default, alpha differs from the exact solution by some
-        5e-5 in the mean and, in the pictures tried, by less than 0.005 anywhere.
+    accuracy : {"exact", "fast"}
+        "fast" is a relative of KNN matting that takes half the time: neighbours up to twice as far as the true ones,
+        one of sixteen of the known pixels away from unknown ones, and none of the known ones' own neighbours. Its
+        alpha differs by 0.01 in the mean.
+    neighbours : sequence of int
+        For each search how many neighbours, at least 2, since a pixel is its own nearest.
+    distance_weights : sequence of float
+        For each search the weight of the position, whose range is 1, against colour.
+    rtol : float
+        Relative residual of the linear system. At the default, alpha differs from the exact solution by some 5e-5 in
+        the mean and, in the pictures tried, by less than 0.005 anywhere.
 
     Unknown pixels from which no chain of neighbours leads to a known one are 0.5, and the report counts them.
 
     Raises
     ------
     ArgumentError
-        For a number of neighbours below 2, a weight below 0, or another number of weights than of searches.
+        For another accuracy, a number of neighbours below 2, a weight below 0, or another number of weights than of
+        searches.
     """
-    _check(neighbours, distance_weights, rtol)
-    image = read_only(image)
-    pixels, n, ones = _candidates(trimap)
+    _check(accuracy, neighbours, distance_weights, rtol)
+    exact = accuracy == "exact"
+    pixels, n, ones = _candidates(trimap, everywhere=exact)
     report.predicted_bytes = 220 * len(pixels) + 16 * n * sum(neighbours)
-    with ThreadPoolExecutor(min(len(neighbours), available_threads())) as pool:
-        trees = list(pool.map(lambda weight: tree_of(_features(image, pixels, weight)), distance_weights))
-    numbers = _numbers(trees[0], n)
-    found = [nearest(tree, n, min(k, len(pixels)), SLACK, numbers) for tree, k in zip(trees, neighbours, strict=True)]
-    del trees
-    graph, pull = symmetric_graph(found, ones)
+    graph, pull, numbers = _graph(read_only(image), pixels, n, ones, neighbours, distance_weights, exact)
     x, report.iterations, report.residual = conjugate_gradients(
         graph.multiply, pull, multigrid(graph), rtol=rtol, max_iterations=ITERATIONS, x=np.full(n, 0.5)
     )
@@ -88,7 +92,9 @@ def knn(
     return alpha
 
 
-def _check(neighbours: Sequence[int], distance_weights: Sequence[float], rtol: float) -> None:
+def _check(accuracy: str, neighbours: Sequence[int], distance_weights: Sequence[float], rtol: float) -> None:
+    if accuracy not in ACCURACIES:
+        raise ArgumentError(f"accuracy: got {accuracy!r}, wanted one of {', '.join(ACCURACIES)}")
     check_number("rtol", rtol, above=0)
     for name, values in (("neighbours", neighbours), ("distance_weights", distance_weights)):
         check_sequence(name, values, "one for each search")
@@ -102,14 +108,48 @@ def _check(neighbours: Sequence[int], distance_weights: Sequence[float], rtol: f
         raise ArgumentError(f"distance_weights: got {len(distance_weights)}, wanted one a search, {len(neighbours)}")
 
 
-def _candidates(trimap: np.ndarray) -> tuple[np.ndarray, int, int]:
+def _candidates(trimap: np.ndarray, *, everywhere: bool) -> tuple[np.ndarray, int, int]:
     """Flat indices of the unknown pixels, then of foreground, then of background, and the number of the first two."""
     unknown = trimap == UNKNOWN
-    size = 2 * max(LEAST_REACH, round(REACH * max(trimap.shape))) + 1
-    chosen = maximum_filter1d(maximum_filter1d(unknown.view(np.uint8), size, axis=0), size, axis=1).view(bool)
-    chosen[::GRID, ::GRID] = True
+    if everywhere:
+        chosen = np.ones(trimap.shape, np.bool_)
+    else:
+        size = 2 * max(LEAST_REACH, round(REACH * max(trimap.shape))) + 1
+        chosen = maximum_filter1d(maximum_filter1d(unknown.view(np.uint8), size, axis=0), size, axis=1).view(bool)
+        chosen[::GRID, ::GRID] = True
     parts = [np.flatnonzero(part) for part in (unknown, chosen & (trimap == 255), chosen & (trimap == 0))]
     return np.concatenate(parts), len(parts[0]), len(parts[1])
+
+
+def _graph(
+    image: np.ndarray,
+    pixels: np.ndarray,
+    n: int,
+    ones: int,
+    neighbours: Sequence[int],
+    distance_weights: Sequence[float],
+    exact: bool,
+) -> tuple[Graph, np.ndarray, np.ndarray]:
+    """The graph on the n unknown pixels, its right-hand side, and each pixel's number in it."""
+    counts = [min(k, len(pixels)) for k in neighbours]
+
+    def prepare(weight: float, count: int) -> tuple[Tree, np.ndarray]:
+        features = _features(image, pixels, weight)
+        tree = tree_of(features)
+        return tree, with_rivals(tree, tree_of(features[:n]), count) if exact else np.zeros(0, np.intp)
+
+    with ThreadPoolExecutor(min(len(counts), available_threads())) as pool:
+        trees, rivals = zip(*pool.map(prepare, distance_weights, counts), strict=True)
+    numbers = _numbers(trees[0], n)
+    found, from_known = [], []
+    for tree, asking, count in zip(trees, rivals, counts, strict=True):
+        rows = np.full(len(pixels), NO_ROW, np.uint32)
+        rows[:n], rows[asking] = numbers[:n], np.arange(n, n + len(asking))
+        both = nearest(tree, rows, count, 0.0 if exact else SLACK, numbers)
+        found.append(both[:n])
+        from_known.append((both[n:], int(np.searchsorted(asking, n + ones))))
+    del trees, tree
+    return *symmetric_graph(found, ones, from_known), numbers
 
 
 def _features(image: np.ndarray, pixels: np.ndarray, weight: float) -> np.ndarray:

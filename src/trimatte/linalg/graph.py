@@ -160,7 +160,9 @@ def _coarsen(graph: Graph) -> Graph:
     return Graph(np.concatenate([[0], np.cumsum(counts)]), ends, weights, degree)
 
 
-def symmetric_graph(found: Sequence[np.ndarray], ones: int) -> tuple[Graph, np.ndarray]:
+def symmetric_graph(
+    found: Sequence[np.ndarray], ones: int, from_fixed: Sequence[tuple[np.ndarray, int]] = ()
+) -> tuple[Graph, np.ndarray]:
     """Graph with an edge of weight 1 from every free vertex to each of its neighbours, and (n,) float64 the sum of each
     free vertex's fixed neighbours, the right-hand side.
 
@@ -168,6 +170,8 @@ def symmetric_graph(found: Sequence[np.ndarray], ones: int) -> tuple[Graph, np.n
     ----------
     found : of (n, k) uint32, neighbours of each free vertex: j < n is a free vertex (itself is passed over), j >= n
         a fixed one, of value 1 if j < n + ones, else 0.
+    from_fixed : pairs of (m, k) uint32, neighbours of m fixed vertices, and the number of those, the first ones, whose
+        value is 1; their edges to one another do not matter.
     """
     n = len(found[0])
     with ThreadPoolExecutor(min(len(found), available_threads())) as pool:
@@ -179,6 +183,11 @@ def symmetric_graph(found: Sequence[np.ndarray], ones: int) -> tuple[Graph, np.n
         list(pool.map(lambda neighbours, places: _join(neighbours, places, ends), found, free))
     fixed = np.sum([fixed for _, fixed, _ in counts], axis=0, dtype=np.float64)
     pull: np.ndarray = np.sum([pull for _, _, pull in counts], axis=0)
+    for neighbours, of_value_one in from_fixed:
+        for rows, value in ((neighbours[:of_value_one], 1), (neighbours[of_value_one:], 0)):
+            times = np.bincount(rows[rows < n], minlength=n)
+            fixed += times
+            pull += value * times
     return Graph(starts, ends, np.empty(0, np.float32), edges[-1] + fixed), pull
 
 
