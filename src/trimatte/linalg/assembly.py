@@ -13,8 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.linalg.band import Band
-from trimatte.linalg.stencil import SLOTS, StencilSystem, multiply
-from trimatte.runtime.jit import njit, side_by_side
+from trimatte.linalg.stencil import SLOTS, StencilSystem
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
@@ -58,10 +57,10 @@ def _empty(band: Band) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def _closed(band: Band, known: np.ndarray, coefficients: np.ndarray, runs: np.ndarray, b: np.ndarray) -> StencilSystem:
     """Give the diagonal what makes each row sum to its share of known pixels."""
-    n = band.size
-    sums = np.empty(n)
-    multiply(band, np.zeros(n), coefficients, runs, np.ones(n), sums)
-    return StencilSystem(band, known - sums, coefficients, runs, b)
+    beside = StencilSystem(band, np.zeros(band.size), coefficients, runs, b)
+    sums = np.empty(band.size)
+    beside.multiply(np.ones(band.size), sums)
+    return beside._replace(diagonal=known - sums)
 
 
 @njit()
