@@ -143,10 +143,16 @@ def _schedule(active: np.ndarray, sweeps: int) -> tuple[np.ndarray, np.ndarray, 
     return tiles[order], np.append(starts, len(tiles)), waves
 
 
-@njit()
 def _means(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Mean colours (2, 3) where alpha exceeds 0.9 and where it is below 0.1; black if there is no such pixel."""
     sums, counts = np.zeros((2, 3)), np.full(2, 1e-5)
+    _add_up(image, alpha, sums, counts)
+    means: np.ndarray = sums / counts[:, None]
+    return means
+
+
+@njit()
+def _add_up(image: np.ndarray, alpha: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> None:
     for y in range(alpha.shape[0]):
         for x in range(alpha.shape[1]):
             a = alpha[y, x]
@@ -155,8 +161,6 @@ def _means(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
                 counts[k] += 1
                 for c in range(3):
                     sums[k, c] += image[y, x, c]
-    means: np.ndarray = sums / counts.reshape(2, 1)
-    return means
 
 
 @njit()

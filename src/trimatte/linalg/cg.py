@@ -10,6 +10,8 @@ from trimatte.runtime.jit import njit, side_by_side
 
 CHUNK = 8192
 """Vector kernels work on pieces of this fixed length, so that sums never depend on the number of threads."""
+CHUNKS = 8
+"""Chunks that are worth handing to another thread."""
 
 
 def conjugate_gradients(
@@ -74,19 +76,19 @@ def conjugate_gradients(
 def dot(a: np.ndarray, b: np.ndarray) -> float:
     """Sum of a * b over fixed chunks."""
     parts = np.empty(_chunks(a))
-    side_by_side(_dot, len(parts), a, b, parts, least=16)
+    side_by_side(_dot, len(parts), a, b, parts, least=CHUNKS)
     return float(_total(parts))
 
 
 def direction(z: np.ndarray, beta: float, p: np.ndarray) -> None:
     """p = z + beta p; p need not be set if beta is 0."""
-    side_by_side(_direction, _chunks(z), z, beta, p, least=16)
+    side_by_side(_direction, _chunks(z), z, beta, p, least=CHUNKS)
 
 
 def advance(step: float, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.ndarray) -> float:
     """x += step p, r -= step q; the new r . r."""
     parts = np.empty(_chunks(x))
-    side_by_side(_advance, len(parts), step, p, q, x, r, parts, least=16)
+    side_by_side(_advance, len(parts), step, p, q, x, r, parts, least=CHUNKS)
     return float(_total(parts))
 
 

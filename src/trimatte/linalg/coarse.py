@@ -49,7 +49,7 @@ class Cells(NamedTuple):
     spacing: int
 
     def rows(self, parity: int) -> int:
-        """How many even or odd rows of cells there are. A row writes to the nodes above and below, so they take turns."""
+        """How many even or odd rows of cells there are; they take turns, as each writes to the nodes on either side."""
         return (-(-len(self.image) // self.spacing) + 1 - parity) // 2
 
 
@@ -137,8 +137,8 @@ def _galerkin(
 ) -> None:
     """half[a, b] = sum over i, and over i itself and its stored neighbours j, of phi_a(i) u_i (a_ij phi_b(j) u_j)'.
 
-    The diagonal is counted half; then half + half' is the Galerkin product. `mass` becomes the sum of phi_a(i) u_i u_i'.
-    A pixel i lies among the nodes A of its cell, and its later neighbours among those of a patch of six cells:
+    The diagonal is counted half; then half + half' is the Galerkin product. `mass` is the sum of phi_a(i) u_i u_i'.
+    A pixel i lies between the nodes A of its cell, and its later neighbours between those of a patch of six cells:
 
             column 0      1      2      3
         row 0      +------A------A------+
@@ -202,7 +202,7 @@ def _hand_out(
     mass: np.ndarray,
     half: np.ndarray,
 ) -> None:
-    """Add phi_a(i) u_i patch[b]', for the pixel i = (y, x), to the blocks of its four nodes a with the nine about each."""
+    """Add phi_a(i) u_i patch[b]', for the pixel i = (y, x), to the blocks of its four nodes a with those about each."""
     ty, tx = (y - top) * ramp, (x - left) * ramp
     for ay in range(2):
         for ax in range(2):

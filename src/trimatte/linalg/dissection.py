@@ -71,7 +71,7 @@ class Tree(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """A symmetric block matrix over a node grid, of which each node's blocks with itself and its later neighbours are kept.
+    """A symmetric block matrix over a node grid; of each node the blocks with itself and its later neighbours are kept.
 
     Attributes
     ----------
@@ -238,7 +238,10 @@ def _node_places(grid: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 def _split(
     ny: np.ndarray, nx: np.ndarray, order: np.ndarray, lines: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fronts' start, end and parent; `order` is permuted so that parts read: one side, the other side, the separator."""
+    """Fronts' start, end and parent; `order` is permuted, so that parts read: one side, the other, the separator.
+
+    `lines` has room for the nodes on each row or column.
+    """
     count, fronts, waiting = len(order), 0, 1
     start, end, parent = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
     parts = np.empty((count + 1, 3), np.int64)  # still to be split: from, to, and the front above
@@ -319,8 +322,10 @@ def _separator(lines: np.ndarray, length: int, total: int) -> tuple[int, int]:
 
 @njit()
 def _borders(matrix: Matrix, tree: Tree) -> tuple[np.ndarray, np.ndarray]:
-    """`border_start` of the tree, and the borders, not sorted yet: the later neighbours of a front's own nodes, and what
-    is later in its children's borders."""
+    """`border_start` of the tree, and the borders, not sorted yet.
+
+    They are the later neighbours of a front's own nodes, and what is later in its children's borders.
+    """
     grid, ny, nx = matrix.grid, matrix.ny, matrix.nx
     begin, stamp = np.zeros(len(tree.start) + 1, np.int64), np.full(len(tree.order), -1, np.int64)
     pool = np.empty(8 * len(tree.order) + 64, np.int64)
@@ -540,7 +545,7 @@ def _factor_subtrees(
             for column in range(0, own, PANEL):
                 stop = min(own, column + PANEL)
                 _eliminate_panel(front, column, stop, turned, least)
-                _update_rows(0, (size - stop + ROWS - 1) // ROWS, front, column, stop, turned)
+                _update_rows(np.int64(0), (size - stop + ROWS - 1) // ROWS, front, column, stop, turned)
             _store_front(front, own, panels, tree.panel_start[f], remainder.kept if f == root else stack, at[f])
 
 
@@ -548,8 +553,10 @@ def _factor_subtrees(
 def _forward(
     first: int, last: int, runs: np.ndarray, tree: Tree, panels: np.ndarray, x: np.ndarray, carry: np.ndarray
 ) -> None:
-    """Runs of fronts (from, to) on the way up: each solves for its own nodes, and hands on, in `carry`, what its
-    border's right-hand side loses."""
+    """Runs of fronts (from, to) on the way up.
+
+    Each solves for its own nodes, and hands on, in `carry`, what its border's right-hand side loses.
+    """
     border_start, into, children = tree.border_start, tree.into, tree.children
     for r in range(first, last):
         for f in range(runs[r, 0], runs[r, 1] + 1):

@@ -22,10 +22,12 @@ SLOTS = (0, 2, 7)
 """First slots of the three rows among a pixel's 12 coefficients: two of its own row, five of each of the next two."""
 
 Bounds = tuple[np.uint32, np.uint32]
-"""Which of a pixel's later neighbours count: low <= run < high, of runs as they are packed. All even strips are numbered
-before the odd ones, so that bounds tell neighbours in the one from those in the other."""
+"""Which of a pixel's later neighbours count: low <= run < high, of runs as they are packed. Even strips are numbered
+before odd ones, so that bounds tell neighbours in the one from those in the other."""
 Part = tuple[np.ndarray, np.ndarray]
 """The pixels from begin[s] to end[s] of each strip s."""
+TAILS = 16
+"""Strips whose tails are worth handing to another thread."""
 LEAST, MOST = np.uint32(0), np.uint32(0xFFFFFFFF)
 ALL, NONE = (LEAST, MOST), (LEAST, LEAST)
 
@@ -73,10 +75,10 @@ class StencilSystem(NamedTuple):
         band, matrix, (even, odd) = self.band, self.matrix, self._parities()
         np.copyto(rest, r)
         side_by_side(_solve_down, band.evens, band.whole, band.body, matrix, ALL, x, rest)
-        side_by_side(_pull, band.odds, band.tail, matrix, even, -1.0, x, rest, least=16)
+        side_by_side(_pull, band.odds, band.tail, matrix, even, -1.0, x, rest, least=TAILS)
         side_by_side(_solve_down, band.odds, band.whole, band.whole, matrix, odd, x, rest)
-        side_by_side(_pull, band.evens, band.tail, matrix, ALL, -1.0, x, rest, least=16)
-        side_by_side(_push, band.odds, band.tail, matrix, even, -1.0, x, rest, least=16)
+        side_by_side(_pull, band.evens, band.tail, matrix, ALL, -1.0, x, rest, least=TAILS)
+        side_by_side(_push, band.odds, band.tail, matrix, even, -1.0, x, rest, least=TAILS)
 
     def ascend(self, rest: np.ndarray, y: np.ndarray, r: np.ndarray, x: np.ndarray, product: np.ndarray) -> None:
         """The adjoint sweep, in reverse order, after `descend` and a correction y: x += y + (D + U)^-1 (rest - A y).
@@ -88,11 +90,11 @@ class StencilSystem(NamedTuple):
         # are at hand anyway: `product` first gathers -L y, then each y_i gives way to y_i + e_i, which L hands on.
         band, matrix, (even, odd) = self.band, self.matrix, self._parities()
         product[:] = 0
-        side_by_side(_push, band.evens, band.tail, matrix, odd, -1.0, y, product, least=16)
+        side_by_side(_push, band.evens, band.tail, matrix, odd, -1.0, y, product, least=TAILS)
         side_by_side(_solve_up, band.odds, band.whole, band.tail, matrix, (odd, even, odd), rest, y, r, x, product)
-        side_by_side(_push, band.odds, band.tail, matrix, even, -1.0, y, rest, least=16)
+        side_by_side(_push, band.odds, band.tail, matrix, even, -1.0, y, rest, least=TAILS)
         side_by_side(_solve_up, band.evens, band.whole, band.tail, matrix, (even, NONE, ALL), rest, y, r, x, product)
-        side_by_side(_pull, band.odds, band.tail, matrix, even, 1.0, y, product, least=16)
+        side_by_side(_pull, band.odds, band.tail, matrix, even, 1.0, y, product, least=TAILS)
 
     @property
     def matrix(self) -> Matrix:
@@ -118,7 +120,9 @@ class StencilSystem(NamedTuple):
 
 
 @njit(fastmath=True, inline=True)
-def _pulled(i: np.uint64, coefficients, runs, low: np.uint32, high: np.uint32, x: np.ndarray) -> float:
+def _pulled(
+    i: np.uint64, coefficients: np.ndarray, runs: np.ndarray, low: np.uint32, high: np.uint32, x: np.ndarray
+) -> float:
     """Sum of a_ij x_j; the neighbours in the pixel's own row come last, since a sweep has just found them."""
     total = 0.0
     for back in range(3):
@@ -132,7 +136,15 @@ def _pulled(i: np.uint64, coefficients, runs, low: np.uint32, high: np.uint32, x
 
 
 @njit(fastmath=True, inline=True)
-def _pushed(i: np.uint64, coefficients, runs, low: np.uint32, high: np.uint32, value: float, out: np.ndarray) -> None:
+def _pushed(
+    i: np.uint64,
+    coefficients: np.ndarray,
+    runs: np.ndarray,
+    low: np.uint32,
+    high: np.uint32,
+    value: float,
+    out: np.ndarray,
+) -> None:
     """out_j += a_ij value."""
     for row in range(3):
         run = runs[i, row]
@@ -147,8 +159,7 @@ def _pull(
     first: int, last: int, part: Part, matrix: Matrix, among: Bounds, sign: float, x: np.ndarray, out: np.ndarray
 ) -> None:
     """out_i += sign times the sum of a_ij x_j, for the pixels i of a part of strips first to last."""
-    low, high = among
-    diagonal, coefficients, runs = matrix
+    coefficients, runs, (low, high) = matrix.coefficients, matrix.runs, among
     for s in range(first, last):
         for n in range(part[0][s], part[1][s]):
             i = np.uint64(n)
@@ -160,8 +171,7 @@ def _push(
     first: int, last: int, part: Part, matrix: Matrix, among: Bounds, sign: float, x: np.ndarray, out: np.ndarray
 ) -> None:
     """out_j += sign a_ij x_i, likewise."""
-    low, high = among
-    diagonal, coefficients, runs = matrix
+    coefficients, runs, (low, high) = matrix.coefficients, matrix.runs, among
     for s in range(first, last):
         for n in range(part[0][s], part[1][s]):
             i = np.uint64(n)
