@@ -16,6 +16,7 @@ import numpy as np
 
 from trimatte.linalg.band import Band
 from trimatte.linalg.stencil import SLOTS, StencilSystem
+from trimatte.runtime.jit import njit, side_by_side
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13

@@ -434,7 +434,7 @@ def _found(values: np.ndarray, first: int, last: int, value: int) -> int:
     return low - first
 
 
-@njit(fastmath=True, shared=True)
+@njit(fastmath=True)
 def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarray, least: np.ndarray) -> None:
     # columns first:last of the lower Cholesky factor; turned = their rows from `last` on, transposed
     size, width = len(front), last - first
@@ -469,7 +469,7 @@ def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarra
             row[j] = turned[j, i]
 
 
-@njit(fastmath=True, shared=True)
+@njit(fastmath=True)
 def _update_rows(first: int, last: int, front: np.ndarray, low: int, high: int, turned: np.ndarray) -> None:
     """front[i, high:] -= sum over a panel's columns low <= k < high of front[i, k] front[:, k]', for `ROWS` rows i at a
     time from `high` on.

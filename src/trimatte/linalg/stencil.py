@@ -154,7 +154,7 @@ def _pushed(
                 out[first + k] += coefficients[i, slot + k] * value
 
 
-@njit(fastmath=True, shared=True)
+@njit(fastmath=True)
 def _pull(
     first: int, last: int, part: Part, matrix: Matrix, among: Bounds, sign: float, x: np.ndarray, out: np.ndarray
 ) -> None:
@@ -166,7 +166,7 @@ def _pull(
             out[i] += sign * _pulled(i, coefficients, runs, low, high, x)
 
 
-@njit(fastmath=True, shared=True)
+@njit(fastmath=True)
 def _push(
     first: int, last: int, part: Part, matrix: Matrix, among: Bounds, sign: float, x: np.ndarray, out: np.ndarray
 ) -> None:

@@ -36,9 +36,12 @@ def side_by_side(kernel: Callable[..., None], over: int | range, *arguments: Any
 
     Parameters
     ----------
-    kernel : one that takes a tenth of a millisecond and more for it all, as it takes as long to wake a thread.
-    over : the range, or the end of one from 0 on.
-    least : what a piece has at least.
+    kernel : callable
+        Of a tenth of a millisecond and more altogether, as it takes as long to wake a thread.
+    over : int or range
+        The range, or the end of one from 0 on.
+    least : int
+        What a piece has at least.
     """
     threads = numba.get_num_threads()
     start, count = (over.start, len(over)) if isinstance(over, range) else (0, over)
@@ -122,24 +125,19 @@ def takes_turns() -> bool:
         return False
 
 
-def njit(*, fastmath: bool = False, inline: bool = False, shared: bool = False) -> Callable[[F], F]:
+def njit(*, fastmath: bool = False, inline: bool = False) -> Callable[[F], F]:
     """Compile a function lazily with numba, without the GIL, division as in NumPy.
 
     Parameters
     ----------
-    fastmath : sums may be taken in another order, and products fused with them.
-    inline : put the function into its callers, which are compiled as one; it is for kernels alone, not for Python.
-    shared : put its machine code into its callers, too; for functions that Python calls and kernels as well.
-
-    A function that kernels call has to be one or the other if it is `fastmath`. Else each kernel has a copy, in which
-    the compiler may have taken sums in an order of its own, and which of these copies they all use depends on which
-    was loaded first: another one in the process that compiles than in all later ones.
+    fastmath : bool
+        Sums may be taken in another order, and products fused with them.
+    inline : bool
+        Put the function into the kernels that call it, before they are compiled; Python must not call it.
     """
     options: dict[str, Any] = {"fastmath": fastmath, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     if inline:
         options["inline"] = "always"
-    if shared:
-        options["forceinline"] = True
 
     def decorate(function: F) -> F:
         kernel = numba.njit(pipeline_class=KernelCompiler, **options)(function)
