@@ -30,7 +30,7 @@ RADIUS = 5
 SPREAD = (2 * RADIUS + 1) ** 2 / (9 * np.pi)
 """Squared deviation of the smoothing weights, in pixels."""
 FIT, ODDS, NEAR_FRONT, NEAR_BACK = 3, 2, 1, 4
-"""Exponents of a pair's cost (equation 7): of its colour error, of its odds, and of how far its two colours are away."""
+"""Exponents of a pair's cost (equation 7): of its colour error, of its odds, and of how far its colours are away."""
 DOUBT = 0.1
 """Colour error at which confidence has fallen to 1/e."""
 SIGHT = 254
@@ -38,8 +38,8 @@ SIGHT = 254
 FAR = np.exp(-(np.arange(-RADIUS, RADIUS + 1)[:, None] ** 2 + np.arange(-RADIUS, RADIUS + 1) ** 2) / SPREAD)
 """The smoothing weights by rows and columns away."""
 SCATTER = 99991
-"""Odd, so that its multiples modulo 64 give each of 8 x 8 pixels a turn of its own. From column to column it is 23 of 64
-and from row to row 56, 7 and 8 sixteenths of the angle between rays: neighbours look elsewhere."""
+"""Odd, so that its multiples modulo 64 give each of 8 x 8 pixels a turn of its own. From column to column it is 23 of
+64 and from row to row 56, 7 and 8 sixteenths of the angle between rays: neighbours look elsewhere."""
 TURNS = np.arange(64)[:, None] * SCATTER % 64 / 64 * 2 * np.pi + np.arange(RAYS) * 2 * np.pi / RAYS
 DIRECTIONS = np.stack([np.sin(TURNS), np.cos(TURNS)], axis=2)
 """(64, RAYS, 2): rows and columns of a step along each ray, other directions for each of 8 x 8 pixels."""
