@@ -158,7 +158,7 @@ def build():
 
 
 def test_where_kernels_take_turns_threads_do(quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trimatte.cutter._takes_turns", lambda: True)
+    monkeypatch.setattr("trimatte.runtime.jit.takes_turns", lambda: True)
     cutter = Cutter(**quick)
     now, most = 0, 0
 

@@ -135,7 +135,9 @@ class Cutter:
             cutout(scene, **{**self.options, **of_trimap, "trimap": trimap, "max_pixels": scene.size})
             if self._stages["trimap"] is None and find_method(self._stages["method"]).needs_trimap:
                 segment(scene, segmenter=self._stages["segmenter"])
-        if _takes_turns():
+        from trimatte.runtime.jit import takes_turns
+
+        if takes_turns():
             self._turn = threading.Lock()
 
 
@@ -162,13 +164,3 @@ def _use_threads(count: int) -> None:
     from numba import get_num_threads, set_num_threads
 
     set_num_threads(min(count, get_num_threads()))
-
-
-def _takes_turns() -> bool:
-    """Whether numba's threads serve one caller at a time: its own pool ends the process if two call at once."""
-    from numba.np.ufunc.parallel import threading_layer
-
-    try:
-        return bool(threading_layer() == "workqueue")  # type: ignore[no-untyped-call]
-    except ValueError:  # no parallel kernel has run
-        return False

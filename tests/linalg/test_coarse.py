@@ -69,13 +69,13 @@ def test_nodes_are_those_with_unknown_pixels_under_their_bump(
 def test_restriction_and_prolongation_are_transposes_of_each_other(scene: Maker, spacing: int) -> None:
     image, system = system_of(scene)
     band = system.band
-    grid, count = module._nodes(band, spacing)
-    matrix = dense_prolongation(image, band.position, grid, spacing)
+    cells, count = module.cells_of(image, band, spacing)
+    matrix = dense_prolongation(image, band.position, cells.grid, spacing)
     rng = np.random.default_rng(1)
     coarse, fine = rng.normal(size=(count, 4)), rng.normal(size=band.size)
     out, values = np.empty(band.size), np.zeros((count, 4))
-    module._prolong(image, band.position, band.row_first, band.row_count, grid, spacing, coarse, out)
-    module._restrict(image, band.position, band.row_first, band.row_count, grid, spacing, fine, values)
+    module.prolong(cells, coarse, out)
+    module.restrict(cells, fine, values)
     np.testing.assert_allclose(out, matrix @ coarse.ravel(), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(values.ravel(), matrix.T @ fine, rtol=1e-12, atol=1e-12)
 
@@ -84,18 +84,9 @@ def test_restriction_and_prolongation_are_transposes_of_each_other(scene: Maker,
 def test_affine_functions_of_colour_are_in_the_coarse_space(scene: Maker, spacing: int) -> None:
     image, system = system_of(scene)
     band = system.band
-    grid, count = module._nodes(band, spacing)
+    cells, count = module.cells_of(image, band, spacing)
     out = np.empty(band.size)
-    module._prolong(
-        image,
-        band.position,
-        band.row_first,
-        band.row_count,
-        grid,
-        spacing,
-        np.tile([0.2, 1.0, -2.0, 0.5], (count, 1)),
-        out,
-    )
+    module.prolong(cells, np.tile([0.2, 1.0, -2.0, 0.5], (count, 1)), out)
     expected = 0.2 + (image.reshape(-1, 3)[band.position].astype(np.float64) - 0.5) @ np.array([1.0, -2.0, 0.5])
     np.testing.assert_allclose(out, expected, atol=1e-7)  # colours are taken from their middle in float32
 
@@ -120,8 +111,9 @@ def expand(grid: np.ndarray, blocks: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_blocks_are_the_galerkin_product_in_bases_of_unit_mass(scene: Maker, kind: str, spacing: int) -> None:
     image, system = system_of(scene, kind)
-    grid, count = module._nodes(system.band, spacing)
-    basis, blocks = module._galerkin_blocks(image, system, grid, count, spacing)
+    cells, count = module.cells_of(image, system.band, spacing)
+    grid = cells.grid
+    basis, blocks = module._galerkin_blocks(cells, count, system.matrix)
     matrix = dense_prolongation(image, system.band.position, grid, spacing)
     turned = np.einsum("nad,abd->nab", matrix.reshape(len(matrix), count, 4), basis).reshape(matrix.shape)
     expected = turned.T @ system.to_csr().toarray() @ turned

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +76,7 @@ def fill_in(
         system = assemble(small, np.ascontiguousarray(alpha[part]), band)
         if prior:
             wanted, weights = (array[part][rows, columns].astype(np.float64) for array in prior)
-            system = replace(system, diagonal=system.diagonal + weights, b=system.b + weights * wanted)
+            system = system._replace(diagonal=system.diagonal + weights, b=system.b + weights * wanted)
     first = None if guess is None else guess[part][rows, columns].astype(np.float64)
     alpha[part][rows, columns] = solve_stencil(small, system, report, rtol=rtol, max_memory=max_memory, x=first)
     return alpha[:height, :width]

@@ -29,13 +29,18 @@ RADIUS = 5
 """Of the neighbourhoods in which pairs are shared and results smoothed."""
 SPREAD = (2 * RADIUS + 1) ** 2 / (9 * np.pi)
 """Squared deviation of the smoothing weights, in pixels."""
+FIT, ODDS, NEAR_FRONT, NEAR_BACK = 3, 2, 1, 4
+"""Exponents of a pair's cost (equation 7): of its colour error, of its odds, and of how far its colours are away."""
 DOUBT = 0.1
 """Colour error at which confidence has fallen to 1/e."""
 SIGHT = 254
 """Distances in pixels are told apart up to this one, so that they fit in a byte."""
 FAR = np.exp(-(np.arange(-RADIUS, RADIUS + 1)[:, None] ** 2 + np.arange(-RADIUS, RADIUS + 1) ** 2) / SPREAD)
 """The smoothing weights by rows and columns away."""
-TURNS = np.arange(64)[:, None] * 99991 % 64 / 64 * 2 * np.pi + np.arange(RAYS) * 2 * np.pi / RAYS
+SCATTER = 99991
+"""Odd, so that its multiples modulo 64 give each of 8 x 8 pixels a turn of its own. From column to column it is 23 of
+64 and from row to row 56, 7 and 8 sixteenths of the angle between rays: neighbours look elsewhere."""
+TURNS = np.arange(64)[:, None] * SCATTER % 64 / 64 * 2 * np.pi + np.arange(RAYS) * 2 * np.pi / RAYS
 DIRECTIONS = np.stack([np.sin(TURNS), np.cos(TURNS)], axis=2)
 """(64, RAYS, 2): rows and columns of a step along each ray, other directions for each of 8 x 8 pixels."""
 
@@ -177,7 +182,7 @@ def _gather(pixels: np.ndarray, image: np.ndarray, reach: np.ndarray, pairs: np.
                     error += errors[k]
                 own = _alpha(near[0, 4], near[1, 4], near[2, 4], f0, f1, f2, b0, b1, b2)
                 odds = belief + (1 - 2 * belief) * own
-                cost = error**3 * odds**2 * away_front * away_back**4
+                cost = error**FIT * odds**ODDS * away_front**NEAR_FRONT * away_back**NEAR_BACK
                 if cost < least:
                     least = cost
                     for c in range(3):

@@ -25,7 +25,7 @@ import math
 import numpy as np
 
 from trimatte.linalg.report import SolveReport
-from trimatte.runtime.jit import njit, prange, side_by_side
+from trimatte.runtime.jit import njit, side_by_side
 
 TILE = 16
 BLOCK = 16
@@ -53,9 +53,9 @@ def both_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.nd
     """Foreground and background (H, W, 3) float32, as swept; the background only near alphas other than 0 and 1."""
     image, alpha = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(alpha, np.float32)
     shapes = _levels(*alpha.shape)
-    tiles = _active_tiles(alpha, shapes)
+    active_tiles = _active_tiles(alpha, shapes)
     foreground, background = _means(image, alpha).astype(np.float32).reshape(2, 1, 1, 3)
-    for shape, active in zip(shapes, tiles, strict=True):
+    for shape, active in zip(shapes, active_tiles, strict=True):
         rows, columns = _source(alpha.shape[0], shape[0]), _source(alpha.shape[1], shape[1])
         full = shape == alpha.shape
         near = _dilated(active) if full else np.ones_like(active)
@@ -64,8 +64,11 @@ def both_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.nd
         side_by_side(
             _start_level, shape[0], foreground, background, *coarse, image, alpha, rows, columns, active, near
         )  # fmt: skip
-        schedule = _schedule(active, SMALL_SWEEPS if max(shape) <= SMALL else LARGE_SWEEPS)
-        _sweep(foreground, background, image, alpha, rows, columns, *schedule)
+        tiles, starts, waves = _schedule(active, SMALL_SWEEPS if max(shape) <= SMALL else LARGE_SWEEPS)
+        for blocks in waves:
+            side_by_side(
+                _sweep, len(blocks), blocks, starts, tiles, foreground, background, image, alpha, rows, columns
+            )  # fmt: skip
     return foreground, background
 
 
@@ -123,10 +126,10 @@ def _mixed(alpha: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
     return mixed
 
 
-def _schedule(active: np.ndarray, sweeps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Order of work: active tiles (n, 2) sorted by block, where each block's tiles begin, and the blocks' turns.
+def _schedule(active: np.ndarray, sweeps: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Order of work: active tiles (n, 2) sorted by block, where each block's tiles begin, and the blocks of each wave.
 
-    A turn is (wave, block). Block (i, j) takes its sweep s in wave i + j + 2 s: then the blocks above and to the left
+    Block (i, j) takes its sweep s in wave i + j + 2 s: then the blocks above and to the left
     are one wave ahead, those below and to the right one behind, and no two blocks of a wave touch.
     """
     tiles = np.argwhere(active)
@@ -135,14 +138,21 @@ def _schedule(active: np.ndarray, sweeps: int) -> tuple[np.ndarray, np.ndarray, 
     order = np.argsort(block, kind="stable")
     blocks, starts = np.unique(block[order], return_index=True)
     wave = (blocks // across + blocks % across + 2 * np.arange(sweeps)[:, None]).ravel()
-    turns = np.stack([wave, np.tile(np.arange(len(blocks)), sweeps)], axis=1)
-    return tiles[order], np.append(starts, len(tiles)), turns[np.argsort(wave, kind="stable")]
+    turns = np.argsort(wave, kind="stable")
+    waves = np.split(turns % max(1, len(blocks)), np.flatnonzero(np.diff(wave[turns])) + 1)
+    return tiles[order], np.append(starts, len(tiles)), waves
 
 
-@njit()
 def _means(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Mean colours (2, 3) where alpha exceeds 0.9 and where it is below 0.1; black if there is no such pixel."""
     sums, counts = np.zeros((2, 3)), np.full(2, 1e-5)
+    _add_up(image, alpha, sums, counts)
+    means: np.ndarray = sums / counts[:, None]
+    return means
+
+
+@njit()
+def _add_up(image: np.ndarray, alpha: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> None:
     for y in range(alpha.shape[0]):
         for x in range(alpha.shape[1]):
             a = alpha[y, x]
@@ -151,8 +161,6 @@ def _means(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
                 counts[k] += 1
                 for c in range(3):
                     sums[k, c] += image[y, x, c]
-    means: np.ndarray = sums / counts.reshape(2, 1)
-    return means
 
 
 @njit()
@@ -188,32 +196,27 @@ def _start_level(
                     background[y, x, c] = own if a == 0 and not swept else coarse_background[y0, x0, c]
 
 
-@njit(parallel=True, fastmath=True)
+@njit(fastmath=True)
 def _sweep(
+    first: int,
+    last: int,
+    blocks: np.ndarray,
+    starts: np.ndarray,
+    tiles: np.ndarray,
     foreground: np.ndarray,
     background: np.ndarray,
     image: np.ndarray,
     alpha: np.ndarray,
     rows: np.ndarray,
     columns: np.ndarray,
-    tiles: np.ndarray,
-    starts: np.ndarray,
-    turns: np.ndarray,
 ) -> None:
-    """Gauss-Seidel sweeps over the active tiles, each in raster order as every pixel sees it."""
-    first = 0
-    while first < len(turns):
-        last = first + 1
-        while last < len(turns) and turns[last, 0] == turns[first, 0]:
-            last += 1
-        for turn in prange(first, last):
-            block = turns[turn, 1]
-            for t in range(starts[block], starts[block + 1]):
-                _sweep_tile(foreground, background, image, alpha, rows, columns, tiles[t, 0] * TILE, tiles[t, 1] * TILE)
-        first = last
+    """Gauss-Seidel sweeps over the active tiles of some blocks, each in raster order as every pixel sees it."""
+    for block in blocks[first:last]:
+        for t in range(starts[block], starts[block + 1]):
+            _sweep_tile(foreground, background, image, alpha, rows, columns, tiles[t, 0] * TILE, tiles[t, 1] * TILE)
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, inline=True)
 def _sweep_tile(
     foreground: np.ndarray,
     background: np.ndarray,

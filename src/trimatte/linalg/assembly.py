@@ -10,10 +10,12 @@ with a symmetric 4x4 matrix N_w that is the method's own. Only windows that touc
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from trimatte.linalg.band import Band
-from trimatte.linalg.stencil import SLOTS, StencilSystem, multiply
+from trimatte.linalg.stencil import SLOTS, StencilSystem
 from trimatte.runtime.jit import njit, side_by_side
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
@@ -21,6 +23,21 @@ MODEL_SIZE = 13
 LEAST_STEP = 1e-5
 """Added to each weight of a walk: a colour unlike all around it would otherwise be cut off, its weights nothing in
 float32."""
+
+
+class Rows(NamedTuple):
+    """What is put together for each of n unknown pixels.
+
+    Attributes
+    ----------
+    known : (n,) float64, the sum of minus its coefficients with known pixels.
+    b, coefficients, runs : as in `StencilSystem`.
+    """
+
+    known: np.ndarray
+    b: np.ndarray
+    coefficients: np.ndarray
+    runs: np.ndarray
 
 
 def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, epsilon: float) -> StencilSystem:
@@ -34,34 +51,29 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
     model : CLOSED_FORM or LEARNING_BASED.
     epsilon : regularisation of the colour model.
     """
-    known, b, coefficients, runs = _empty(band)
-    side_by_side(
-        _assemble, len(band.strips) - 1, image, fixed, band.index, band.position, band.strips, band.row_first,
-        band.row_count, model, epsilon, known, b, coefficients, runs,
-    )  # fmt: skip
-    return _closed(band, known, coefficients, runs, b)
+    rows = _empty(band)
+    side_by_side(_assemble, len(band.tails), image, fixed, band, model, epsilon, rows)
+    return _closed(band, rows)
 
 
 def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) -> StencilSystem:
     """The system of random walks to the eight neighbours, of weights LEAST_STEP + exp(-|I_i - I_j|^2 / sigma^2)."""
-    known, b, coefficients, runs = _empty(band)
-    side_by_side(
-        _assemble_walk, band.size, image, fixed, band.index, band.position, sigma, known, b, coefficients, runs
-    )
-    return _closed(band, known, coefficients, runs, b)
+    rows = _empty(band)
+    side_by_side(_assemble_walk, band.size, image, fixed, band, sigma, rows)
+    return _closed(band, rows)
 
 
-def _empty(band: Band) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _empty(band: Band) -> Rows:
     n = band.size
-    return np.zeros(n), np.zeros(n), np.zeros((n, 12), np.float32), np.zeros((n, 3), np.uint32)
+    return Rows(np.zeros(n), np.zeros(n), np.zeros((n, 12), np.float32), np.zeros((n, 3), np.uint32))
 
 
-def _closed(band: Band, known: np.ndarray, coefficients: np.ndarray, runs: np.ndarray, b: np.ndarray) -> StencilSystem:
+def _closed(band: Band, rows: Rows) -> StencilSystem:
     """Give the diagonal what makes each row sum to its share of known pixels."""
-    n = band.size
-    sums = np.empty(n)
-    multiply(band, np.zeros(n), coefficients, runs, np.ones(n), sums)
-    return StencilSystem(band, known - sums, coefficients, runs, b)
+    beside = StencilSystem(band, np.zeros(band.size), rows.coefficients, rows.runs, rows.b)
+    sums = np.empty(band.size)
+    beside.multiply(np.ones(band.size), sums)
+    return beside._replace(diagonal=rows.known - sums)
 
 
 @njit()
@@ -154,22 +166,10 @@ def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: 
 
 @njit()
 def _assemble(
-    first: int,
-    last: int,
-    image: np.ndarray,
-    fixed: np.ndarray,
-    index: np.ndarray,
-    position: np.ndarray,
-    strips: np.ndarray,
-    row_first: np.ndarray,
-    row_count: np.ndarray,
-    model: int,
-    epsilon: float,
-    known: np.ndarray,
-    b: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
+    first: int, last: int, image: np.ndarray, fixed: np.ndarray, band: Band, model: int, epsilon: float, rows: Rows
 ) -> None:
+    index, position, strips = band.index, band.position, band.strips
+    row_first, row_count, coefficients, runs = band.row_first, band.row_count, rows.coefficients, rows.runs
     height, width = index.shape
     models = np.empty((3, width, MODEL_SIZE))
     row, sums = np.zeros((5, 5)), np.empty((3, 5, 4))
@@ -199,7 +199,7 @@ def _assemble(
                 runs[i, 1] = index[y + 1, x - 2] << 3 | 5
                 runs[i, 2] = index[y + 2, x - 2] << 3 | 5
             else:
-                _store_row(row, i, y, x, fixed, index, known, b, coefficients, runs)
+                _store_row(row, i, y, x, fixed, index, rows)
 
 
 @njit()
@@ -262,18 +262,10 @@ def _coefficients(
 
 @njit()
 def _store_row(
-    row: np.ndarray,
-    i: int | np.int64,
-    y: int,
-    x: int,
-    fixed: np.ndarray,
-    index: np.ndarray,
-    known: np.ndarray,
-    b: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
+    row: np.ndarray, i: int | np.int64, y: int, x: int, fixed: np.ndarray, index: np.ndarray, rows: Rows
 ) -> None:
-    # known neighbours go to the diagonal and the right-hand side, unknown ones that follow are stored
+    """Known neighbours go to the diagonal and the right-hand side, unknown ones that follow are stored."""
+    known, b, coefficients, runs = rows
     height, width = index.shape
     for oy in range(5):
         vy = y + oy - 2
@@ -296,19 +288,9 @@ def _store_row(
 
 @njit()
 def _assemble_walk(
-    first: int,
-    last: int,
-    image: np.ndarray,
-    fixed: np.ndarray,
-    index: np.ndarray,
-    position: np.ndarray,
-    sigma: float,
-    known: np.ndarray,
-    b: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
+    first: int, last: int, image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float, rows: Rows
 ) -> None:
-    height, width = index.shape
+    position, (height, width) = band.position, band.shape
     row = np.zeros((5, 5))
     for i in range(first, last):
         y, x = position[i] // width, position[i] % width
@@ -319,4 +301,4 @@ def _assemble_walk(
                 for c in range(3):
                     distance += (image[y, x, c] - image[vy, vx, c]) ** 2
                 row[vy - y + 2, vx - x + 2] = -np.exp(-distance / sigma**2) - LEAST_STEP
-        _store_row(row, i, y, x, fixed, index, known, b, coefficients, runs)
+        _store_row(row, i, y, x, fixed, band.index, rows)

@@ -8,7 +8,7 @@ exact: the same bits for any number of threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,7 @@ STRIP_PIXELS = 4096
 """Unknown pixels that a strip has at least (but for the last)."""
 
 
-@dataclass(frozen=True)
-class Band:
+class Band(NamedTuple):
     """The unknown pixels of a picture of `shape`, numbered.
 
     Attributes
@@ -46,6 +45,31 @@ class Band:
     def size(self) -> int:
         """Number of unknown pixels."""
         return len(self.position)
+
+    @property
+    def evens(self) -> range:
+        """The even strips."""
+        return range(self.even)
+
+    @property
+    def odds(self) -> range:
+        """The odd strips."""
+        return range(self.even, len(self.tails))
+
+    @property
+    def whole(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each strip begins and ends."""
+        return self.strips[:-1], self.strips[1:]
+
+    @property
+    def body(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the pixels of each strip begin and end that do not touch the next one."""
+        return self.strips[:-1], self.tails
+
+    @property
+    def tail(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where those begin and end that may."""
+        return self.tails, self.strips[1:]
 
     @property
     def half(self) -> int:

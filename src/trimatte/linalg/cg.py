@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trimatte.runtime.jit import njit, prange
+from trimatte.runtime.jit import njit, side_by_side
 
 CHUNK = 8192
 """Vector kernels work on pieces of this fixed length, so that sums never depend on the number of threads."""
+CHUNKS = 8
+"""Chunks that are worth handing to another thread."""
 
 
 def conjugate_gradients(
@@ -71,44 +73,60 @@ def conjugate_gradients(
     return x, iteration, float(residual)
 
 
-@njit(parallel=True, fastmath=True)
 def dot(a: np.ndarray, b: np.ndarray) -> float:
     """Sum of a * b over fixed chunks."""
-    chunks = (len(a) + CHUNK - 1) // CHUNK
-    parts = np.zeros(chunks)
-    for c in prange(chunks):
+    parts = np.empty(_chunks(a))
+    side_by_side(_dot, len(parts), a, b, parts, least=CHUNKS)
+    return float(_total(parts))
+
+
+def direction(z: np.ndarray, beta: float, p: np.ndarray) -> None:
+    """p = z + beta p; p need not be set if beta is 0."""
+    side_by_side(_direction, _chunks(z), z, beta, p, least=CHUNKS)
+
+
+def advance(step: float, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.ndarray) -> float:
+    """x += step p, r -= step q; the new r . r."""
+    parts = np.empty(_chunks(x))
+    side_by_side(_advance, len(parts), step, p, q, x, r, parts, least=CHUNKS)
+    return float(_total(parts))
+
+
+def _chunks(a: np.ndarray) -> int:
+    return -(-len(a) // CHUNK)
+
+
+@njit(fastmath=True)
+def _dot(first: int, last: int, a: np.ndarray, b: np.ndarray, parts: np.ndarray) -> None:
+    for c in range(first, last):
         one, other, total = a[c * CHUNK : (c + 1) * CHUNK], b[c * CHUNK : (c + 1) * CHUNK], 0.0
         for i in range(len(one)):
             total += one[i] * other[i]
         parts[c] = total
-    total = 0.0
-    for c in range(chunks):
-        total += parts[c]
-    return total
 
 
-@njit(parallel=True, fastmath=True)
-def direction(z: np.ndarray, beta: float, p: np.ndarray) -> None:
-    """p = z + beta p; p need not be set if beta is 0."""
-    chunks = (len(z) + CHUNK - 1) // CHUNK
-    for c in prange(chunks):
-        for i in range(c * CHUNK, min(len(z), (c + 1) * CHUNK)):
-            p[i] = z[i] + beta * p[i] if beta != 0.0 else z[i]
+@njit(fastmath=True)
+def _direction(first: int, last: int, z: np.ndarray, beta: float, p: np.ndarray) -> None:
+    for i in range(first * CHUNK, min(len(z), last * CHUNK)):
+        p[i] = z[i] + beta * p[i] if beta != 0.0 else z[i]
 
 
-@njit(parallel=True, fastmath=True)
-def advance(step: float, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.ndarray) -> float:
-    """x += step p, r -= step q; the new r . r."""
-    chunks = (len(x) + CHUNK - 1) // CHUNK
-    parts = np.zeros(chunks)
-    for c in prange(chunks):
+@njit(fastmath=True)
+def _advance(
+    first: int, last: int, step: float, p: np.ndarray, q: np.ndarray, x: np.ndarray, r: np.ndarray, parts: np.ndarray
+) -> None:
+    for c in range(first, last):
         total = 0.0
         for i in range(c * CHUNK, min(len(x), (c + 1) * CHUNK)):
             x[i] += step * p[i]
             r[i] -= step * q[i]
             total += r[i] * r[i]
         parts[c] = total
+
+
+@njit(fastmath=True)
+def _total(parts: np.ndarray) -> float:
     total = 0.0
-    for c in range(chunks):
+    for c in range(len(parts)):
         total += parts[c]
     return total

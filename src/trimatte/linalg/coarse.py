@@ -15,70 +15,97 @@ neighbours only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from trimatte.linalg.band import Band
 from trimatte.linalg.dissection import Factor, factorise
-from trimatte.linalg.stencil import SLOTS, StencilSystem
-from trimatte.runtime.jit import njit, prange, side_by_side
+from trimatte.linalg.stencil import SLOTS, Matrix, StencilSystem
+from trimatte.runtime.jit import njit, side_by_side
 
-GROUPS = 16
-"""Rows of cells are dealt to so many groups, which threads share; a band gathered in one half is still balanced."""
+ROWS = 8
+"""Rows of cells, or of nodes, that are worth handing to another thread."""
+NODES = 4096
+"""Likewise nodes."""
 
 
-@dataclass(frozen=True)
-class CoarseSpace:
-    """Nodes `spacing` pixels apart and the factor of the Galerkin product over them.
+class Cells(NamedTuple):
+    """The unknown pixels, row by row, and the grid of nodes about them, whose squares are the cells.
 
     Attributes
     ----------
+    image : (H, W, 3) float32
+    position, row_first, row_count : as in `Band`.
     grid : (rows, columns) int32, number of each node, -1 where no unknown pixel is near.
-    basis : (m, 4, 4) float64; turns the four functions of a node into ones of unit mass.
+    spacing : pixels from node to node.
     """
 
     image: np.ndarray
-    band: Band
-    spacing: int
+    position: np.ndarray
+    row_first: np.ndarray
+    row_count: np.ndarray
     grid: np.ndarray
+    spacing: int
+
+    def rows(self, parity: int) -> int:
+        """How many even or odd rows of cells there are; they take turns, as each writes to the nodes on either side."""
+        return (-(-len(self.image) // self.spacing) + 1 - parity) // 2
+
+
+class CoarseSpace(NamedTuple):
+    """Nodes of a grid and the factor of the Galerkin product over them.
+
+    Attributes
+    ----------
+    basis : (m, 4, 4) float64; turns the four functions of a node into ones of unit mass.
+    """
+
+    cells: Cells
     basis: np.ndarray
     factor: Factor
 
     def correct(self, r: np.ndarray, out: np.ndarray) -> None:
         """out = P A_c^-1 P' r for a residual r (n,)."""
-        band = self.band
         values = np.zeros((len(self.basis), 4))
-        _restrict(self.image, band.position, band.row_first, band.row_count, self.grid, self.spacing, r, values)
-        _change_basis(self.basis, values, False)
+        restrict(self.cells, r, values)
+        side_by_side(_change_basis, len(values), self.basis, values, False, least=NODES)
         self.factor.solve(values)
-        _change_basis(self.basis, values, True)
-        _prolong(self.image, band.position, band.row_first, band.row_count, self.grid, self.spacing, values, out)
+        side_by_side(_change_basis, len(values), self.basis, values, True, least=NODES)
+        prolong(self.cells, values, out)
 
 
 def coarse_space(image: np.ndarray, system: StencilSystem, spacing: int) -> CoarseSpace:
     """Build the coarse space of `system` over image (H, W, 3) float32 and factorise it; `spacing` of at least 3."""
-    band = system.band
+    cells, count = cells_of(image, system.band, spacing)
+    basis, blocks = _galerkin_blocks(cells, count, system.matrix)
+    return CoarseSpace(cells, basis, factorise(cells.grid, blocks))
+
+
+def cells_of(image: np.ndarray, band: Band, spacing: int) -> tuple[Cells, int]:
+    """Cells about a band, and the number of nodes."""
     grid, count = _nodes(band, spacing)
-    basis, blocks = _galerkin_blocks(image, system, grid, count, spacing)
-    return CoarseSpace(image, band, spacing, grid, basis, factorise(grid, blocks))
+    return Cells(image, band.position, band.row_first, band.row_count, grid, spacing), count
 
 
-def _galerkin_blocks(
-    image: np.ndarray, system: StencilSystem, grid: np.ndarray, count: int, spacing: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The nodes' unit bases (m, 4, 4) and the blocks (m, 5, 4, 4) of the coarse matrix in them."""
-    band = system.band
-    mass = np.zeros((count, 4, 4))
-    half = np.zeros((count, 9, 4, 4))
-    rows = (band.shape[0] + spacing - 1) // spacing
+def restrict(cells: Cells, r: np.ndarray, values: np.ndarray) -> None:
+    """values[a] += sum over i of phi_a(i) r_i u_i."""
     for parity in range(2):
-        side_by_side(
-            _galerkin, (rows + 1 - parity) // 2, parity, image, band.position, band.row_first, band.row_count,
-            system.diagonal, system.coefficients, system.runs, grid, spacing, mass, half,
-        )  # fmt: skip
+        side_by_side(_restrict, cells.rows(parity), parity, cells, r, values, least=ROWS)
+
+
+def prolong(cells: Cells, values: np.ndarray, out: np.ndarray) -> None:
+    """out_i = sum over a of phi_a(i) u_i . values[a]."""
+    side_by_side(_prolong, len(cells.image), cells, values, out, least=ROWS)
+
+
+def _galerkin_blocks(cells: Cells, count: int, matrix: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """The nodes' unit bases (m, 4, 4) and the blocks (m, 5, 4, 4) of the coarse matrix in them."""
+    mass, half = np.zeros((count, 4, 4)), np.zeros((count, 9, 4, 4))
+    for parity in range(2):
+        side_by_side(_galerkin, cells.rows(parity), parity, cells, matrix, mass, half)
     basis = _unit_basis(mass)
-    return basis, _symmetric_blocks(half, basis, grid)
+    return basis, _symmetric_blocks(half, basis, cells.grid)
 
 
 def _nodes(band: Band, spacing: int) -> tuple[np.ndarray, int]:
@@ -106,78 +133,93 @@ def _mark(position: np.ndarray, width: int, spacing: int, active: np.ndarray) ->
 
 @njit(fastmath=True)
 def _galerkin(
-    first: int,
-    last: int,
-    parity: int,
+    first: int, last: int, parity: int, cells: Cells, matrix: Matrix, mass: np.ndarray, half: np.ndarray
+) -> None:
+    """half[a, b] = sum over i, and over i itself and its stored neighbours j, of phi_a(i) u_i (a_ij phi_b(j) u_j)'.
+
+    The diagonal is counted half; then half + half' is the Galerkin product. `mass` is the sum of phi_a(i) u_i u_i'.
+    A pixel i lies between the nodes A of its cell, and its later neighbours between those of a patch of six cells:
+
+            column 0      1      2      3
+        row 0      +------A------A------+
+                   |      |   i  |      |
+        row 1      +------A------A------+
+                   |      |      |      |
+        row 2      +------+------+------+
+
+    First the patch gathers a_ij phi_b(j) u_j from all j, then it is handed to the blocks of i's four nodes.
+    """
+    image, position, spacing = cells.image, cells.position, cells.spacing
+    diagonal, coefficients, runs = matrix
+    height, width = image.shape[0], image.shape[1]
+    ramp = 1.0 / (spacing - 1)
+    patch = np.empty((3, 4, 4))
+    for cy in range(2 * first + parity, 2 * last + parity, 2):
+        top = cy * spacing
+        for y in range(top, min(height, top + spacing)):
+            left = 0
+            for i in range(cells.row_first[y], cells.row_first[y] + cells.row_count[y]):
+                x = position[i] - y * width
+                while x >= left + spacing:
+                    left += spacing
+                patch[:] = 0.0
+                _gather(image, y, x, top, left, spacing, ramp, 0.5 * diagonal[i], patch)
+                for dy in range(3):
+                    start, count = np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
+                    for k in range(count):
+                        vx, a = position[start + k] - (y + dy) * width, np.float64(coefficients[i, SLOTS[dy] + k])
+                        _gather(image, y + dy, vx, top, left, spacing, ramp, a, patch)
+                _hand_out(image, y, x, top, left, spacing, ramp, cells.grid, patch, mass, half)
+
+
+@njit(fastmath=True, inline=True)
+def _gather(
+    image: np.ndarray, y: int, x: int, top: int, left: int, spacing: int, ramp: float, a: float, patch: np.ndarray
+) -> None:
+    """Add a phi_b(j) u_j, for the pixel j = (y, x), to the patch about the cell whose first pixel is (top, left)."""
+    row, column = int(y >= top + spacing), 1 + (x >= left + spacing) - (x < left)
+    ty, tx = (y - top - row * spacing) * ramp, (x - left - (column - 1) * spacing) * ramp
+    w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
+    for c in range(4):
+        v = a if c == 0 else a * (image[y, x, c - 1] - 0.5)
+        patch[row, column, c] += w00 * v
+        patch[row, column + 1, c] += w01 * v
+        patch[row + 1, column, c] += w10 * v
+        patch[row + 1, column + 1, c] += w11 * v
+
+
+@njit(fastmath=True, inline=True)
+def _hand_out(
     image: np.ndarray,
-    position: np.ndarray,
-    row_first: np.ndarray,
-    row_count: np.ndarray,
-    diagonal: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
-    grid: np.ndarray,
+    y: int,
+    x: int,
+    top: int,
+    left: int,
     spacing: int,
+    ramp: float,
+    grid: np.ndarray,
+    patch: np.ndarray,
     mass: np.ndarray,
     half: np.ndarray,
 ) -> None:
-    # half[a, b] = sum over i, and over i itself and its stored neighbours j, of phi_a(i) u_i (a_ij phi_b(j) u_j)',
-    # the diagonal counted half; then half + half' is the Galerkin product. Cells of one row write to the nodes above
-    # and below, so that even and odd rows of cells take turns.
-    height, width = image.shape[0], image.shape[1]
-    cell_rows = (height + spacing - 1) // spacing
-    ramp = 1.0 / (spacing - 1)
-    patch, u, v = np.empty((3, 4, 4)), np.empty(4), np.empty(4)
-    for cy in range(2 * first + parity, min(2 * last + parity, cell_rows), 2):
-        for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
-            cx = 0
-            for i in range(row_first[y], row_first[y] + row_count[y]):
-                x = position[i] - y * width
-                while x >= (cx + 1) * spacing:
-                    cx += 1
-                patch[:] = 0.0
-                for dy in range(-1, 3):
-                    if dy < 0:  # the pixel itself
-                        vy, start, count = y, np.int64(i), np.int64(1)
-                    else:
-                        vy, start, count = y + dy, np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
-                    row = 1 if vy >= (cy + 1) * spacing else 0
-                    ty = (vy - (cy + row) * spacing) * ramp
-                    for k in range(count):
-                        vx = position[start + k] - vy * width
-                        column = 1 + (vx >= (cx + 1) * spacing) - (vx < cx * spacing)
-                        tx = (vx - (cx + column - 1) * spacing) * ramp
-                        a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, SLOTS[dy] + k])
-                        v[0] = a
-                        v[1] = a * (image[vy, vx, 0] - 0.5)
-                        v[2] = a * (image[vy, vx, 1] - 0.5)
-                        v[3] = a * (image[vy, vx, 2] - 0.5)
-                        w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
+    """Add phi_a(i) u_i patch[b]', for the pixel i = (y, x), to the blocks of its four nodes a with those about each."""
+    ty, tx = (y - top) * ramp, (x - left) * ramp
+    for ay in range(2):
+        for ax in range(2):
+            w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
+            if w == 0.0:
+                continue
+            node = grid[top // spacing + ay, left // spacing + ax]
+            for d in range(4):
+                wu = w if d == 0 else w * (image[y, x, d - 1] - 0.5)
+                mass[node, d, 0] += wu
+                for c in range(1, 4):
+                    mass[node, d, c] += wu * (image[y, x, c - 1] - 0.5)
+                for row in range(max(0, ay - 1), ay + 2):
+                    for column in range(ax, ax + 3):
+                        slot = (row - ay + 1) * 3 + column - ax
                         for c in range(4):
-                            patch[row, column, c] += w00 * v[c]
-                            patch[row, column + 1, c] += w01 * v[c]
-                            patch[row + 1, column, c] += w10 * v[c]
-                            patch[row + 1, column + 1, c] += w11 * v[c]
-                u[0] = 1.0
-                u[1], u[2], u[3] = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
-                ty, tx = (y % spacing) * ramp, (x % spacing) * ramp
-                for ay in range(2):
-                    for ax in range(2):
-                        w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
-                        if w == 0.0:
-                            continue
-                        node = grid[cy + ay, cx + ax]
-                        for d in range(4):
-                            wu = w * u[d]
-                            for c in range(4):
-                                mass[node, d, c] += wu * u[c]
-                        for row in range(max(0, ay - 1), ay + 2):
-                            for column in range(ax, ax + 3):
-                                slot = (row - ay + 1) * 3 + column - ax
-                                for d in range(4):
-                                    wu = w * u[d]
-                                    for c in range(4):
-                                        half[node, slot, d, c] += wu * patch[row, column, c]
+                            half[node, slot, d, c] += wu * patch[row, column, c]
 
 
 def _unit_basis(mass: np.ndarray) -> np.ndarray:
@@ -190,38 +232,37 @@ def _unit_basis(mass: np.ndarray) -> np.ndarray:
 def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Blocks (m, 5, 4, 4) of the coarse matrix in the unit basis: each node with itself and its later neighbours."""
     blocks = np.zeros((len(basis), 5, 4, 4))
-    _symmetrise(half, basis, grid, blocks)
+    side_by_side(_symmetrise, len(grid), half, basis, grid, blocks, least=ROWS)
     ridge = 1e-10 * np.trace(blocks[:, 0], axis1=1, axis2=2).mean() / 4
     blocks[:, 0] += max(ridge, 1e-30) * np.eye(4)
     return blocks
 
 
 @njit()
-def _symmetrise(half: np.ndarray, basis: np.ndarray, grid: np.ndarray, blocks: np.ndarray) -> None:
-    # later neighbours: right, lower left, below, lower right; slots of `half` count the 3x3 neighbourhood by rows
+def _symmetrise(
+    first: int, last: int, half: np.ndarray, basis: np.ndarray, grid: np.ndarray, blocks: np.ndarray
+) -> None:
+    """blocks[a, k] = basis[a] (half[a, b] + half[b, a]') basis[b]', for nodes a in grid rows first to last.
+
+    b is a itself, the node to the right, lower left, below, lower right; `half` counts the nine about a node by rows.
+    """
     rows, columns = grid.shape
     block, turned = np.empty((4, 4)), np.empty((4, 4))
-    for ny in range(rows):
-        for nx in range(columns):
-            a = grid[ny, nx]
-            if a < 0:
-                continue
+    for y in range(first, last):
+        for x in range(columns):
+            a = grid[y, x]
             for k in range(5):
-                dy = 0 if k < 2 else 1
-                dx = k if k < 2 else k - 3
-                if ny + dy >= rows or nx + dx < 0 or nx + dx >= columns:
+                dy, dx = (0, k) if k < 2 else (1, k - 3)
+                if a < 0 or y + dy >= rows or not 0 <= x + dx < columns or grid[y + dy, x + dx] < 0:
                     continue
-                b = grid[ny + dy, nx + dx]
-                if b < 0:
-                    continue
-                slot = (dy + 1) * 3 + dx + 1
+                b, slot = grid[y + dy, x + dx], 3 * dy + dx + 4
                 for i in range(4):
                     for j in range(4):
                         block[i, j] = half[a, slot, i, j] + half[b, 8 - slot, j, i]
                 for i in range(4):
                     for j in range(4):
                         total = 0.0
-                        for m in range(i + 1):
+                        for m in range(i + 1):  # the basis is lower triangular
                             total += basis[a, i, m] * block[m, j]
                         turned[i, j] = total
                 for i in range(4):
@@ -232,108 +273,83 @@ def _symmetrise(half: np.ndarray, basis: np.ndarray, grid: np.ndarray, blocks: n
                         blocks[a, k, i, j] = total
 
 
-@njit(parallel=True, fastmath=True)
-def _restrict(
-    image: np.ndarray,
-    position: np.ndarray,
-    row_first: np.ndarray,
-    row_count: np.ndarray,
-    grid: np.ndarray,
-    spacing: int,
-    r: np.ndarray,
-    values: np.ndarray,
-) -> None:
-    # values[a] += sum over i of phi_a(i) r_i u_i; rows of cells take turns as in the Galerkin product. Within a row
-    # of pixels each cell is summed up for its left and its right nodes, then handed to those above and below.
+@njit(fastmath=True)
+def _restrict(first: int, last: int, parity: int, cells: Cells, r: np.ndarray, values: np.ndarray) -> None:
+    """Within a row of pixels each cell is summed up for its left and its right nodes, then handed to those above and
+    below."""
+    image, position, grid, spacing = cells.image, cells.position, cells.grid, cells.spacing
     height, width = image.shape[0], image.shape[1]
-    cell_rows = (height + spacing - 1) // spacing
     ramp = 1.0 / (spacing - 1)
-    for parity in range(2):
-        for group in prange(GROUPS):
-            for cy in range(parity + 2 * group, cell_rows, 2 * GROUPS):
-                for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
-                    ty = (y - cy * spacing) * ramp
-                    i, last = row_first[y], row_first[y] + row_count[y]
-                    while i < last:
-                        cx = (position[i] - y * width) // spacing
-                        start, end = y * width + cx * spacing, y * width + (cx + 1) * spacing
-                        l0 = l1 = l2 = l3 = r0 = r1 = r2 = r3 = 0.0
-                        while i < last and position[i] < end:
-                            n, x = np.uint64(i), np.uint64(position[i] - y * width)
-                            right = r[n] * ((position[n] - start) * ramp)
-                            left = r[n] - right
-                            c0, c1, c2 = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
-                            l0, l1, l2, l3 = l0 + left, l1 + left * c0, l2 + left * c1, l3 + left * c2
-                            r0, r1, r2, r3 = r0 + right, r1 + right * c0, r2 + right * c1, r3 + right * c2
-                            i += 1
-                        for ay in range(2):
-                            share = ty if ay else 1 - ty
-                            node = grid[cy + ay, cx]
-                            if node >= 0:
-                                values[node, 0] += share * l0
-                                values[node, 1] += share * l1
-                                values[node, 2] += share * l2
-                                values[node, 3] += share * l3
-                            node = grid[cy + ay, cx + 1]
-                            if node >= 0:
-                                values[node, 0] += share * r0
-                                values[node, 1] += share * r1
-                                values[node, 2] += share * r2
-                                values[node, 3] += share * r3
+    for cy in range(2 * first + parity, 2 * last + parity, 2):
+        for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
+            ty = (y - cy * spacing) * ramp
+            i, stop = cells.row_first[y], cells.row_first[y] + cells.row_count[y]
+            while i < stop:
+                cx = (position[i] - y * width) // spacing
+                start, end = y * width + cx * spacing, y * width + (cx + 1) * spacing
+                l0 = l1 = l2 = l3 = r0 = r1 = r2 = r3 = 0.0
+                while i < stop and position[i] < end:
+                    n, x = np.uint64(i), np.uint64(position[i] - y * width)
+                    right = r[n] * ((position[n] - start) * ramp)
+                    left = r[n] - right
+                    c0, c1, c2 = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
+                    l0, l1, l2, l3 = l0 + left, l1 + left * c0, l2 + left * c1, l3 + left * c2
+                    r0, r1, r2, r3 = r0 + right, r1 + right * c0, r2 + right * c1, r3 + right * c2
+                    i += 1
+                for ay in range(2):
+                    share = ty if ay else 1 - ty
+                    node = grid[cy + ay, cx]
+                    if node >= 0:
+                        values[node, 0] += share * l0
+                        values[node, 1] += share * l1
+                        values[node, 2] += share * l2
+                        values[node, 3] += share * l3
+                    node = grid[cy + ay, cx + 1]
+                    if node >= 0:
+                        values[node, 0] += share * r0
+                        values[node, 1] += share * r1
+                        values[node, 2] += share * r2
+                        values[node, 3] += share * r3
 
 
 @njit()
-def _change_basis(basis: np.ndarray, values: np.ndarray, transpose: bool) -> None:
-    # the basis is lower triangular
-    for a in range(len(basis)):
-        b, v0, v1, v2, v3 = basis[a], values[a, 0], values[a, 1], values[a, 2], values[a, 3]
-        if transpose:
-            values[a, 0] = b[0, 0] * v0 + b[1, 0] * v1 + b[2, 0] * v2 + b[3, 0] * v3
-            values[a, 1] = b[1, 1] * v1 + b[2, 1] * v2 + b[3, 1] * v3
-            values[a, 2] = b[2, 2] * v2 + b[3, 2] * v3
-            values[a, 3] = b[3, 3] * v3
-        else:
-            values[a, 3] = b[3, 0] * v0 + b[3, 1] * v1 + b[3, 2] * v2 + b[3, 3] * v3
-            values[a, 2] = b[2, 0] * v0 + b[2, 1] * v1 + b[2, 2] * v2
-            values[a, 1] = b[1, 0] * v0 + b[1, 1] * v1
-            values[a, 0] = b[0, 0] * v0
+def _change_basis(first: int, last: int, basis: np.ndarray, values: np.ndarray, transpose: bool) -> None:
+    """values[a] = basis[a] values[a], or basis[a]' values[a], in place, since the basis is lower triangular."""
+    for a in range(first, last):
+        for k in range(4):
+            i = k if transpose else 3 - k
+            total = 0.0
+            for j in range(i if transpose else 0, 4 if transpose else i + 1):
+                total += (basis[a, j, i] if transpose else basis[a, i, j]) * values[a, j]
+            values[a, i] = total
 
 
-@njit(parallel=True, fastmath=True)
-def _prolong(
-    image: np.ndarray,
-    position: np.ndarray,
-    row_first: np.ndarray,
-    row_count: np.ndarray,
-    grid: np.ndarray,
-    spacing: int,
-    values: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    # out_i = sum over a of phi_a(i) u_i . values[a]; within a row of pixels each cell's nodes are blended once
-    height, width = image.shape[0], image.shape[1]
+@njit(fastmath=True)
+def _prolong(first: int, last: int, cells: Cells, values: np.ndarray, out: np.ndarray) -> None:
+    """Within a row of pixels each cell's nodes are blended once, for its left and its right side."""
+    image, position, grid, spacing = cells.image, cells.position, cells.grid, cells.spacing
+    width = image.shape[1]
     ramp = 1.0 / (spacing - 1)
-    for group in prange(GROUPS):
-        sides = np.zeros((2, 4))
-        for y in range(group, height, GROUPS):
-            cy = y // spacing
-            ty = (y - cy * spacing) * ramp
-            i, last = row_first[y], row_first[y] + row_count[y]
-            while i < last:
-                cx = (position[i] - y * width) // spacing
-                start, end = y * width + cx * spacing, y * width + (cx + 1) * spacing
-                sides[:] = 0.0
-                for ay in range(2):
-                    for ax in range(2):
-                        node = grid[cy + ay, cx + ax]
-                        if node >= 0:
-                            for c in range(4):
-                                sides[ax, c] += (ty if ay else 1 - ty) * values[node, c]
-                a0, a1, a2, a3 = sides[0, 0], sides[0, 1], sides[0, 2], sides[0, 3]
-                b0, b1, b2, b3 = sides[1, 0] - a0, sides[1, 1] - a1, sides[1, 2] - a2, sides[1, 3] - a3
-                while i < last and position[i] < end:
-                    n, x = np.uint64(i), np.uint64(position[i] - y * width)
-                    tx = (position[n] - start) * ramp
-                    c0, c1, c2 = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
-                    out[n] = (a0 + tx * b0) + (a1 + tx * b1) * c0 + (a2 + tx * b2) * c1 + (a3 + tx * b3) * c2
-                    i += 1
+    sides = np.empty((2, 4))
+    for y in range(first, last):
+        cy = y // spacing
+        ty = (y - cy * spacing) * ramp
+        i, stop = cells.row_first[y], cells.row_first[y] + cells.row_count[y]
+        while i < stop:
+            cx = (position[i] - y * width) // spacing
+            start, end = y * width + cx * spacing, y * width + (cx + 1) * spacing
+            sides[:] = 0.0
+            for ay in range(2):
+                for ax in range(2):
+                    node = grid[cy + ay, cx + ax]
+                    if node >= 0:
+                        for c in range(4):
+                            sides[ax, c] += (ty if ay else 1 - ty) * values[node, c]
+            a0, a1, a2, a3 = sides[0, 0], sides[0, 1], sides[0, 2], sides[0, 3]
+            b0, b1, b2, b3 = sides[1, 0] - a0, sides[1, 1] - a1, sides[1, 2] - a2, sides[1, 3] - a3
+            while i < stop and position[i] < end:
+                n, x = np.uint64(i), np.uint64(position[i] - y * width)
+                tx = (position[n] - start) * ramp
+                c0, c1, c2 = image[y, x, 0] - 0.5, image[y, x, 1] - 0.5, image[y, x, 2] - 0.5
+                out[n] = (a0 + tx * b0) + (a1 + tx * b1) * c0 + (a2 + tx * b2) * c1 + (a3 + tx * b3) * c2
+                i += 1

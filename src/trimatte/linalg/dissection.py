@@ -3,22 +3,30 @@
 The nodes are split by lines of nodes, the separators, again and again (George, SIAM J. Numer. Anal. 1973), each time
 where the band is thin. Eliminating leaves first and separators last keeps the fill small and dense: every part
 becomes one dense front (Duff and Reid, ACM Trans. Math. Softw. 1983), and fronts of one depth are independent.
-The factor is computed in float64 and kept in float32, since it serves as a preconditioner.
+Fronts are factored and kept in float32, since the factor serves as a preconditioner.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from trimatte.runtime.jit import njit, prange, side_by_side
+from trimatte.runtime.jit import njit, side_by_side
 
 LEAF = 16
 """Nodes that a part may have without being split."""
+LOPSIDED = 0.8
+"""A separator leaves at most this share of a part's nodes on one side, so that the tree is no deeper than log n / log
+1.25; where no line does, the part is cut at its median."""
+LEANING = 2.0
+"""How much dearer a separator is that leaves one side empty than one of the same length in the middle: 1 + LEANING / 2
+times. A shorter separator saves more fill than even halves do, so that it is little."""
 PANEL = 32
 """Columns eliminated at once in a front."""
+ROWS = 32
+"""Rows of a large front that are updated at a time; a multiple of the four that are updated together."""
 SUBTREES = 16
 """Parts of the tree that are worked on side by side; fixed, so that results do not depend on the number of threads."""
 LEAST_PIVOT = 1e-6
@@ -27,8 +35,7 @@ DROPPED = 1e18
 """Stands for the pivot of an unknown that is left at zero."""
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(NamedTuple):
     """Fronts in postorder, children before parents, and the elimination order of the nodes.
 
     Attributes
@@ -36,10 +43,10 @@ class Tree:
     order : (m,) int64; node at each place of the elimination order.
     place : (m,) int64; its inverse.
     start, end : (f,) int64; each front's own places.
+    children_start, children : CSR lists of each front's children.
     border_start : (f + 1,) int64; where each front's border begins in `border`.
     border : int64; sorted places of later nodes that the front's elimination ties together.
     into : int64; for each border entry, its place within the parent's front.
-    children_start, children : CSR lists of each front's children.
     subtrees : (s, 2) int64; first and last front of each subtree, a run of the postorder.
     top : int64; the fronts above them.
     panel_start : (f + 1,) int64; where each front's columns begin in the factor.
@@ -49,18 +56,54 @@ class Tree:
     place: np.ndarray
     start: np.ndarray
     end: np.ndarray
+    children_start: np.ndarray
+    children: np.ndarray
     border_start: np.ndarray
     border: np.ndarray
     into: np.ndarray
-    children_start: np.ndarray
-    children: np.ndarray
     subtrees: np.ndarray
     top: np.ndarray
     panel_start: np.ndarray
 
+    def of(self, front: int) -> np.ndarray:
+        """Children of a front."""
+        return self.children[self.children_start[front] : self.children_start[front + 1]]
 
-@dataclass(frozen=True)
-class Factor:
+
+class Matrix(NamedTuple):
+    """A symmetric block matrix over a node grid; of each node the blocks with itself and its later neighbours are kept.
+
+    Attributes
+    ----------
+    grid : (rows, columns) int32; number of each node or -1.
+    ny, nx : (m,) int64; row and column of each node.
+    blocks : (m, 5, 4, 4) float64; of each node with itself and its neighbours to the right, lower left, below and lower
+        right.
+    """
+
+    grid: np.ndarray
+    ny: np.ndarray
+    nx: np.ndarray
+    blocks: np.ndarray
+
+
+class Remainder(NamedTuple):
+    """What the elimination of each front makes of its border, a dense matrix for the parent to take up.
+
+    Within a subtree it goes on a stack, over the children's, which are used up by then; the fronts of the top and the
+    roots of the subtrees keep theirs.
+
+    Attributes
+    ----------
+    at : (f,) int64; where each front's begins, on its subtree's stack or in `kept`.
+    kept : float32
+    """
+
+    at: np.ndarray
+    kept: np.ndarray
+
+
+class Factor(NamedTuple):
     """Cholesky factor of a block matrix over a node grid."""
 
     tree: Tree
@@ -68,14 +111,14 @@ class Factor:
 
     def solve(self, values: np.ndarray) -> None:
         """Overwrite values (m, 4) float64 with the solution for them, to float32 precision."""
-        t = self.tree
-        x = values[t.order].reshape(-1).astype(np.float32)
-        carry = np.empty(4 * len(t.border), np.float32)
-        _solve(
-            t.start, t.end, t.border_start, t.border, t.into, t.children_start, t.children, t.subtrees, t.top,
-            t.panel_start, self.panels, x, carry,
-        )  # fmt: skip
-        values[t.order] = x.reshape(-1, 4)
+        tree, top = self.tree, np.stack([self.tree.top, self.tree.top], axis=1)
+        x = values[tree.order].reshape(-1).astype(np.float32)
+        carry = np.empty(4 * len(tree.border), np.float32)
+        side_by_side(_forward, len(tree.subtrees), tree.subtrees, *self, x, carry)
+        _forward(0, len(top), top, *self, x, carry)
+        _backward(0, len(top), top, *self, x)
+        side_by_side(_backward, len(tree.subtrees), tree.subtrees, *self, x)
+        values[tree.order] = x.reshape(-1, 4)
 
 
 def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
@@ -87,41 +130,63 @@ def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
     blocks : (m, 5, 4, 4) float64; each node's blocks with itself and its neighbours to the right, lower left, below
         and lower right.
     """
-    t = dissect(grid, len(blocks))
-    ny, nx = _node_places(grid, len(blocks))
-    panels = np.empty(int(t.panel_start[-1]), np.float32)
-    at, stacks, kept = _schur_places(t)
-    schur = np.empty(kept, np.float32)
-    both = (
-        grid, ny, nx, blocks, t.order, t.place, t.start, t.end, t.border_start, t.border, t.into, t.children_start,
-        t.children, t.panel_start, panels, at, schur,
-    )  # fmt: skip
-    side_by_side(_factor_subtrees, len(t.subtrees), t.subtrees, stacks, *both)
-    for f in t.top:
-        _factor_front(f, *both)
-    return Factor(t, panels)
+    matrix = Matrix(grid, *_node_places(grid, len(blocks)), blocks)
+    tree = _tree(matrix)
+    panels = np.empty(int(tree.panel_start[-1]), np.float32)
+    remainder = _remainder(tree)
+    side_by_side(_factor_subtrees, len(tree.subtrees), tree, matrix, remainder, panels)
+    for f in tree.top:
+        _factor_front(int(f), tree, matrix, remainder, panels)
+    return Factor(tree, panels)
+
+
+def _remainder(tree: Tree) -> Remainder:
+    """Room for what is kept; the places on the stacks are found on the way."""
+    size = (4 * np.diff(tree.border_start)) ** 2
+    keeping = np.concatenate([tree.subtrees[:, 1], tree.top])
+    at = np.zeros(len(size), np.int64)
+    ends = np.cumsum(size[keeping])
+    at[keeping] = ends - size[keeping]
+    return Remainder(at, np.empty(ends[-1] if len(ends) else 0, np.float32))
+
+
+def _factor_front(f: int, tree: Tree, matrix: Matrix, remainder: Remainder, panels: np.ndarray) -> None:
+    """Factor one large front, all threads on its rows."""
+    own = 4 * int(tree.end[f] - tree.start[f])
+    size = own + 4 * int(tree.border_start[f + 1] - tree.border_start[f])
+    front, turned = np.zeros((size, size), np.float32), np.empty((PANEL, size), np.float32)
+    least = np.empty(own, np.float32)
+    _assemble_front(f, tree, matrix, remainder.at, remainder.kept, front, least)
+    for column in range(0, own, PANEL):
+        stop = min(own, column + PANEL)
+        _eliminate_panel(front, column, stop, turned, least)
+        side_by_side(_update_rows, -(-(size - stop) // ROWS), front, column, stop, turned)
+    _store_front(front, own, panels, int(tree.panel_start[f]), remainder.kept, int(remainder.at[f]))
 
 
 def dissect(grid: np.ndarray, count: int) -> Tree:
     """Order the nodes by nested dissection and lay out the fronts."""
-    ny, nx = _node_places(grid, count)
+    return _tree(Matrix(grid, *_node_places(grid, count), np.empty((0, 5, 4, 4))))
+
+
+def _tree(matrix: Matrix) -> Tree:
+    count = len(matrix.ny)
     order = np.arange(count)
-    start, end, parent = _split(ny, nx, order, LEAF)
+    start, end, parent = _split(matrix.ny, matrix.nx, order, np.empty(max(matrix.grid.shape), np.int64))
     rank = np.argsort(start, kind="stable")
     number = np.empty(len(rank) + 1, np.int64)
     number[rank], number[-1] = np.arange(len(rank)), -1
     start, end, parent = start[rank], end[rank], number[parent[rank]]
-    place = np.empty(count, np.int64)
+    place, none = np.empty(count, np.int64), np.empty(0, np.int64)
     place[order] = np.arange(count)
-    children_start, children = _children(parent)
-    border_start, border = _borders(grid, ny, nx, order, place, start, end, children_start, children)
-    into = _into_parent(start, end, parent, border_start, border)
+    tree = Tree(order, place, start, end, *_children(parent), none, none, none, none.reshape(0, 2), none, none)
+    border_start, border = _borders(matrix, tree)
+    fronts = np.repeat(count * np.arange(len(parent)), np.diff(border_start))
+    tree = tree._replace(border_start=border_start, border=np.sort(fronts + border) - fronts)
     own = 4 * (end - start)
     panel_start = np.concatenate([[0], np.cumsum(own * (own + 4 * np.diff(border_start)))])
-    subtrees, top = _subtrees(np.diff(panel_start), parent, children_start, children)
-    return Tree(
-        order, place, start, end, border_start, border, into, children_start, children, subtrees, top, panel_start
-    )
+    subtrees, top = _subtrees(np.diff(panel_start), parent, tree)
+    return tree._replace(into=_into_parent(tree, parent), subtrees=subtrees, top=top, panel_start=panel_start)
 
 
 def _children(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -132,9 +197,7 @@ def _children(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), children
 
 
-def _subtrees(
-    weight: np.ndarray, parent: np.ndarray, children_start: np.ndarray, children: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _subtrees(weight: np.ndarray, parent: np.ndarray, tree: Tree) -> tuple[np.ndarray, np.ndarray]:
     """Split the heaviest subtree at its root until there are enough: (first, last) front of each, and the roots."""
     first, total = np.arange(len(parent)), weight.astype(np.float64)
     for f, above in enumerate(parent):
@@ -144,10 +207,10 @@ def _subtrees(
     heap = [(-float(total[f]), int(f)) for f in np.flatnonzero(parent < 0)]
     heapq.heapify(heap)
     top = []
-    while heap and len(heap) < SUBTREES and children_start[heap[0][1]] < children_start[heap[0][1] + 1]:
+    while heap and len(heap) < SUBTREES and len(tree.of(heap[0][1])) > 0:
         _, f = heapq.heappop(heap)
         top.append(f)
-        for child in children[children_start[f] : children_start[f + 1]]:
+        for child in tree.of(f):
             heapq.heappush(heap, (-float(total[child]), int(child)))
     pairs = np.array([(first[f], f) for f in _dealt([f for _, f in sorted(heap)])], np.int64).reshape(-1, 2)
     return pairs, np.array(sorted(top), np.int64)
@@ -162,38 +225,6 @@ def _dealt(heaviest_first: list[int]) -> list[int]:
     return _dealt(one) + _dealt(other)
 
 
-def _schur_places(tree: Tree) -> tuple[np.ndarray, np.ndarray, int]:
-    """Where each front leaves what its elimination makes of its border.
-
-    Within a subtree it goes on a stack, over the children's, which are used up by then; the fronts of the top and
-    the roots of the subtrees keep theirs. Returns the offsets, the height of each subtree's stack and the length of
-    what is kept.
-    """
-    size = (4 * np.diff(tree.border_start)) ** 2
-    at = np.zeros(len(size), np.int64)
-    stacks = np.zeros(len(tree.subtrees), np.int64)
-    kept = 0
-    for s, (low, high) in enumerate(tree.subtrees):
-        stacks[s] = _stack(low, high, size, tree.children_start, tree.children, at)
-    for f in [*tree.subtrees[:, 1], *tree.top]:
-        at[f], kept = kept, kept + int(size[f])
-    return at, stacks, kept
-
-
-@njit()
-def _stack(
-    low: int, high: int, size: np.ndarray, children_start: np.ndarray, children: np.ndarray, at: np.ndarray
-) -> int:
-    pointer, highest = 0, 0
-    for f in range(low, high):
-        if children_start[f] < children_start[f + 1]:
-            pointer = at[children[children_start[f]]]
-        at[f] = pointer
-        pointer += size[f]
-        highest = max(highest, pointer)
-    return highest
-
-
 def _node_places(grid: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of each node."""
     rows, columns = np.nonzero(grid >= 0)
@@ -204,70 +235,43 @@ def _node_places(grid: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit()
-def _split(ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # parts still to be split lie on a stack as (low, high, parent front); `order` is permuted in place so that
-    # each part reads: one side, the other side, the separator
-    count = len(order)
-    start, end = np.empty(count, np.int64), np.empty(count, np.int64)
-    parent = np.empty(count, np.int64)
-    fronts = 0
-    stack = np.empty((256, 3), np.int64)
-    stack[0, 0], stack[0, 1], stack[0, 2] = 0, count, -1
-    top = 1
+def _split(
+    ny: np.ndarray, nx: np.ndarray, order: np.ndarray, lines: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fronts' start, end and parent; `order` is permuted, so that parts read: one side, the other, the separator.
+
+    `lines` has room for the nodes on each row or column.
+    """
+    count, fronts, waiting = len(order), 0, 1
+    start, end, parent = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    parts = np.empty((count + 1, 3), np.int64)  # still to be split: from, to, and the front above
+    parts[0, 0], parts[0, 1], parts[0, 2] = 0, count, -1
     scratch = np.empty(count, np.int64)
-    while top > 0:
-        top -= 1
-        low, high, above = stack[top, 0], stack[top, 1], stack[top, 2]
-        if high == low:
-            continue
-        y0, y1, x0, x1 = ny[order[low]], ny[order[low]], nx[order[low]], nx[order[low]]
-        for p in range(low, high):
-            node = order[p]
-            y0, y1 = min(y0, ny[node]), max(y1, ny[node])
-            x0, x1 = min(x0, nx[node]), max(x1, nx[node])
-        vertical = y1 - y0 >= x1 - x0
-        along = ny if vertical else nx
-        base = y0 if vertical else x0
-        length = (y1 - y0 if vertical else x1 - x0) + 1
-        if high - low <= leaf or length < 3:
+    while waiting > 0:
+        waiting -= 1
+        low, high, above = parts[waiting, 0], parts[waiting, 1], parts[waiting, 2]
+        y, height = _extent(ny, order, low, high)
+        x, width = _extent(nx, order, low, high)
+        along, base, length = (ny, y, height) if height >= width else (nx, x, width)
+        if high - low <= LEAF or length < 3:
             start[fronts], end[fronts], parent[fronts] = low, high, above
             fronts += 1
             continue
-        histogram = np.zeros(length, np.int64)
+        for line in range(length):
+            lines[line] = 0
         for p in range(low, high):
-            histogram[along[order[p]] - base] += 1
-        cut, best, before = 0, 1e300, 0
-        for c in range(length):
-            after = high - low - before - histogram[c]
-            imbalance = max(before, after) / (high - low)
-            if min(before, after) > 0 and imbalance < 0.8:
-                cost = (histogram[c] + 1.0) * (1.0 + 2.0 * (imbalance - 0.5))
-                if cost < best:
-                    best, cut = cost, c
-            before += histogram[c]
-        if best == 1e300:
-            cut, before = 0, 0
-            for c in range(length):
-                if before + histogram[c] >= (high - low) // 2:
-                    cut = c
-                    break
-                before += histogram[c]
-        left, right = low, high
-        lefts = 0
-        for p in range(low, high):
-            if along[order[p]] - base < cut:
-                lefts += 1
-        rights = high - low - lefts - histogram[cut]
-        left, right, middle = low, low + lefts, low + lefts + rights
-        a, b, c = left, right, middle
+            lines[along[order[p]] - base] += 1
+        cut, before = _separator(lines, length, high - low)
+        right, middle = low + before, high - lines[cut]
+        a, b, c = low, right, middle
         for p in range(low, high):
             scratch[p] = order[p]
         for p in range(low, high):
-            where = along[scratch[p]] - base
-            if where < cut:
+            side = along[scratch[p]] - base - cut
+            if side < 0:
                 order[a] = scratch[p]
                 a += 1
-            elif where > cut:
+            elif side > 0:
                 order[b] = scratch[p]
                 b += 1
             else:
@@ -277,153 +281,133 @@ def _split(ny: np.ndarray, nx: np.ndarray, order: np.ndarray, leaf: int) -> tupl
             start[fronts], end[fronts], parent[fronts] = middle, high, above
             above = fronts
             fronts += 1
-        if top + 2 > len(stack):
-            larger = np.empty((2 * len(stack), 3), np.int64)
-            for p in range(top):
-                for c in range(3):
-                    larger[p, c] = stack[p, c]
-            stack = larger
-        stack[top, 0], stack[top, 1], stack[top, 2] = left, right, above
-        stack[top + 1, 0], stack[top + 1, 1], stack[top + 1, 2] = right, middle, above
-        top += 2
+        for first, last in ((low, right), (right, middle)):
+            if first < last:
+                parts[waiting, 0], parts[waiting, 1], parts[waiting, 2] = first, last, above
+                waiting += 1
     return start[:fronts].copy(), end[:fronts].copy(), parent[:fronts].copy()
 
 
 @njit()
-def _borders(
-    grid: np.ndarray,
-    ny: np.ndarray,
-    nx: np.ndarray,
-    order: np.ndarray,
-    place: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    children_start: np.ndarray,
-    children: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    # border = later neighbours of the own nodes and of the children's borders
-    fronts = len(start)
-    begin = np.zeros(fronts + 1, np.int64)
-    stamp = np.full(len(order), -1, np.int64)
-    pool = np.empty(8 * len(order) + 64, np.int64)
-    found = np.empty(len(order), np.int64)
-    for f in range(fronts):
-        count = 0
-        for p in range(start[f], end[f]):
-            node = order[p]
-            for y in range(max(0, ny[node] - 1), min(grid.shape[0], ny[node] + 2)):
-                for x in range(max(0, nx[node] - 1), min(grid.shape[1], nx[node] + 2)):
-                    if grid[y, x] >= 0:
-                        q = place[grid[y, x]]
-                        if q >= end[f] and stamp[q] != f:
-                            stamp[q] = f
-                            found[count] = q
-                            count += 1
-        for c in range(children_start[f], children_start[f + 1]):
-            for k in range(begin[children[c]], begin[children[c] + 1]):
-                q = pool[k]
-                if q >= end[f] and stamp[q] != f:
-                    stamp[q] = f
-                    found[count] = q
-                    count += 1
-        if begin[f] + count > len(pool):
-            larger = np.empty(2 * len(pool) + count, np.int64)
-            for k in range(begin[f]):
+def _extent(places: np.ndarray, order: np.ndarray, low: int, high: int) -> tuple[int, int]:
+    """The least row (or column) of a part's nodes, and how many rows it spans."""
+    least = most = places[order[low]]
+    for p in range(low + 1, high):
+        least, most = min(least, places[order[p]]), max(most, places[order[p]])
+    return least, most - least + 1
+
+
+@njit()
+def _separator(lines: np.ndarray, length: int, total: int) -> tuple[int, int]:
+    """The line to cut a part at, the shortest not too far from the middle, and how many nodes lie before it.
+
+    `lines` holds how many nodes there are on each.
+    """
+    cut, at, least, before = -1, 0, np.inf, 0
+    for c in range(length):
+        after = total - before - lines[c]
+        share = max(before, after) / total
+        if min(before, after) > 0 and share < LOPSIDED:
+            cost = (lines[c] + 1.0) * (1.0 + LEANING * (share - 0.5))
+            if cost < least:
+                cut, at, least = c, before, cost
+        before += lines[c]
+    if cut < 0:
+        cut, at = 0, 0
+        while at + lines[cut] < total // 2:
+            at += lines[cut]
+            cut += 1
+    return cut, at
+
+
+@njit()
+def _borders(matrix: Matrix, tree: Tree) -> tuple[np.ndarray, np.ndarray]:
+    """`border_start` of the tree, and the borders, not sorted yet.
+
+    They are the later neighbours of a front's own nodes, and what is later in its children's borders.
+    """
+    grid, ny, nx = matrix.grid, matrix.ny, matrix.nx
+    begin, stamp = np.zeros(len(tree.start) + 1, np.int64), np.full(len(tree.order), -1, np.int64)
+    pool = np.empty(8 * len(tree.order) + 64, np.int64)
+    for f in range(len(tree.start)):
+        count, end = begin[f], tree.end[f]
+        children = tree.children[tree.children_start[f] : tree.children_start[f + 1]]
+        most = count + 8 * (end - tree.start[f])
+        for child in children:
+            most += begin[child + 1] - begin[child]
+        if most > len(pool):
+            larger = np.empty(2 * most, np.int64)
+            for k in range(count):
                 larger[k] = pool[k]
             pool = larger
-        _sort(found, count)
-        for k in range(count):
-            pool[begin[f] + k] = found[k]
-        begin[f + 1] = begin[f] + count
-    return begin, pool[: begin[fronts]].copy()
+        for p in range(tree.start[f], end):
+            y, x = ny[tree.order[p]], nx[tree.order[p]]
+            for v in range(max(0, y - 1), min(grid.shape[0], y + 2)):
+                for u in range(max(0, x - 1), min(grid.shape[1], x + 2)):
+                    if grid[v, u] >= 0:
+                        q = tree.place[grid[v, u]]
+                        if q >= end and stamp[q] != f:
+                            stamp[q], pool[count] = f, q
+                            count += 1
+        for child in children:
+            for k in range(begin[child], begin[child + 1]):
+                q = pool[k]
+                if q >= end and stamp[q] != f:
+                    stamp[q], pool[count] = f, q
+                    count += 1
+        begin[f + 1] = count
+    return begin, pool[: begin[-1]].copy()
 
 
-@njit()
-def _sort(values: np.ndarray, count: int) -> None:
-    """Sort the first `count` of values in place (Shell 1959); NumPy's own sort takes a second to compile."""
-    gap = 1
-    while gap < count // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for i in range(gap, count):
-            value, j = values[i], i
-            while j >= gap and values[j - gap] > value:
-                values[j] = values[j - gap]
-                j -= gap
-            values[j] = value
-        gap //= 3
-
-
-@njit()
-def _into_parent(
-    start: np.ndarray, end: np.ndarray, parent: np.ndarray, border_start: np.ndarray, border: np.ndarray
-) -> np.ndarray:
-    # both lists are sorted: walk them together
-    into = np.full(len(border), -1, np.int64)
-    for f in range(len(start)):
-        g = parent[f]
-        if g < 0:
-            continue
-        own = end[g] - start[g]
-        k = border_start[g]
-        for e in range(border_start[f], border_start[f + 1]):
-            if border[e] < end[g]:
-                into[e] = border[e] - start[g]
-            else:
-                while border[k] < border[e]:
-                    k += 1
-                into[e] = own + k - border_start[g]
+def _into_parent(tree: Tree, parent: np.ndarray) -> np.ndarray:
+    """For each border entry its place within the parent's front: among its own nodes, or behind them in its border."""
+    fronts = np.repeat(np.arange(len(parent)), np.diff(tree.border_start))
+    above, many = parent[fronts], len(tree.order)
+    behind = np.searchsorted(fronts * many + tree.border, above * many + tree.border) - tree.border_start[above]
+    own = tree.border < tree.end[above]
+    into: np.ndarray = np.where(own, tree.border, tree.end[above] + behind) - tree.start[above]
     return into
 
 
 @njit()
 def _assemble_front(
     f: int,
-    grid: np.ndarray,
-    ny: np.ndarray,
-    nx: np.ndarray,
-    blocks: np.ndarray,
-    order: np.ndarray,
-    place: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    border_start: np.ndarray,
-    border: np.ndarray,
-    into: np.ndarray,
-    children_start: np.ndarray,
-    children: np.ndarray,
+    tree: Tree,
+    matrix: Matrix,
     below_at: np.ndarray,
     below: np.ndarray,
     front: np.ndarray,
     least: np.ndarray,
 ) -> None:
-    # lower triangle of the front: the matrix's own blocks, and what the children's elimination left; least = the
-    # smallest pivots that count
-    own = end[f] - start[f]
-    edge = border[border_start[f] : border_start[f + 1]]
-    for p in range(start[f], end[f]):
-        a = order[p]
-        column = 4 * (p - start[f])
+    """Lower triangle of a front: the matrix's own blocks, and what the children's elimination left in `below`.
+
+    least = the smallest pivots that count.
+    """
+    start, end, first, last = tree.start[f], tree.end[f], tree.border_start[f], tree.border_start[f + 1]
+    grid, blocks, border, into = matrix.grid, matrix.blocks, tree.border, tree.into
+    for p in range(start, end):
+        a = tree.order[p]
+        column = 4 * (p - start)
         for i in range(4):
             least[column + i] = LEAST_PIVOT * blocks[a, 0, i, i]
         for dy in range(-1, 2):
             for dx in range(-1, 2):
-                y, x = ny[a] + dy, nx[a] + dx
+                y, x = matrix.ny[a] + dy, matrix.nx[a] + dx
                 if y < 0 or x < 0 or y >= grid.shape[0] or x >= grid.shape[1] or grid[y, x] < 0:
                     continue
                 b = grid[y, x]
-                q = place[b]
+                q = tree.place[b]
                 if q < p:
                     continue
-                row = 4 * (q - start[f]) if q < end[f] else 4 * (own + np.searchsorted(edge, q))
+                row = 4 * (q - start if q < end else end - start + _found(border, first, last, q))
                 later = dy > 0 or (dy == 0 and dx >= 0)
                 slot = (dx if dy == 0 else 3 + dx) if later else (-dx if dy == 0 else 3 - dx)
                 for i in range(4):
                     for j in range(4):
                         front[row + i, column + j] = blocks[a, slot, j, i] if later else blocks[b, slot, i, j]
-    for c in range(children_start[f], children_start[f + 1]):
-        child = children[c]
-        low, high = border_start[child], border_start[child + 1]
+    for c in range(tree.children_start[f], tree.children_start[f + 1]):
+        child = tree.children[c]
+        low, high = tree.border_start[child], tree.border_start[child + 1]
         size = 4 * (high - low)
         offset = below_at[child]
         for e in range(low, high):
@@ -435,6 +419,19 @@ def _assemble_front(
                     at = line + 4 * (g - low)
                     for j in range(4):
                         front[row + i, column + j] += below[at + j]
+
+
+@njit()
+def _found(values: np.ndarray, first: int, last: int, value: int) -> int:
+    """Place of a value in the sorted values[first:last]; NumPy's own search takes two seconds to compile."""
+    low, high = first, last - 1
+    while low < high:
+        middle = (low + high) // 2
+        if values[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low - first
 
 
 @njit(fastmath=True)
@@ -473,19 +470,23 @@ def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarra
 
 
 @njit(fastmath=True)
-def _update_rows(front: np.ndarray, low: int, high: int, first: int, last: int, turned: np.ndarray) -> None:
-    # front[i, last:] -= sum over the panel's columns k of front[i, k] front[:, k]', four rows and four columns at
-    # once; slices, since an index that may be negative keeps a loop from being vectorised
-    for i in range(low, high, 4):
+def _update_rows(first: int, last: int, front: np.ndarray, low: int, high: int, turned: np.ndarray) -> None:
+    """front[i, high:] -= sum over a panel's columns low <= k < high of front[i, k] front[:, k]', for `ROWS` rows i at a
+    time from `high` on.
+
+    Four rows and four columns at once; slices, since an index that may be negative keeps a loop from being vectorised.
+    """
+    for i in range(high + ROWS * first, min(len(front), high + ROWS * last), 4):
         stop = i + 4
-        r0, r1, r2, r3 = front[i, last:stop], front[i + 1, last:stop], front[i + 2, last:stop], front[i + 3, last:stop]
-        p0, p1, p2, p3 = front[i, first:last], front[i + 1, first:last], front[i + 2, first:last], front[i + 3, first:last]  # fmt: skip # noqa: E501
-        for k in range(0, last - first, 4):
+        r0, r1, r2, r3 = front[i, high:stop], front[i + 1, high:stop], front[i + 2, high:stop], front[i + 3, high:stop]
+        p0, p1, p2, p3 = front[i, low:high], front[i + 1, low:high], front[i + 2, low:high], front[i + 3, low:high]
+        for k in range(0, high - low, 4):
             a0, a1, a2, a3 = p0[k], p0[k + 1], p0[k + 2], p0[k + 3]
             b0, b1, b2, b3 = p1[k], p1[k + 1], p1[k + 2], p1[k + 3]
             c0, c1, c2, c3 = p2[k], p2[k + 1], p2[k + 2], p2[k + 3]
             d0, d1, d2, d3 = p3[k], p3[k + 1], p3[k + 2], p3[k + 3]
-            t0, t1, t2, t3 = turned[k, last:stop], turned[k + 1, last:stop], turned[k + 2, last:stop], turned[k + 3, last:stop]  # fmt: skip # noqa: E501
+            t0, t1 = turned[k, high:stop], turned[k + 1, high:stop]
+            t2, t3 = turned[k + 2, high:stop], turned[k + 3, high:stop]
             for j in range(len(r0)):
                 u0, u1, u2, u3 = t0[j], t1[j], t2[j], t3[j]
                 r0[j] -= a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3
@@ -517,189 +518,96 @@ def _store_front(
 
 @njit()
 def _factor_subtrees(
-    first: int,
-    last: int,
-    subtrees: np.ndarray,
-    stacks: np.ndarray,
-    grid: np.ndarray,
-    ny: np.ndarray,
-    nx: np.ndarray,
-    blocks: np.ndarray,
-    order: np.ndarray,
-    place: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    border_start: np.ndarray,
-    border: np.ndarray,
-    into: np.ndarray,
-    children_start: np.ndarray,
-    children: np.ndarray,
-    panel_start: np.ndarray,
-    panels: np.ndarray,
-    at: np.ndarray,
-    schur: np.ndarray,
+    first: int, last: int, tree: Tree, matrix: Matrix, remainder: Remainder, panels: np.ndarray
 ) -> None:
-    # a subtree's fronts one after the other, in a workspace of its own; its root's remainder is kept in `schur`
+    """A subtree's fronts one after the other, in a workspace of its own."""
+    at = remainder.at
     for s in range(first, last):
-        low, root = subtrees[s, 0], subtrees[s, 1]
-        most = 0
+        low, root = tree.subtrees[s, 0], tree.subtrees[s, 1]
+        most, height, highest = 0, 0, 0
         for f in range(low, root + 1):
-            most = max(most, 4 * (end[f] - start[f] + border_start[f + 1] - border_start[f]))
+            edge = 4 * (tree.border_start[f + 1] - tree.border_start[f])
+            most = max(most, 4 * (tree.end[f] - tree.start[f]) + edge)
+            if f < root:
+                if tree.children_start[f] < tree.children_start[f + 1]:
+                    height = at[tree.children[tree.children_start[f]]]
+                at[f] = height
+                height += edge * edge
+                highest = max(highest, height)
         space, turned = np.empty(most * most, np.float32), np.empty((PANEL, most), np.float32)
-        stack, least = np.empty(stacks[s], np.float32), np.empty(most, np.float32)
+        stack, least = np.empty(highest, np.float32), np.empty(most, np.float32)
         for f in range(low, root + 1):
-            own = 4 * (end[f] - start[f])
-            size = own + 4 * (border_start[f + 1] - border_start[f])
+            own = 4 * (tree.end[f] - tree.start[f])
+            size = own + 4 * (tree.border_start[f + 1] - tree.border_start[f])
             front = space[: size * size].reshape((size, size))
             front[:] = 0.0
-            _assemble_front(
-                f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start,
-                children, at, stack, front, least,
-            )  # fmt: skip
+            _assemble_front(f, tree, matrix, at, stack, front, least)
             for column in range(0, own, PANEL):
                 stop = min(own, column + PANEL)
                 _eliminate_panel(front, column, stop, turned, least)
-                _update_rows(front, stop, size, column, stop, turned)
-            _store_front(front, own, panels, panel_start[f], schur if f == root else stack, at[f])
-
-
-@njit(parallel=True)
-def _factor_front(
-    f: int,
-    grid: np.ndarray,
-    ny: np.ndarray,
-    nx: np.ndarray,
-    blocks: np.ndarray,
-    order: np.ndarray,
-    place: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    border_start: np.ndarray,
-    border: np.ndarray,
-    into: np.ndarray,
-    children_start: np.ndarray,
-    children: np.ndarray,
-    panel_start: np.ndarray,
-    panels: np.ndarray,
-    at: np.ndarray,
-    schur: np.ndarray,
-) -> None:
-    # one large front: all threads work on its rows
-    own = 4 * (end[f] - start[f])
-    size = own + 4 * (border_start[f + 1] - border_start[f])
-    front, turned = np.zeros((size, size), np.float32), np.empty((PANEL, size), np.float32)
-    least = np.empty(own, np.float32)
-    _assemble_front(
-        f, grid, ny, nx, blocks, order, place, start, end, border_start, border, into, children_start, children,
-        at, schur, front, least,
-    )  # fmt: skip
-    for column in range(0, own, PANEL):
-        stop = min(own, column + PANEL)
-        _eliminate_panel(front, column, stop, turned, least)
-        pieces = (size - stop + 31) // 32
-        for piece in prange(pieces):
-            low = stop + 32 * piece
-            _update_rows(front, low, min(size, low + 32), column, stop, turned)
-    _store_front(front, own, panels, panel_start[f], schur, at[f])
+                _update_rows(np.int64(0), (size - stop + ROWS - 1) // ROWS, front, column, stop, turned)
+            _store_front(front, own, panels, tree.panel_start[f], remainder.kept if f == root else stack, at[f])
 
 
 @njit(fastmath=True)
 def _forward(
-    f: int,
-    start: np.ndarray,
-    end: np.ndarray,
-    border_start: np.ndarray,
-    into: np.ndarray,
-    children_start: np.ndarray,
-    children: np.ndarray,
-    panel_start: np.ndarray,
-    panels: np.ndarray,
-    x: np.ndarray,
-    carry: np.ndarray,
+    first: int, last: int, runs: np.ndarray, tree: Tree, panels: np.ndarray, x: np.ndarray, carry: np.ndarray
 ) -> None:
-    # a front solves for its own and hands on, in `carry`, what its border's right-hand side loses
-    own = 4 * (end[f] - start[f])
-    mine = x[4 * start[f] : 4 * end[f]]
-    edge = carry[4 * border_start[f] : 4 * border_start[f + 1]]
-    edge[:] = 0.0
-    for c in range(children_start[f], children_start[f + 1]):
-        child = children[c]
-        for e in range(border_start[child], border_start[child + 1]):
-            row = 4 * into[e]
-            for i in range(4):
-                if row < own:
-                    mine[row + i] += carry[4 * e + i]
-                else:
-                    edge[row - own + i] += carry[4 * e + i]
-    at = panel_start[f]
-    for i in range(own):
-        line = panels[at + i * own : at + i * own + i + 1]
-        total = mine[i]
-        for j in range(i):
-            total -= line[j] * mine[j]
-        mine[i] = total / line[i]
-    at += own * own
-    for i in range(len(edge)):
-        line = panels[at + i * own : at + (i + 1) * own]
-        total = np.float32(0.0)
-        for j in range(len(line)):
-            total += line[j] * mine[j]
-        edge[i] -= total
+    """Runs of fronts (from, to) on the way up.
+
+    Each solves for its own nodes, and hands on, in `carry`, what its border's right-hand side loses.
+    """
+    border_start, into, children = tree.border_start, tree.into, tree.children
+    for r in range(first, last):
+        for f in range(runs[r, 0], runs[r, 1] + 1):
+            own = 4 * (tree.end[f] - tree.start[f])
+            mine = x[4 * tree.start[f] : 4 * tree.end[f]]
+            edge = carry[4 * border_start[f] : 4 * border_start[f + 1]]
+            edge[:] = 0.0
+            for c in range(tree.children_start[f], tree.children_start[f + 1]):
+                child = children[c]
+                for e in range(border_start[child], border_start[child + 1]):
+                    row = 4 * into[e]
+                    for i in range(4):
+                        if row < own:
+                            mine[row + i] += carry[4 * e + i]
+                        else:
+                            edge[row - own + i] += carry[4 * e + i]
+            at = tree.panel_start[f]
+            for i in range(own):
+                line = panels[at + i * own : at + i * own + i + 1]
+                total = mine[i]
+                for j in range(i):
+                    total -= line[j] * mine[j]
+                mine[i] = total / line[i]
+            at += own * own
+            for i in range(len(edge)):
+                line = panels[at + i * own : at + (i + 1) * own]
+                total = np.float32(0.0)
+                for j in range(len(line)):
+                    total += line[j] * mine[j]
+                edge[i] -= total
 
 
 @njit(fastmath=True)
-def _backward(
-    f: int,
-    start: np.ndarray,
-    end: np.ndarray,
-    border_start: np.ndarray,
-    border: np.ndarray,
-    panel_start: np.ndarray,
-    panels: np.ndarray,
-    x: np.ndarray,
-) -> None:
-    own = 4 * (end[f] - start[f])
-    mine = x[4 * start[f] : 4 * end[f]]
-    at = panel_start[f] + own * own
-    for e in range(border_start[f], border_start[f + 1]):
-        value = x[4 * border[e] : 4 * border[e] + 4]
-        line = panels[at : at + 4 * own]
-        l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
-        for j in range(len(mine)):
-            mine[j] -= l0[j] * value[0] + l1[j] * value[1] + l2[j] * value[2] + l3[j] * value[3]
-        at += 4 * own
-    at = panel_start[f]
-    for i in range(own - 1, -1, -1):
-        line = panels[at + i * own : at + i * own + i + 1]
-        solved = mine[i] / line[i]
-        mine[i] = solved
-        for j in range(i):
-            mine[j] -= line[j] * solved
-
-
-@njit(parallel=True)
-def _solve(
-    start: np.ndarray,
-    end: np.ndarray,
-    border_start: np.ndarray,
-    border: np.ndarray,
-    into: np.ndarray,
-    children_start: np.ndarray,
-    children: np.ndarray,
-    subtrees: np.ndarray,
-    top: np.ndarray,
-    panel_start: np.ndarray,
-    panels: np.ndarray,
-    x: np.ndarray,
-    carry: np.ndarray,
-) -> None:
-    for s in prange(len(subtrees)):
-        for f in range(subtrees[s, 0], subtrees[s, 1] + 1):
-            _forward(f, start, end, border_start, into, children_start, children, panel_start, panels, x, carry)
-    for t in range(len(top)):
-        _forward(top[t], start, end, border_start, into, children_start, children, panel_start, panels, x, carry)
-    for t in range(len(top)):
-        _backward(top[len(top) - 1 - t], start, end, border_start, border, panel_start, panels, x)
-    for s in prange(len(subtrees)):
-        for back in range(subtrees[s, 1] - subtrees[s, 0] + 1):
-            _backward(subtrees[s, 1] - back, start, end, border_start, border, panel_start, panels, x)
+def _backward(first: int, last: int, runs: np.ndarray, tree: Tree, panels: np.ndarray, x: np.ndarray) -> None:
+    """The same runs on the way down, from the last front to the first: each takes off what its border has come to."""
+    for r in range(last - 1, first - 1, -1):
+        for f in range(runs[r, 1], runs[r, 0] - 1, -1):
+            own = 4 * (tree.end[f] - tree.start[f])
+            mine = x[4 * tree.start[f] : 4 * tree.end[f]]
+            at = tree.panel_start[f] + own * own
+            for e in range(tree.border_start[f], tree.border_start[f + 1]):
+                value = x[4 * tree.border[e] : 4 * tree.border[e] + 4]
+                line = panels[at : at + 4 * own]
+                l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
+                for j in range(len(mine)):
+                    mine[j] -= l0[j] * value[0] + l1[j] * value[1] + l2[j] * value[2] + l3[j] * value[3]
+                at += 4 * own
+            at = tree.panel_start[f]
+            for i in range(own - 1, -1, -1):
+                line = panels[at + i * own : at + i * own + i + 1]
+                solved = mine[i] / line[i]
+                mine[i] = solved
+                for j in range(i):
+                    mine[j] -= line[j] * solved

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from trimatte.runtime.jit import njit, prange
+from trimatte.runtime.jit import njit, side_by_side
 from trimatte.runtime.threads import available_threads
 
 BLOCK = 8
@@ -21,16 +21,13 @@ DENSE = 200
 """Graphs up to this many vertices are solved by a dense inverse."""
 STEPS, LOWER, UPPER = 3, 0.15, 2.6
 """On coarse graphs so many steps of Chebyshev's iteration, an odd number, for a spectrum between these bounds."""
-ROWS = 1024
-"""Rows that one thread multiplies at a time."""
-SERIAL = 4 * ROWS
+SERIAL = 4096
 """Graphs up to this many vertices are not worth waking threads for."""
 
 Precondition = Callable[[np.ndarray, np.ndarray], None]
 
 
-@dataclass(frozen=True)
-class Graph:
+class Graph(NamedTuple):
     """A symmetric graph on n free vertices, joined to fixed ones.
 
     Its Laplacian on the free vertices, D - W, is symmetric, and positive definite where from every free vertex a path
@@ -51,11 +48,11 @@ class Graph:
 
     def multiply(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write (D - W) x into out, x rounded to single precision: half as much to fetch from all over the memory."""
-        parts = self.starts, self.ends, self.weights, self.degree, x.astype(np.float32), out
+        single = x.astype(np.float32)
         if len(x) > SERIAL:
-            _multiply(*parts)
+            side_by_side(_multiply, len(x), self, single, out)
         else:
-            _multiply_rows(0, len(x), *parts)
+            _multiply(0, len(x), self, single, out)
 
     def undetermined(self) -> np.ndarray:
         """(n,) bool: free vertices from which no path leads to a fixed one."""
@@ -151,7 +148,7 @@ def _coarsen(graph: Graph) -> Graph:
     threads = available_threads() if blocks * BLOCK > SERIAL else 1
 
     def part(first: int, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        return _aggregate(first, last, graph.starts, graph.ends, graph.weights, graph.degree)
+        return _aggregate(first, last, graph)
 
     borders = [blocks * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
@@ -226,10 +223,9 @@ def _join(found: np.ndarray, free: np.ndarray, ends: np.ndarray) -> None:
 
 
 @njit()
-def _aggregate(
-    first: int, last: int, starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, degree: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _aggregate(first: int, last: int, graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of aggregates first to last the number of edges, the edges' other ends and weights, and the degrees."""
+    starts, ends, weights, degree = graph.starts, graph.ends, graph.weights, graph.degree
     n, unit = len(degree), len(weights) == 0
     m = last - first
     counts, coarse_degree = np.zeros(m, np.int64), np.zeros(m)
@@ -256,28 +252,12 @@ def _aggregate(
     return counts, coarse_ends[:count].copy(), coarse_weights[:count].copy(), coarse_degree
 
 
-@njit(parallel=True)
-def _multiply(
-    starts: np.ndarray, ends: np.ndarray, weights: np.ndarray, degree: np.ndarray, x: np.ndarray, out: np.ndarray
-) -> None:
-    for chunk in prange((len(x) + ROWS - 1) // ROWS):
-        _multiply_rows(chunk * ROWS, (chunk + 1) * ROWS, starts, ends, weights, degree, x, out)
-
-
 @njit()
-def _multiply_rows(
-    first: int,
-    last: int,
-    starts: np.ndarray,
-    ends: np.ndarray,
-    weights: np.ndarray,
-    degree: np.ndarray,
-    x: np.ndarray,
-    out: np.ndarray,
-) -> None:
+def _multiply(first: int, last: int, graph: Graph, x: np.ndarray, out: np.ndarray) -> None:
+    starts, ends, weights, degree = graph.starts, graph.ends, graph.weights, graph.degree
     # Four sums side by side: faster than one, and than the gathering instructions that the compiler would take for one.
     unit, one, two, three, four = len(weights) == 0, np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-    for i in range(first, min(len(x), last)):
+    for i in range(first, last):
         a = b = c = d = 0.0
         e, stop = np.uint64(starts[i]), np.uint64(starts[i + 1])
         if unit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -118,7 +118,7 @@ def _shifted(image: np.ndarray, system: StencilSystem, spacing: int, report: Sol
     report.fallbacks.append(
         f"residual {report.residual:.1e} after {report.iterations} iterations: diagonal shifted by {SHIFT:.0e}"
     )
-    firmer = replace(system, diagonal=system.diagonal * (1 + SHIFT))
+    firmer = system._replace(diagonal=system.diagonal * (1 + SHIFT))
     with timed(report.seconds, "shifted"):
         solution, iterations, report.residual = Prepared(firmer, coarse_space(image, firmer, spacing)).solve(rtol=rtol)
     report.iterations += iterations

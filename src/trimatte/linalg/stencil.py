@@ -11,29 +11,36 @@ numbers. Its coefficients stand side by side, too, from the row's first slot on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from trimatte.linalg.band import Band
-from trimatte.runtime.jit import njit, prange, side_by_side
+from trimatte.runtime.jit import njit, side_by_side
 
 SLOTS = (0, 2, 7)
 """First slots of the three rows among a pixel's 12 coefficients: two of its own row, five of each of the next two."""
 
+Bounds = tuple[np.uint32, np.uint32]
+"""Which of a pixel's later neighbours count: low <= run < high, of runs as they are packed. Even strips are numbered
+before odd ones, so that bounds tell neighbours in the one from those in the other."""
+Part = tuple[np.ndarray, np.ndarray]
+"""The pixels from begin[s] to end[s] of each strip s."""
+TAILS = 16
+"""Strips whose tails are worth handing to another thread."""
+LEAST, MOST = np.uint32(0), np.uint32(0xFFFFFFFF)
+ALL, NONE = (LEAST, MOST), (LEAST, LEAST)
 
-ALL = np.uint32(0xFFFFFFFF)
-"""Above all runs."""
-COPY, DOWN_EVEN, DOWN_ODD, LEAVE_EVEN, LEAVE_ODD, CLEAR, UP_ODD, UP_EVEN, LEAVE_UP = range(9)
-DESCENT = (COPY, DOWN_EVEN, DOWN_ODD, LEAVE_EVEN, LEAVE_ODD)
-ASCENT = (CLEAR, UP_ODD, UP_EVEN, LEAVE_UP)
-EVEN = (DOWN_EVEN, LEAVE_EVEN, UP_EVEN)
-ANY = (COPY, CLEAR)
-"""Phases of the sweeps, and which of them are over even strips or all of them."""
+
+class Matrix(NamedTuple):
+    """What kernels need of a `StencilSystem`."""
+
+    diagonal: np.ndarray
+    coefficients: np.ndarray
+    runs: np.ndarray
 
 
-@dataclass(frozen=True)
-class StencilSystem:
+class StencilSystem(NamedTuple):
     """A x = b over the pixels of `band`.
 
     Attributes
@@ -54,12 +61,24 @@ class StencilSystem:
 
     def multiply(self, x: np.ndarray, out: np.ndarray) -> None:
         """out = A x."""
-        multiply(self.band, self.diagonal, self.coefficients, self.runs, x, out)
+        band, matrix = self.band, self.matrix
+        np.multiply(self.diagonal, x, out=out)
+        for strips in (band.evens, band.odds):
+            side_by_side(_pull, strips, band.whole, matrix, ALL, 1.0, x, out)
+            side_by_side(_push, strips, band.whole, matrix, ALL, 1.0, x, out)
 
     def descend(self, r: np.ndarray, x: np.ndarray, rest: np.ndarray) -> None:
         """One Gauss-Seidel sweep from zero: x = (D + L)^-1 r and rest = r - A x."""
-        for phase in DESCENT:
-            self._run(phase, r, x, rest, rest, rest)
+        # Until a pixel is solved, `rest` is the running right-hand side, what those solved before leave of it; from
+        # then on it gathers the share of those solved later, r - A x = -U x. First come the even strips, then the odd
+        # ones. Between two strips only the tail of the upper one, its last two rows, touches the other.
+        band, matrix, (even, odd) = self.band, self.matrix, self._parities()
+        np.copyto(rest, r)
+        side_by_side(_solve_down, band.evens, band.whole, band.body, matrix, ALL, x, rest)
+        side_by_side(_pull, band.odds, band.tail, matrix, even, -1.0, x, rest, least=TAILS)
+        side_by_side(_solve_down, band.odds, band.whole, band.whole, matrix, odd, x, rest)
+        side_by_side(_pull, band.evens, band.tail, matrix, ALL, -1.0, x, rest, least=TAILS)
+        side_by_side(_push, band.odds, band.tail, matrix, even, -1.0, x, rest, least=TAILS)
 
     def ascend(self, rest: np.ndarray, y: np.ndarray, r: np.ndarray, x: np.ndarray, product: np.ndarray) -> None:
         """The adjoint sweep, in reverse order, after `descend` and a correction y: x += y + (D + U)^-1 (rest - A y).
@@ -69,15 +88,23 @@ class StencilSystem:
         # With e = (D + U)^-1 (rest - A y), what is to be added is y + e = (D + U)^-1 (rest - L y), and as r - A x =
         # rest, A (x + y + e) = r - L y + L (y + e). So both need products with L alone, half of A, whose coefficients
         # are at hand anyway: `product` first gathers -L y, then each y_i gives way to y_i + e_i, which L hands on.
-        for phase in ASCENT:
-            self._run(phase, r, x, rest, y, product)
+        band, matrix, (even, odd) = self.band, self.matrix, self._parities()
+        product[:] = 0
+        side_by_side(_push, band.evens, band.tail, matrix, odd, -1.0, y, product, least=TAILS)
+        side_by_side(_solve_up, band.odds, band.whole, band.tail, matrix, (odd, even, odd), rest, y, r, x, product)
+        side_by_side(_push, band.odds, band.tail, matrix, even, -1.0, y, rest, least=TAILS)
+        side_by_side(_solve_up, band.evens, band.whole, band.tail, matrix, (even, NONE, ALL), rest, y, r, x, product)
+        side_by_side(_pull, band.odds, band.tail, matrix, even, 1.0, y, product, least=TAILS)
 
-    def _run(self, phase: int, *vectors: np.ndarray) -> None:
-        band = self.band
-        count = len(band.tails)
-        first, last = (0, count) if phase in ANY else (0, band.even) if phase in EVEN else (band.even, count)
-        matrix = self.diagonal, self.coefficients, self.runs
-        _run(phase, first, last, *matrix, band.strips, band.tails, band.even, *vectors)
+    @property
+    def matrix(self) -> Matrix:
+        """What kernels need."""
+        return Matrix(self.diagonal, self.coefficients, self.runs)
+
+    def _parities(self) -> tuple[Bounds, Bounds]:
+        """Bounds of neighbours in even strips, and of those in odd ones."""
+        half = np.uint32(self.band.half << 3)
+        return (LEAST, half), (half, MOST)
 
     def to_csr(self):  # type: ignore[no-untyped-def]
         """The matrix as a SciPy CSR array, for inspection."""
@@ -92,16 +119,11 @@ class StencilSystem:
         return (upper + upper.T + sparse.diags_array(self.diagonal)).tocsr()
 
 
-# The kernels below are put together from four loops over a range of pixels. Of a pixel's runs, each of them only looks
-# at those that begin from `low` on and before `high`, numbers as they are packed in `runs`: so a strip can be told from
-# the one below, as all even strips are numbered before the odd ones.
-
-
 @njit(fastmath=True, inline=True)
 def _pulled(
     i: np.uint64, coefficients: np.ndarray, runs: np.ndarray, low: np.uint32, high: np.uint32, x: np.ndarray
 ) -> float:
-    """Sum of a_ij x_j over runs; those of the pixel's own row come last, since a sweep has just found them."""
+    """Sum of a_ij x_j; the neighbours in the pixel's own row come last, since a sweep has just found them."""
     total = 0.0
     for back in range(3):
         row = 2 - back
@@ -114,7 +136,7 @@ def _pulled(
 
 
 @njit(fastmath=True, inline=True)
-def _push(
+def _pushed(
     i: np.uint64,
     coefficients: np.ndarray,
     runs: np.ndarray,
@@ -123,7 +145,7 @@ def _push(
     value: float,
     out: np.ndarray,
 ) -> None:
-    """out_j += a_ij value over runs."""
+    """out_j += a_ij value."""
     for row in range(3):
         run = runs[i, row]
         if low <= run < high:
@@ -133,161 +155,76 @@ def _push(
 
 
 @njit(fastmath=True)
-def _pull_range(
-    begin: int,
-    end: int,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
-    low: np.uint32,
-    high: np.uint32,
-    keep: float,
-    sign: float,
-    x: np.ndarray,
-    out: np.ndarray,
+def _pull(
+    first: int, last: int, part: Part, matrix: Matrix, among: Bounds, sign: float, x: np.ndarray, out: np.ndarray
 ) -> None:
-    """out_i = keep out_i + sign times the sum of a_ij x_j."""
-    for n in range(begin, end):
-        i = np.uint64(n)
-        total = _pulled(i, coefficients, runs, low, high, x)
-        out[i] = sign * total if keep == 0.0 else keep * out[i] + sign * total
-
-
-@njit(fastmath=True)
-def _push_range(
-    begin: int,
-    end: int,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
-    low: np.uint32,
-    high: np.uint32,
-    sign: float,
-    x: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """out_j += sign a_ij x_i."""
-    for n in range(begin, end):
-        i = np.uint64(n)
-        _push(i, coefficients, runs, low, high, sign * x[i], out)
-
-
-@njit(fastmath=True)
-def _sweep_down(
-    begin: int,
-    end: int,
-    diagonal: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
-    low: np.uint32,
-    high: np.uint32,
-    rest: np.ndarray,
-    x: np.ndarray,
-) -> None:
-    """x_i = rest_i / a_ii, then rest_j -= a_ij x_i."""
-    for n in range(begin, end):
-        i = np.uint64(n)
-        x[i] = rest[i] / diagonal[i]
-        _push(i, coefficients, runs, low, high, -x[i], rest)
-
-
-@njit(fastmath=True)
-def _sweep_up(
-    begin: int,
-    end: int,
-    diagonal: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
-    low: np.uint32,
-    high: np.uint32,
-    rest: np.ndarray,
-    r: np.ndarray,
-    y: np.ndarray,
-    x: np.ndarray,
-    product: np.ndarray,
-) -> None:
-    """In reverse order, y_i = (rest_i + product_i - sum of a_ij y_j) / a_ii; then see `StencilSystem.ascend`."""
-    for n in range(end - 1, begin - 1, -1):
-        i = np.uint64(n)
-        right = rest[i] + product[i]
-        y[i] = (right - _pulled(i, coefficients, runs, low, high, y)) / diagonal[i]
-        x[i] += y[i]
-        product[i] += r[i]
-        _push(i, coefficients, runs, low, high, y[i], product)
-
-
-def multiply(
-    band: Band, diagonal: np.ndarray, coefficients: np.ndarray, runs: np.ndarray, x: np.ndarray, out: np.ndarray
-) -> None:
-    """out = A x; stored neighbours lie in the own strip or the next, and strips of one parity share neither."""
-    np.multiply(diagonal, x, out=out)
-    for strips in (band.strips[: band.even + 1], band.strips[band.even :]):
-        side_by_side(_multiply, len(strips) - 1, strips, coefficients, runs, x, out)
-
-
-@njit()
-def _multiply(
-    first: int,
-    last: int,
-    strips: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
-    x: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    none = np.uint32(0)
+    """out_i += sign times the sum of a_ij x_j, for the pixels i of a part of strips first to last."""
+    coefficients, runs, (low, high) = matrix.coefficients, matrix.runs, among
     for s in range(first, last):
-        _pull_range(strips[s], strips[s + 1], coefficients, runs, none, ALL, 1.0, 1.0, x, out)
-        _push_range(strips[s], strips[s + 1], coefficients, runs, none, ALL, 1.0, x, out)
+        for n in range(part[0][s], part[1][s]):
+            i = np.uint64(n)
+            out[i] += sign * _pulled(i, coefficients, runs, low, high, x)
 
 
-@njit(parallel=True)
-def _run(
-    phase: int,
+@njit(fastmath=True)
+def _push(
+    first: int, last: int, part: Part, matrix: Matrix, among: Bounds, sign: float, x: np.ndarray, out: np.ndarray
+) -> None:
+    """out_j += sign a_ij x_i, likewise."""
+    coefficients, runs, (low, high) = matrix.coefficients, matrix.runs, among
+    for s in range(first, last):
+        for n in range(part[0][s], part[1][s]):
+            i = np.uint64(n)
+            _pushed(i, coefficients, runs, low, high, sign * x[i], out)
+
+
+@njit(fastmath=True)
+def _solve_down(
+    first: int, last: int, whole: Part, body: Part, matrix: Matrix, among: Bounds, x: np.ndarray, rest: np.ndarray
+) -> None:
+    """x_i = rest_i / a_ii, then rest_j -= a_ij x_i; for the body, rest_i = -(sum of a_ij x_j), still in the cache."""
+    low, high = among
+    diagonal, coefficients, runs = matrix
+    for s in range(first, last):
+        for n in range(whole[0][s], whole[1][s]):
+            i = np.uint64(n)
+            x[i] = rest[i] / diagonal[i]
+            _pushed(i, coefficients, runs, low, high, -x[i], rest)
+        for n in range(body[0][s], body[1][s]):
+            i = np.uint64(n)
+            rest[i] = -_pulled(i, coefficients, runs, low, high, x)
+        for n in range(body[1][s], whole[1][s]):
+            rest[np.uint64(n)] = 0.0
+
+
+@njit(fastmath=True)
+def _solve_up(
     first: int,
     last: int,
-    diagonal: np.ndarray,
-    coefficients: np.ndarray,
-    runs: np.ndarray,
-    strips: np.ndarray,
-    tails: np.ndarray,
-    even: int,
-    r: np.ndarray,
-    x: np.ndarray,
+    whole: Part,
+    tail: Part,
+    matrix: Matrix,
+    bounds: tuple[Bounds, Bounds, Bounds],
     rest: np.ndarray,
     y: np.ndarray,
+    r: np.ndarray,
+    x: np.ndarray,
     product: np.ndarray,
 ) -> None:
-    # All phases of both sweeps in one kernel, since each parallel loop takes most of a second to compile.
-    none, half = np.uint32(0), np.uint32(strips[even] << 3)
-    for s in prange(first, last):
-        begin, tail, end = strips[s], tails[s], strips[s + 1]
-        # On the way down rest first serves as the running right-hand side, what each solved pixel leaves to those that
-        # follow; then it becomes the later neighbours' share, r - A x = -U x, while the strip is in the cache.
-        if phase == COPY:
-            for i in range(begin, end):
-                rest[i] = r[i]
-        elif phase == DOWN_EVEN:
-            _sweep_down(begin, end, diagonal, coefficients, runs, none, ALL, rest, x)
-            _pull_range(begin, tail, coefficients, runs, none, ALL, 0.0, -1.0, x, rest)
-        elif phase == DOWN_ODD:
-            _pull_range(tail, end, coefficients, runs, none, half, 1.0, -1.0, x, rest)
-            _sweep_down(begin, end, diagonal, coefficients, runs, half, ALL, rest, x)
-            _pull_range(begin, end, coefficients, runs, half, ALL, 0.0, -1.0, x, rest)
-        elif phase == LEAVE_EVEN:
-            _pull_range(tail, end, coefficients, runs, none, ALL, 0.0, -1.0, x, rest)
-        elif phase == LEAVE_ODD:
-            _push_range(tail, end, coefficients, runs, none, half, -1.0, x, rest)
-        elif phase == CLEAR:
-            for i in range(begin, end):
-                product[i] = 0.0
-        elif phase == UP_ODD:
-            over = s - even  # the strip above, whose last two rows come before this one's pixels
-            _push_range(tails[over], strips[over + 1], coefficients, runs, half, ALL, -1.0, y, product)
-            _push_range(begin, end, coefficients, runs, half, ALL, -1.0, y, product)
-            _pull_range(tail, end, coefficients, runs, none, half, 1.0, -1.0, y, product)
-            _sweep_up(begin, end, diagonal, coefficients, runs, half, ALL, rest, r, y, x, product)
-            _push_range(tail, end, coefficients, runs, none, half, -1.0, y, rest)
-        elif phase == UP_EVEN:
-            _push_range(begin, end, coefficients, runs, none, half, -1.0, y, product)
-            _sweep_up(begin, end, diagonal, coefficients, runs, none, ALL, rest, r, y, x, product)
-        else:
-            _pull_range(tail, end, coefficients, runs, none, half, 1.0, 1.0, y, product)
+    """In reverse order, y_i = (rest_i + product_i - sum of a_ij y_j) / a_ii; then see `StencilSystem.ascend`.
+
+    The bounds are those of neighbours in the own strip, of those below that are solved later, and of all others.
+    """
+    own, below, others = bounds
+    low, high = others
+    diagonal, coefficients, runs = matrix
+    for s in range(first, last):
+        _push(s, s + 1, whole, matrix, own, -1.0, y, product)
+        _pull(s, s + 1, tail, matrix, below, -1.0, y, product)
+        for n in range(whole[1][s] - 1, whole[0][s] - 1, -1):
+            i = np.uint64(n)
+            right = rest[i] + product[i]
+            y[i] = (right - _pulled(i, coefficients, runs, low, high, y)) / diagonal[i]
+            x[i] += y[i]
+            product[i] += r[i]
+            _pushed(i, coefficients, runs, low, high, y[i], product)

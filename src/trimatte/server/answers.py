@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import anyio
 from starlette.types import Send
 
+from trimatte.files.jsonl import finite
 from trimatte.images.formats import WRITTEN
 from trimatte.server.bodies import ClientGoneError
 from trimatte.server.problems import Problem
@@ -40,15 +39,11 @@ async def send_body(send: Send, body: bytes, media_type: str, headers: Mapping[s
 
 def report_headers(reply: Reply) -> dict[str, str]:
     """What became of the request: the report as JSON, and how long each stage took."""
-    report = {name: _finite(value) for name, value in reply.report.items() if name != "seconds"}
+    report = finite({name: value for name, value in reply.report.items() if name != "seconds"})
     seconds = reply.report.get("seconds", {})
     timing = ", ".join(f"{stage};dur={1000 * spent:.1f}" for stage, spent in seconds.items())
     found = {"Trimatte-Report": json.dumps(report), **reply.headers}
     return {**found, "Server-Timing": timing} if timing else found
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def accepted_format(accept: str | None, formats: Sequence[str]) -> str:

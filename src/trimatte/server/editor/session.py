@@ -297,16 +297,13 @@ class Session:
 def _kernels(threads: int | None = None) -> Iterator[None]:
     """Run compiled kernels: side by side with others, or one by one where numba's threads cannot be shared."""
     import numba
-    from numba.np.ufunc.parallel import threading_layer
 
-    try:
-        shareable = threading_layer() != "workqueue"  # type: ignore[no-untyped-call]
-    except ValueError:  # none is chosen before the first parallel kernel has run
-        shareable = False
+    from trimatte.runtime.jit import takes_turns
+
     before = numba.get_num_threads()  # of this thread: others have their own
     numba.set_num_threads(threads or before)
     try:
-        with nullcontext() if shareable else _one_by_one:
+        with _one_by_one if takes_turns() else nullcontext():
             yield
     finally:
         numba.set_num_threads(before)
