@@ -100,7 +100,7 @@ def contracts(folder: Path) -> dict[str, Contract]:
     image = {"image": [*NO_IMAGE, *files]}
     stages = {"segmenter": NO_NAME, "method": NO_NAME, "foreground": NO_NAME, "refine": NO_NAME[:1] + NO_NAME[2:]}
     widths = {name: [value for value in (*NO_NUMBER, -1) if value is not None] for name in ("band", "band_pixels")}
-    of_cutout = {
+    of_cutout: dict[str, list[Any]] = {
         **stages,
         **widths,
         "speck": widths["band"],

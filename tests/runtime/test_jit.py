@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from trimatte.runtime.jit import PIECES, njit, side_by_side
 def two_threads() -> object:
     import numba
 
-    if numba.config.NUMBA_NUM_THREADS < 2:
+    if numba.config.NUMBA_NUM_THREADS < 2:  # type: ignore[attr-defined]
         pytest.skip("one thread only")
     before = numba.get_num_threads()
     numba.set_num_threads(2)
@@ -78,7 +79,8 @@ def test_two_threads_work_and_each_has_its_own_half() -> None:
 
 
 def test_a_thread_takes_over_what_another_does_not_come_to() -> None:
-    rest, pieces = threading.Event(), []
+    rest = threading.Event()
+    pieces: list[Any] = []
 
     def kernel(first: int, last: int) -> None:
         if threading.get_ident() != caller:
