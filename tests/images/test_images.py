@@ -876,7 +876,7 @@ def test_no_metadata_is_written(tmp_path):
 def test_bad_arguments_of_save(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     arguments = {"path": "x.png", "image": smooth(), **arguments}
-    with pytest.raises(ArgumentError, match=f"^{message}.*; wanted"):
+    with pytest.raises(ArgumentError, match=f"^{message}.*[;,] wanted"):
         save_image(**arguments)
     assert list(tmp_path.iterdir()) == []
 
