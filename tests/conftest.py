@@ -44,6 +44,20 @@ def same_numbers_in_any_order(request: pytest.FixtureRequest) -> None:
         request.module.RNG = np.random.default_rng(0)
 
 
+MakeScene = Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope="session")
+def make_scene() -> MakeScene:
+    """`make_scene(height, width)`: photo, alpha and trimap of that size, as `photo`, `truth` and `trimap` are."""
+
+    def make(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        alpha = subject_alpha(height, width)
+        return photo_of(alpha), alpha, trimap_of(alpha)
+
+    return make
+
+
 @pytest.fixture
 def truth() -> np.ndarray:
     """The alpha (72, 96) float32 of `photo`'s subject."""

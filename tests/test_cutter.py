@@ -208,3 +208,27 @@ def test_frames_of_a_sequence_keep_what_has_not_changed(bright: str) -> None:
     assert [result.report.alpha.unknown > 0 for result in results] == [True, False, False, True]
     np.testing.assert_array_equal(results[1].alpha, results[0].alpha)
     assert results[3].alpha.shape == (40, 51)
+
+
+WILD = """
+import numpy as np
+
+def build():
+    def find(image):
+        if image.mean() < 0.1:
+            raise ZeroDivisionError("who foresaw this")
+        return np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
+    return find
+"""
+
+
+def test_an_unforeseen_error_of_one_photo_does_not_lose_the_others(plug_in: PlugIn, quick: dict[str, Any]) -> None:
+    cutter = Cutter(**{**quick, "segmenter": plug_in("wild", WILD)})
+    given = [photos(1)[0], np.zeros((40, 56, 3), np.uint8), photos(1)[0]]
+    one, other, three = cutter.map(given, errors="return")
+    assert isinstance(one, Cutout)
+    assert isinstance(three, Cutout)
+    assert type(other) is TrimatteError
+    assert str(other) == "unexpected ZeroDivisionError: who foresaw this"
+    with pytest.raises(ZeroDivisionError, match="foresaw"):
+        list(cutter.map(given))

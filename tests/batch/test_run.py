@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from toy_batch import KILLER, command, wait_for, write_photo
+from toy_batch import KILLER, RASCAL, RASCALS, command, wait_for, write_photo
 
 from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.run import plan_batch
@@ -176,6 +176,25 @@ def test_a_picture_that_gets_its_workers_killed_is_given_up_and_the_others_are_d
     assert tries.read_text() == "xxx"
     assert in_processes(segmenter="killer").failed == summary.failed
     assert tries.read_text() == "xxx"
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_whatever_a_picture_does_the_others_are_done(
+    processes: bool, request: pytest.FixtureRequest, photos: Path, tmp_path: Path, plug_in: PlugIn
+) -> None:
+    run = request.getfixturevalue("in_processes" if processes else "batch")
+    name = plug_in("rascal", RASCAL)
+    for width in [*RASCALS, 59]:
+        write_photo(photos / f"{width}.jpg", width=width)
+    summary = run(segmenter=name, method=name)
+    assert summary.done == 5
+    assert set(summary.failed) == {f"{width}.jpg" for width in RASCALS}
+    for width, why in RASCALS.items():
+        assert why in summary.failed[f"{width}.jpg"]
+    by_name = {record["input"]: record for record in records(tmp_path / "out")}
+    assert by_name["59.jpg"]["report"]["alpha"]["seconds"]["numpy"] == 1.5
+    assert by_name["50.jpg"]["error"] == summary.failed["50.jpg"]
+    assert run(segmenter=name, method=name).failed == summary.failed
 
 
 FULL = """

@@ -21,6 +21,48 @@ def write_photo(path: Path, seed: int = 0, width: int = 48) -> None:
     Image.fromarray(np.clip(30 + 200 * disc[..., None] + noise, 0, 255).astype(np.uint8)).save(path)
 
 
+RASCAL = """
+import numpy as np
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+class Panic(BaseException):
+    pass
+
+ACTS = {50: SystemExit(3), 51: Panic("as of Rust"), 52: Mute(), 53: MemoryError(), 54: OSError(28, "No space left"),
+        55: RecursionError("too deep"), 56: UnicodeDecodeError("utf-8", bytes(3), 0, 1, "bad")}
+
+def build():
+    return lambda image: np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
+
+def alpha(image, trimap, report):
+    width = image.shape[1]
+    if width in ACTS:
+        raise ACTS[width]
+    if width == 57:
+        report.fallbacks.append(object())
+    if width == 58:
+        report.iterations = "many"
+    if width == 59:
+        report.seconds["numpy"] = np.float32(1.5)
+    return image.mean(axis=2)
+"""
+RASCALS = {
+    50: "SystemExit",
+    51: "Panic: as of Rust",
+    52: "Mute",
+    53: "not enough memory",
+    54: "No space left",
+    55: "RecursionError",
+    56: "UnicodeDecodeError",
+    57: "no plain type",
+    58: "ValueError",
+}
+"""Widths of the pictures that go wrong, and what is said of each."""
+
+
 QUICK = """
 import numpy as np
 

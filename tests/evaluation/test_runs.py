@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from toy_methods import by_brightness, dies_on_tall, half
+from toy_methods import by_brightness, dies_on_tall, half, leaves_or_panics
 
 from trimatte import metrics
 from trimatte.errors import ArgumentError, ImageWriteError
@@ -342,3 +342,12 @@ def test_killed_and_resumed_twenty_times(benchmark, tmp_path):
     assert len(mattes) == 6
     assert all((out / path).read_bytes() == (tmp_path / "whole" / path).read_bytes() for path in mattes)
     assert all(r["cost"]["seconds"] >= 0 for r in resumed)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_no_exception_fails_a_picture_and_not_the_run(benchmark, tmp_path, jobs):
+    evaluation = evaluate(benchmark, {"half": half, "wild": leaves_or_panics}, out=tmp_path, jobs=jobs)
+    assert {r["method"] for r in evaluation.failures} == {"wild"}
+    assert len(evaluation.failures) == 3
+    assert all(r["error"].startswith(("Panic: no Exception", "SystemExit: 3")) for r in evaluation.failures)
+    assert len(read_records(tmp_path)) == 6

@@ -238,6 +238,19 @@ def test_errors_of_the_work(client: TestClient, error: str, status: int, code: s
     assert problem(response, status, code)["detail"] == "what went wrong"
 
 
+@pytest.mark.parametrize("what", [b"report object", b"leave", b"panic"])
+def test_a_defect_of_any_kind_is_one_and_the_worker_lives(
+    client: TestClient, caplog: pytest.LogCaptureFixture, what: bytes
+) -> None:
+    process = client.post("/v1/cutout", content=b"x").json()["process"]
+    with caplog.at_level(logging.INFO, "trimatte.server"):
+        response = client.post("/v1/cutout", content=what)
+    problem(response, 500, "defect")
+    assert "retry-after" not in response.headers
+    assert sum("error" in getattr(record, "fields", {}) for record in caplog.records) == 1
+    assert client.post("/v1/cutout", content=b"x").json()["process"] == process
+
+
 def test_a_defect_is_told_to_the_log_alone(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "trimatte.server"):
         response = client.post("/v1/cutout", content=b"raise ZeroDivisionError")

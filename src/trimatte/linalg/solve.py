@@ -19,6 +19,8 @@ LARGE, LARGE_RTOL = 300_000, 1e-5
 """From so many unknowns on, a larger residual: it is spread over more pixels, and alpha is as near to exact."""
 MAX_ITERATIONS = 400
 SPACINGS = (3, 4, 5, 6, 8, 12)
+QUICKEST = ((150_000, 3), (800_000, 4), (2_200_000, 5), (math.inf, 6))
+"""Up to how many unknowns which spacing is the fastest."""
 SHIFT = 1e-6
 """Share by which the diagonal grows where rounding has cost the matrix its definiteness."""
 
@@ -38,7 +40,7 @@ def plan_spacing(unknown: int, max_memory: int | None) -> int:
 
     Raises `SolverError` with the bytes that it would take if none fits.
     """
-    quickest = 3 if unknown < 150_000 else 4 if unknown < 800_000 else 5 if unknown < 2_200_000 else 6
+    quickest = next(spacing for most, spacing in QUICKEST if unknown < most)
     for spacing in SPACINGS:
         if spacing >= quickest and (max_memory is None or predicted_bytes(unknown, spacing) <= max_memory):
             return spacing
