@@ -202,7 +202,7 @@ def test_folders_that_do_not_go_together(batch: Batch, memory: str) -> None:
 
 
 def test_a_watched_folder_elsewhere(batch: Batch, memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trimatte.batch.folders._SETTLED", 0.1)
+    monkeypatch.setattr("trimatte.batch.watch.SETTLED", 0.1)
     monkeypatch.setattr("trimatte.batch.local.TICK", 0.05)
 
     def interrupt_at_the_fifth(outcome: Any, summary: BatchSummary) -> None:

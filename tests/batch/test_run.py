@@ -9,47 +9,23 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from toy_batch import KILLER, RASCAL, RASCALS, command, wait_for, write_photo
+from toy_batch import KILLER, RASCAL, RASCALS, ThisProcess, command, wait_for, write_photo
 
 from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.run import plan_batch
-from trimatte.batch.tasks import Outcome, Settings, Task, perform
+from trimatte.batch.tasks import Outcome, Task
 from trimatte.errors import ArgumentError, ImageWriteError
 
 pytestmark = pytest.mark.cluster
 Batch = Callable[..., BatchSummary]
 PlugIn = Callable[[str, str], str]
-
-
-class ThisProcess:
-    """In place of worker processes, which take a second to start."""
-
-    def __init__(self, count: int, settings: Settings, *, threads: int, memory: int) -> None:
-        self.settings, self.tasks, self.has_room = settings, list[Task](), True
-
-    def __enter__(self) -> ThisProcess:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    @property
-    def busy(self) -> int:
-        return len(self.tasks)
-
-    def give(self, task: Task) -> None:
-        self.tasks.append(task)
-
-    def results(self, timeout: float) -> Iterator[Outcome]:
-        while self.tasks:
-            yield perform(self.tasks.pop(0), self.settings, lambda size: None)
 
 
 @pytest.fixture

@@ -182,6 +182,53 @@ def test_a_stroke_shows_at_once_and_is_undone(make_page: Callable[..., Page]) ->
     page.settled()
 
 
+def test_the_removed_part_shows_faintly(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+    checks = [(255, 255, 255), (226, 226, 226)]
+
+    def faint(colour: np.ndarray) -> bool:
+        return any(np.abs(colour - (0.75 * np.array(check) + 0.25 * np.array(GROUND))).max() <= 8 for check in checks)
+
+    assert near(page.colour(160, 120), SUBJECT)
+    assert faint(page.colour(20, 20))
+    page.choose("brush", "255")
+    page.stroke((20, 20), (60, 20))
+    page.until(lambda: near(page.colour(40, 20), GROUND))
+    page.page.click("#clear")
+    page.until(lambda: faint(page.colour(40, 20)))
+    page.settled()
+    page.choose("backdrop", "#ffffff")
+    assert near(page.colour(20, 20), (255, 255, 255))
+    page.choose("backdrop", "checks")
+    page.page.keyboard.press("r")
+    assert any(np.abs(page.colour(20, 20) - check).max() <= 2 for check in checks)
+    assert not page.page.locator("#removed").is_checked()
+
+
+def test_without_a_subject_the_photo_is_there_to_paint_on(
+    make_page: Callable[..., Page], address: str, tmp_path: Path
+) -> None:
+    ground = (120, 140, 90)
+    Image.new("RGB", SIZE[::-1], ground).save(tmp_path / "nothing.png")
+    page = make_page(address=address.partition("#")[0])
+    page.page.goto(page.address)
+    page.page.set_input_files("#photo-file", tmp_path / "nothing.png")
+    page.settled()
+    assert "o subject" in (page.page.text_content("#trouble-text") or "")
+    for backdrop in ("checks", "#000000"):
+        page.choose("backdrop", backdrop)
+        assert near(page.colour(160, 120), ground)
+    page.page.click("#again")
+    page.stroke((150, 120), (170, 120))
+    page.choose("brush", "0")
+    page.stroke((20, 20), (60, 20))
+    page.until(lambda: near(page.colour(40, 20), (0, 0, 0)))
+    assert near(page.colour(160, 120), ground)
+    page.page.click("#clear")
+    page.until(lambda: near(page.colour(40, 20), ground))
+
+
 def test_views_backdrops_and_the_slider(make_page: Callable[..., Page], tmp_path: Path) -> None:
     page = make_page()
     page.open()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte.batch.jobs import list_folder
@@ -13,13 +12,11 @@ from trimatte.batch.manifest import Known, Manifest
 from trimatte.batch.plan import Shard, assign, check_folders, of_shard, relative
 from trimatte.batch.summary import BatchSummary
 from trimatte.batch.tasks import SHEET, Task
+from trimatte.batch.watch import Watch
 from trimatte.errors import ArgumentError
 from trimatte.files import store
 from trimatte.files.addresses import is_remote, join, plain
 from trimatte.images.formats import WRITTEN, is_picture, unread
-
-_SETTLED = 2.0
-"""Seconds that a picture in a watched folder must stay as it is before it is read."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +79,24 @@ def tasks_of(names: Sequence[str], shard: Shard, folders: Folders, manifest: Man
             yield _task(name, targets[name], number, folders, manifest)
 
 
-def watched(folders: Folders, manifest: Manifest, shard: Shard, summary: BatchSummary) -> Iterator[Task | None]:
-    """Tasks for pictures that are there, come or change, each once it has stayed the same for a while; else None."""
-    number, seen = 0, dict[str, tuple[Any, ...]]()
-    before: dict[str, tuple[Any, ...]] = {}
-    while True:
-        names = listed(folders, summary, shard, watch=True)
-        now = store.signatures(folders.source, [name for name in names if of_shard(name, shard)])
-        settled = [name for name in now if now[name] == before.get(name) != seen.get(name)]
-        targets = folders.targets(names, manifest.known) if settled else {}
-        for name in settled:
-            seen[name] = now[name]
-            yield _task(name, targets[name], number, folders, manifest)
+def watch_over(folders: Folders, shard: Shard, summary: BatchSummary) -> Watch:
+    """A watch over the pictures of a shard."""
+
+    def signatures(names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        return store.signatures(folders.source, [name for name in names if of_shard(name, shard)])
+
+    return Watch(lambda: listed(folders, summary, shard, watch=True), signatures)
+
+
+def arriving_tasks(watch: Watch, folders: Folders, manifest: Manifest) -> Iterator[Task | None]:
+    """Tasks for pictures as they arrive; None while there is none."""
+    number = 0
+    for ready in watch:
+        targets = folders.targets(watch.names, manifest.known) if ready else {}
+        for name, arriving in ready:
+            yield replace(_task(name, targets[name], number, folders, manifest), arriving=arriving)
             number += 1
-        before, looked = now, time.monotonic()
-        while time.monotonic() - looked < _SETTLED:
+        if not ready:
             yield None
 
 

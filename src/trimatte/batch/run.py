@@ -10,7 +10,7 @@ from inspect import signature
 from multiprocessing import current_process
 from typing import Any
 
-from trimatte.batch.folders import folders_of, listed, tasks_of, unread_task, watched
+from trimatte.batch.folders import arriving_tasks, folders_of, listed, tasks_of, unread_task, watch_over
 from trimatte.batch.local import in_this_process, on_this_machine
 from trimatte.batch.manifest import Manifest, open_manifest, read_manifests
 from trimatte.batch.plan import WHOLE, of_shard, parse_shard
@@ -103,11 +103,12 @@ def run_batch(
     summary = BatchSummary()
     names = listed(folders, summary, part, watch)
     _refuse_while_importing()
+    arrivals = watch_over(folders, part, summary) if watch else None
     tasks: Iterator[Task | None]
     with ExitStack() as stack:
         manifest = stack.enter_context(open_manifest(folders.out, part))
-        if watch:
-            tasks = watched(folders, manifest, part, summary)
+        if arrivals is not None:
+            tasks = arriving_tasks(arrivals, folders, manifest)
         else:
             tasks = tasks_of(names, part, folders, manifest)
             summary.total = sum(of_shard(name, part) for name in names) + len(summary.failed)
@@ -126,14 +127,17 @@ def run_batch(
             done = on_this_machine(queue, settings, workers, max_memory)
         try:
             for outcomes in stack.enter_context(closing(done)):
-                for outcome in published(outcomes, manifest, folders):
+                known = outcomes if arrivals is None else arrivals.whole(outcomes)
+                for outcome in published(known, manifest, folders):
                     summary.seconds = time.monotonic() - start
                     summary.add(outcome)
                     if progress is not None:
                         progress(outcome, summary)
         except KeyboardInterrupt:
-            if not watch:
+            if arrivals is None:
                 raise
+            for name, why in arrivals.unfinished.items():
+                summary.failed[name] = f"it had not arrived as a whole: {why}"
         if review:
             from trimatte.batch.review import write_review
 

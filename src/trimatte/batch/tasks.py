@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from trimatte.batch.jobs import stranger
 from trimatte.batch.manifest import Known, Record
-from trimatte.errors import ImageWriteError, TrimatteError, failure
+from trimatte.errors import ImageReadError, ImageTooLargeError, ImageWriteError, TrimatteError, failure
 from trimatte.files import store
 from trimatte.files.addresses import is_remote
 from trimatte.files.jsonl import finite
@@ -29,7 +29,7 @@ from trimatte.files.jsonl import finite
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout
 
-State = Literal["done", "unchanged", "kept", "failed", "failed before", "again", "taken", "stop"]
+State = Literal["done", "unchanged", "kept", "failed", "failed before", "again", "taken", "stop", "unfinished"]
 Ask = Callable[[int], None]
 """Called with the bytes that a picture will take; returns when they may be taken."""
 
@@ -39,6 +39,8 @@ BASE_BYTES = 300_000_000
 BYTES_PER_PIXEL = 400
 """Of a cut-out from reading to encoding. Measured: up to 350 where half of the picture is unknown."""
 _NAMES = {"method", "segmenter", "foreground", "refine", "format"}
+_UNWRITTEN = bytes(64)
+"""How a file ends that was given its length before its content."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -89,6 +91,7 @@ class Task:
     staged : where the result is written first, to be put in place at `target`.
     known : what the manifest says of the picture.
     attempt : 1 for the first; from 2 on the picture wants all the memory for itself.
+    arriving : whether the picture may not be there as a whole yet.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Task:
     staged: str
     known: Known | None = None
     attempt: int = 1
+    arriving: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ class Outcome:
     Attributes
     ----------
     state : "done", "unchanged" since it was done, "kept" because somebody has changed the result, "failed",
-        "failed before", "again" if it is worth another attempt, "stop" if no other picture would fare better.
+        "failed before", "again" if it is worth another attempt, "stop" if no other picture would fare better,
+        "unfinished" if an arriving picture cannot be read yet.
     record : for the manifest, if the state is "done" or "failed".
     staged : files that were written, and where each is to be put.
     error, told : why it failed, and what else there is to say.
@@ -137,11 +142,15 @@ def perform(task: Task, settings: Settings, ask: Ask) -> Outcome:
             return Outcome(task, "failed", error=stranger(task.target))
         if state != "again":
             return Outcome(task, state, error=task.known.error if task.known else "")
+        if task.arriving and content.endswith(_UNWRITTEN):
+            return Outcome(task, "unfinished", error="it ends in zeros, as a file that was made longer in advance")
         ask(estimated_bytes(content))
         return _made(task, settings, content, record)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a defect, or a plug-in that calls sys.exit, must not lose the other pictures
+        if task.arriving and isinstance(error, ImageReadError) and not isinstance(error, ImageTooLargeError):
+            return Outcome(task, "unfinished", error=str(error))
         if not isinstance(error, (TrimatteError, MemoryError)):
             record["trace"] = traceback.format_exc()
         return _failed(task, record, failure(error), error)

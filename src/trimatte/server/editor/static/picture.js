@@ -20,6 +20,7 @@ export class Picture {
     this.photo = photo;
     this.marks = marks;
     this.alpha = new Uint8Array(this.width * this.height);
+    this.covered = 0; // pixels of which anything is kept
     this.cut = new ImageData(new Uint8ClampedArray(photo.data), this.width, this.height);
     this.tint = new ImageData(this.width, this.height);
     this.photoCanvas = canvasOf(photo);
@@ -45,6 +46,7 @@ export class Picture {
       for (let column = 0; column < width; column++, at++) {
         const value = alpha[row * width + column];
         if (value === this.alpha[at]) continue;
+        this.covered += (value > 0) - (this.alpha[at] > 0);
         this.alpha[at] = value;
         const to = 4 * at;
         cut.data[to] = photo.data[to];

@@ -1,6 +1,7 @@
 // Draws the picture: what is shown, over what, at which zoom, with the brush and the stroke that is being made.
 
 const CHECK = 12; // side of a square, in CSS pixels
+const FAINT = 0.25; // how strong the removed part is shown
 const STROKES = {
   0: "rgb(234 88 12 / 55%)",
   1: "rgb(20 20 20 / 45%)",
@@ -15,6 +16,7 @@ export class Stage {
     this.picture = null;
     this.mode = "cutout"; // or "marks", "alpha", "photo"
     this.backdrop = { kind: "checks" }; // or { kind: "colour", colour }, { kind: "image", image }
+    this.removed = true; // whether the checkerboard lets the removed part through
     this.split = null; // share of the width that shows the photo, when comparing
     this.brush = null; // { x, y, radius } in pixels of the picture
     this.stroke = null; // { points, radius, value, strength }
@@ -139,8 +141,17 @@ export class Stage {
       this.fill("destination-over", "#000", width, height);
     } else {
       context.globalCompositeOperation = "destination-over";
+      context.globalAlpha = this.removedStrength();
+      context.drawImage(photoCanvas, 0, 0);
+      context.globalAlpha = 1;
       this.paintBackdrop(width, height);
     }
+  }
+
+  // Where nothing is kept at all, the photo shows in full: it is what there is to paint on.
+  removedStrength() {
+    if (!this.picture.covered) return 1;
+    return this.removed && this.backdrop.kind === "checks" ? FAINT : 0;
   }
 
   fill(operation, colour, width, height) {

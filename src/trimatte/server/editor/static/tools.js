@@ -53,6 +53,10 @@ export function joinTools(editor, { change, say }) {
     stage.draw();
   });
   onChoice("backdrop", backdrop);
+  $("removed").addEventListener("change", () => {
+    stage.removed = $("removed").checked;
+    stage.draw();
+  });
   $("colour").addEventListener("input", () => choose("backdrop", "colour"));
   $("backdrop-file").addEventListener("change", async (event) => {
     const [picture] = event.target.files;
@@ -172,6 +176,7 @@ export function joinTools(editor, { change, say }) {
       h: () => hand(!editor.gestures.panning),
       v: () => choose("mode", modes[(modes.indexOf(chosen("mode")) + 1) % modes.length]),
       c: () => $("compare").click(),
+      r: () => $("removed").click(),
       "?": () => $("keys").showModal(),
     };
     if (key === " " && (event.target === stage.canvas || event.target === document.body)) {
