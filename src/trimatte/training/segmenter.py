@@ -30,9 +30,12 @@ from trimatte.networks.efficientnet_lite import load_imagenet
 from trimatte.networks.lite import Lite
 from trimatte.training.augment import Pair, paste_cutout, random_colour, random_damage, random_view
 from trimatte.training.items import Item, Labelled
+from trimatte.training.scenes import Things
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
+HALF = torch.cpu._is_avx512_bf16_supported()
+"""Whether this processor computes in bfloat16; one that does not is several times slower in it."""
 KEPT_BYTES = 4 << 30
 """The most memory that decoded pictures take; those beyond it are read anew whenever they are drawn."""
 
@@ -41,7 +44,8 @@ KEPT_BYTES = 4 << 30
 class Source:
     """Photos and masks of equal stems.
 
-    `weight` scales how often they are drawn and `trust` their loss; with a `level`, a mask is 1 from that grey on.
+    `weight` scales how often they are drawn and `trust` their loss; with a `level`, a mask is 1 from that grey on; where
+    it has the grey `unknown`, it is not known. A mask with an alpha channel is known as far as that says.
     """
 
     photos: Path
@@ -49,12 +53,13 @@ class Source:
     weight: float = 1.0
     trust: float = 1.0
     level: int | None = None
+    unknown: int | None = None
 
     def items(self) -> list[Item]:
         """The photos that have a mask."""
         masks = {p.stem: p for p in self.masks.iterdir()}
         paths = sorted(p for p in self.photos.iterdir() if p.stem in masks)
-        return [Item(_size(p), partial(_read_pair, p, masks[p.stem], self.level)) for p in paths]
+        return [Item(_size(p), partial(_read_pair, p, masks[p.stem], self.level, self.unknown)) for p in paths]
 
     def describe(self) -> dict[str, Any]:
         """What of it decides a run."""
@@ -66,11 +71,13 @@ def _size(path: Path) -> tuple[int, int]:
         return photo.size
 
 
-def _read_pair(photo: Path, mask: Path, level: int | None) -> Pair:
-    greys = Image.open(mask).convert("L")
+def _read_pair(photo: Path, mask: Path, level: int | None, unknown: int | None) -> Pair:
+    found, known = Image.open(mask).convert("LA").split()
+    if unknown is not None:
+        known = found.point([255 * (grey != unknown) for grey in range(256)])
     if level is not None:
-        greys = greys.point([255 * (grey >= level) for grey in range(256)])
-    return Image.open(photo).convert("RGB"), greys.convert("LA")
+        found = found.point([255 * (grey >= level) for grey in range(256)])
+    return Image.open(photo).convert("RGB"), Image.merge("LA", (found, known))
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,9 @@ class Recipe:
 
     `start` is "imagenet", "embedded" (the weights that ship in the package; of the same `variant`) or a file of weights
     of the whole network, such as another run's `weights.pt`. `keep` is the share of the embedded weights that the
-    network that is written in the end keeps.
+    network that is written in the end keeps. `composed` is the share of samples that are scenes of `things`, `crowded`
+    that of photos with more things in their background. With `tune` the statistics of the norms stay as they are, and
+    the encoder's first `frozen` blocks, too. The rate falls during the last `cooling` share of the steps.
     """
 
     sources: Sequence[Labelled]
@@ -98,11 +107,18 @@ class Recipe:
     seed: int = 0
     start: str | Path = "imagenet"
     keep: float = 0.0
+    things: Things | None = None
+    composed: float = 0.0
+    crowded: float = 0.0
+    tune: bool = False
+    frozen: int = 0
+    cooling: float = 1.0
 
     def describe(self) -> str:
         """All of it as JSON."""
-        sources = [source.describe() for source in self.sources]
-        return json.dumps(vars(self) | {"sources": sources}, default=str, indent=1)
+        decided = vars(self) | {"sources": [source.describe() for source in self.sources]}
+        decided["things"] = self.things.describe() if self.things else None
+        return json.dumps(decided, default=str, indent=1)
 
 
 class Pictures:
@@ -148,15 +164,19 @@ class Pictures:
         size = shape_of(kind, round(self.recipe.long_side * float(rng.choice([0.8, 1.0, 1.1], p=[0.3, 0.5, 0.2]))))
         group = self.groups[kind]
         chance = self.chance[group] / self.chance[group].sum()
-        photos, masks, trusts = [], [], []
+        photos, masks, trusts, things = [], [], [], self.recipe.things
         for pick in rng.choice(group, self.recipe.batch, p=chance):
             trust = self.trusts[pick]
             if self.cutouts and self.backgrounds and rng.random() < self.recipe.pasted:
                 cutout = self.cutouts[int(rng.integers(len(self.cutouts)))]
                 photo, mask = paste_cutout(cutout, self.backgrounds[int(rng.integers(len(self.backgrounds)))], rng)
                 mask, trust = mask.convert("LA"), 1.0
+            elif things and rng.random() < self.recipe.composed:
+                (photo, mask), trust = things.scene((round(1.15 * size[0]), round(1.15 * size[1])), rng), 1.0
             else:
                 photo, mask = self.read(int(pick))
+                if things and rng.random() < self.recipe.crowded:
+                    photo, mask = things.crowded(photo, mask, rng)
             photo, mask = random_view(photo, mask, size, rng)
             photos.append(np.asarray(random_damage(random_colour(photo, rng), rng)))
             masks.append(np.asarray(mask))
@@ -233,10 +253,11 @@ def deep_loss(outputs: list[Tensor], mask: Tensor, known: Tensor, trust: Tensor)
 
 
 def rate_at(step: int, recipe: Recipe) -> float:
-    """Share of the peak learning rate: linear warm-up, then a half cosine."""
+    """Share of the peak learning rate: linear warm-up, the peak, then a half cosine over the last `cooling` share."""
     if step < recipe.warm_up:
         return (step + 1) / recipe.warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)))
+    falling = recipe.cooling * max(1, recipe.steps - recipe.warm_up)
+    return 0.5 * (1 + math.cos(math.pi * max(0.0, 1 - (recipe.steps - step) / falling)))
 
 
 def train(
@@ -260,6 +281,8 @@ def train(
     if not (out / "checkpoint.pt").exists():
         _begin(network, recipe.start, pictures)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in network.encoder.first(recipe.frozen):
+        parameter.requires_grad_(False)
     average = copy.deepcopy(network).eval()
     optimizer = _optimizer(network, recipe)
     first = _resume(out / "checkpoint.pt", network, average, optimizer)
@@ -270,7 +293,9 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(step, recipe)
         network.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        if recipe.tune:
+            keep_norms(network)
+        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
             outputs = network(photos)
         loss = deep_loss(outputs, masks, known, trusts)
         optimizer.zero_grad()
@@ -293,6 +318,13 @@ def train(
             _save(average.state_dict(), out / "weights.pt")
             _save({**state, "optimizer": optimizer.state_dict()}, out / "checkpoint.pt")
     return out / "weights.pt"
+
+
+def keep_norms(network: nn.Module) -> None:
+    """Let the norms of a network in training use their statistics, and not those of a batch."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def _begin(network: Lite, start: str | Path, pictures: Pictures) -> None:
@@ -336,6 +368,8 @@ def _save(state: dict[str, Any], file: Path) -> None:
 def _optimizer(network: Lite, recipe: Recipe) -> torch.optim.AdamW:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         groups.setdefault((name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
     settings = [
         {
