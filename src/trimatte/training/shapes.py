@@ -36,7 +36,9 @@ def cloth_of(rng: Rng, size: tuple[int, int]) -> Image.Image:
         second = np.clip(first + rng.integers(-70, 71), 0, 255)
     width, height = size
     cells = int(rng.integers(2, 24))
-    noise = Image.fromarray(rng.integers(0, 256, (cells, cells)).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    noise = Image.fromarray(rng.integers(0, 256, (cells, cells)).astype(np.uint8)).resize(
+        size, Image.Resampling.BICUBIC
+    )
     angle = rng.uniform(0, 2 * math.pi)
     slope = np.cos(angle) * np.linspace(0, 1, width)[None] + np.sin(angle) * np.linspace(0, 1, height)[:, None]
     share = rng.uniform(0, 0.8)
@@ -87,7 +89,12 @@ def _chair(draw: Draw, rng: Rng, side: int) -> None:
     leg = max(FINE, round(side * rng.uniform(0.02, 0.05)))
     left, right, seat = side * 0.25, side * 0.75, side * rng.uniform(0.5, 0.6)
     draw.polygon([(left, seat), (right, seat), (side * 0.85, seat + 3 * leg), (side * 0.15, seat + 3 * leg)], fill=255)
-    for top, bottom in ((left, side * 0.22), (right, side * 0.78), (side * 0.16, side * 0.12), (side * 0.84, side * 0.88)):
+    for top, bottom in (
+        (left, side * 0.22),
+        (right, side * 0.78),
+        (side * 0.16, side * 0.12),
+        (side * 0.84, side * 0.88),
+    ):
         draw.line((top, seat + 2 * leg, bottom, side * 0.97), fill=255, width=leg)
     for x in np.linspace(left + leg / 2, right - leg / 2, int(rng.integers(2, 8))):
         draw.line((x, side * 0.06, x, seat), fill=255, width=leg)
@@ -114,7 +121,9 @@ def _net(draw: Draw, rng: Rng, side: int) -> None:
 def _scissors(draw: Draw, rng: Rng, side: int) -> None:
     width, opened = round(side * rng.uniform(0.03, 0.07)), side * rng.uniform(0.05, 0.25)
     for sign in (1, -1):
-        draw.line((side / 2 - sign * opened, side * 0.04, side / 2 + sign * side * 0.13, side * 0.66), fill=255, width=width)
+        draw.line(
+            (side / 2 - sign * opened, side * 0.04, side / 2 + sign * side * 0.13, side * 0.66), fill=255, width=width
+        )
         _ring(draw, side / 2 + sign * side * 0.18, side * 0.78, side * rng.uniform(0.13, 0.17), width)
 
 
