@@ -216,7 +216,7 @@ def softened(seen: Tensor, radius: float) -> Tensor:
 
 
 def coloured(seen: Tensor, rng: Rng) -> Tensor:
-    """Pictures (N, 3, H, W) in [0, 1] in other light: brightness, contrast, saturation, white balance; some dark or grey."""
+    """Pictures (N, 3, H, W) in [0, 1] in other light: of other brightness, contrast, saturation, white balance."""
     count = len(seen)
 
     def each(values: NDArray[np.generic]) -> Tensor:

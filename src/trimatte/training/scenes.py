@@ -101,6 +101,10 @@ class Things:
     def _backdrop(self, size: tuple[int, int], rng: Rng) -> Image.Image:
         if rng.random() < PLAIN or not self._photos:
             return page(rng, size) if rng.random() < 0.3 else cloth_of(rng, size)
+        return self.photo(size, rng)
+
+    def photo(self, size: tuple[int, int], rng: Rng) -> Image.Image:
+        """A part of a background, no less than six tenths of it one way."""
         photo = self._photos[int(rng.integers(len(self._photos)))]
         scale = max(size[0] / photo.width, size[1] / photo.height)
         width, height = min(photo.width, size[0] / scale), min(photo.height, size[1] / scale)

@@ -297,8 +297,9 @@ def train(
     """Run or resume `recipe` in the folder `out`; returns the file of averaged weights.
 
     `out` gets `recipe.json`, `log.csv`, `checkpoint.pt` (to resume) and `weights.pt` (the average so far), all written
-    every `every` steps and each minute. `watch` is told the number of steps done and the loss. `resident` is the recipe's pack if
-    it is in the device's memory already. Raises `ModelError` for a loss that is no number: what was saved stays.
+    every `every` steps and each minute. `watch` is told the number of steps done and the loss. `resident` is the pack
+    of the recipe if it is in the device's memory already. Raises `ModelError` for a loss that is no number: what was
+    saved stays.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(recipe.describe())
