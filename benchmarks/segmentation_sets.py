@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trimatte.evaluation.synthetic import backdrop
+from trimatte.synthetic import backdrop
 from trimatte.training.cuttings import cut
 from trimatte.training.held_out import split
 from trimatte.training.scenes import Things, page

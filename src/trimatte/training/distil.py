@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trimatte._files import atomic_write
+from trimatte.files.atomic import atomic_write
 from trimatte.images import load_image
 
 Teacher = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -21,8 +21,8 @@ from typing import Any, Literal, get_args
 
 from PIL import Image, UnidentifiedImageError
 
-from trimatte._files import atomic_write
 from trimatte.errors import ModelError
+from trimatte.files.atomic import atomic_write
 from trimatte.training.items import Item
 
 Role = Literal["photo", "validation", "cutout", "background"]

@@ -24,13 +24,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-<<<<<<< HEAD
-from trimatte.errors import MissingExtraError, ModelError
-from trimatte.files.atomic import atomic_write, reason
-=======
-from trimatte._files import atomic_write, reason
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
->>>>>>> c901576 (The segmenter trains on a packed set in a device's memory, on a GPU too; one script for a bare machine)
+from trimatte.files.atomic import atomic_write, reason
 from trimatte.networks.efficientnet_lite import load_imagenet
 from trimatte.networks.lite import Lite
 from trimatte.training.augment import Pair, paste_cutout, random_colour, random_damage, random_view
