@@ -85,3 +85,17 @@ def stepped() -> Iterator[Callable[[int, float], None]]:
             bar.update()
 
         yield watch
+
+
+def weighted(given: str) -> tuple[str, float]:
+    """A set and its weight, of DIR or DIR:WEIGHT. Raises `ArgumentError` for a weight that is not above 0."""
+    name, colon, weight = given.rpartition(":")
+    if not colon or Path(given).exists():
+        return given, 1.0
+    try:
+        number = float(weight)
+    except ValueError:
+        return given, 1.0
+    if not 0 < number < float("inf"):
+        raise ArgumentError(f"data: got the weight {weight} for {name}, wanted a number above 0")
+    return name, number

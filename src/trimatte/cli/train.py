@@ -11,6 +11,7 @@ command = Verbs(
         "glance": "Train the second decoder of the method glance.",
         "hybrid": "Train the network inside the method hybrid.",
         "classes": "List the classes of segmentation sets, with a verdict on each.",
+        "pack": "Pack a training set of the segmenter into a few files.",
         "segmenter": "Train the light network that finds the subject.",
     },
     prefix="train_",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from trimatte.cli._train import needing
+from trimatte.cli._train import FOLDER, needing, weighted
 from trimatte.errors import ArgumentError
 
 
@@ -16,15 +16,24 @@ from trimatte.errors import ArgumentError
 @click.option(
     "--data",
     multiple=True,
-    required=True,
     metavar="DIR[:WEIGHT]",
     help="A set, or COCO's json; several are mixed. A photo of weight 2 is drawn twice as often as one of weight 1.",
 )
 @click.option(
     "--classes",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The table of verdicts, from `trimatte train classes`.",
+    help="The table of verdicts, from `trimatte train classes`; goes with --data.",
+)
+@click.option("--pack", type=FOLDER, help="In place of both: a folder of shards, from `trimatte train pack`.")
+@click.option(
+    "--composed",
+    type=click.FloatRange(0, 1),
+    default=0.25,
+    show_default=True,
+    help="With --pack: the share of samples that are put together from its cut-outs and backgrounds.",
+)
+@click.option(
+    "--device", default="cpu", show_default=True, metavar="cpu|cuda", help="What computes; cuda needs --pack."
 )
 @click.option("--validation", metavar="DIR", help="A set to measure on; of one that is split, its validation part.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
@@ -52,7 +61,10 @@ from trimatte.errors import ArgumentError
 @click.option("--json", "as_json", is_flag=True, help="Print the card's path and the last figures as JSON.")
 def command(
     data: tuple[str, ...],
-    classes: Path,
+    classes: Path | None,
+    pack: Path | None,
+    composed: float,
+    device: str,
     validation: str | None,
     out: Path,
     name: str | None,
@@ -69,24 +81,32 @@ def command(
     from tqdm import tqdm
 
     with needing("train"):
+        from trimatte.training.items import Labelled
         from trimatte.training.own import check_run, train_own, variant_for
+        from trimatte.training.packs import HeldOut
         from trimatte.training.segmenter import Recipe
     from trimatte.training.classes import gather, read_table
 
+    check_given(data, classes, pack, validation, device)
     name = name or out.resolve().name
     check_run(name, out, resume)
     variant = variant_for(decided["start"])
     quiet = True if as_json else None
-    with tqdm(desc="labels", unit="photo", disable=quiet) as bar:
-        sources, kept = gather(
-            dict(map(_weighted, data)),
-            read_table(classes),
-            validation=validation,
-            long_side=2 * decided["long_side"],
-            check=not resume,
-            watch=bar.update,
-        )
-    recipe = Recipe(sources=sources, variant=variant, **decided)
+    kept: Labelled | None
+    if pack is None and classes is not None:
+        with tqdm(desc="labels", unit="photo", disable=quiet) as bar:
+            sources, kept = gather(
+                dict(map(weighted, data)),
+                read_table(classes),
+                validation=validation,
+                long_side=2 * decided["long_side"],
+                check=not resume,
+                watch=bar.update,
+            )
+        recipe = Recipe(sources=sources, variant=variant, **decided)
+    elif pack is not None:
+        kept = held if (held := HeldOut(pack)).describe()["photos"] else None
+        recipe = Recipe(sources=[], pack=pack, composed=composed, variant=variant, **decided)
     with tqdm(total=recipe.steps, unit="step", disable=quiet) as bar:
 
         def watch(step: int, loss: float) -> None:
@@ -101,19 +121,25 @@ def command(
             resume=resume,
             every=validate_every,
             watch=watch,
+            device=device,
         )
     click.echo(json.dumps({"card": str(card), "figures": figures}) if as_json else str(card))
 
 
-def _weighted(given: str) -> tuple[str, float]:
-    """A set and its weight, of DIR or DIR:WEIGHT."""
-    name, colon, weight = given.rpartition(":")
-    if not colon or Path(given).exists():
-        return given, 1.0
-    try:
-        number = float(weight)
-    except ValueError:
-        return given, 1.0
-    if not 0 < number < float("inf"):
-        raise ArgumentError(f"data: got the weight {weight} for {name}, wanted a number above 0")
-    return name, number
+def check_given(
+    data: tuple[str, ...], classes: Path | None, pack: Path | None, validation: str | None, device: str
+) -> None:
+    """Raise `ArgumentError` unless either sets with their classes or a pack is given, and for a device that is none."""
+    if pack is None and not (data and classes):
+        raise ArgumentError("data: wanted --data with --classes, or --pack")
+    if pack is not None and (data or classes or validation):
+        raise ArgumentError("pack: goes without --data, --classes and --validation; a pack holds what to measure on")
+    if device not in ("cpu", "cuda"):
+        raise ArgumentError(f"device: got {device!r}, wanted cpu or cuda")
+    if device == "cuda":
+        import torch
+
+        if pack is None:
+            raise ArgumentError("device: cuda goes with --pack")
+        if not torch.cuda.is_available():
+            raise ArgumentError("device: cuda is not available; PyTorch sees no GPU")

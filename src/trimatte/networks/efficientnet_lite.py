@@ -101,6 +101,11 @@ class EfficientNetLite(nn.Module):
         self._blocks = nn.ModuleList(blocks)
         self.channels = tuple(channels)
 
+    def first(self, blocks: int) -> list[nn.Parameter]:
+        """The parameters of the stem and the first `blocks` blocks; none for 0."""
+        parts = [self._conv_stem, self._bn0, *self._blocks[:blocks]] if blocks else []
+        return [parameter for part in parts for parameter in part.parameters()]
+
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         x = nn.functional.relu6(self._bn0(self._conv_stem(x)))
         taps = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,12 @@ from trimatte.segmentation.contract import contract_of
 from trimatte.segmentation.onnx import segmenter
 from trimatte.training.export import export_lite, mix
 from trimatte.training.items import Labelled
-from trimatte.training.segmenter import MEAN, STD, Recipe, read_weights, train, validate
+from trimatte.training.packs import summary
+from trimatte.training.resident import Resident
+from trimatte.training.segmenter import Recipe, read_weights, train, validate
 from trimatte.training.toml import toml_key, toml_value
 from trimatte.training.unfold import embedded_file, embedded_variant
+from trimatte.training.views import MEAN, STD
 
 STARTS = {
     "imagenet": "ImageNet weights of EfficientNet-Lite, Apache-2.0",
@@ -38,11 +42,13 @@ def train_own(
     resume: bool = False,
     every: int = 200,
     watch: Callable[[int, float], None] | None = None,
+    device: str = "cpu",
+    resident: Resident | None = None,
 ) -> tuple[Path, dict[str, str]]:
     """Train the segmenter `name` in the folder `out`; returns its card, beside which its ONNX file lies, and figures.
 
-    The recipe's sources and `validation` are such as `gather` makes. With `resume` a run that was broken off goes on;
-    its recipe has to be the same.
+    The recipe's sources and `validation` are such as `gather` makes, or it names a pack. With `resume` a run that was
+    broken off goes on; its recipe has to be the same.
 
     Raises
     ------
@@ -58,7 +64,7 @@ def train_own(
         changed = [entry for entry in now if now[entry] != before.get(entry)]
         if changed:
             raise ArgumentError(f"resume: {', '.join(changed)} differ from the run in {out}")
-    weights = train(recipe, out, validation=validation, every=every, watch=watch)
+    weights = train(recipe, out, validation=validation, every=every, watch=watch, device=device, resident=resident)
     network = out / f"{name}.onnx"
     export_lite(weights, network, variant=recipe.variant)
     figures = _figures(out, validation)
@@ -111,7 +117,9 @@ def _figures(out: Path, validation: Labelled | None) -> dict[str, str]:
 def _figures_of(
     network: Path, recipe: Recipe, validation: Labelled | None, before: Mapping[str, str]
 ) -> dict[str, str]:
-    """Those of the last line of the log, but measured on what is written in the end."""
+    """Those of the last line of the log, but measured on what is written in the end, where onnxruntime can run that."""
+    if find_spec("onnxruntime") is None:
+        return {key: value for key, value in before.items() if key in ("steps", "loss")}
     run = segmenter(network, contract_of({"input": _input(recipe)}))
     scores = validate(lambda photo: run(photo / np.float32(255)), validation) if validation else {}
     names = {"mae": "mean_absolute_error", "iou": "iou"}
@@ -126,6 +134,12 @@ def _input(recipe: Recipe) -> dict[str, float | list[float]]:
 def _told(source: Labelled) -> str:
     described = source.describe()
     return f"{described['data']}: {described['photos']} photos"
+
+
+def _data(recipe: Recipe) -> dict[str, str]:
+    if recipe.pack is not None:
+        return summary(recipe.pack)
+    return {f"set {i}": f"{_told(s)}, weight {s.weight:g}" for i, s in enumerate(recipe.sources, 1)}
 
 
 def _card(name: str, network: Path, recipe: Recipe, figures: Mapping[str, str]) -> str:
@@ -144,7 +158,7 @@ def _card(name: str, network: Path, recipe: Recipe, figures: Mapping[str, str]) 
             "weights": "the makers', within the terms of the data and of the weights it started from",
             "start": STARTS.get(str(recipe.start), str(recipe.start)),
         },
-        "data": {f"set {i}": f"{_told(s)}, weight {s.weight:g}" for i, s in enumerate(recipe.sources, 1)},
+        "data": _data(recipe),
         "recipe": {
             "code": "trimatte.training.segmenter",
             "batch": recipe.batch,

@@ -8,12 +8,11 @@ moving averages of the weights.
 
 from __future__ import annotations
 
-import copy
 import csv
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,16 +22,23 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from trimatte.errors import MissingExtraError, ModelError
+from trimatte.errors import ArgumentError, MissingExtraError, ModelError
 from trimatte.files.atomic import atomic_write, reason
 from trimatte.networks.efficientnet_lite import load_imagenet
 from trimatte.networks.lite import Lite
 from trimatte.training.augment import Pair, paste_cutout, random_colour, random_damage, random_view
 from trimatte.training.items import Item, Labelled
+from trimatte.training.resident import Batch, Resident
+from trimatte.training.scenes import Things
+from trimatte.training.views import MEAN, STD, kind_of, random_shape
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
+SAVE_SECONDS = 60.0
+"""A run that is broken off loses no more than this."""
+LEAST_SIDE = 448
+"""Packed photos are kept no smaller than this: they are seen at up to 1.35 times the recipe's size, but cropped."""
 KEPT_BYTES = 4 << 30
 """The most memory that decoded pictures take; those beyond it are read anew whenever they are drawn."""
 
@@ -41,7 +47,8 @@ KEPT_BYTES = 4 << 30
 class Source:
     """Photos and masks of equal stems.
 
-    `weight` scales how often they are drawn and `trust` their loss; with a `level`, a mask is 1 from that grey on.
+    `weight` scales how often they are drawn and `trust` their loss; with a `level`, a mask is 1 from that grey on;
+    where it has the grey `unknown`, it is not known. A mask with an alpha channel is known as far as that says.
     """
 
     photos: Path
@@ -49,12 +56,13 @@ class Source:
     weight: float = 1.0
     trust: float = 1.0
     level: int | None = None
+    unknown: int | None = None
 
     def items(self) -> list[Item]:
         """The photos that have a mask."""
         masks = {p.stem: p for p in self.masks.iterdir()}
         paths = sorted(p for p in self.photos.iterdir() if p.stem in masks)
-        return [Item(_size(p), partial(_read_pair, p, masks[p.stem], self.level)) for p in paths]
+        return [Item(_size(p), partial(read_pair, p, masks[p.stem], self.level, self.unknown)) for p in paths]
 
     def describe(self) -> dict[str, Any]:
         """What of it decides a run."""
@@ -66,11 +74,14 @@ def _size(path: Path) -> tuple[int, int]:
         return photo.size
 
 
-def _read_pair(photo: Path, mask: Path, level: int | None) -> Pair:
-    greys = Image.open(mask).convert("L")
+def read_pair(photo: Path, mask: Path, level: int | None = None, unknown: int | None = None) -> Pair:
+    """Photo (RGB) and mask (LA), by the meaning that its greys have in a `Source`."""
+    found, known = Image.open(mask).convert("LA").split()
+    if unknown is not None:
+        known = found.point([255 * (grey != unknown) for grey in range(256)])
     if level is not None:
-        greys = greys.point([255 * (grey >= level) for grey in range(256)])
-    return Image.open(photo).convert("RGB"), greys.convert("LA")
+        found = found.point([255 * (grey >= level) for grey in range(256)])
+    return Image.open(photo).convert("RGB"), Image.merge("LA", (found, known))
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,10 @@ class Recipe:
 
     `start` is "imagenet", "embedded" (the weights that ship in the package; of the same `variant`) or a file of weights
     of the whole network, such as another run's `weights.pt`. `keep` is the share of the embedded weights that the
-    network that is written in the end keeps.
+    network that is written in the end keeps. `composed` is the share of samples that are scenes of `things`, `crowded`
+    that of photos with more things in their background. A `pack` is a folder of shards, drawn from in place of all of
+    these. With `tune` the statistics of the norms stay as they are, and
+    the encoder's first `frozen` blocks, too. The rate falls during the last `cooling` share of the steps.
     """
 
     sources: Sequence[Labelled]
@@ -98,11 +112,19 @@ class Recipe:
     seed: int = 0
     start: str | Path = "imagenet"
     keep: float = 0.0
+    things: Things | None = None
+    pack: Path | None = None
+    composed: float = 0.0
+    crowded: float = 0.0
+    tune: bool = False
+    frozen: int = 0
+    cooling: float = 1.0
 
     def describe(self) -> str:
         """All of it as JSON."""
-        sources = [source.describe() for source in self.sources]
-        return json.dumps(vars(self) | {"sources": sources}, default=str, indent=1)
+        decided = vars(self) | {"sources": [source.describe() for source in self.sources]}
+        decided["things"] = self.things.describe() if self.things else None
+        return json.dumps(decided, default=str, indent=1)
 
 
 class Pictures:
@@ -120,7 +142,7 @@ class Pictures:
             chance.extend([source.weight] * len(items))
         self.cutouts = [Image.open(p).convert("RGBA") for p in recipe.cutouts]
         self.backgrounds = [_shrunk(Image.open(p).convert("RGB"), 512) for p in recipe.backgrounds]
-        kinds = np.array([_kind(item.size) for item in self.items])
+        kinds = np.array([kind_of(item.size) for item in self.items])
         self.groups = [np.flatnonzero(kinds == k) for k in range(3)]
         self.chance = np.array(chance)
         self._kept: dict[int, Pair] = {}
@@ -136,7 +158,7 @@ class Pictures:
             self._kept[index], self._room = (photo, mask), room
         return photo, mask
 
-    def batch(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(self, index: int) -> Batch:
         """What step `index` sees; a pure function of it.
 
         Photos (N, 3, H, W), masks (N, 1, H, W) in [0, 1], how far each pixel's mask is known (N, 1, H, W) in [0, 1]
@@ -145,18 +167,22 @@ class Pictures:
         rng = np.random.default_rng((self.recipe.seed, index))
         share = np.array([self.chance[g].sum() for g in self.groups])
         kind = int(rng.choice(3, p=share / share.sum()))
-        size = shape_of(kind, round(self.recipe.long_side * float(rng.choice([0.8, 1.0, 1.1], p=[0.3, 0.5, 0.2]))))
+        size = random_shape(kind, self.recipe.long_side, rng)
         group = self.groups[kind]
         chance = self.chance[group] / self.chance[group].sum()
-        photos, masks, trusts = [], [], []
+        photos, masks, trusts, things = [], [], [], self.recipe.things
         for pick in rng.choice(group, self.recipe.batch, p=chance):
             trust = self.trusts[pick]
             if self.cutouts and self.backgrounds and rng.random() < self.recipe.pasted:
                 cutout = self.cutouts[int(rng.integers(len(self.cutouts)))]
                 photo, mask = paste_cutout(cutout, self.backgrounds[int(rng.integers(len(self.backgrounds)))], rng)
                 mask, trust = mask.convert("LA"), 1.0
+            elif things and rng.random() < self.recipe.composed:
+                (photo, mask), trust = things.scene((round(1.15 * size[0]), round(1.15 * size[1])), rng), 1.0
             else:
                 photo, mask = self.read(int(pick))
+                if things and rng.random() < self.recipe.crowded:
+                    photo, mask = things.crowded(photo, mask, rng)
             photo, mask = random_view(photo, mask, size, rng)
             photos.append(np.asarray(random_damage(random_colour(photo, rng), rng)))
             masks.append(np.asarray(mask))
@@ -167,30 +193,43 @@ class Pictures:
         return x.contiguous(memory_format=torch.channels_last), y, known, torch.tensor(trusts)
 
 
-class Steps(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
+class PackedPictures:
+    """The same of a packed set in a device's memory."""
+
+    def __init__(self, recipe: Recipe, resident: Resident) -> None:
+        self.recipe, self.resident = recipe, resident
+
+    def batch(self, index: int) -> Batch:
+        """As of `Pictures`, on the device."""
+        rng = np.random.default_rng((self.recipe.seed, index))
+        kind = self.resident.kind(rng)
+        size = random_shape(kind, self.recipe.long_side, rng)
+        return self.resident.batch(kind, size, self.recipe.batch, self.recipe.composed, rng)
+
+
+class Steps(torch.utils.data.Dataset[Batch]):
     """The batches of all steps from `first` on."""
 
-    def __init__(self, pictures: Pictures, first: int) -> None:
+    def __init__(self, pictures: Pictures | PackedPictures, first: int) -> None:
         self.pictures, self.first = pictures, first
 
     def __len__(self) -> int:
         return self.pictures.recipe.steps - self.first
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Batch:
         torch.set_num_threads(1)
         return self.pictures.batch(self.first + index)
 
 
-def _kind(size: tuple[int, int]) -> int:
-    ratio = size[0] / size[1]
-    return 0 if ratio > 1.15 else 1 if ratio < 0.87 else 2
-
-
-def shape_of(kind: int, long_side: int) -> tuple[int, int]:
-    """(width, height), multiples of 32, of a wide (0), tall (1) or square (2) batch."""
-    long, short = (max(32, round(side / 32) * 32) for side in (long_side, long_side * 0.72))
-    square = max(32, round(long_side * 0.83 / 32) * 32)
-    return ((long, short), (short, long), (square, square))[kind]
+def batches(pictures: Pictures | PackedPictures, first: int, device: torch.device) -> Iterator[Batch]:
+    """The batches of all steps from `first` on: made on the device, or for the CPU by one process beside."""
+    if device.type == "cpu":
+        steps = Steps(pictures, first)
+        yield from torch.utils.data.DataLoader(steps, batch_size=None, num_workers=1, prefetch_factor=6)
+    else:
+        for step in range(first, pictures.recipe.steps):
+            photos, masks, known, trusts = pictures.batch(step)
+            yield photos.to(device), masks.to(device), known.to(device), trusts.to(device)
 
 
 def _shrunk(photo: Image.Image, side: int) -> Image.Image:
@@ -233,10 +272,11 @@ def deep_loss(outputs: list[Tensor], mask: Tensor, known: Tensor, trust: Tensor)
 
 
 def rate_at(step: int, recipe: Recipe) -> float:
-    """Share of the peak learning rate: linear warm-up, then a half cosine."""
+    """Share of the peak learning rate: linear warm-up, the peak, then a half cosine over the last `cooling` share."""
     if step < recipe.warm_up:
         return (step + 1) / recipe.warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)))
+    falling = recipe.cooling * max(1, recipe.steps - recipe.warm_up)
+    return 0.5 * (1 + math.cos(math.pi * max(0.0, 1 - (recipe.steps - step) / falling)))
 
 
 def train(
@@ -246,56 +286,124 @@ def train(
     validation: Labelled | None = None,
     every: int = 200,
     watch: Callable[[int, float], None] | None = None,
+    device: str = "cpu",
+    resident: Resident | None = None,
 ) -> Path:
     """Run or resume `recipe` in the folder `out`; returns the file of averaged weights.
 
-    `out` gets `recipe.json`, `log.csv`, `checkpoint.pt` (to resume) and `weights.pt` (the average so far). `watch` is
-    told the number of steps done and the loss.
+    `out` gets `recipe.json`, `log.csv`, `checkpoint.pt` (to resume) and `weights.pt` (the average so far), all written
+    every `every` steps and each minute. `watch` is told the number of steps done and the loss. `resident` is the pack
+    of the recipe if it is in the device's memory already. Raises `ModelError` for a loss that is no number: what was
+    saved stays.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(recipe.describe())
     torch.manual_seed(recipe.seed)
-    pictures = Pictures(recipe)
-    network = Lite(variant=recipe.variant)
-    if not (out / "checkpoint.pt").exists():
-        _begin(network, recipe.start, pictures)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).eval()
-    optimizer = _optimizer(network, recipe)
-    first = _resume(out / "checkpoint.pt", network, average, optimizer)
-    steps = Steps(pictures, first)
-    loader = torch.utils.data.DataLoader(steps, batch_size=None, num_workers=1, prefetch_factor=6)
-    started, recent = time.time(), []
-    for step, (photos, masks, known, trusts) in enumerate(loader, first):
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * rate_at(step, recipe)
-        network.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = network(photos)
-        loss = deep_loss(outputs, masks, known, trusts)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        _update(average, network, min(recipe.average, (step + 1) / (step + 10)))
-        recent.append(float(loss.detach()))
-        if not math.isfinite(recent[-1]):
-            raise ModelError(f"the loss is {recent[-1]} at step {step + 1}: the run has diverged; take a lower rate")
+    place = torch.device(device)
+    if recipe.pack and resident is None:
+        resident = load(recipe, place)
+    pictures = PackedPictures(recipe, resident) if resident else Pictures(recipe)
+    run = Run(recipe, out, pictures, place)
+    started = saved = time.monotonic()
+    recent: list[float] = []
+    for step, batch in enumerate(batches(pictures, run.step, place), run.step):
+        recent.append(run.learn(step, batch))
         if watch:
             watch(step + 1, recent[-1])
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            seen = partial(predict, average, long_side=recipe.long_side)
+            seen = partial(predict, run.average.module, long_side=recipe.long_side)
             scores = validate(seen, validation) if validation else {}
             row = {"step": step + 1, "loss": round(float(np.mean(recent)), 4), **scores}
-            _log(out / "log.csv", {**row, "seconds": round(time.time() - started)})
+            _log(out / "log.csv", {**row, "seconds": round(time.monotonic() - started)})
             recent.clear()
-            state = {"step": step + 1, "network": network.state_dict(), "average": average.state_dict()}
-            _save(average.state_dict(), out / "weights.pt")
-            _save({**state, "optimizer": optimizer.state_dict()}, out / "checkpoint.pt")
+        elif time.monotonic() - saved < SAVE_SECONDS:
+            continue
+        run.save(step + 1)
+        saved = time.monotonic()
     return out / "weights.pt"
 
 
-def _begin(network: Lite, start: str | Path, pictures: Pictures) -> None:
+def load(recipe: Recipe, device: torch.device) -> Resident:
+    """The pack of a recipe in the memory of a device. Raises `ArgumentError` if it names none."""
+    if recipe.pack is None:
+        raise ArgumentError("pack: the recipe names none")
+    return Resident(recipe.pack, device, side=max(recipe.long_side, LEAST_SIDE), seed=recipe.seed)
+
+
+class Run:
+    """What a run changes: the network, the running average of its weights, the optimiser; `step` is the next."""
+
+    def __init__(self, recipe: Recipe, out: Path, pictures: Pictures | PackedPictures, device: torch.device) -> None:
+        self.recipe, self.out, self.device = recipe, out, device
+        network = Lite(variant=recipe.variant).to(device)
+        if not (out / "checkpoint.pt").exists():
+            _begin(network, recipe.start, pictures)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for parameter in network.encoder.first(recipe.frozen):
+            parameter.requires_grad_(False)
+        self.average = AveragedModel(network, avg_fn=partial(_averaged, recipe.average), use_buffers=True).eval()
+        self.optimizer = _optimizer(network, recipe)
+        self.step = self._resume(out / "checkpoint.pt")
+
+    def learn(self, step: int, batch: Batch) -> float:
+        """Take a step; the loss before it. Raises `ModelError` if that is no number."""
+        photos, masks, known, trusts = batch
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * rate_at(step, self.recipe)
+        self.network.train()
+        if self.recipe.tune:
+            keep_norms(self.network)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=_half(self.device)):
+            outputs = self.network(photos)
+        loss = deep_loss(outputs, masks, known, trusts)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ModelError(f"the loss is {value} at step {step + 1}: the run has diverged; take a lower rate")
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        return value
+
+    def save(self, step: int) -> None:
+        """Write what was learnt in `step` steps, each file as a whole."""
+        _save(self.average.module.state_dict(), self.out / "weights.pt")
+        state = {"step": step, "network": self.network.state_dict(), "average": self.average.state_dict()}
+        _save({**state, "optimizer": self.optimizer.state_dict()}, self.out / "checkpoint.pt")
+
+    def _resume(self, file: Path) -> int:
+        if not file.exists():
+            return 0
+        state = torch.load(file, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        return int(state["step"])
+
+
+def _half(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16; a processor that has no instructions for it is several times slower."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return torch.cuda.is_bf16_supported()
+
+
+def _averaged(keep: float, average: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    """The running average of a weight after one more; the first count for more, so that it follows at once."""
+    if not average.dtype.is_floating_point:
+        return new
+    return torch.lerp(average, new, 1 - min(keep, float((count + 1) / (count + 10))))
+
+
+def keep_norms(network: nn.Module) -> None:
+    """Let the norms of a network in training use their statistics, and not those of a batch."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def _begin(network: Lite, start: str | Path, pictures: Pictures | PackedPictures) -> None:
     """Fill the network with the weights to start from."""
     if start == "imagenet":
         try:
@@ -310,6 +418,9 @@ def _begin(network: Lite, start: str | Path, pictures: Pictures) -> None:
 
         with embedded_file() as path:
             unfold(path, network, (pictures.batch(index)[0] for index in range(4)))
+        for head in list(network.heads)[1:]:  # that are not in the file: at 0 they don't disturb what is
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
         return
     try:
         network.load_state_dict(read_weights(start))
@@ -336,6 +447,8 @@ def _save(state: dict[str, Any], file: Path) -> None:
 def _optimizer(network: Lite, recipe: Recipe) -> torch.optim.AdamW:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         groups.setdefault((name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
     settings = [
         {
@@ -346,25 +459,6 @@ def _optimizer(network: Lite, recipe: Recipe) -> torch.optim.AdamW:
         for (encoder, matrix), parameters in groups.items()
     ]
     return torch.optim.AdamW(settings, lr=recipe.rate)
-
-
-def _resume(file: Path, network: Lite, average: Lite, optimizer: torch.optim.Optimizer) -> int:
-    if not file.exists():
-        return 0
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
-
-
-@torch.no_grad()
-def _update(average: Lite, network: Lite, keep: float) -> None:
-    for a, b in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if a.dtype.is_floating_point:
-            a.lerp_(b, 1 - keep)
-        else:
-            a.copy_(b)
 
 
 def _log(file: Path, row: dict[str, float]) -> None:
@@ -404,5 +498,6 @@ def predict(network: Lite, photo: np.ndarray, long_side: int) -> np.ndarray:
     size = [max(32, round(side * scale / 32) * 32) for side in (width, height)]
     seen = np.asarray(Image.fromarray(photo).resize((size[0], size[1]), Image.Resampling.BILINEAR))
     x = torch.from_numpy((seen / 255.0 - MEAN) / STD).permute(2, 0, 1)[None].float()
-    p = torch.sigmoid(network(x.contiguous(memory_format=torch.channels_last)))[0, 0].numpy()
+    x = x.to(network.encoder._conv_stem.weight.device, memory_format=torch.channels_last)
+    p = torch.sigmoid(network(x))[0, 0].cpu().numpy()
     return np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR))

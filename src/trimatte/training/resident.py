@@ -1,0 +1,266 @@
+"""Batches made where the network is: pictures lie in its device's memory, and are cropped and put together there.
+
+What happens to a picture is decided by NumPy from the seed and the step's number, and done by PyTorch, so that a run
+repeats on one device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from trimatte.errors import ModelError
+from trimatte.training.packs import Packed, Role, unpack
+from trimatte.training.shapes import holed
+from trimatte.training.views import MEAN, STD, kind_of
+
+Rng = np.random.Generator
+Floats = NDArray[np.float64]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Photos (N, 3, H, W), masks and how far they are known (N, 1, H, W), trusts (N,)."""
+DRAWN = 48
+"""Things with holes that are drawn when a set is loaded."""
+MOST_BESIDE = 4
+"""Things that are not meant in one scene, at most."""
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Canvases:
+    """Pictures of one kind in a device's memory, each at the top left of a square.
+
+    planes : (N, C, side, side) uint8.
+    sizes : (N, 2), width and height of each.
+    """
+
+    planes: Tensor
+    sizes: Floats
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def seen(
+        self, picks: NDArray[np.int64], boxes: Floats, size: tuple[int, int], mirrored: NDArray[np.bool_]
+    ) -> Tensor:
+        """Parts (n, C, H, W) in [0, 1] of some pictures at `size` (width, height); 0 beyond their borders.
+
+        `boxes` (n, 4) are left, top, right and bottom, in pixels of the pictures.
+        """
+        side = self.planes.shape[-1]
+        left, top, right, bottom = 2 * boxes.T / side - 1
+        across, along = (right - left) / 2 * np.where(mirrored, -1, 1), (bottom - top) / 2
+        zero = np.zeros_like(across)
+        rows = [across, zero, (left + right) / 2, zero, along, (top + bottom) / 2]
+        theta = torch.tensor(np.stack(rows, 1).reshape(-1, 2, 3), dtype=torch.float32, device=self.planes.device)
+        parts = self.planes[torch.from_numpy(picks).to(self.planes.device)].float() / 255
+        grid = functional.affine_grid(theta, [len(picks), parts.shape[1], size[1], size[0]], align_corners=False)
+        return functional.grid_sample(parts, grid, align_corners=False)
+
+
+class Resident:
+    """A packed set in a device's memory.
+
+    Raises `ModelError` if it holds no photo.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, *, side: int = 448, seed: int = 0) -> None:
+        found: dict[Role, list[Packed]] = {"photo": [], "cutout": [], "background": []}
+        for each in unpack(folder, tuple(found)):
+            found[each.role].append(each)
+        if not found["photo"]:
+            raise ModelError(f"pack: {folder} holds no photo to train on")
+        rng = np.random.default_rng([seed, 1])
+        found["cutout"] += [Packed("cutout", holed(rng, 256), group="drawn here") for _ in range(DRAWN)]
+        self.device = device
+        self.photos = _canvases([_five(each) for each in found["photo"]], side, device)
+        self.cutouts = _canvases([each.picture for each in found["cutout"]], side, device)
+        self.backgrounds = _canvases([each.picture for each in found["background"]], side, device)
+        self.chance = np.array([each.weight for each in found["photo"]])
+        self.trusts = np.array([each.trust for each in found["photo"]])
+        self.of_cutout = _evenly([each.group for each in found["cutout"]])
+        kinds = np.array([kind_of((width, height)) for width, height in self.photos.sizes])
+        self.kinds = [np.flatnonzero(kinds == kind) for kind in range(3)]
+
+    def kind(self, rng: Rng) -> int:
+        """Wide (0), tall (1) or square (2), as often as its photos are drawn."""
+        share = np.array([self.chance[kind].sum() for kind in self.kinds])
+        return int(rng.choice(3, p=share / share.sum()))
+
+    def batch(self, kind: int, size: tuple[int, int], count: int, composed: float, rng: Rng) -> Batch:
+        """`count` samples of a kind at `size` (width, height), a share of them scenes put together."""
+        scenes = int(rng.binomial(count, composed)) if len(self.backgrounds) else 0
+        if not len(self.kinds[kind]):
+            scenes = count
+        parts = [self._photos(kind, size, count - scenes, rng)] if count > scenes else []
+        parts += [self._scenes(size, scenes, rng)] if scenes else []
+        seen, mask, known, trust = (torch.cat(part) for part in zip(*parts, strict=True))
+        seen = damaged(coloured(seen, rng), rng)
+        mean, std = (torch.tensor(values, device=self.device).view(3, 1, 1) for values in (MEAN, STD))
+        seen = ((seen - mean) / std).contiguous(memory_format=torch.channels_last)
+        return seen, mask, known, trust
+
+    def _photos(self, kind: int, size: tuple[int, int], count: int, rng: Rng) -> Batch:
+        group = self.kinds[kind]
+        picks = rng.choice(group, count, p=self.chance[group] / self.chance[group].sum())
+        sizes = self.photos.sizes[picks]
+        kept = np.where(rng.random((count, 1)) < 0.25, 1, rng.uniform(0.6, 1, (count, 2)) ** 0.7)
+        corner = rng.random((count, 2)) * (1 - kept) * sizes
+        boxes = np.concatenate([corner, corner + kept * sizes], 1)
+        seen = self.photos.seen(picks, boxes, size, rng.random(count) < 0.5)
+        known = seen[:, 4:]
+        mask = torch.where(known > 0, seen[:, 3:4] / known.clamp(min=1e-6), 0).clamp(0, 1)
+        return seen[:, :3], mask, known, self._row(self.trusts[picks])
+
+    def _scenes(self, size: tuple[int, int], count: int, rng: Rng) -> Batch:
+        picks = rng.integers(len(self.backgrounds), size=count)
+        sizes = self.backgrounds.sizes[picks]
+        scale = np.minimum(*(sizes / size).T)[:, None] * rng.uniform(0.6, 1, (count, 1))
+        kept = scale * size
+        corner = rng.random((count, 2)) * (sizes - kept)
+        boxes = np.concatenate([corner, corner + kept], 1)
+        seen = self.backgrounds.seen(picks, boxes, size, rng.random(count) < 0.5)
+        mask = seen.new_zeros(count, 1, size[1], size[0])
+        blurred = rng.random(count) < 0.5
+        share = rng.uniform(0.35, 0.95, count)
+        empty = rng.random(count) < 0.12
+        beside = np.where(empty, 0, rng.integers(0, MOST_BESIDE + 1, count))
+        for number in range(MOST_BESIDE):
+            middle = rng.random((count, 2)) * size
+            thing = self._thing(size, share * rng.uniform(0.15, np.where(blurred, 0.6, 0.4)), middle, rng)
+            thing[:, :3] *= self._row(np.where(rng.random(count) < 0.4, rng.uniform(0.4, 0.9, count), 1))[
+                :, None, None, None
+            ]
+            seen = _over(seen, thing, self._row(number < beside))
+        seen = torch.where(self._row(blurred)[:, None, None, None] > 0, softened(seen, float(rng.uniform(1, 5))), seen)
+        several = rng.random(count) < 0.15
+        for number in range(2):
+            shift = np.where(several, (number - 0.5) * 0.4, 0)
+            middle = np.stack([rng.uniform(0.3, 0.7, count) + shift, rng.uniform(0.4, 0.65, count)], 1) * size
+            thing = self._thing(size, share * np.where(several, 0.65, 1), middle, rng)
+            there = self._row(~empty & (several | (number == 0)))
+            seen = _over(seen, thing, there)
+            mask = torch.maximum(mask, thing[:, 3:] * there[:, None, None, None])
+        return seen, mask, torch.ones_like(mask), self._row(np.ones(count))
+
+    def _thing(self, size: tuple[int, int], share: Floats, middle: Floats, rng: Rng) -> Tensor:
+        """A cut-out in each scene (n, 4, H, W), which fills `share` (n,) of it one way, about `middle` (n, 2)."""
+        picks = rng.choice(len(self.of_cutout), len(share), p=self.of_cutout)
+        sizes = self.cutouts.sizes[picks]
+        scale = np.maximum(*(sizes / size).T) / share  # pixels of the cut-out in one of the scene
+        corner = sizes / 2 - middle * scale[:, None]
+        boxes = np.concatenate([corner, corner + scale[:, None] * size], 1)
+        return self.cutouts.seen(picks, boxes, size, rng.random(len(share)) < 0.5)
+
+    def _row(self, values: NDArray[np.generic]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+
+def _five(each: Packed) -> Image.Image | NDArray[np.uint8]:
+    """A photo, what of its mask is known, and how far: (H, W, 5)."""
+    found, known = np.moveaxis(np.asarray(cast(Image.Image, each.mask)), 2, 0)
+    weighed = np.rint(found * (known / 255.0)).astype(np.uint8)
+    return np.dstack([np.asarray(each.picture), weighed, known])
+
+
+def _canvases(pictures: Sequence[Image.Image | NDArray[np.uint8]], side: int, device: torch.device) -> Canvases:
+    arrays = [_within(np.asarray(picture), side) for picture in pictures]
+    channels = arrays[0].shape[2] if arrays else 3
+    planes = torch.zeros((len(arrays), channels, side, side), dtype=torch.uint8)
+    for plane, array in zip(planes, arrays, strict=True):
+        plane[:, : array.shape[0], : array.shape[1]] = torch.from_numpy(array).permute(2, 0, 1)
+    sizes = np.array([array.shape[1::-1] for array in arrays], float).reshape(-1, 2)
+    return Canvases(planes.to(device), sizes)
+
+
+def _within(array: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A picture (H, W, C) with both sides at most `side`."""
+    scale = side / max(array.shape[:2])
+    if scale >= 1:
+        return np.array(array)  # Pillow's arrays may not be written to
+    size = max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale))
+    planes = [
+        Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BOX)
+        for plane in np.moveaxis(array, 2, 0)
+    ]
+    return np.stack([np.asarray(plane) for plane in planes], -1)
+
+
+def _evenly(groups: Sequence[str]) -> Floats:
+    """Chances that draw each group equally often."""
+    sizes = {group: groups.count(group) for group in set(groups)}
+    return np.array([1 / sizes[group] for group in groups]) / len(sizes)
+
+
+def _over(seen: Tensor, thing: Tensor, there: Tensor) -> Tensor:
+    alpha = thing[:, 3:] * there[:, None, None, None]
+    return torch.lerp(seen, thing[:, :3], alpha)
+
+
+def softened(seen: Tensor, radius: float) -> Tensor:
+    """Pictures (N, C, H, W) blurred by a Gaussian of `radius` pixels, one axis after the other."""
+    reach = max(1, round(2.5 * radius))
+    kernel = torch.exp(-torch.arange(-reach, reach + 1, device=seen.device).square() / (2 * radius**2))
+    kernel = (kernel / kernel.sum()).expand(seen.shape[1], 1, -1)
+    padded = functional.pad(seen, (reach,) * 4, mode="replicate")
+    rows = functional.conv2d(padded, kernel[:, :, None], groups=seen.shape[1])
+    return functional.conv2d(rows, kernel[..., None], groups=seen.shape[1])
+
+
+def coloured(seen: Tensor, rng: Rng) -> Tensor:
+    """Pictures (N, 3, H, W) in [0, 1] in other light: of other brightness, contrast, saturation, white balance."""
+    count = len(seen)
+
+    def each(values: NDArray[np.generic]) -> Tensor:
+        return torch.tensor(values, dtype=seen.dtype, device=seen.device).reshape(count, -1, 1, 1)
+
+    luma = torch.tensor(LUMA, dtype=seen.dtype, device=seen.device).view(1, 3, 1, 1)
+    seen = (seen * each(rng.uniform(0.65, 1.35, count))).clamp(0, 1)
+    middle = (seen * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    seen = (middle + (seen - middle) * each(rng.uniform(0.65, 1.35, count))).clamp(0, 1)
+    grey = (seen * luma).sum(1, keepdim=True)
+    saturation = np.where(rng.random(count) < 0.05, 0, rng.uniform(0.65, 1.35, count))
+    seen = grey + (seen - grey) * each(saturation)
+    gains = np.where(rng.random((count, 1)) < 0.3, rng.uniform(0.85, 1.15, (count, 3)), 1)
+    seen = (seen * each(gains)).clamp(0, 1)
+    gammas = np.where(rng.random(count) < 0.08, rng.uniform(1.5, 3, count), 1)
+    return cast(Tensor, seen.clamp(min=1e-4) ** each(gammas))
+
+
+def damaged(seen: Tensor, rng: Rng) -> Tensor:
+    """Some of the pictures (N, 3, H, W) blurred, noisy or with the blocks of JPEG."""
+    count = len(seen)
+
+    def where(share: float, changed: Tensor) -> Tensor:
+        chosen = torch.tensor(rng.random(count) < share, device=seen.device).view(-1, 1, 1, 1)
+        return torch.where(chosen, changed, seen)
+
+    seen = where(0.08, softened(seen, float(rng.uniform(0.5, 2))))
+    noise = torch.Generator(seen.device).manual_seed(int(rng.integers(2**31)))
+    grain = torch.randn(seen.shape, generator=noise, device=seen.device, dtype=seen.dtype)
+    seen = where(0.08, (seen + grain * float(rng.uniform(2, 12)) / 255).clamp(0, 1))
+    return where(0.1, blocky(seen, float(rng.uniform(0.04, 0.25))))
+
+
+def blocky(seen: Tensor, step: float) -> Tensor:
+    """Pictures (N, C, H, W), sides multiples of 8, as after JPEG: the cosines of each block in whole steps.
+
+    The steps grow with the frequency, as in the tables of the standard.
+    """
+    n, c, height, width = seen.shape
+    k = torch.arange(8, device=seen.device, dtype=seen.dtype)
+    cosines = torch.cos((2 * k[None] + 1) * k[:, None] * torch.pi / 16) / 2
+    cosines[0] /= 2**0.5
+    blocks = seen.view(n, c, height // 8, 8, width // 8, 8).transpose(3, 4)
+    steps = step * (1 + k[:, None] + k[None])
+    whole = torch.round(cosines @ blocks @ cosines.T / steps) * steps
+    back = cosines.T @ whole @ cosines
+    return back.transpose(3, 4).reshape(n, c, height, width).clamp(0, 1)
