@@ -52,7 +52,8 @@ def common(answers: NDArray[np.float32]) -> NDArray[np.uint8]:
     overlaps = [iou(a, b) for i, a in enumerate(found) for b in found[:i]]
     if overlaps and min(overlaps) < COMMON:
         known = np.zeros_like(known)
-    return np.rint(255 * np.stack([answers.mean(0), known], -1)).astype(np.uint8)
+    codes: NDArray[np.uint8] = np.rint(255 * np.stack([answers.mean(0), known], -1)).astype(np.uint8)
+    return codes
 
 
 def iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:

@@ -154,7 +154,7 @@ def _write(out: Path, number: int, rows: list[_Row], files: dict[str, bytes]) ->
 
 def summary(folder: Path) -> dict[str, str]:
     """What a packed set holds, group by group, in words. Raises `ModelError` as `unpack` does."""
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[Any]] = {}
     for shard in _found(folder):
         for row in _rows(shard):
             counts.setdefault(row.group or "without a name", Counter())[row.role] += 1

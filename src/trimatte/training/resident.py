@@ -232,7 +232,7 @@ def coloured(seen: Tensor, rng: Rng) -> Tensor:
     gains = np.where(rng.random((count, 1)) < 0.3, rng.uniform(0.85, 1.15, (count, 3)), 1)
     seen = (seen * each(gains)).clamp(0, 1)
     gammas = np.where(rng.random(count) < 0.08, rng.uniform(1.5, 3, count), 1)
-    return cast(Tensor, seen.clamp(min=1e-4) ** each(gammas))
+    return seen.clamp(min=1e-4) ** each(gammas)
 
 
 def damaged(seen: Tensor, rng: Rng) -> Tensor:

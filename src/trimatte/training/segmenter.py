@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -311,7 +311,7 @@ def train(
         if watch:
             watch(step + 1, recent[-1])
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            seen = partial(predict, run.average.module, long_side=recipe.long_side)
+            seen = partial(predict, cast(Lite, run.average.module), long_side=recipe.long_side)
             scores = validate(seen, validation) if validation else {}
             row = {"step": step + 1, "loss": round(float(np.mean(recent)), 4), **scores}
             _log(out / "log.csv", {**row, "seconds": round(time.monotonic() - started)})
@@ -386,7 +386,7 @@ def _half(device: torch.device) -> bool:
     """Whether a device computes in bfloat16; a processor that has no instructions for it is several times slower."""
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported())
-    return torch.cuda.is_bf16_supported()
+    return bool(torch.cuda.is_bf16_supported())
 
 
 def _averaged(keep: float, average: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
@@ -418,9 +418,9 @@ def _begin(network: Lite, start: str | Path, pictures: Pictures | PackedPictures
 
         with embedded_file() as path:
             unfold(path, network, (pictures.batch(index)[0] for index in range(4)))
-        for head in list(network.heads)[1:]:  # that are not in the file: at 0 they don't disturb what is
+        for head in cast(list[nn.Conv2d], list(network.heads)[1:]):  # not in the file; at 0 they disturb nothing
             nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+            nn.init.zeros_(cast(Tensor, head.bias))
         return
     try:
         network.load_state_dict(read_weights(start))
