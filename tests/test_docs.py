@@ -93,6 +93,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in [slugify(heading.replace("`", ""), "-") for heading in headings], f"{link}#{anchor}"
 
 
+def test_contributing_names_files_that_exist() -> None:
+    named = re.findall(r"`((?:src|tests|docs|data|benchmarks)/[^`]*)`", text(ROOT / "CONTRIBUTING.md"))
+    paths = [path for path in named if "NAME" not in path]
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_options_exist(page: Path) -> None:
     for words in commands(page):
