@@ -147,7 +147,7 @@ def test_evaluation(large: Path, tmp_path: Path) -> None:
     check_report(json.loads((tmp_path / "run/records.jsonl").read_text())["report"])
 
 
-SIZES: dict[str, Any] = {
+SIZES: dict[str, tuple[str, list[tuple[str, Any]]]] = {
     "closed_form, beyond a million": ("closed-form", [("trimatte.alpha.closed_form.VAST", 100)]),
     "closed_form, far beyond": ("closed-form", [("trimatte.alpha.closed_form.VAST", 1)]),
     "stencils, beyond 300,000": ("learning-based", [("trimatte.linalg.solve.LARGE", 100)]),

@@ -151,8 +151,8 @@ def one_worker(quick: str, plug_in: PlugIn, tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture
 def busy() -> Iterator[None]:
-    """Processes that take all processors, twice over."""
-    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    """Processes that take all processors."""
+    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     yield
     for process in burning:
         process.kill()

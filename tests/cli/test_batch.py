@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from PIL import Image
 
 from trimatte.batch import BatchSummary
 from trimatte.cli import _batch
+from trimatte.errors import ClusterWarning
 
 Trimatte = Callable[..., Result]
 pytestmark = pytest.mark.cluster
@@ -100,3 +103,42 @@ def test_a_trimap_goes_with_one_photo(trimatte: Trimatte, photos: Path, tmp_path
     result = trimatte("cutout", photos, "-o", tmp_path / "out", "--trimap", os.devnull)
     assert result.exit_code == 1
     assert "trimap: " in result.stderr
+
+
+def test_what_is_to_be_said_of_the_run_is_told(
+    trimatte: Trimatte, photos: Path, tmp_path: Path, bright: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*arguments: object, **options: object) -> BatchSummary:
+        warnings.warn("the scheduler has no workers", ClusterWarning, stacklevel=1)
+        return BatchSummary()
+
+    monkeypatch.setattr("trimatte.cli._batch.run_batch", run)
+    result = trimatte("cutout", photos, "-o", tmp_path / "out", "--segmenter", bright)
+    assert result.stderr == "warning: the scheduler has no workers\n"
+
+
+WILD = """
+import numpy as np
+
+def build():
+    def find(image):
+        if image.mean() < 0.05:
+            raise SystemExit(0)
+        return np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
+    return find
+"""
+
+
+@pytest.mark.parametrize("verb", ["segment", "trimap", "cutout"])
+def test_a_plug_in_that_leaves_loses_no_other_picture(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, plug_in: Callable[[str, str], str], verb: str
+) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "black.png")
+    out = tmp_path / "out"
+    wild = plug_in("wild", WILD)
+    result = trimatte(verb, tmp_path / "black.png", photo_file, "-o", out, "--segmenter", wild, "--json")
+    assert result.exit_code == 1
+    failed, done = map(json.loads, result.stdout.splitlines())
+    assert (failed["done"], done["done"]) == (False, True)
+    assert "unexpected SystemExit" in failed["error"]
+    assert "1 of 2 pictures failed" in result.stderr

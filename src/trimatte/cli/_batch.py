@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,7 +72,8 @@ def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, *
         return
     teller = _Teller(source, out, as_json, verbose)
     try:
-        with _termination_as_interrupt():
+        with _termination_as_interrupt(), warnings.catch_warnings():
+            warnings.showwarning = teller.warn
             teller.summary = run_batch(source, out, progress=teller, **options)
     except KeyboardInterrupt:
         click.echo("Interrupted. What is done stays; the same command goes on.", err=True)
@@ -131,6 +133,10 @@ class _Teller:
         if self.verbose and "trace" in outcome.record:
             self._say(outcome.record["trace"], err=True)
         self._advance()
+
+    def warn(self, message: Warning | str, *_: Any) -> None:
+        """Tell what is to be said of the run rather than of a picture."""
+        self._say(f"warning: {message}", err=True)
 
     def _advance(self) -> None:
         summary = self.summary
