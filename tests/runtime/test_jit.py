@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from trimatte.runtime.jit import PIECES, njit, side_by_side
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> object:
+def two_threads() -> Iterator[None]:
     import numba
 
     if numba.config.NUMBA_NUM_THREADS < 2:  # type: ignore[attr-defined]
@@ -65,7 +64,8 @@ def test_pieces_are_as_many_as_asked_and_no_smaller() -> None:
 
 
 def test_two_threads_work_and_each_has_its_own_half() -> None:
-    both, pieces = threading.Barrier(2), []
+    both = threading.Barrier(2)
+    pieces: list[tuple[int, int, int]] = []
 
     def kernel(first: int, last: int) -> None:
         if first in (0, PIECES):  # the first piece of either half: none ends before both have begun
@@ -80,7 +80,7 @@ def test_two_threads_work_and_each_has_its_own_half() -> None:
 
 def test_a_thread_takes_over_what_another_does_not_come_to() -> None:
     rest = threading.Event()
-    pieces: list[Any] = []
+    pieces: list[int] = []
 
     def kernel(first: int, last: int) -> None:
         if threading.get_ident() != caller:
@@ -95,7 +95,7 @@ def test_a_thread_takes_over_what_another_does_not_come_to() -> None:
 
 
 def test_an_exception_is_raised_when_all_pieces_are_done() -> None:
-    done = []
+    done: list[int] = []
 
     def kernel(first: int, last: int) -> None:
         done.append(first)

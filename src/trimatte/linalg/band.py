@@ -33,7 +33,7 @@ class Band(NamedTuple):
     """
 
     shape: tuple[int, int]
-    index: np.ndarray  # type: ignore[assignment]  # in place of the tuple's method, which nobody calls
+    index: np.ndarray  # type: ignore[assignment]  # a tuple's method of that name is not wanted
     position: np.ndarray
     strips: np.ndarray
     tails: np.ndarray

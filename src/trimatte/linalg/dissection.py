@@ -470,7 +470,7 @@ def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarra
 
 
 @njit(fastmath=True)
-def _update_rows(first: int, last: int, front: np.ndarray, low: int, high: int, turned: np.ndarray) -> None:
+def _update_rows(first: int | np.int64, last: int, front: np.ndarray, low: int, high: int, turned: np.ndarray) -> None:
     """front[i, high:] -= sum over a panel's columns low <= k < high of front[i, k] front[:, k]', for `ROWS` rows i at a
     time from `high` on.
 
