@@ -75,7 +75,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray, tr
     """A folder with the files that the docs speak of, as the current one."""
     for file in ("photo.jpg", "coffee.jpg", "rocket.jpg"):
         Image.fromarray(photo).save(tmp_path / file, quality=95)
-    for file in ("trimap.png", "mine.png", "photo-trimap.png"):
+    for file in ("trimap.png", "mine.png", "photo-trimap.png", "mask.png"):
         trimatte.save_image(tmp_path / file, trimap)  # a result of ours, which a verb may replace
     monkeypatch.chdir(tmp_path)
     return tmp_path
