@@ -545,7 +545,7 @@ def _factor_subtrees(
             for column in range(0, own, PANEL):
                 stop = min(own, column + PANEL)
                 _eliminate_panel(front, column, stop, turned, least)
-                _update_rows(np.int64(0), (size - stop + ROWS - 1) // ROWS, front, column, stop, turned)  # type: ignore[arg-type]
+                _update_rows(np.int64(0), (size - stop + ROWS - 1) // ROWS, front, column, stop, turned)
             _store_front(front, own, panels, tree.panel_start[f], remainder.kept if f == root else stack, at[f])
 
 
