@@ -19,9 +19,12 @@ def doubt_map(alpha: np.ndarray, probability: np.ndarray | None = None, trimap: 
 
     Parameters
     ----------
-    alpha : (H, W) in [0, 1].
-    probability : (H, W) in [0, 1] of foreground; None if the trimap was given, whose known pixels are then not doubted.
-    trimap : (H, W) of 0, 128 and 255; None if the method needs none.
+    alpha : (H, W) array in [0, 1]
+        The alpha matte.
+    probability : (H, W) array in [0, 1], optional
+        Of foreground; None if the trimap was given, whose known pixels are then not doubted.
+    trimap : (H, W) array, optional
+        Values 0, 128 and 255; None if the method needs none.
 
     Returns
     -------

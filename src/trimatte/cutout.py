@@ -45,17 +45,27 @@ class CutoutReport(PlainReport):
 
     Attributes
     ----------
-    segmenter : name, empty if a trimap was given or the method needs none.
-    subject : whether a subject was found.
-    confidence : in [0, 1], to rank cut-outs by (see `trimatte.confidence`); 0 if no subject was found.
-    band : half width of the unknown band in pixels, 0 if a trimap was given.
-    specks : islands and holes of the segmenter's that were too small to be taken for the subject, or not for it.
-    own_alpha : what the picture's own alpha was taken for: "" if it has none, or is opaque; "kept" as the result, since
-        it lies on transparent ground; or an upper "bound".
-    warnings : whatever the user should know, in words.
-    alpha : SolveReport of the alpha method.
-    seconds : wall time by stage.
-    peak_bytes : the process's greatest resident memory so far.
+    segmenter : str
+        Name, empty if a trimap was given or the method needs none.
+    subject : bool
+        Whether a subject was found.
+    confidence : float
+        In [0, 1], to rank cut-outs by (see `trimatte.confidence`); 0 if no subject was found.
+    band : float
+        Half width of the unknown band in pixels, 0 if a trimap was given.
+    specks : int
+        Islands and holes of the segmenter's that were too small to be taken for the subject, or not for it.
+    own_alpha : str
+        What the picture's own alpha was taken for: "" if it has none, or is opaque; "kept" as the result, since it lies
+        on transparent ground; or an upper "bound".
+    warnings : list of str
+        Whatever the user should know, in words.
+    alpha : SolveReport
+        SolveReport of the alpha method.
+    seconds : dict of str to float
+        Wall time by stage.
+    peak_bytes : int
+        The process's greatest resident memory so far.
     """
 
     segmenter: str = ""
@@ -76,13 +86,19 @@ class Cutout:
 
     Attributes
     ----------
-    image : (H, W, 3) float32 in [0, 1], as the stages saw it (sRGB).
-    probability : (H, W) float32 in [0, 1] of foreground, None if a trimap was given or the method needs none.
-    trimap : (H, W) uint8 of 0, 128 and 255, None if the method needs none.
-    alpha : (H, W) float32 in [0, 1].
-    foreground : (H, W, 3) float32 in [0, 1], straight colours.
+    image : (H, W, 3) float32 array in [0, 1]
+        As the stages saw it (sRGB).
+    probability : (H, W) float32 array in [0, 1]
+        Of foreground, None if a trimap was given or the method needs none.
+    trimap : (H, W) uint8 array
+        Values 0, 128 and 255, None if the method needs none.
+    alpha : (H, W) float32 array in [0, 1]
+    foreground : (H, W, 3) float32 array in [0, 1]
+        Straight colours.
     report : CutoutReport
-    picture : the photo as it was read: original colours, profile, bit depth.
+        CutoutReport.
+    picture : Picture
+        The photo as it was read: original colours, profile, bit depth.
     """
 
     image: np.ndarray
@@ -118,10 +134,14 @@ class Cutout:
 
         Parameters
         ----------
-        path : path or binary file object
-        crop : cut to the subject with a margin of so many pixels, 0 for none.
-        background : as of `trimatte.composite`: what the subject is laid over, instead of keeping alpha.
-        options : of `trimatte.save_image`.
+        path : str, path or binary file object
+            Where to.
+        crop : int, optional
+            Cut to the subject with a margin of so many pixels, 0 for none.
+        background : image-like or str, optional
+            As of `trimatte.composite`: what the subject is laid over, instead of keeping alpha.
+        **options : Any
+            Of `trimatte.save_image`.
 
         Raises
         ------
@@ -173,19 +193,31 @@ def cutout(
     image : a path, bytes, a file object, a PIL image, or an array (H, W, 3) or (H, W, 4) of uint8, uint16 or
         float in [0, 1]. Where an alpha that it has is 0 is background, and the colours there are not used. If it lies
         on transparent ground, its own alpha is the result, unless there is a trimap; else it is an upper bound.
-    segmenter : who finds the subject, a name of `trimatte.segmenters()`.
-    method : how alpha is estimated, a name of `trimatte.alpha_methods()`.
-    trimap : (H, W), replaces the segmenter's; 0 background, 255 foreground, all between unknown.
-    band, band_pixels : half width of the unknown band, relative to the subject or in pixels; one of them.
-    adaptive_band : let it be wide at hair and narrow at hard edges, as the network of the method "glance" sees them.
-    speck : islands and holes of less than this share of the subject's area follow what surrounds them; by default
-        0.002, 0 to keep all.
-    foreground : how its colours are estimated; "keep" leaves the photo's colours as they are, the background's too.
-    refine : redo alpha where it is unsure by "deep-image-matting"; needs a trimap, the segmenter's or your own.
-    refine_options : of the refiner, `weights` among them (see `trimatte.alpha.deep.refine_alpha`).
-    strict : raise if no subject is found, a solver does not converge, or alpha is undetermined somewhere.
-    max_pixels : refuse larger pictures before they are decoded.
-    options : of the alpha method.
+    segmenter : str, default "lite"
+        Who finds the subject, a name of `trimatte.segmenters()`.
+    method : str, default "closed-form"
+        How alpha is estimated, a name of `trimatte.alpha_methods()`.
+    trimap : (H, W) array, optional
+        Replaces the segmenter's; 0 background, 255 foreground, all between unknown.
+    band, band_pixels : float, optional
+        Half width of the unknown band, relative to the subject or in pixels; one of them.
+    adaptive_band : bool, default False
+        Let it be wide at hair and narrow at hard edges, as the network of the method "glance" sees them.
+    speck : float, optional
+        Islands and holes of less than this share of the subject's area follow what surrounds them; by default 0.002, 0
+        to keep all.
+    foreground : str, default "multilevel"
+        How its colours are estimated; "keep" leaves the photo's colours as they are, the background's too.
+    refine : str, optional
+        Redo alpha where it is unsure by "deep-image-matting"; needs a trimap, the segmenter's or your own.
+    refine_options : mapping, optional
+        Of the refiner, `weights` among them (see `trimatte.alpha.deep.refine_alpha`).
+    strict : bool, default False
+        Raise if no subject is found, a solver does not converge, or alpha is undetermined somewhere.
+    max_pixels : int, default MAX_PIXELS
+        Refuse larger pictures before they are decoded.
+    **options : Any
+        Of the alpha method.
 
     Returns
     -------

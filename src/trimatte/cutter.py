@@ -33,9 +33,11 @@ class Cutter:
 
     Parameters
     ----------
-    sequence : the photos given to `map` are frames of one scene: alpha is kept where nothing has changed, and the rest
-        is solved for from there (see `trimatte.alpha.sequence`). Takes less time where the camera stands still.
-    options : of `trimatte.cutout`, for every photo.
+    sequence : bool, default False
+        The photos given to `map` are frames of one scene: alpha is kept where nothing has changed, and the rest is
+        solved for from there (see `trimatte.alpha.sequence`). Takes less time where the camera stands still.
+    **options : Any
+        Of `trimatte.cutout`, for every photo.
 
     Raises
     ------
@@ -67,11 +69,14 @@ class Cutter:
 
         Parameters
         ----------
-        photos : paths, or whatever `trimatte.cutout` takes; a generator is read as it is needed.
-        workers : photos in work at the same time, in threads that share the processors; by default one for each. The
-            frames of a sequence are done one by one.
-        errors : "raise" the `TrimatteError` of a photo that cannot be done, which ends the iteration, or "return" it in
-            the place of the result. An error that nobody foresaw is raised as it is, and returned as the cause of a
+        photos : iterable
+            Paths, or whatever `trimatte.cutout` takes; a generator is read as it is needed.
+        workers : int, optional
+            Photos in work at the same time, in threads that share the processors; by default one for each. The frames
+            of a sequence are done one by one.
+        errors : {'raise', 'return'}, default "raise"
+            "raise" the `TrimatteError` of a photo that cannot be done, which ends the iteration, or "return" it in the
+            place of the result. An error that nobody foresaw is raised as it is, and returned as the cause of a
             `TrimatteError`.
 
         Yields

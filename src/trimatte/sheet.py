@@ -24,11 +24,12 @@ def make_sheet(cutout: Cutout, *, side: int = 480) -> np.ndarray:
     ----------
     cutout : Cutout
         A stage that it went without is left out.
-    side : the long side of each panel in pixels; small photos are not enlarged.
+    side : int, default 480
+        The long side of each panel in pixels; small photos are not enlarged.
 
     Returns
     -------
-    (h, w, 3) uint8
+    (h, w, 3) uint8 array
     """
     scale = min(1.0, side / max(cutout.alpha.shape))
     height, width = (max(1, round(n * scale)) for n in cutout.alpha.shape)

@@ -83,25 +83,31 @@ def make_trimap(
 
     Parameters
     ----------
-    probability : (H, W) of foreground, in [0, 1].
-    band : half width of the band relative to the subject's size (the square root of its area); 0.05 by default.
-    band_pixels : half width in pixels instead.
-    mixed : (H, W) in [0, 1], the probability that a pixel is neither foreground nor background alone, as
-        `trimatte.alpha.glance.mixed_pixels` tells. The band is then adaptive: up to four times as wide where it is
-        high, at hair, and down to a quarter where it is low, at hard edges.
-    sure : probability that known foreground has at least; known background has at most `1 - sure`.
+    probability : (H, W) array
+        Of foreground, in [0, 1].
+    band : float, optional
+        Half width of the band relative to the subject's size (the square root of its area); 0.05 by default.
+    band_pixels : float, optional
+        Half width in pixels instead.
+    mixed : (H, W) array in [0, 1], optional
+        The probability that a pixel is neither foreground nor background alone, as `trimatte.alpha.glance.mixed_pixels`
+        tells. The band is then adaptive: up to four times as wide where it is high, at hair, and down to a quarter
+        where it is low, at hard edges.
+    sure : float, default 0.9
+        Probability that known foreground has at least; known background has at most `1 - sure`.
     speck : holes and islands of less than this share of the subject's area follow what surrounds them. By default
         none: in a mask that somebody made every island is meant, and keeps a core of foreground. A network's output
         is better off with `SPECK`, as `trimatte.cutout` does it.
-    report : filled in if given.
+    report : TrimapReport, optional
+        Filled in if given.
 
     Returns
     -------
-    (H, W) uint8 of 0, 128 and 255. Foreground at the picture's border stays foreground, and thin parts of the subject
-    keep a core of it. Where no foreground or no
-    background would remain beside the band, it narrows on that side. If the subject fills the picture, what is not
-    sure is unknown, or else a band at the picture's border; if there is no subject (see `has_subject`), what is not
-    sure, or else the whole picture.
+    (H, W) uint8 array
+        Values 0, 128 and 255. Foreground at the picture's border stays foreground, and thin parts of the subject keep a
+        core of it. Where no foreground or no background would remain beside the band, it narrows on that side. If the
+        subject fills the picture, what is not sure is unknown, or else a band at the picture's border; if there is no
+        subject (see `has_subject`), what is not sure, or else the whole picture.
 
     Raises
     ------

@@ -49,8 +49,10 @@ class Matte:
 
     Attributes
     ----------
-    alpha : (H, W) float32 in [0, 1]; known trimap pixels are exactly 0 or 1.
+    alpha : (H, W) float32 array in [0, 1]
+        Known trimap pixels are exactly 0 or 1.
     report : SolveReport
+        How it came about.
     """
 
     alpha: np.ndarray
@@ -64,12 +66,16 @@ def estimate_alpha(
 
     Parameters
     ----------
-    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path. Colours under an alpha of 0 are not used.
+    image : image-like
+        (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path. Colours under an alpha of 0 are not used.
     trimap : (H, W); 0 is background, 255 (1.0 in floats) foreground, all between unknown. Not needed by
         trimap-free methods, which keep what it knows if there is one.
-    method : a name of `alpha_methods()`, or "pymatting:M" for method M of that package.
-    strict : raise `SolverError` where the result would carry a warning.
-    options : of the method.
+    method : str, default "closed-form"
+        A name of `alpha_methods()`, or "pymatting:M" for method M of that package.
+    strict : bool, default False
+        Raise `SolverError` where the result would carry a warning.
+    **options : Any
+        Of the method.
 
     Returns
     -------

@@ -47,11 +47,14 @@ class Tree:
 
     Attributes
     ----------
-    indices : (N,) uint32, the points in the order of the tree.
-    leaves : (L, 5, LEAF) float32, the coordinates of each leaf's points, infinite where the last leaf has none.
-    forks : (L - 1, WORDS) float32 or uint32, the nodes that have children, in preorder. All that is asked of both
-        children lies together: for each axis the lower bounds of left and right box and the upper ones, then, as
-        uint32, what the children are: the number of a fork, or that of a leaf and `IS_LEAF`.
+    indices : (N,) uint32 array
+        The points in the order of the tree.
+    leaves : (L, 5, LEAF) float32 array
+        The coordinates of each leaf's points, infinite where the last leaf has none.
+    forks : (L - 1, WORDS) float32 or uint32 array
+        The nodes that have children, in preorder. All that is asked of both children lies together: for each axis the
+        lower bounds of left and right box and the upper ones, then, as uint32, what the children are: the number of a
+        fork, or that of a leaf and `IS_LEAF`.
     """
 
     indices: np.ndarray
@@ -75,9 +78,12 @@ def nearest(tree: Tree, rows: np.ndarray, count: int, slack: float, names: np.nd
 
     Parameters
     ----------
-    rows : (N,) uint32, the row of each point that is a query, 0 to Q - 1, and `NO_ROW` for the others.
-    slack : a point found is at most 1 + slack times as far as the true one of its rank (Arya et al., JACM 1998).
-    names : (N,) uint32, what each point is called: a row has the names of a point's neighbours, the nearest first.
+    rows : (N,) uint32 array
+        The row of each point that is a query, 0 to Q - 1, and `NO_ROW` for the others.
+    slack : float
+        A point found is at most 1 + slack times as far as the true one of its rank (Arya et al., JACM 1998).
+    names : (N,) uint32 array
+        What each point is called: a row has the names of a point's neighbours, the nearest first.
     """
     # Unsigned, for signed indices are tested for being negative wherever they are used.
     asking = rows[tree.indices] != NO_ROW
@@ -96,9 +102,12 @@ def _split(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Returns
     -------
-    indices : (N,) uint32, the points in their new order.
-    first : (M,) uint32, the first point of each node; nodes are in preorder, the root first.
-    right : (M,) uint32, a node's right child (the left one follows it), 0 for a leaf.
+    indices : (N,) uint32 array
+        The points in their new order.
+    first : (M,) uint32 array
+        The first point of each node; nodes are in preorder, the root first.
+    right : (M,) uint32 array
+        A node's right child (the left one follows it), 0 for a leaf.
     """
     n = len(points)
     indices = np.arange(n).astype(np.uint32)

@@ -41,22 +41,34 @@ def closed_form(
 
     Parameters
     ----------
-    image : (H, W, 3) float32 in [0, 1].
-    trimap : (H, W) uint8 of 0, 128 and 255.
-    report : filled in.
-    epsilon : regularisation of the colour model; larger is smoother.
-    radius : of the windows; from 2 on the system is solved without being assembled, as by "large-kernel".
-    prior : (H, W) alpha to be drawn towards.
-    confidence : (H, W) or one number, the weight of that pull against the smoothness, at least 0.
-    rtol : demanded relative residual of the linear system; by default 3e-6, from 300,000 unknown pixels on 1e-5, from a
+    image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
+    trimap : (H, W) uint8 array
+        Values 0, 128 and 255.
+    report : SolveReport
+        Filled in.
+    epsilon : float, default 1e-07
+        Regularisation of the colour model; larger is smoother.
+    radius : int, default 1
+        Of the windows; from 2 on the system is solved without being assembled, as by "large-kernel".
+    prior : (H, W) array, optional
+        Alpha to be drawn towards.
+    confidence : float or (H, W) array, default 0.01
+        The weight of that pull against the smoothness, at least 0.
+    rtol : float, optional
+        Demanded relative residual of the linear system; by default 3e-6, from 300,000 unknown pixels on 1e-5, from a
         million on 3e-5 to 5e-5 unless there is a prior.
-    max_memory : bytes that the solve may take.
-    guess : (H, W) alpha to start the iteration from.
-    known : (H, W) float32, alpha of the known pixels where it is not what the trimap says.
+    max_memory : int, optional
+        Bytes that the solve may take.
+    guess : (H, W) array, optional
+        Alpha to start the iteration from.
+    known : (H, W) float32 array, optional
+        Alpha of the known pixels where it is not what the trimap says.
 
     Returns
     -------
-    (H, W) float32; only the unknown pixels count.
+    (H, W) float32 array
+        Only the unknown pixels count.
     """
     require_positive(epsilon=epsilon, rtol=rtol)
     check_number("radius", radius, least=1, whole=True)

@@ -104,17 +104,25 @@ def deep_image_matting(
 
     Parameters
     ----------
-    image : (H, W, 3) float32 in [0, 1].
-    trimap : (H, W) uint8 of 0, 128 and 255.
-    weights : a checkpoint file; see `docs/deep.md` for the public ones.
-    device : "auto", "cpu", "cuda" or "mps".
-    precision : "half" is for GPUs; "auto" uses it on CUDA.
-    skips : whether the network has skips, where the file does not tell.
-    window : side in pixels of the parts that are computed at a time; memory grows with its square.
+    image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
+    trimap : (H, W) uint8 array
+        Values 0, 128 and 255.
+    weights : str or path, optional
+        A checkpoint file; see `docs/deep.md` for the public ones.
+    device : str, default "auto"
+        "auto", "cpu", "cuda" or "mps".
+    precision : {'auto', 'single', 'half'}, default "auto"
+        "half" is for GPUs; "auto" uses it on CUDA.
+    skips : bool, optional
+        Whether the network has skips, where the file does not tell.
+    window : int, default 512
+        Side in pixels of the parts that are computed at a time; memory grows with its square.
 
     Returns
     -------
-    (H, W) float32 in [0, 1]; known pixels are exactly 0 or 1.
+    (H, W) float32 array in [0, 1]
+        Known pixels are exactly 0 or 1.
 
     Raises
     ------
@@ -196,15 +204,20 @@ def refine_alpha(
 
     Parameters
     ----------
-    image, trimap, alpha : (H, W, 3), (H, W) and (H, W), of one size; alpha from any other method.
-    report : filled in if given: `unknown` becomes the number of pixels that were redone.
-    sure, margin : see `narrow_trimap`.
-    weights, device, precision, skips, window : as of `deep_image_matting`.
+    image, trimap, alpha : (H, W, 3), (H, W) and (H, W) array
+        Of one size; alpha from any other method.
+    report : SolveReport, optional
+        Filled in if given: `unknown` becomes the number of pixels that were redone.
+    sure, margin : float, int
+        See `narrow_trimap`.
+    weights, device, precision, skips, window : optional
+        As of `deep_image_matting`.
 
     Returns
     -------
-    (H, W) float32: the network's alpha where the narrowed trimap is unknown, the given one elsewhere; pixels that the
-    given trimap knows are exactly 0 or 1.
+    (H, W) float32 array
+        The network's alpha where the narrowed trimap is unknown, the given one elsewhere; pixels that the given trimap
+        knows are exactly 0 or 1.
     """
     image = as_image(image)
     trimap = read_trimap(trimap, shape=image.shape[:2])

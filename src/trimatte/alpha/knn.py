@@ -50,6 +50,8 @@ def knn(
 ) -> np.ndarray:
     """Alpha (H, W) float64 of image (H, W, 3) and trimap (H, W).
 
+    Unknown pixels from which no chain of neighbours leads to a known one are 0.5, and the report counts them.
+
     Parameters
     ----------
     accuracy : {"exact", "fast"}
@@ -63,8 +65,6 @@ def knn(
     rtol : float
         Relative residual of the linear system. At the default, alpha differs from the exact solution by some 5e-5 in
         the mean and, in the pictures tried, by less than 0.005 anywhere.
-
-    Unknown pixels from which no chain of neighbours leads to a known one are 0.5, and the report counts them.
 
     Raises
     ------

@@ -42,13 +42,16 @@ def large_kernel(
 ) -> np.ndarray:
     """Alpha (H, W) float64 of image (H, W, 3) and trimap (H, W).
 
+    Unknown pixels that share no window with another pixel (in a picture two pixels high and wide) are 0.5.
+
     Parameters
     ----------
-    radius : of the windows, in pixels, at least 1; on each axis cut to what fits in the picture.
-    epsilon : regularisation of a window's covariance, shared among its pixels, > 0.
-    rtol : relative residual of the linear system; at the default, alpha has settled to less than half a step of 8 bits.
-
-    Unknown pixels that share no window with another pixel (in a picture two pixels high and wide) are 0.5.
+    radius : int, default 10
+        Of the windows, in pixels, at least 1; on each axis cut to what fits in the picture.
+    epsilon : float, default 1e-07
+        Regularisation of a window's covariance, shared among its pixels, > 0.
+    rtol : float, default 1e-05
+        Relative residual of the linear system; at the default, alpha has settled to less than half a step of 8 bits.
 
     Raises
     ------

@@ -123,6 +123,7 @@ def find_method(name: str) -> AlphaMethod:
     Returns
     -------
     row : AlphaMethod
+        AlphaMethod.
 
     Raises
     ------

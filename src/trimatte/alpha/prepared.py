@@ -26,7 +26,8 @@ def prepare_alpha(image: Any, trimap: Any, *, method: str = "closed-form", **opt
 
     Parameters
     ----------
-    image, trimap, method, options : as of `estimate_alpha`; the method needs a trimap.
+    image, trimap, method, **options : optional
+        As of `estimate_alpha`; the method needs a trimap.
 
     Returns
     -------
@@ -45,12 +46,16 @@ class PreparedAlpha:
 
     Attributes
     ----------
-    alpha : (H, W) float32, of the trimap as it is now.
-    trimap : (H, W) uint8 of 0, 128 and 255.
+    alpha : (H, W) float32 array
+        Of the trimap as it is now.
+    trimap : (H, W) uint8 array
+        Values 0, 128 and 255.
     settled : whether alpha is that of the whole system, or within 0.01 of it as far as its change at the border of
         the part that was solved for tells; if not, `solve` makes it so.
-    report : SolveReport of the last solve.
-    local : whether the method can solve for a part alone, so that `update` is quick.
+    report : SolveReport
+        Of the last solve.
+    local : bool
+        Whether the method can solve for a part alone, so that `update` is quick.
     """
 
     def __init__(self, image: np.ndarray, trimap: Any, method: str, options: dict[str, Any]) -> None:

@@ -25,18 +25,27 @@ def random_walk(
 
     Parameters
     ----------
-    image : (H, W, 3) float32 in [0, 1].
-    trimap : (H, W) uint8 of 0, 128 and 255.
-    report : filled in.
-    sigma : colour distance at which a step's weight has fallen to 1/e.
-    rtol : demanded relative residual of the linear system.
-    max_memory : bytes that the solve may take.
-    guess : (H, W) alpha to start the iteration from.
-    known : (H, W) float32, alpha of the known pixels where it is not what the trimap says.
+    image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
+    trimap : (H, W) uint8 array
+        Values 0, 128 and 255.
+    report : SolveReport
+        Filled in.
+    sigma : float, default 1 / 30
+        Colour distance at which a step's weight has fallen to 1/e.
+    rtol : float, default 1e-06
+        Demanded relative residual of the linear system.
+    max_memory : int, optional
+        Bytes that the solve may take.
+    guess : (H, W) array, optional
+        Alpha to start the iteration from.
+    known : (H, W) float32 array, optional
+        Alpha of the known pixels where it is not what the trimap says.
 
     Returns
     -------
-    (H, W) float32; only the unknown pixels count.
+    (H, W) float32 array
+        Only the unknown pixels count.
     """
     require_positive(sigma=sigma, rtol=rtol)
     from trimatte.linalg.assembly import walk_system

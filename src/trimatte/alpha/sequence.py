@@ -32,8 +32,10 @@ class SequenceAlpha:
 
     Parameters
     ----------
-    method : one that takes known alpha and a first guess: closed-form, learning-based, random-walk.
-    strict, options : as of `estimate_alpha`.
+    method : str
+        One that takes known alpha and a first guess: closed-form, learning-based, random-walk.
+    strict, **options : bool, Any
+        As of `estimate_alpha`.
 
     Raises
     ------

@@ -35,8 +35,10 @@ def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.nd
 
     Parameters
     ----------
-    image : (H, W, 3) float32 in [0, 1]
-    trimap : (H, W) uint8 of 0, 128 and 255, with some pixels of each
+    image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
+    trimap : (H, W) uint8 array
+        Values 0, 128 and 255, with some pixels of each.
     local : bool
         Whether only known pixels near unknown ones count.
     """

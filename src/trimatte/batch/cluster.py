@@ -44,8 +44,10 @@ class _Work:
 
     Attributes
     ----------
-    alone : whether the picture gets a process of its own on the worker, and nothing else of ours is on the cluster.
-    losses : how many times Dask has given it up while it was alone.
+    alone : bool
+        Whether the picture gets a process of its own on the worker, and nothing else of ours is on the cluster.
+    losses : int
+        How many times Dask has given it up while it was alone.
     """
 
     task: Task

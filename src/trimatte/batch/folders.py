@@ -121,10 +121,14 @@ def pictures(folder: str, out: str) -> tuple[list[str], dict[str, str], dict[str
 
     Returns
     -------
-    names : of all pictures in order, inside the folder, with forward slashes.
-    unread : pictures of formats that are not read, likewise, and why.
-    unreadable : folders that cannot be searched, and why.
-    links : linked folders, which are not gone into.
+    names : list of str
+        Of all pictures in order, inside the folder, with forward slashes.
+    unread : dict of str to str
+        Pictures of formats that are not read, likewise, and why.
+    unreadable : dict of str to str
+        Folders that cannot be searched, and why.
+    links : list of str
+        Linked folders, which are not gone into.
     """
     if is_remote(folder):
         inner = f"{relative(out, folder)}/" if is_remote(out) and out.startswith(join(folder, "")) else None

@@ -20,10 +20,14 @@ class Job:
 
     Attributes
     ----------
-    source : where it comes from.
-    target : where its result goes.
-    make_folder : whether the target's folder is made if need be.
-    problem : why it cannot be done, if that is known already.
+    source : str
+        Where it comes from.
+    target : str
+        Where its result goes.
+    make_folder : bool
+        Whether the target's folder is made if need be.
+    problem : str
+        Why it cannot be done, if that is known already.
     """
 
     source: str
@@ -52,16 +56,23 @@ def plan(
 
     Parameters
     ----------
-    inputs : files, folders (searched for pictures, the hidden left out) and "-" for standard input.
+    inputs : sequence of str
+        Files, folders (searched for pictures, the hidden left out) and "-" for standard input.
     out : a file for one picture; for several, or a folder, a folder in which the folders are mirrored; "-" for
         standard output. None puts each result beside its picture.
-    suffix : of the results, such as ".png".
-    tag : follows the name of a result beside its picture, if the two had the same suffix or with `always_tag`.
-    companions : ends of further files that each result brings, such as "-sheet.png".
-    also_read : files that no result may overwrite, besides the pictures themselves.
-    format : of the results, if it was said; else the suffix of `out` must be one of a format.
-    force : replace what bears the name of a result, also if trimatte did not make it. A file that `out` names is
-        replaced in any case.
+    suffix : str
+        Of the results, such as ".png".
+    tag : str
+        Follows the name of a result beside its picture, if the two had the same suffix or with `always_tag`.
+    companions : sequence of str, default ()
+        Ends of further files that each result brings, such as "-sheet.png".
+    also_read : sequence of str, default ()
+        Files that no result may overwrite, besides the pictures themselves.
+    format : str, optional
+        Of the results, if it was said; else the suffix of `out` must be one of a format.
+    force : bool, default False
+        Replace what bears the name of a result, also if trimatte did not make it. A file that `out` names is replaced
+        in any case.
 
     Returns
     -------

@@ -37,7 +37,8 @@ def leased(folder: str, name: str, others: str, message: str) -> Iterator[Callab
 
     Yields
     ------
-    held : whether the lock is still ours.
+    held : callable
+        Whether the lock is still ours.
 
     Raises
     ------

@@ -38,10 +38,14 @@ class Known:
 
     Attributes
     ----------
-    output : its result's path inside the output folder.
-    sha256, options : of the last attempt, digests of its content and of what was asked.
-    error : why that failed, empty if it was done.
-    results : digests of all results that it has had, the last one at the end.
+    output : str
+        Its result's path inside the output folder.
+    sha256, options : str
+        Of the last attempt, digests of its content and of what was asked.
+    error : str
+        Why that failed, empty if it was done.
+    results : tuple of str
+        Digests of all results that it has had, the last one at the end.
     """
 
     output: str
@@ -57,10 +61,14 @@ class Manifest:
 
     Attributes
     ----------
-    known : what all manifests of the folder say, by picture.
-    staging : an empty folder on the file system of the results.
-    quarantine : the file for what could not be done.
-    write : adds records and stores them for good before it returns.
+    known : dict of str to Known
+        What all manifests of the folder say, by picture.
+    staging : str
+        An empty folder on the file system of the results.
+    quarantine : str
+        The file for what could not be done.
+    write : callable
+        Adds records and stores them for good before it returns.
     """
 
     known: dict[str, Known]

@@ -52,9 +52,12 @@ def cut_out_file(job: Job, *, sheet: bool = False, format: str | None = None, **
 
     Parameters
     ----------
-    job : where from and where to.
-    sheet : also write the sheet of all stages, beside the target as `NAME-sheet.png`.
-    format, options : of `cut_out`.
+    job : Job
+        Where from and where to.
+    sheet : bool, default False
+        Also write the sheet of all stages, beside the target as `NAME-sheet.png`.
+    format, **options : optional
+        Of `cut_out`.
 
     Raises
     ------
@@ -84,10 +87,14 @@ def cut_out(
 
     Parameters
     ----------
-    source, target : of `trimatte.cutout` and `trimatte.save_image`.
-    crop : cut to the subject with a margin of so many pixels.
-    background, quality, format : as of `trimatte.save_image`.
-    options : of `trimatte.cutout`.
+    source, target : str, bytes or binary file object
+        Of `trimatte.cutout` and `trimatte.save_image`.
+    crop : int, optional
+        Cut to the subject with a margin of so many pixels.
+    background, quality, format : optional
+        As of `trimatte.save_image`.
+    **options : Any
+        Of `trimatte.cutout`.
     """
     from trimatte.cutout import cutout
 

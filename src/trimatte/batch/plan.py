@@ -59,10 +59,14 @@ def assign(
 
     Parameters
     ----------
-    names : paths inside the input folder, with forward slashes, sorted.
-    recorded : results by picture, as they were.
-    suffix : of the results, such as ".png".
-    companions : ends of further files of each result, such as "-sheet.png".
+    names : sequence of str
+        Paths inside the input folder, with forward slashes, sorted.
+    recorded : mapping of str to str
+        Results by picture, as they were.
+    suffix : str
+        Of the results, such as ".png".
+    companions : sequence of str, default ()
+        Ends of further files of each result, such as "-sheet.png".
     """
     short = {name: str(PurePosixPath(name).with_suffix("")) + suffix for name in names}
     sharing = Counter(target.casefold() for target in short.values())

@@ -49,7 +49,8 @@ def write_review(source: str, out: str) -> str:
 
     Returns
     -------
-    The page's address.
+    str
+        The page's address.
     """
     pictures = read_reviewed(out)
     done = [one for one in pictures if not one.error]

@@ -50,22 +50,35 @@ def run_batch(
 
     Parameters
     ----------
-    source : folder that is searched for pictures, with its inner folders; hidden ones are left out. A path, or an
-        address that fsspec reaches, such as "s3://bucket/photos".
-    out : folder of the results and of the manifest, likewise. It may lie inside `source`, not the other way round.
-    workers : processes at work; by default as many as there are processors, and fit into memory.
-    max_memory : bytes that all of them may take, by estimate; by default most of what is free.
-    shard : "i/n": only the i-th of n parts, by the pictures' names, for runs on several machines.
-    cluster : address of a Dask scheduler, or a `distributed.Client`: its workers do the pictures, each one at a time.
-        They must reach both folders, and have the same trimatte.
-    retry_failed : try again what failed before on the same content and options.
-    force : also replace files in `out` that bear a result's name and that trimatte did not make.
-    watch : go on waiting for new pictures until interrupted.
-    review : at the end write review.html and review.jpg to `out`, which show the least confident results first.
-    progress : called after each picture with its outcome and the summary so far.
-    format : "png" (by default), "webp", "tiff", "avif" or "jpeg".
-    options : `sheet`, `crop`, `background` and `quality` as of the command line, and those of `trimatte.cutout`, of
-        types that JSON has.
+    source : str or path
+        Folder that is searched for pictures, with its inner folders; hidden ones are left out. A path, or an address
+        that fsspec reaches, such as "s3://bucket/photos".
+    out : str or path
+        Folder of the results and of the manifest, likewise. It may lie inside `source`, not the other way round.
+    workers : int, optional
+        Processes at work; by default as many as there are processors, and fit into memory.
+    max_memory : int, optional
+        Bytes that all of them may take, by estimate; by default most of what is free.
+    shard : str, optional
+        "i/n": only the i-th of n parts, by the pictures' names, for runs on several machines.
+    cluster : str or Client, optional
+        Address of a Dask scheduler, or a `distributed.Client`: its workers do the pictures, each one at a time. They
+        must reach both folders, and have the same trimatte.
+    retry_failed : bool, default False
+        Try again what failed before on the same content and options.
+    force : bool, default False
+        Also replace files in `out` that bear a result's name and that trimatte did not make.
+    watch : bool, default False
+        Go on waiting for new pictures until interrupted.
+    review : bool, default False
+        At the end write review.html and review.jpg to `out`, which show the least confident results first.
+    progress : Progress, optional
+        Called after each picture with its outcome and the summary so far.
+    format : str, optional
+        "png" (by default), "webp", "tiff", "avif" or "jpeg".
+    **options : Any
+        `sheet`, `crop`, `background` and `quality` as of the command line, and those of `trimatte.cutout`, of types
+        that JSON has.
 
     Returns
     -------

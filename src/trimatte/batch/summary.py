@@ -13,12 +13,18 @@ class BatchSummary:
 
     Attributes
     ----------
-    total : pictures of this run, None while a folder is watched.
-    done, unchanged, kept : how many were made; were made before; were changed by somebody else since, and left alone.
-    failed : pictures that could not be done, or folders that could not be read, and why.
-    links : linked folders, which were not gone into.
-    seconds : wall time.
-    making : of it, the time in which pictures were made; the rest went into finding what was done before.
+    total : int or None
+        Pictures of this run, None while a folder is watched.
+    done, unchanged, kept : int
+        How many were made; were made before; were changed by somebody else since, and left alone.
+    failed : dict of str to str
+        Pictures that could not be done, or folders that could not be read, and why.
+    links : list of str
+        Linked folders, which were not gone into.
+    seconds : float
+        Wall time.
+    making : float
+        Of it, the time in which pictures were made; the rest went into finding what was done before.
     """
 
     total: int | None = None

@@ -50,11 +50,16 @@ class Settings:
 
     Attributes
     ----------
-    options : of `trimatte.cutout` and of what is written: sheet, crop, background, quality, format.
-    record : the same as the manifest has them, with the digests of files that they name.
-    digest : SHA-256 of `record`.
-    retry_failed : try again what failed before on the same content and options.
-    force : replace also what trimatte did not make.
+    options : mapping
+        Of `trimatte.cutout` and of what is written: sheet, crop, background, quality, format.
+    record : mapping
+        The same as the manifest has them, with the digests of files that they name.
+    digest : str
+        SHA-256 of `record`.
+    retry_failed : bool
+        Try again what failed before on the same content and options.
+    force : bool
+        Replace also what trimatte did not make.
     """
 
     options: Mapping[str, Any]
@@ -86,12 +91,18 @@ class Task:
 
     Attributes
     ----------
-    name, output : paths of picture and result inside the input and the output folder, with forward slashes.
-    source, target : their addresses.
-    staged : where the result is written first, to be put in place at `target`.
-    known : what the manifest says of the picture.
-    attempt : 1 for the first; from 2 on the picture wants all the memory for itself.
-    arriving : whether the picture may not be there as a whole yet.
+    name, output : str
+        Paths of picture and result inside the input and the output folder, with forward slashes.
+    source, target : str
+        Their addresses.
+    staged : str
+        Where the result is written first, to be put in place at `target`.
+    known : Known or None
+        What the manifest says of the picture.
+    attempt : int
+        1 for the first; from 2 on the picture wants all the memory for itself.
+    arriving : bool
+        Whether the picture may not be there as a whole yet.
     """
 
     name: str
@@ -110,13 +121,18 @@ class Outcome:
 
     Attributes
     ----------
-    state : "done", "unchanged" since it was done, "kept" because somebody has changed the result, "failed",
-        "failed before", "again" if it is worth another attempt, "stop" if no other picture would fare better,
-        "unfinished" if an arriving picture cannot be read yet.
-    record : for the manifest, if the state is "done" or "failed".
-    staged : files that were written, and where each is to be put.
-    error, told : why it failed, and what else there is to say.
-    took : seconds that it took to make.
+    state : State
+        "done", "unchanged" since it was done, "kept" because somebody has changed the result, "failed", "failed
+        before", "again" if it is worth another attempt, "stop" if no other picture would fare better, "unfinished" if
+        an arriving picture cannot be read yet.
+    record : Record
+        For the manifest, if the state is "done" or "failed".
+    staged : dict of str to str
+        Files that were written, and where each is to be put.
+    error, told : str, tuple of str
+        Why it failed, and what else there is to say.
+    took : float
+        Seconds that it took to make.
     """
 
     task: Task

@@ -73,9 +73,12 @@ class Pool:
 
     Parameters
     ----------
-    count : the most processes.
-    threads : of each.
-    memory : bytes that the pictures in work may take together; one that takes more is done alone.
+    count : int
+        The most processes.
+    threads : int
+        Of each.
+    memory : int
+        Bytes that the pictures in work may take together; one that takes more is done alone.
     """
 
     def __init__(self, count: int, settings: Settings, *, threads: int, memory: int) -> None:

@@ -67,9 +67,12 @@ def open_dataset(
 
     Parameters
     ----------
-    root : path or fsspec address
-    layout : name of the layout (see `LAYOUTS`), if it is not to be guessed.
-    backgrounds : folder of pictures onto which foregrounds are composed, for sets that come uncomposed.
+    root : str or path
+        Path or fsspec address.
+    layout : str, optional
+        Name of the layout (see `LAYOUTS`), if it is not to be guessed.
+    backgrounds : str or path, optional
+        Folder of pictures onto which foregrounds are composed, for sets that come uncomposed.
 
     Raises
     ------

@@ -110,8 +110,10 @@ def dtssd(
 
     Parameters
     ----------
-    alphas, targets : sequences of (H, W), two frames or more
-    trimaps : sequence of (H, W), optional
+    alphas, targets : sequence of (H, W) arrays
+        Two frames or more.
+    trimaps : sequence of (H, W) arrays, optional
+        One a frame.
 
     Raises
     ------

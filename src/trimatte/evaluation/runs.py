@@ -70,17 +70,27 @@ def evaluate(
 
     Parameters
     ----------
-    dataset : a benchmark's folder (see `trimatte.evaluation.datasets`; also for `backgrounds` and `layout`).
-    methods : names (see `trimatte.evaluation.methods`), or a mapping of names to functions (image, trimap) -> alpha.
-    trimaps : the set's own by name, or "made[:LOW-HIGH[@SEED]]" from its alpha. By default all of its own; made ones if
-        it has none and a method needs one.
-    out : folder of the run. What is recorded there already is not computed again unless its inputs have changed.
-    predictions : name -> folder with results of another program, PICTURE.png or TRIMAP/PICTURE.png.
-    region : "unknown" pixels of the trimap, the "whole" picture, or "auto", as the set's papers do.
-    jobs : processes at work at the same time. Times are only comparable with 1.
-    limit : the first pictures only.
-    retry_failed : try again what is recorded as failed.
-    progress : called with each new record, how many are done and how many there are.
+    dataset : str or path or Dataset
+        A benchmark's folder (see `trimatte.evaluation.datasets`; also for `backgrounds` and `layout`).
+    methods : sequence of str, or mapping of str to str or function, default ()
+        Names (see `trimatte.evaluation.methods`), or a mapping of names to functions (image, trimap) -> alpha.
+    trimaps : sequence of str, optional
+        The set's own by name, or "made[:LOW-HIGH[@SEED]]" from its alpha. By default all of its own; made ones if it
+        has none and a method needs one.
+    out : str or path, optional
+        Folder of the run. What is recorded there already is not computed again unless its inputs have changed.
+    predictions : mapping of str to str or path, optional
+        Name -> folder with results of another program, PICTURE.png or TRIMAP/PICTURE.png.
+    region : {"auto", "unknown", "whole"}, default "auto"
+        "unknown" pixels of the trimap, the "whole" picture, or "auto", as the set's papers do.
+    jobs : int, default 1
+        Processes at work at the same time. Times are only comparable with 1.
+    limit : int, optional
+        The first pictures only.
+    retry_failed : bool, default False
+        Try again what is recorded as failed.
+    progress : Progress, optional
+        Called with each new record, how many are done and how many there are.
 
     Returns
     -------

@@ -34,15 +34,21 @@ def estimate_foreground(
 
     Parameters
     ----------
-    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path.
-    alpha : (H, W) of the same size.
-    method : "multilevel" (Germer et al., 2020), or "closed-form" (Levin et al., 2008), slower and exact.
-    strict : raise `SolverError` where a warning would be given.
-    options : of the method.
+    image : image-like
+        (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path.
+    alpha : (H, W) array
+        Of the same size.
+    method : str, default "multilevel"
+        "multilevel" (Germer et al., 2020), or "closed-form" (Levin et al., 2008), slower and exact.
+    strict : bool, default False
+        Raise `SolverError` where a warning would be given.
+    **options : Any
+        Of the method.
 
     Returns
     -------
-    (H, W, 3) float32 in [0, 1]; where alpha is 1 it is the image itself.
+    (H, W, 3) float32 array in [0, 1]
+        Where alpha is 1 it is the image itself.
 
     Raises
     ------

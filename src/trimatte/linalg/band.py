@@ -23,13 +23,20 @@ class Band(NamedTuple):
 
     Attributes
     ----------
-    shape : (H, W) of the picture.
-    index : (H, W) int32; number of each unknown pixel, -1 elsewhere.
-    position : (n,) int32; raster position y * W + x of each.
-    strips : (s + 1,) int64; first number of each strip in processing order, even ones first.
-    tails : (s,) int64; first number in the last two rows of each strip, all that the next strip touches.
-    even : how many of the strips are even.
-    row_first, row_count : (H,) int64; number of each row's first unknown pixel, and how many it has.
+    shape : (int, int)
+        Height and width of the picture.
+    index : (H, W) int32 array
+        Number of each unknown pixel, -1 elsewhere.
+    position : (n,) int32 array
+        Raster position y * W + x of each.
+    strips : (s + 1,) int64 array
+        First number of each strip in processing order, even ones first.
+    tails : (s,) int64 array
+        First number in the last two rows of each strip, all that the next strip touches.
+    even : int
+        How many of the strips are even.
+    row_first, row_count : (H,) int64 array
+        Number of each row's first unknown pixel, and how many it has.
     """
 
     shape: tuple[int, int]

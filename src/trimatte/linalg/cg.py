@@ -28,19 +28,26 @@ def conjugate_gradients(
 
     Parameters
     ----------
-    multiply : `multiply(p, out)` writes A p into out.
-    b : (n,) float64.
+    multiply : callable
+        `multiply(p, out)` writes A p into out.
+    b : (n,) float64 array
+        The right-hand side.
     precondition : `precondition(r, out)` writes an approximation of the inverse, itself symmetric positive
         definite, times r into out.
-    rtol : stop at |b - Ax| <= rtol |b|.
-    max_iterations : stop after so many in any case.
-    x : (n,) float64, a first guess; overwritten with the solution.
-    gives_product : `precondition(r, out, product)` also writes A out into product, which serves in place of a product
-        with p, as p is out plus a multiple of the last p. `multiply` is then asked for a first guess alone.
+    rtol : float
+        Stop at |b - Ax| <= rtol |b|.
+    max_iterations : int
+        Stop after so many in any case.
+    x : (n,) float64 array, optional
+        A first guess; overwritten with the solution.
+    gives_product : bool, default False
+        `precondition(r, out, product)` also writes A out into product, which serves in place of a product with p, as p
+        is out plus a multiple of the last p. `multiply` is then asked for a first guess alone.
 
     Returns
     -------
-    x, iterations, relative residual
+    (ndarray, int, float)
+        The solution x, iterations, relative residual.
     """
     n = len(b)
     size = np.sqrt(dot(b, b))

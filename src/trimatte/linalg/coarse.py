@@ -35,10 +35,13 @@ class Cells(NamedTuple):
 
     Attributes
     ----------
-    image : (H, W, 3) float32
-    position, row_first, row_count : as in `Band`.
-    grid : (rows, columns) int32, number of each node, -1 where no unknown pixel is near.
-    spacing : pixels from node to node.
+    image : (H, W, 3) float32 array
+    position, row_first, row_count : ndarray
+        As in `Band`.
+    grid : (rows, columns) int32 array
+        Number of each node, -1 where no unknown pixel is near.
+    spacing : int
+        Pixels from node to node.
     """
 
     image: np.ndarray
@@ -58,7 +61,8 @@ class CoarseSpace(NamedTuple):
 
     Attributes
     ----------
-    basis : (m, 4, 4) float64; turns the four functions of a node into ones of unit mass.
+    basis : (m, 4, 4) float64 array
+        Turns the four functions of a node into ones of unit mass.
     """
 
     cells: Cells

@@ -40,16 +40,26 @@ class Tree(NamedTuple):
 
     Attributes
     ----------
-    order : (m,) int64; node at each place of the elimination order.
-    place : (m,) int64; its inverse.
-    start, end : (f,) int64; each front's own places.
-    children_start, children : CSR lists of each front's children.
-    border_start : (f + 1,) int64; where each front's border begins in `border`.
-    border : int64; sorted places of later nodes that the front's elimination ties together.
-    into : int64; for each border entry, its place within the parent's front.
-    subtrees : (s, 2) int64; first and last front of each subtree, a run of the postorder.
-    top : int64; the fronts above them.
-    panel_start : (f + 1,) int64; where each front's columns begin in the factor.
+    order : (m,) int64 array
+        Node at each place of the elimination order.
+    place : (m,) int64 array
+        Its inverse.
+    start, end : (f,) int64 array
+        Each front's own places.
+    children_start, children : ndarray
+        CSR lists of each front's children.
+    border_start : (f + 1,) int64 array
+        Where each front's border begins in `border`.
+    border : ndarray
+        int64; sorted places of later nodes that the front's elimination ties together.
+    into : ndarray
+        int64; for each border entry, its place within the parent's front.
+    subtrees : (s, 2) int64 array
+        First and last front of each subtree, a run of the postorder.
+    top : ndarray
+        int64; the fronts above them.
+    panel_start : (f + 1,) int64 array
+        Where each front's columns begin in the factor.
     """
 
     order: np.ndarray
@@ -75,10 +85,12 @@ class Matrix(NamedTuple):
 
     Attributes
     ----------
-    grid : (rows, columns) int32; number of each node or -1.
-    ny, nx : (m,) int64; row and column of each node.
-    blocks : (m, 5, 4, 4) float64; of each node with itself and its neighbours to the right, lower left, below and lower
-        right.
+    grid : (rows, columns) int32 array
+        Number of each node or -1.
+    ny, nx : (m,) int64 array
+        Row and column of each node.
+    blocks : (m, 5, 4, 4) float64 array
+        Of each node with itself and its neighbours to the right, lower left, below and lower right.
     """
 
     grid: np.ndarray
@@ -95,8 +107,10 @@ class Remainder(NamedTuple):
 
     Attributes
     ----------
-    at : (f,) int64; where each front's begins, on its subtree's stack or in `kept`.
-    kept : float32
+    at : (f,) int64 array
+        Where each front's begins, on its subtree's stack or in `kept`.
+    kept : ndarray
+        float32.
     """
 
     at: np.ndarray
@@ -126,7 +140,8 @@ def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
 
     Parameters
     ----------
-    grid : (rows, columns) int32; number of each node or -1.
+    grid : (rows, columns) int32 array
+        Number of each node or -1.
     blocks : (m, 5, 4, 4) float64; each node's blocks with itself and its neighbours to the right, lower left, below
         and lower right.
     """

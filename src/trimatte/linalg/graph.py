@@ -35,10 +35,14 @@ class Graph(NamedTuple):
 
     Attributes
     ----------
-    starts : (n + 1,) int64, where each vertex's list of edges begins.
-    ends : (starts[n],) uint32, the free vertices at the other end; a vertex may be there more than once.
-    weights : (starts[n],) float32, or empty if all are 1.
-    degree : (n,) float64, sum of a vertex's weights, those of edges to fixed vertices included: the diagonal D.
+    starts : (n + 1,) int64 array
+        Where each vertex's list of edges begins.
+    ends : (starts[n],) uint32 array
+        The free vertices at the other end; a vertex may be there more than once.
+    weights : (starts[n],) float32 array
+        Or empty if all are 1.
+    degree : (n,) float64 array
+        Sum of a vertex's weights, those of edges to fixed vertices included: the diagonal D.
     """
 
     starts: np.ndarray
@@ -167,8 +171,9 @@ def symmetric_graph(
     ----------
     found : of (n, k) uint32, neighbours of each free vertex: j < n is a free vertex (itself is passed over), j >= n
         a fixed one, of value 1 if j < n + ones, else 0.
-    from_fixed : pairs of (m, k) uint32, neighbours of m fixed vertices, and the number of those, the first ones, whose
-        value is 1; their edges to one another do not matter.
+    from_fixed : sequence of (ndarray, int), default ()
+        Pairs of (m, k) uint32, neighbours of m fixed vertices, and the number of those, the first ones, whose value is
+        1; their edges to one another do not matter.
     """
     n = len(found[0])
     with ThreadPoolExecutor(min(len(found), available_threads())) as pool:

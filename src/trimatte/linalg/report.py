@@ -13,17 +13,28 @@ class SolveReport(PlainReport):
 
     Attributes
     ----------
-    method : the alpha method's name.
-    unknown : number of unknown pixels.
-    solver : how the system was solved, in words; empty if none was.
-    iterations : of the iterative solver, 0 for a direct one.
-    residual : final relative residual |b - Ax| / |b|, 0 if nothing was solved.
-    undetermined : number of unknown pixels whose alpha nothing known determines.
-    converged : whether the demanded residual was reached. A result that has not converged is never passed off as one.
-    fallbacks : each departure from the plain way, and why.
-    predicted_bytes : memory that the plan foresaw for the solve, 0 if there was none.
-    peak_bytes : the process's greatest resident memory so far, 0 where the system does not tell.
-    seconds : wall time by stage.
+    method : str
+        The alpha method's name.
+    unknown : int
+        Number of unknown pixels.
+    solver : str
+        How the system was solved, in words; empty if none was.
+    iterations : int
+        Of the iterative solver, 0 for a direct one.
+    residual : float
+        Final relative residual |b - Ax| / |b|, 0 if nothing was solved.
+    undetermined : int
+        Number of unknown pixels whose alpha nothing known determines.
+    converged : bool
+        Whether the demanded residual was reached. A result that has not converged is never passed off as one.
+    fallbacks : list of str
+        Each departure from the plain way, and why.
+    predicted_bytes : int
+        Memory that the plan foresaw for the solve, 0 if there was none.
+    peak_bytes : int
+        The process's greatest resident memory so far, 0 where the system does not tell.
+    seconds : dict of str to float
+        Wall time by stage.
     """
 
     method: str = ""

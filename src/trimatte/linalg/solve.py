@@ -96,9 +96,12 @@ def solve_stencil(
 
     Parameters
     ----------
-    rtol : demanded relative residual; `default_rtol` if None.
-    max_memory : bytes that the solve may take; a leaner rung is taken if need be.
-    x : (n,) float64, a first guess; overwritten.
+    rtol : float, optional
+        Demanded relative residual; `default_rtol` if None.
+    max_memory : int, optional
+        Bytes that the solve may take; a leaner rung is taken if need be.
+    x : (n,) float64 array, optional
+        A first guess; overwritten.
     """
     unknown = system.band.size
     rtol = default_rtol(unknown) if rtol is None else rtol

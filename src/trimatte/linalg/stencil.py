@@ -45,12 +45,12 @@ class StencilSystem(NamedTuple):
 
     Attributes
     ----------
-    diagonal : (n,) float64
-    coefficients : (n, 12) float32, of the later neighbours, those of each row side by side from its slot on; 0 after
-        them.
+    diagonal : (n,) float64 array
+    coefficients : (n, 12) float32 array
+        Of the later neighbours, those of each row side by side from its slot on; 0 after them.
     runs : (n, 3) uint32, for the pixel's own row and the two below: number of the first later neighbour << 3 | how
         many there are.
-    b : (n,) float64
+    b : (n,) float64 array
     """
 
     band: Band

@@ -52,11 +52,16 @@ class Checkpoint:
 
     Attributes
     ----------
-    network : in evaluation mode, on the CPU, single precision.
-    name : which network it is.
-    layout : whose key names the file has; "trimatte" for our own.
-    config : the variant.
-    notes : what was inferred rather than read.
+    network : Module
+        In evaluation mode, on the CPU, single precision.
+    name : NetworkName
+        Which network it is.
+    layout : str
+        Whose key names the file has; "trimatte" for our own.
+    config : Config
+        The variant.
+    notes : list of str
+        What was inferred rather than read.
     """
 
     network: nn.Module
@@ -73,9 +78,12 @@ def load_checkpoint(
 
     Parameters
     ----------
-    path : a file that `torch.save` wrote; nothing in it is run.
-    skips : for huochaitiantang's Deep Image Matting files: with or without skips, which their keys do not tell.
-    scheme : for GFM's two-class files: "FT" or "BT", which their keys do not tell either.
+    path : str or path
+        A file that `torch.save` wrote; nothing in it is run.
+    skips : bool, optional
+        For huochaitiantang's Deep Image Matting files: with or without skips, which their keys do not tell.
+    scheme : Scheme, optional
+        For GFM's two-class files: "FT" or "BT", which their keys do not tell either.
 
     Raises
     ------

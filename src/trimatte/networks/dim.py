@@ -30,17 +30,26 @@ class DIMConfig:
 
     Attributes
     ----------
-    widths : channels of the encoder's five levels.
-    conv6 : side of the convolution behind the encoder's last pooling: 7 in the paper (VGG16's fc6), 1 or 3 in ports.
-    bottleneck : its channels: 4096 in the paper, 512 in ports.
-    skips : add the encoder's features to the unpooled ones.
-    norm : batch norm after the encoder's convolutions.
-    segnet : no conv6, no activation in the decoder, batch norm after every convolution, and the last unpooled map is
-        the prediction (overrides `conv6`, `bottleneck`, `skips` and `norm`).
-    output : how the raw prediction becomes alpha: clipped to [0, 1] as in the paper, or by a sigmoid.
-    refine : whether the residual of the refinement stage is added to alpha (the paper) or to the raw prediction before
-        the sigmoid (ports); None for a network without that stage.
-    refine_width : its channels.
+    widths : (int, int, int, int, int)
+        Channels of the encoder's five levels.
+    conv6 : {1, 3, 7}
+        Side of the convolution behind the encoder's last pooling: 7 in the paper (VGG16's fc6), 1 or 3 in ports.
+    bottleneck : int
+        Its channels: 4096 in the paper, 512 in ports.
+    skips : bool
+        Add the encoder's features to the unpooled ones.
+    norm : bool
+        Batch norm after the encoder's convolutions.
+    segnet : bool
+        No conv6, no activation in the decoder, batch norm after every convolution, and the last unpooled map is the
+        prediction (overrides `conv6`, `bottleneck`, `skips` and `norm`).
+    output : {'clip', 'sigmoid'}
+        How the raw prediction becomes alpha: clipped to [0, 1] as in the paper, or by a sigmoid.
+    refine : {'alpha', 'logit'} or None
+        Whether the residual of the refinement stage is added to alpha (the paper) or to the raw prediction before the
+        sigmoid (ports); None for a network without that stage.
+    refine_width : int
+        Its channels.
     """
 
     widths: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)

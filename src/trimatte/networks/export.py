@@ -18,14 +18,17 @@ from trimatte.networks.dim import DIM, STRIDE
 def export_onnx(network: nn.Module, path: str | PathLike[str], *, size: tuple[int, int] | None = None) -> None:
     """Write a network so that ONNX Runtime gives its alpha.
 
-    Parameters
-    ----------
-    network : a `DIM`, `MODNet` or `GFM`.
-    path : the file to write.
-    size : (height, width) of the input, multiples of 32, for a batch of one; None leaves batch and size open.
-
     The graph's input is `input`, (N, 3, H, W) or (N, 4, H, W) scaled as the network's docstring says; its output is
     `output`, (N, 1, H, W). Raises `ArgumentError` for another size, `MissingExtraError` without the exporter.
+
+    Parameters
+    ----------
+    network : Module
+        A `DIM`, `MODNet` or `GFM`.
+    path : str or path
+        The file to write.
+    size : (int, int), optional
+        Height and width of the input, multiples of 32, for a batch of one; None leaves batch and size open.
     """
     if size is not None and (min(size) < STRIDE or any(n % STRIDE for n in size)):
         raise ArgumentError(f"size: got {size}, wanted multiples of {STRIDE}")

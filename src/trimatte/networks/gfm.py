@@ -33,11 +33,14 @@ class GFMConfig:
 
     Attributes
     ----------
-    backbone : ResNet-34, ResNet-34 with a stem that keeps the size and two more stages, ResNet-101, or DenseNet-121.
+    backbone : BackboneName
+        ResNet-34, ResNet-34 with a stem that keeps the size and two more stages, ResNet-101, or DenseNet-121.
     scheme : what the decoders say. TT: glance tells background, transition and foreground. FT: glance tells
         foreground, focus adds the transition. BT: glance tells all but background, focus takes from the transition.
-    width : channels of the stem; all others follow from it. 64 as published.
-    blocks : of the backbone's four stages; None for the published numbers.
+    width : int
+        Channels of the stem; all others follow from it. 64 as published.
+    blocks : (int, int, int, int) or None
+        Of the backbone's four stages; None for the published numbers.
     """
 
     backbone: BackboneName = "r34"

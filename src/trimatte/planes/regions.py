@@ -18,8 +18,10 @@ class Regions:
 
     Attributes
     ----------
-    runs : (n, 3) int32: row, first column and the one after the last of each run of set pixels, in raster order.
-    region : (n,) int64: number of the region that a run belongs to; regions are numbered by their first run.
+    runs : (n, 3) int32 array
+        Row, first column and the one after the last of each run of set pixels, in raster order.
+    region : (n,) int64 array
+        Number of the region that a run belongs to; regions are numbered by their first run.
     """
 
     runs: np.ndarray

@@ -29,8 +29,10 @@ def segment(image: Any, *, segmenter: str = "lite") -> np.ndarray:
 
     Parameters
     ----------
-    image : (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path. Colours under an alpha of 0 are not used.
-    segmenter : a name of `segmenters()`.
+    image : image-like
+        (H, W, 3) uint8, uint16 or float in [0, 1], a PIL image or a path. Colours under an alpha of 0 are not used.
+    segmenter : str, default "lite"
+        A name of `segmenters()`.
 
     Returns
     -------

@@ -33,10 +33,14 @@ class Card:
 
     Attributes
     ----------
-    name : the segmenter's name.
-    contract : what the network takes and gives.
-    data : everything that the card says, as read from TOML.
-    text : the card itself.
+    name : str
+        The segmenter's name.
+    contract : Contract
+        What the network takes and gives.
+    data : mapping
+        Everything that the card says, as read from TOML.
+    text : str
+        The card itself.
     """
 
     name: str

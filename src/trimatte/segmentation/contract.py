@@ -20,22 +20,35 @@ class Contract:
 
     Attributes
     ----------
-    mean, std : of the channels in [0, 1], subtracted and divided.
-    size : side in pixels of the square that the network sees, whatever the picture's aspect.
-    fit : "stretch" makes the picture square, "letterbox" centres it on black.
-    long_side, short_side : pixels of that side of the picture as the network sees it, in the picture's own aspect.
-    multiple : both sides are rounded to a multiple of this; with `size` without effect.
+    mean, std : (float, float, float)
+        Of the channels in [0, 1], subtracted and divided.
+    size : int or None
+        Side in pixels of the square that the network sees, whatever the picture's aspect.
+    fit : Fit
+        "stretch" makes the picture square, "letterbox" centres it on black.
+    long_side, short_side : int or None
+        Pixels of that side of the picture as the network sees it, in the picture's own aspect.
+    multiple : int
+        Both sides are rounded to a multiple of this; with `size` without effect.
     scaling : "255" leaves the picture in [0, 1], "maximum" divides it by its own greatest value, as some networks
         were trained.
-    resize : the filter by which the picture is made smaller.
-    index : which output of the network, by its number or its name.
-    kind : "logits", or "probability" if the network ends in a sigmoid.
-    temperature : logits are divided by it before the sigmoid (Guo et al., ICML 2017).
-    flip : take the mean with the answer to the mirrored picture.
-    long_sides : take the mean over several sizes, instead of `long_side` alone.
-    second_look : a subject whose box takes no more than this share of the picture is looked at once more, by itself.
-    third_look : a picture in more doubt than this, the sum of 4 p (1 - p) over the sum of p, is looked at once more,
-        whole, mirrored and with its long side at `third_side`, and that look counts twice; 0 for none.
+    resize : Filter
+        The filter by which the picture is made smaller.
+    index : int or str
+        Which output of the network, by its number or its name.
+    kind : Kind
+        "logits", or "probability" if the network ends in a sigmoid.
+    temperature : float
+        Logits are divided by it before the sigmoid (Guo et al., ICML 2017).
+    flip : bool
+        Take the mean with the answer to the mirrored picture.
+    long_sides : tuple of int
+        Take the mean over several sizes, instead of `long_side` alone.
+    second_look : float
+        A subject whose box takes no more than this share of the picture is inferred once more, by itself.
+    third_look : float
+        A picture in more doubt than this, the sum of 4 p (1 - p) over the sum of p, is inferred once more, whole, mirrored
+        and with its long side at `third_side`, and that counts twice; 0 for none.
     """
 
     mean: tuple[float, float, float]

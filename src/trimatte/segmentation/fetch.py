@@ -25,11 +25,15 @@ def download(address: str, part: Path, *, checked: bool, progress: Progress | No
 
     Parameters
     ----------
-    address : http://... or https://...
-    part : the file to fill. `NAME.tag` beside it keeps the server's version of the file until it is whole.
-    checked : whether the caller will hold the file against a checksum. If not, what is there is only built upon when
-        the server says that its file is still the same.
-    progress : told now and then.
+    address : str
+        The file's, http://... or https://...
+    part : path
+        The file to fill. `NAME.tag` beside it keeps the server's version of the file until it is whole.
+    checked : bool
+        Whether the caller will hold the file against a checksum. If not, what is there is only built upon when the
+        server says that its file is still the same.
+    progress : Progress, optional
+        Told now and then.
 
     Raises
     ------

@@ -42,9 +42,12 @@ class Verdict:
 
     Attributes
     ----------
-    sha256 : of the file.
-    published : whether the card says which SHA-256 it should be, so that it has been held against it.
-    remarks : what is odd about the file, in words.
+    sha256 : str
+        Of the file.
+    published : bool
+        Whether the card says which SHA-256 it should be, so that it has been held against it.
+    remarks : tuple of str
+        What is odd about the file, in words.
     """
 
     sha256: str

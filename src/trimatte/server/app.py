@@ -85,8 +85,10 @@ def create_app(settings: Settings | None = None, pool: Pool | None = None) -> St
 
     Parameters
     ----------
-    settings : limits and doors.
-    pool : the workers, by default those of `settings`.
+    settings : Settings, optional
+        Limits and doors.
+    pool : Pool, optional
+        The workers, by default those of `settings`.
     """
     settings = settings or Settings()
     pool = pool or Pool(settings)

@@ -34,8 +34,10 @@ class Held:
 
     Attributes
     ----------
-    limit : how many new bodies may take it to.
-    bytes : how many there are.
+    limit : int
+        How many new bodies may take it to.
+    bytes : int
+        How many there are.
     """
 
     limit: int

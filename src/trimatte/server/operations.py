@@ -20,12 +20,18 @@ class Operation:
 
     Attributes
     ----------
-    name : of the task that the workers know; its address is /v1/NAME.
-    summary : what it does, in a line.
-    parameters : the table that requests are checked against.
-    required, optional : names of the files that a body has. A raw body is the first.
-    formats : what it can answer with; the first by default.
-    check : raises `Problem` where parameters do not go together.
+    name : str
+        Of the task that the workers know; its address is /v1/NAME.
+    summary : str
+        What it does, in a line.
+    parameters : tuple of Parameter
+        The table that requests are checked against.
+    required, optional : tuple of str
+        Names of the files that a body has. A raw body is the first.
+    formats : tuple of str
+        What it can answer with; the first by default.
+    check : callable
+        Raises `Problem` where parameters do not go together.
     """
 
     name: str

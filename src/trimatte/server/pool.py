@@ -30,13 +30,17 @@ class Pool:
 
     Parameters
     ----------
-    settings : how many workers, how many may wait, and for how long.
-    module : what the workers do, the name of a module with `run` and `warm_up`.
+    settings : Settings
+        How many workers, how many may wait, and for how long.
+    module : str, default "trimatte.server.work"
+        What the workers do, the name of a module with `run` and `warm_up`.
 
     Attributes
     ----------
-    restarts : how many workers were replaced, by reason: "over-time", "memory", "lost" or "defect".
-    stopping : whether no more requests are taken.
+    restarts : Counter
+        How many workers were replaced, by reason: "over-time", "memory", "lost" or "defect".
+    stopping : bool
+        Whether no more requests are taken.
     """
 
     def __init__(self, settings: Settings, module: str = "trimatte.server.work") -> None:

@@ -25,9 +25,12 @@ class Service:
 
     Attributes
     ----------
-    settings, pool : limits, and the workers.
-    held : bodies and answers in memory.
-    metrics : for Prometheus.
+    settings, pool : Settings and Pool
+        Limits, and the workers.
+    held : Held
+        Bodies and answers in memory.
+    metrics : Metrics
+        For Prometheus.
     """
 
     def __init__(self, settings: Settings, pool: Pool) -> None:

@@ -27,22 +27,36 @@ class Settings:
 
     Attributes
     ----------
-    host, port : where it listens.
-    workers : processes that cut out, each one picture at a time.
-    queue : how many requests may wait for a worker; further ones are told 429.
-    max_bytes : the largest request body.
-    max_pixels : the largest picture, asked of its header before it is decoded.
-    body_seconds : how long a body may take to arrive, and an answer to be taken.
-    wait_seconds : how long a request may wait for a worker.
-    work_seconds : how long a worker may work on one request before it is killed.
-    worker_bytes : a worker that holds more memory than this after a request is replaced.
-    held_bytes : bodies and answers that are held in memory at once, or a single body of `max_bytes` if that is more;
-        further ones are told 429.
-    token : what clients have to know, if there is one.
-    origins : web pages of other origins that may use the service.
-    hosts : names that clients may call the service by, besides the loopback ones; none means no others if that is where
-        it listens, and any name otherwise.
-    editor : whether the editor is at `/`. Unlike all else it decodes pictures in the process that talks HTTP.
+    host, port : str, int
+        Where it listens.
+    workers : int
+        Processes that cut out, each one picture at a time.
+    queue : int
+        How many requests may wait for a worker; further ones are told 429.
+    max_bytes : int
+        The largest request body.
+    max_pixels : int
+        The largest picture, asked of its header before it is decoded.
+    body_seconds : float
+        How long a body may take to arrive, and an answer to be taken.
+    wait_seconds : float
+        How long a request may wait for a worker.
+    work_seconds : float
+        How long a worker may work on one request before it is killed.
+    worker_bytes : int
+        A worker that holds more memory than this after a request is replaced.
+    held_bytes : int
+        Bodies and answers that are held in memory at once, or a single body of `max_bytes` if that is more; further
+        ones are told 429.
+    token : str or None
+        What clients have to know, if there is one.
+    origins : tuple of str
+        Web pages of other origins that may use the service.
+    hosts : tuple of str
+        Names that clients may call the service by, besides the loopback ones; none means no others if that is where it
+        listens, and any name otherwise.
+    editor : bool
+        Whether the editor is at `/`. Unlike all else it decodes pictures in the process that talks HTTP.
     """
 
     host: str = "127.0.0.1"

@@ -28,11 +28,16 @@ class Report(PlainReport):
 
     Attributes
     ----------
-    subject : whether one was found.
-    warnings : whatever the user should know, in words.
-    method, unknown, iterations, residual, converged : of the alpha matte, as in `trimatte.SolveReport`.
-    band : half width of the unknown band in pixels.
-    seconds : wall time by stage.
+    subject : bool
+        Whether one was found.
+    warnings : list of str
+        Whatever the user should know, in words.
+    method, unknown, iterations, residual, converged : str, int, int, float, bool
+        Of the alpha matte, as in `trimatte.SolveReport`.
+    band : float
+        Half width of the unknown band in pixels.
+    seconds : dict of str to float
+        Wall time by stage.
     """
 
     subject: bool = True

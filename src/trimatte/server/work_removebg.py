@@ -46,13 +46,20 @@ def cut_out(
 
     Parameters
     ----------
-    photo, behind : files; the second is a background, if there is one.
-    most : pixels that the photo is scaled down to before.
-    roi : left, top, right and bottom of the region in which the subject is, of the photo as sent; None is all of it.
-    crop, margins : cut to the subject, and leave so much at its top, right, bottom and left; shares are of its size.
-    only_alpha : give the alpha matte as a grey picture.
-    colour : of the background.
-    format : "png", "webp" or "jpeg".
+    photo, behind : bytes
+        Files; the second is a background, if there is one.
+    most : int
+        Pixels that the photo is scaled down to before.
+    roi : sequence of Length or None
+        Left, top, right and bottom of the region in which the subject is, of the photo as sent; None is all of it.
+    crop, margins : bool, sequence of Length
+        Cut to the subject, and leave so much at its top, right, bottom and left; shares are of its size.
+    only_alpha : bool
+        Give the alpha matte as a grey picture.
+    colour : sequence of int or None
+        Of the background.
+    format : str
+        "png", "webp" or "jpeg".
 
     Raises
     ------

@@ -37,11 +37,16 @@ class Reply:
 
     Attributes
     ----------
-    body, media_type, report, headers : of what was made; empty if nothing was.
-    error : name of the error's type, the nearest of `trimatte.errors` if it is one of those; empty if there is none.
-    message : of the error.
-    trace : where a defect arose, without values.
-    resident : bytes of memory that the worker holds now, 0 where the system does not tell.
+    body, media_type, report, headers : bytes, str, dict, dict
+        Of what was made; empty if nothing was.
+    error : str
+        Name of the error's type, the nearest of `trimatte.errors` if it is one of those; empty if there is none.
+    message : str
+        Of the error.
+    trace : list of str
+        Where a defect arose, without values.
+    resident : int
+        Bytes of memory that the worker holds now, 0 where the system does not tell.
     """
 
     body: bytes
@@ -67,8 +72,10 @@ class Worker:
 
     Parameters
     ----------
-    module : the name of a module with `run` and `warm_up`, such as `trimatte.server.work`.
-    threads : the most that its numerical libraries use.
+    module : str
+        The name of a module with `run` and `warm_up`, such as `trimatte.server.work`.
+    threads : int
+        The most that its numerical libraries use.
     """
 
     def __init__(self, module: str, threads: int) -> None:

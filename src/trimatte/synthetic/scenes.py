@@ -47,7 +47,8 @@ def scene(
     ----------
     kind : str
         One of `KINDS`: hair, fur, feather, foliage, lace, net, glass, smoke, motion, defocus, hard.
-    size : (height, width)
+    size : (int, int), default (512, 512)
+        Height and width.
     overlap : float in [0, 1]
         How far the foreground's mean colour is moved to the background's.
     noise : float in [0, 1]

@@ -131,14 +131,21 @@ def train(
 
     Parameters
     ----------
-    sources : cut-outs and backgrounds; every tenth cut-out, if there are ten, is kept for validation.
-    folder : of the run; made if it is not there.
-    initial : weights to begin with: a checkpoint of the same network, or VGG16's for Deep Image Matting.
-    resume : go on from the folder's `last.pt`; the recipe must be the same but for `steps`, where more may be wanted of
-        a network with one phase.
-    device : "auto", "cpu", "cuda" or "mps"; in single precision.
-    workers : processes that make samples; with 0 this one does. The samples are the same.
-    watch : called after every step.
+    sources : Sources
+        Cut-outs and backgrounds; every tenth cut-out, if there are ten, is kept for validation.
+    folder : str or path
+        Of the run; made if it is not there.
+    initial : str or path, optional
+        Weights to begin with: a checkpoint of the same network, or VGG16's for Deep Image Matting.
+    resume : bool, default False
+        Go on from the folder's `last.pt`; the recipe must be the same but for `steps`, where more may be wanted of a
+        network with one phase.
+    device : str, default "auto"
+        "auto", "cpu", "cuda" or "mps"; in single precision.
+    workers : int, default 0
+        Processes that make samples; with 0 this one does. The samples are the same.
+    watch : callable, optional
+        Called after every step.
 
     Raises
     ------

@@ -236,12 +236,18 @@ def gather(
 
     Parameters
     ----------
-    data : folders or jsons, as given, and how often each of their photos is drawn.
-    tables : their classes, as `read_table` gives them.
-    validation : a folder or json; it may be one of `data` if that is split.
-    long_side : of the photos that are kept, in pixels, at most.
-    check : read all photos and labels, to find damaged ones and classes without a verdict before the training does.
-    watch : called after each photo that was checked.
+    data : mapping of str to float
+        Folders or jsons, as given, and how often each of their photos is drawn.
+    tables : mapping of str to ClassTable
+        Their classes, as `read_table` gives them.
+    validation : str, optional
+        A folder or json; it may be one of `data` if that is split.
+    long_side : int, default 640
+        Of the photos that are kept, in pixels, at most.
+    check : bool, default True
+        Read all photos and labels, to find damaged ones and classes without a verdict before the training does.
+    watch : callable, default lambda: None
+        Called after each photo that was checked.
 
     Raises
     ------

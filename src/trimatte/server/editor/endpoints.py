@@ -46,9 +46,12 @@ def routes(
 
     Parameters
     ----------
-    sessions : where they are kept; `Sessions()` by default.
-    max_bytes : of a photo's file.
-    max_pixels : larger photos are refused before they are decoded.
+    sessions : Sessions, optional
+        Where they are kept; `Sessions()` by default.
+    max_bytes : int, default 64 << 20
+        Of a photo's file.
+    max_pixels : int, default MAX_PIXELS
+        Larger photos are refused before they are decoded.
     """
     editor = _Editor(Sessions() if sessions is None else sessions, max_bytes, max_pixels)
     one = "/v1/edit/sessions/{id}"

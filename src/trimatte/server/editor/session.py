@@ -66,11 +66,16 @@ class Patch:
 
     Attributes
     ----------
-    x, y : its left and top pixel.
-    alpha : (height, width) uint8, empty if nothing has changed.
-    version : counts the patches of a session.
-    exact : whether alpha is that of the whole system, rather than of a part about the last strokes.
-    notes : what the user should know of an exact alpha.
+    x, y : int
+        Its left and top pixel.
+    alpha : (height, width) uint8 array
+        Empty if nothing has changed.
+    version : int
+        Counts the patches of a session.
+    exact : bool
+        Whether alpha is that of the whole system, rather than of a part about the last strokes.
+    notes : list of str
+        What the user should know of an exact alpha.
     """
 
     x: int
@@ -92,12 +97,18 @@ class Session:
 
     Parameters
     ----------
-    body : the photo's file.
-    name : the photo's file name, for what is downloaded.
-    method : a name of `trimatte.alpha.ready_methods()`.
-    band : half width of the automatic trimap's unknown band, relative to the subject.
-    trimap : the trimap to start from, as for `read_trimap` and of the photo's size, instead of an automatic one.
-    max_pixels : larger photos are refused before they are decoded.
+    body : bytes
+        The photo's file.
+    name : str, default "photo"
+        The photo's file name, for what is downloaded.
+    method : str, default "closed-form"
+        A name of `trimatte.alpha.ready_methods()`.
+    band : float, default 0.05
+        Half width of the automatic trimap's unknown band, relative to the subject.
+    trimap : image-like, optional
+        The trimap to start from, as for `read_trimap` and of the photo's size, instead of an automatic one.
+    max_pixels : int, default MAX_PIXELS
+        Larger photos are refused before they are decoded.
 
     Raises
     ------
@@ -167,9 +178,12 @@ class Session:
 
         Parameters
         ----------
-        x, y : left and top pixel of the rectangle.
-        marks : (h, w) uint8 of 0, 128 and 255, or 1 where the automatic trimap shall hold.
-        since : version that the browser shows; the patch holds what has changed from there, or all.
+        x, y : int
+            Left and top pixel of the rectangle.
+        marks : (h, w) uint8 array
+            Values 0, 128 and 255, or 1 where the automatic trimap shall hold.
+        since : int, default -1
+            Version that the browser shows; the patch holds what has changed from there, or all.
 
         Raises
         ------

@@ -25,11 +25,16 @@ class Sessions:
 
     Parameters
     ----------
-    most : how many there may be.
-    max_bytes : memory that all may keep together.
-    idle_seconds : a session ends if it is not used for so long. None: never.
-    spare_seconds : if there is no room, the session that has been idle longest ends, once it was so for this long.
-    clock : seconds that never go back.
+    most : int, default 16
+        How many there may be.
+    max_bytes : int, default 1 << 30
+        Memory that all may keep together.
+    idle_seconds : float or None, default 1800.0
+        A session ends if it is not used for so long. None: never.
+    spare_seconds : float, default 120.0
+        If there is no room, the session that has been idle longest ends, once it was so for this long.
+    clock : callable, default time.monotonic
+        Seconds that never go back.
     """
 
     def __init__(
