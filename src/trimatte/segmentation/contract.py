@@ -47,8 +47,8 @@ class Contract:
     second_look : float
         A subject whose box takes no more than this share of the picture is inferred once more, by itself.
     third_look : float
-        A picture in more doubt than this, the sum of 4 p (1 - p) over the sum of p, is inferred once more, whole, mirrored
-        and with its long side at `third_side`, and that counts twice; 0 for none.
+        A picture in more doubt than this, the sum of 4 p (1 - p) over the sum of p, is inferred once more, whole,
+        mirrored and with its long side at `third_side`, and that counts twice; 0 for none.
     """
 
     mean: tuple[float, float, float]
