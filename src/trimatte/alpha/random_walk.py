@@ -25,22 +25,14 @@ def random_walk(
 
     Parameters
     ----------
-    image : (H, W, 3) float32 array in [0, 1]
-        The photo, sRGB.
-    trimap : (H, W) uint8 array
-        Values 0, 128 and 255.
-    report : SolveReport
-        Filled in.
+    image, trimap, report : ndarray, ndarray, SolveReport
+        As of `closed_form`.
     sigma : float, default 1 / 30
         Colour distance at which a step's weight has fallen to 1/e.
     rtol : float, default 1e-06
         Demanded relative residual of the linear system.
-    max_memory : int, optional
-        Bytes that the solve may take.
-    guess : (H, W) array, optional
-        Alpha to start the iteration from.
-    known : (H, W) float32 array, optional
-        Alpha of the known pixels where it is not what the trimap says.
+    max_memory, guess, known : optional
+        As of `closed_form`.
 
     Returns
     -------

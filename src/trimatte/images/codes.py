@@ -32,12 +32,8 @@ def read_trimap(
     ----------
     x : array, PIL image, path, bytes or binary file object
         As for `as_trimap`. A file that is black or white all over holds its trimap in its alpha.
-    name : str
-        What a message calls it.
-    shape : (int, int) or Picture, optional
-        The height and width it must have, or the picture that it must fit.
-    max_pixels : int
-        The most pixels of a file that are decoded.
+    name, shape, max_pixels : optional
+        As of `as_trimap`.
 
     Returns
     -------
