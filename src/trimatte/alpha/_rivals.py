@@ -30,13 +30,15 @@ from trimatte.runtime.jit import njit, side_by_side
 def with_rivals(tree: Tree, free_tree: Tree, count: int) -> np.ndarray:
     """Numbers, ascending, of the fixed points of `tree` that may have a free one among their `count` <= N nearest.
 
-    Parameters
-    ----------
-    tree : on N points, of which the first F are free.
-    free_tree : on those F points alone, F >= 1.
-
     None that has one is missing. Those given have a free point within the distance that `count` points of the leaves
     about their own do not exceed.
+
+    Parameters
+    ----------
+    tree : Tree
+        On N points, of which the first F are free.
+    free_tree : Tree
+        On those F points alone, F >= 1.
     """
     rows = np.arange(len(tree.indices), dtype=np.uint32)
     rows[: len(free_tree.indices)] = NO_ROW

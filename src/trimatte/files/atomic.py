@@ -27,7 +27,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     Yields
     ------
-    file : binary file object
+    file : iterator of IO
+        Binary file object.
 
     Raises
     ------
