@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte.runtime.jit import njit, side_by_side
 from trimatte.alpha._nearest import (
     CHILDREN,
     DEPTH,
@@ -25,6 +24,7 @@ from trimatte.alpha._nearest import (
     bound_of_rank,
     distances_about,
 )
+from trimatte.runtime.jit import njit, side_by_side
 
 
 def with_rivals(tree: Tree, free_tree: Tree, count: int) -> np.ndarray:
