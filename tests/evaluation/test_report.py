@@ -21,8 +21,8 @@ from trimatte.evaluation.exhibits import worst_pictures
 from trimatte.evaluation.plots import cost_against_quality, pareto
 from trimatte.evaluation.report import html_report, load_runs
 from trimatte.evaluation.runs import evaluate
-from trimatte.evaluation.summary import bootstrap, check_conditions, significance, summarize
-from trimatte.evaluation.tables import best, latex, markdown
+from trimatte.evaluation.summary import check_conditions, significance, summarize
+from trimatte.evaluation.tables import best, figure_text, interval_text, latex, markdown
 
 
 def picky(image, trimap):
@@ -77,11 +77,21 @@ def test_the_worst_pictures_are_those_with_the_largest_errors_or_the_least_iou()
     assert worst_pictures(records, "iou", 2) == ["p0", "p1"]
 
 
-def test_pictures_of_one_alpha_are_no_independent_witnesses():
-    values = np.repeat(np.random.default_rng(0).normal(0, 1, 8), 10)
-    alone = bootstrap(values, [f"{k}" for k in range(80)]).std()
-    together = bootstrap(values, [f"{k // 10}" for k in range(80)]).std()
-    assert together > 2.5 * alone
+def test_tables_have_intervals_p_and_a_label():
+    rows = summarize(noisy("first", 0.5) + noisy("second", 0.7, seed=3))
+    for text in (markdown(rows), latex(rows)):
+        low, high = (f"{1000 * end:.2f}" for end in rows[0].intervals["mse"])
+        assert f"[{low}, {high}]" in text
+        difference, _, p = rows[1].behind
+        assert f"+{1000 * difference:.2f} [+" in text
+        assert (f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}") in text
+    assert r"\label{tab:" in latex(rows)
+
+
+def test_nothing_is_less_than_nothing():
+    assert figure_text("mse", -1e-9) == "0.00"
+    assert figure_text("mse", -1e-9, sign="+") == "+0.00"
+    assert interval_text("sad", (-0.001, 1.5), sign="+") == "[+0.00, +1.50]"
 
 
 def test_a_few_pictures_prove_nothing():

@@ -11,7 +11,7 @@ from typing import Any
 from trimatte.errors import ArgumentError, MissingExtraError
 from trimatte.evaluation.records import Record, read_records
 from trimatte.evaluation.summary import METRICS, Row, grouped, significance, summarize
-from trimatte.evaluation.tables import HEADINGS, best, caption, figure_text, size, title
+from trimatte.evaluation.tables import HEADINGS, best, caption, figure_text, p_text, size, title
 
 
 def load_runs(folders: Sequence[str | os.PathLike[str]], methods: Sequence[str] = ()) -> list[Record]:
@@ -141,7 +141,7 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
             "difference": figure_text(metric, difference, sign="+"),
             "low": figure_text(metric, low, sign="+"),
             "high": figure_text(metric, high, sign="+"),
-            "p": f"{p:.4f}",
+            "p": p_text(p),
             "significant": p < 0.05,
         }
     return {
@@ -249,8 +249,9 @@ def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("trimaps made", [f"{r['trimap']}, seed {r['trimap_rule']['seed']}" for r in records if r["trimap_rule"]]),
     ):
         lines += [(name, value) for value in dict.fromkeys(values)]
-    intervals = "10,000 bootstrap resamples of pictures; pictures that share an alpha are drawn together"
-    return [*lines, ("intervals", intervals)]
+    intervals = "95 %, studentised bootstrap of 10,000 resamples; pictures that share an alpha are drawn together"
+    tests = "exact sign flips of the pictures' differences, p corrected by Holm's method"
+    return [*lines, ("intervals", intervals), ("tests", tests)]
 
 
 def _short_names(folders: list[str]) -> dict[str, str]:

@@ -9,26 +9,24 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError
 from trimatte.evaluation.records import Record
+from trimatte.evaluation.statistics import Interval, holm, mean_interval, sign_flip_p
 
 METRICS = ("sad", "mse", "mad", "gradient", "connectivity", "iou")
-RESAMPLES = 10_000
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Row:
     """One method on one benchmark with one trimap.
 
-    means, intervals : over the pictures it did, by metric; 95 % intervals by bootstrap.
+    means, intervals : over the pictures it did, by metric; 95 % intervals, see `mean_interval`.
     pictures, failed, missing : how many it did, failed at and was not run on, though another method was. Means over
         fewer pictures compare with no others.
     seconds, peak_bytes : mean time and greatest memory of a picture, None if not measured; jobs: done how many at once.
     rank : by the metric that was ranked by, 1 the best; methods that did not do every picture come last.
-    behind : difference to the first in rank, its 95 % interval, and p, Holm-corrected; None for the first.
+    behind : difference to the first in rank, its 95 % interval, p of sign flips, Holm-corrected; None for the first.
     losses : of a pipeline, the SAD by stage.
     """
 
@@ -93,24 +91,6 @@ def significance(records: Sequence[Record], metric: str) -> dict[tuple[str, str]
     return _holm(tests)
 
 
-def bootstrap(values: NDArray[np.float64], clusters: Sequence[str], seed: int = 0) -> NDArray[np.float64]:
-    """Means of values (N,) over `RESAMPLES` draws of clusters with replacement.
-
-    Pictures that share an alpha (one foreground on many backgrounds) are no independent witnesses: they are drawn
-    together. Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
-    """
-    names, index = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.bincount(index, values, len(names))
-    counts = np.bincount(index, minlength=len(names)).astype(float)
-    rng = np.random.default_rng(seed)
-    means = np.empty(RESAMPLES)
-    step = max(1, 4_000_000 // len(names))
-    for start in range(0, RESAMPLES, step):
-        drawn = rng.integers(0, len(names), (min(step, RESAMPLES - start), len(names)))
-        means[start : start + step] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return means
-
-
 def check_conditions(rows: Sequence[Row], conditions: Sequence[str]) -> list[str]:
     """Conditions such as "closed-form.mse > 0.022" that hold, in words.
 
@@ -157,8 +137,7 @@ def _row(records: Sequence[Record], total: int) -> Row:
     names = [m for m in (done[0]["metrics"] if done else ()) if all(m in record["metrics"] for record in done)]
     for name in names:
         values = np.array([record["metrics"][name] for record in done])
-        low, high = np.percentile(bootstrap(values, _clusters(done)), [2.5, 97.5])
-        means[name], intervals[name] = float(values.mean()), (float(low), float(high))
+        means[name], intervals[name] = float(values.mean()), _within(name, mean_interval(values, _clusters(done)))
     costs = [record["cost"] for record in done if record["cost"]]
     peaks = [cost["peak_bytes"] for cost in costs if cost["peak_bytes"]]
     losses = [record["stages"]["loss"] for record in done if "loss" in record["stages"]]
@@ -178,6 +157,11 @@ def _row(records: Sequence[Record], total: int) -> Row:
         jobs=max(cost.get("jobs", 1) for cost in costs) if costs else None,
         losses={name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]} if losses else {},
     )
+
+
+def _within(metric: str, interval: Interval) -> Interval:
+    """An interval cut to what the metric can be."""
+    return max(0.0, interval[0]), min(1.0, interval[1]) if metric == "iou" else interval[1]
 
 
 def _order(row: Row, metric: str) -> tuple[bool, float, str]:
@@ -208,21 +192,12 @@ def _compare(records: Sequence[Record], first: str, second: str, metric: str) ->
         return None
     differences = np.array([a["metrics"][metric] - b["metrics"][metric] for a, b in both])
     clusters = _clusters([a for a, _ in both])
-    means = bootstrap(differences, clusters)
-    low, high = np.percentile(means, [2.5, 97.5])
-    # Twice the share of resamples on the other side of zero. The bootstrap is too sure of few pictures: p is never less
-    # than a sign test of as many could give, nor than the resamples can tell.
-    least = max(1 / RESAMPLES, 2.0 ** (1 - len(set(clusters))))
-    p = 2 * min((means <= 0).mean(), (means >= 0).mean())
-    return float(differences.mean()), (float(low), float(high)), float(np.clip(p, least, 1))
+    return float(differences.mean()), mean_interval(differences, clusters), sign_flip_p(differences, clusters)
 
 
 def _holm(
     tests: dict[tuple[str, str], tuple[float, Interval, float]],
 ) -> dict[tuple[str, str], tuple[float, Interval, float]]:
     """The same tests with p corrected for their number (Holm, 1979)."""
-    corrected, largest = {}, 0.0
-    for i, (pair, (difference, interval, p)) in enumerate(sorted(tests.items(), key=lambda item: item[1][2])):
-        largest = max(largest, min(1.0, p * (len(tests) - i)))
-        corrected[pair] = (difference, interval, largest)
-    return corrected
+    corrected = holm([p for _, _, p in tests.values()])
+    return {pair: (*test[:2], p) for (pair, test), p in zip(tests.items(), corrected, strict=True)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
+from trimatte.evaluation.statistics import Interval
 from trimatte.evaluation.summary import Row
 
 # Metric, heading, factor and decimals, as papers print them.
@@ -17,13 +19,28 @@ COLUMNS = (
 HEADINGS = {metric: heading for metric, heading, _, _ in COLUMNS} | {"iou": "IoU"}
 _FORMATS = {metric: (factor, decimals) for metric, _, factor, decimals in COLUMNS} | {"iou": (100.0, 2)}
 SCALING = "SAD, Grad and Conn are sums divided by 1000; MSE and MAD are means times 1000"
+COMPARED = (
+    "Intervals cover the mean with 95 % (studentised bootstrap over pictures); behind: the paired difference to the "
+    "first, with p of an exact sign-flip test, corrected by Holm's method."
+)
 _UNITS = {1.0: "", 1e3: ", times 1000", 100.0: ", percent"}
 
 
 def figure_text(metric: str, value: float, sign: str = "") -> str:
     """A metric's value as tables print it."""
     factor, decimals = _FORMATS[metric]
-    return f"{value * factor:{sign}.{decimals}f}"
+    return f"{round(value * factor, decimals) + 0.0:{sign}.{decimals}f}"  # adding 0 makes -0 one without a sign
+
+
+def interval_text(metric: str, interval: Interval, sign: str = "") -> str:
+    """A metric's interval as tables print it."""
+    low, high = (figure_text(metric, end, sign) for end in interval)
+    return f"[{low}, {high}]"
+
+
+def p_text(p: float) -> str:
+    """A probability as tables print it."""
+    return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
 
 
 def heading_and_factor(metric: str) -> tuple[str, float]:
@@ -50,10 +67,10 @@ def markdown(rows: Sequence[Row], metric: str = "mse") -> str:
     parts = []
     metrics = _metrics(metric)
     for table in _tables(rows):
-        head = ["method", *(HEADINGS[m] for m in metrics), "seconds", "peak memory", "not done"]
-        lines = [f"**{title(table[0])}.** {caption(table[0], metrics)}", "", _line(head)]
+        head = ["method", *(HEADINGS[m] for m in metrics), *_compared(metric), "seconds", "peak memory", "not done"]
+        lines = [f"**{title(table[0])}.** {caption(table[0], metrics)} {COMPARED}", "", _line(head)]
         lines.append("| --- |" + " ---: |" * (len(head) - 1))
-        lines += [_line(_cells(row, table, metrics, bold=lambda text: f"**{text}**")) for row in table]
+        lines += [_line(_cells(row, table, metrics, metric, bold=lambda text: f"**{text}**")) for row in table]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -63,13 +80,15 @@ def latex(rows: Sequence[Row], metric: str = "mse") -> str:
     parts = []
     metrics = _metrics(metric)
     for table in _tables(rows):
-        head = ["Method", *(HEADINGS[m] for m in metrics), "Time (s)", "Memory", "Not done"]
-        body = [" & ".join(_tex(cell) for cell in _cells(row, table, metrics, bold=_bold)) + r" \\" for row in table]
+        head = ["Method", *(HEADINGS[m] for m in metrics), *_compared(metric), "Time (s)", "Memory", "Not done"]
+        cells = [_cells(row, table, metrics, metric, bold=_bold) for row in table]
+        body = [" & ".join(_tex(cell) for cell in each) + r" \\" for each in cells]
         parts.append(
             "\n".join(
                 [
                     r"\begin{table}",
-                    rf"\caption{{{_tex(title(table[0]))}. {_tex(caption(table[0], metrics))}}}",
+                    rf"\caption{{{_tex(title(table[0]))}. {_tex(caption(table[0], metrics))} {_tex(COMPARED)}}}",
+                    rf"\label{{{_label(table[0])}}}",
                     r"\centering",
                     r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}",
                     r"\toprule",
@@ -106,12 +125,32 @@ def _metrics(metric: str) -> list[str]:
     return list(dict.fromkeys([*(name for name, *_ in COLUMNS), metric]))
 
 
-def _cells(row: Row, table: Sequence[Row], metrics: Sequence[str], bold: Callable[[str], str]) -> list[str]:
+def _compared(metric: str) -> list[str]:
+    """Headings of what a row says of its rank."""
+    return [f"{HEADINGS[metric]}, 95 %", "behind", "p"]
+
+
+def _label(row: Row) -> str:
+    """A LaTeX label of plain characters."""
+    words = [word for part in row.group for word in re.findall("[A-Za-z0-9]+", part)]
+    return "tab:" + "-".join(words).lower()
+
+
+def _cells(
+    row: Row, table: Sequence[Row], metrics: Sequence[str], ranked_by: str, bold: Callable[[str], str]
+) -> list[str]:
     cells = [row.method]
     for metric in metrics:
         value = row.means.get(metric)
         text = "" if value is None else figure_text(metric, value)
         cells.append(bold(text) if value is not None and row.complete and value == best(metric, table) else text)
+    cells.append(interval_text(ranked_by, row.intervals[ranked_by]) if ranked_by in row.intervals else "")
+    if row.behind is None:
+        cells += ["", ""]
+    else:
+        difference, interval, p = row.behind
+        far = f"{figure_text(ranked_by, difference, '+')} {interval_text(ranked_by, interval, '+')}"
+        cells += [far, p_text(p)]
     cells += ["" if row.seconds is None else f"{row.seconds:.2f}", size(row.peak_bytes)]
     # A mean over fewer pictures stands under another condition, and says so in its own row.
     undone = row.failed + row.missing
