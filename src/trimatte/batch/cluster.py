@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from trimatte import __version__
@@ -31,6 +32,8 @@ _COUNTED = 5.0
 _WORKERLESS = 300.0
 """Seconds without any worker that end the run: a cluster that grows on demand may take minutes."""
 _PATIENCE = 10.0
+_FIRST_MOMENTS = 2.0
+"""Seconds that a worker waits before its first picture: Dask's nanny replaces no worker that dies while it starts."""
 _turn = threading.Lock()
 _agreed: set[str] = set()
 
@@ -202,6 +205,7 @@ def _perform(task: Task, settings: Settings, version: str, alone: bool) -> Outco
     worker = get_worker()
     with _turn:
         _check(settings, version, worker.address)
+        _let_start()
         stem, suffix = os.path.splitext(task.staged)
         task = replace(task, staged=f"{stem}-{secrets.token_hex(8)}{suffix}")
         if alone:
@@ -210,6 +214,12 @@ def _perform(task: Task, settings: Settings, version: str, alone: bool) -> Outco
                 return result
         limit_threads(worker.state.nthreads)
         return perform(task, settings, lambda size: None)
+
+
+@cache
+def _let_start() -> None:
+    """Let the nanny of this worker learn that it has started; once in a process."""
+    time.sleep(_FIRST_MOMENTS)
 
 
 def _check(settings: Settings, version: str, worker: str) -> None:

@@ -134,7 +134,7 @@ class _Teller:
             self._say(outcome.record["trace"], err=True)
         self._advance()
 
-    def warn(self, message: Warning | str, *_: Any) -> None:
+    def warn(self, message: Warning | str, category: Any, filename: str, lineno: int, *_: Any) -> None:
         """Tell what is to be said of the run rather than of a picture."""
         self._say(f"warning: {message}", err=True)
 
