@@ -216,7 +216,7 @@ def _sweep(
             _sweep_tile(foreground, background, image, alpha, rows, columns, tiles[t, 0] * TILE, tiles[t, 1] * TILE)
 
 
-@njit(fastmath=True, inline=True)
+@njit(fastmath=True)
 def _sweep_tile(
     foreground: np.ndarray,
     background: np.ndarray,

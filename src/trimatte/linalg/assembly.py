@@ -10,6 +10,7 @@ with a symmetric 4x4 matrix N_w that is the method's own. Only windows that touc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +53,8 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
     epsilon : regularisation of the colour model.
     """
     rows = _empty(band)
-    side_by_side(_assemble, len(band.tails), image, fixed, band, model, epsilon, rows)
+    kernel = _assemble_closed_form if model == CLOSED_FORM else _assemble_learning_based
+    side_by_side(kernel, len(band.tails), image, fixed, band, epsilon, rows)
     return _closed(band, rows)
 
 
@@ -101,22 +103,14 @@ def _inverse(S: np.ndarray) -> np.ndarray:
 
 
 @njit()
-def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: np.ndarray) -> None:
-    # out = c (3), then N by rows of its upper triangle (10); N of the closed form is block diagonal about the mean
-    c0, c1, c2 = 0.0, 0.0, 0.0
-    if model == CLOSED_FORM:
-        for j in range(9):
-            pixel = image[y - 1 + j // 3, x - 1 + j % 3]
-            c0 += pixel[0]
-            c1 += pixel[1]
-            c2 += pixel[2]
-        c0 /= 9
-        c1 /= 9
-        c2 /= 9
+def _moments(
+    image: np.ndarray, y: int, x: int, c0: float, c1: float, c2: float
+) -> tuple[float, float, float, float, float, float, float, float, float]:
+    """Sums of d and of d d' over a window about (y, x), for the differences d of its colours from c."""
     s0, s1, s2, s00, s01, s02, s11, s12, s22 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for j in range(9):
-        pixel = image[y - 1 + j // 3, x - 1 + j % 3]
-        d0, d1, d2 = pixel[0] - c0, pixel[1] - c1, pixel[2] - c2
+        v, u = y - 1 + j // 3, x - 1 + j % 3
+        d0, d1, d2 = image[v, u, 0] - c0, image[v, u, 1] - c1, image[v, u, 2] - c2
         s0 += d0
         s1 += d1
         s2 += d2
@@ -126,34 +120,48 @@ def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: 
         s11 += d1 * d1
         s12 += d1 * d2
         s22 += d2 * d2
+    return s0, s1, s2, s00, s01, s02, s11, s12, s22
+
+
+# A window's model is c (3), then N by rows of its upper triangle (10).
+
+
+@njit()
+def _closed_form_model(image: np.ndarray, y: int, x: int, epsilon: float, out: np.ndarray) -> None:
+    """N is block diagonal about the mean: 1/9 and the inverse of the covariance."""
+    c0, c1, c2, _, _, _, _, _, _ = _moments(image, y, x, 0.0, 0.0, 0.0)
+    c0, c1, c2 = c0 / 9, c1 / 9, c2 / 9
+    _, _, _, s00, s01, s02, s11, s12, s22 = _moments(image, y, x, c0, c1, c2)
+    s00, s11, s22 = s00 + epsilon, s11 + epsilon, s22 + epsilon
+    # The inverse by L D L': cofactors would cancel where the colours lie on a line, as in any grey picture.
+    l10, l20 = s01 / s00, s02 / s00
+    q0, q1 = 1.0 / s00, 1.0 / (s11 - l10 * s01)
+    l21 = (s12 - l10 * s02) * q1
+    q2 = 1.0 / (s22 - l20 * s02 - l21 * (s12 - l10 * s02))
+    k20 = l10 * l21 - l20
     out[0], out[1], out[2] = c0, c1, c2
-    s00 += epsilon
-    s11 += epsilon
-    s22 += epsilon
-    if model == CLOSED_FORM:
-        # the inverse by L D L': cofactors would cancel where the colours lie on a line, as in any grey picture
-        l10, l20 = s01 / s00, s02 / s00
-        q0, q1 = 1.0 / s00, 1.0 / (s11 - l10 * s01)
-        l21 = (s12 - l10 * s02) * q1
-        q2 = 1.0 / (s22 - l20 * s02 - l21 * (s12 - l10 * s02))
-        k20 = l10 * l21 - l20
-        out[3] = 1.0 / 9.0
-        out[4], out[5], out[6] = 0.0, 0.0, 0.0
-        out[12] = q2
-        out[11] = -l21 * q2
-        out[10] = q1 + l21 * l21 * q2
-        out[9] = k20 * q2
-        out[8] = -l10 * q1 - l21 * out[9]
-        out[7] = q0 + l10 * l10 * q1 + k20 * out[9]
-        return
-    # N = 2 G - G S G = G + epsilon G G with G = (S + epsilon)^-1 over (1, I)
+    out[3] = 1.0 / 9.0
+    out[4], out[5], out[6] = 0.0, 0.0, 0.0
+    out[12] = q2
+    out[11] = -l21 * q2
+    out[10] = q1 + l21 * l21 * q2
+    out[9] = k20 * q2
+    out[8] = -l10 * q1 - l21 * out[9]
+    out[7] = q0 + l10 * l10 * q1 + k20 * out[9]
+
+
+@njit()
+def _learning_based_model(image: np.ndarray, y: int, x: int, epsilon: float, out: np.ndarray) -> None:
+    """N = 2 G - G S G = G + epsilon G G with G = (S + epsilon)^-1 over (1, I)."""
     S = np.empty((4, 4))
+    s0, s1, s2, s00, s01, s02, s11, s12, s22 = _moments(image, y, x, 0.0, 0.0, 0.0)
     S[0, 0], S[0, 1], S[0, 2], S[0, 3] = 9.0 + epsilon, s0, s1, s2
-    S[1, 1], S[1, 2], S[1, 3], S[2, 2], S[2, 3], S[3, 3] = s00, s01, s02, s11, s12, s22
+    S[1, 1], S[1, 2], S[1, 3], S[2, 2], S[2, 3], S[3, 3] = s00 + epsilon, s01, s02, s11 + epsilon, s12, s22 + epsilon
     for i in range(4):
         for j in range(i):
             S[i, j] = S[j, i]
     G = _inverse(S)
+    out[0], out[1], out[2] = 0.0, 0.0, 0.0
     k = 3
     for i in range(4):
         for j in range(i, 4):
@@ -165,9 +173,31 @@ def _window(image: np.ndarray, y: int, x: int, model: int, epsilon: float, out: 
 
 
 @njit()
-def _assemble(
-    first: int, last: int, image: np.ndarray, fixed: np.ndarray, band: Band, model: int, epsilon: float, rows: Rows
+def _assemble_closed_form(
+    first: int, last: int, image: np.ndarray, fixed: np.ndarray, band: Band, epsilon: float, rows: Rows
 ) -> None:
+    _assemble(_closed_form_model, first, last, image, fixed, band, epsilon, rows)
+
+
+@njit()
+def _assemble_learning_based(
+    first: int, last: int, image: np.ndarray, fixed: np.ndarray, band: Band, epsilon: float, rows: Rows
+) -> None:
+    _assemble(_learning_based_model, first, last, image, fixed, band, epsilon, rows)
+
+
+@njit(inline=True)
+def _assemble(
+    model: Callable[..., None],
+    first: int,
+    last: int,
+    image: np.ndarray,
+    fixed: np.ndarray,
+    band: Band,
+    epsilon: float,
+    rows: Rows,
+) -> None:
+    """Rows of the pixels of strips first to last; windows of three rows of the picture are at hand at a time."""
     index, position, strips = band.index, band.position, band.strips
     row_first, row_count, coefficients, runs = band.row_first, band.row_count, rows.coefficients, rows.runs
     height, width = index.shape
@@ -188,7 +218,7 @@ def _assemble(
                     for vy in range(wy - 1, wy + 2):
                         touched |= index[vy, wx - 1] >= 0 or index[vy, wx] >= 0 or index[vy, wx + 1] >= 0
                     if touched:
-                        _window(image, wy, wx, model, epsilon, models[wy % 3, wx])
+                        model(image, wy, wx, epsilon, models[wy % 3, wx])
                 ready = wy
             amid = _amid(index, y, x)
             _coefficients(image, models, y, x, 2 if amid else 0, sums, row)

@@ -167,16 +167,17 @@ def _galerkin(
                 while x >= left + spacing:
                     left += spacing
                 patch[:] = 0.0
-                _gather(image, y, x, top, left, spacing, ramp, 0.5 * diagonal[i], patch)
-                for dy in range(3):
-                    start, count = np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
+                for dy in range(-1, 3):  # the pixel itself, then the rows of its later neighbours
+                    v, start, count = y, np.int64(i), np.int64(1)
+                    if dy >= 0:
+                        v, start, count = y + dy, np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
                     for k in range(count):
-                        vx, a = position[start + k] - (y + dy) * width, np.float64(coefficients[i, SLOTS[dy] + k])
-                        _gather(image, y + dy, vx, top, left, spacing, ramp, a, patch)
+                        a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, SLOTS[dy] + k])
+                        _gather(image, v, position[start + k] - v * width, top, left, spacing, ramp, a, patch)
                 _hand_out(image, y, x, top, left, spacing, ramp, cells.grid, patch, mass, half)
 
 
-@njit(fastmath=True, inline=True)
+@njit(fastmath=True)
 def _gather(
     image: np.ndarray, y: int, x: int, top: int, left: int, spacing: int, ramp: float, a: float, patch: np.ndarray
 ) -> None:
@@ -192,7 +193,7 @@ def _gather(
         patch[row + 1, column + 1, c] += w11 * v
 
 
-@njit(fastmath=True, inline=True)
+@njit(fastmath=True)
 def _hand_out(
     image: np.ndarray,
     y: int,
