@@ -32,29 +32,47 @@ def dense_laplacian(image: np.ndarray, radius: int, epsilon: float) -> np.ndarra
     return laplacian
 
 
-def dense_alpha(image: np.ndarray, trimap: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
+def dense_alpha(
+    image: np.ndarray, trimap: np.ndarray, radius: int, epsilon: float, constraint: float = 100.0
+) -> np.ndarray:
+    """Alpha of all pixels, known ones drawn to their values; those are given as they are."""
     laplacian = dense_laplacian(image, radius, epsilon)
     unknown, alpha = trimap.ravel() == 128, trimap / 255.0
-    alpha.ravel()[unknown] = np.linalg.solve(
-        laplacian[unknown][:, unknown], -laplacian[unknown][:, ~unknown] @ alpha.ravel()[~unknown]
-    )
+    if constraint == np.inf:
+        free, pull = unknown, -laplacian[:, ~unknown] @ alpha.ravel()[~unknown]
+    else:
+        free, pull = np.ones_like(unknown), constraint * ~unknown * alpha.ravel()
+        laplacian = laplacian + np.diag(constraint * ~unknown)
+    solved = np.zeros(len(unknown))
+    solved[free] = np.linalg.solve(laplacian[free][:, free], pull[free])
+    alpha.ravel()[unknown] = solved[unknown]
     return np.clip(alpha, 0, 1)
 
 
+@pytest.mark.parametrize("constraint", [100.0, 1000.0, np.inf])
 @pytest.mark.parametrize(("shape", "radius"), [((24, 30), 3), ((24, 30), 10), ((9, 40), 6)])
-def test_is_the_dense_solution(shape: tuple[int, int], radius: int, noisy_edge: Edge) -> None:
+def test_is_the_dense_solution(
+    shape: tuple[int, int], radius: int, constraint: float, noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GIVING", 20)
     image, trimap, _ = noisy_edge(*shape)
-    matte = estimate_alpha(image, trimap, method="large-kernel", radius=radius, rtol=1e-10)
-    np.testing.assert_allclose(matte.alpha, dense_alpha(image, trimap, radius, 1e-7), atol=1e-5)
+    matte = estimate_alpha(image, trimap, method="large-kernel", radius=radius, constraint=constraint, rtol=1e-10)
+    np.testing.assert_allclose(matte.alpha, dense_alpha(image, trimap, radius, 1e-7, constraint), atol=1e-5)
     assert matte.report.converged
     assert matte.report.iterations > 0
+
+
+def test_known_pixels_far_away_hardly_give_way(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(24, 60)
+    alpha = estimate_alpha(image, trimap, method="large-kernel", radius=3).alpha
+    np.testing.assert_allclose(alpha, dense_alpha(image, trimap, 3, 1e-7), atol=0.01)
 
 
 def test_tiles_do_not_show(noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge(14, 150)
     assert np.ptp(np.flatnonzero(trimap[0] == 128) // module.TILE) > 0
-    alpha = estimate_alpha(image, trimap, method="large-kernel", radius=3, rtol=1e-11).alpha
-    np.testing.assert_allclose(alpha, dense_alpha(image, trimap, 3, 1e-7), atol=1e-5)
+    alpha = estimate_alpha(image, trimap, method="large-kernel", radius=3, constraint=np.inf, rtol=1e-11).alpha
+    np.testing.assert_allclose(alpha, dense_alpha(image, trimap, 3, 1e-7, np.inf), atol=1e-5)
 
 
 def test_is_near_pymatting(noisy_edge: Edge) -> None:
@@ -73,7 +91,7 @@ def test_odd_pictures_have_a_defined_result(odd_picture: tuple[np.ndarray, np.nd
     np.testing.assert_array_equal(matte.alpha[trimap != 128], trimap[trimap != 128] / 255)
 
 
-@pytest.mark.parametrize("options", [{"radius": 0}, {"epsilon": 0.0}])
+@pytest.mark.parametrize("options", [{"radius": 0}, {"epsilon": 0.0}, {"constraint": 0.0}])
 def test_bad_options_are_refused(options: dict[str, float], noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge()
     with pytest.raises(ArgumentError, match=next(iter(options))):

@@ -27,6 +27,8 @@ from trimatte.runtime.threads import available_threads
 
 TILE = 64
 ITERATIONS = 3000
+GIVING = 2
+"""Known pixels up to so many radii from an unknown one may give way; farther away they do not."""
 
 Product = Callable[[np.ndarray, np.ndarray], None]
 
@@ -38,6 +40,7 @@ def large_kernel(
     *,
     radius: int = 10,
     epsilon: float = 1e-7,
+    constraint: float = 100.0,
     rtol: float = 1e-5,
 ) -> np.ndarray:
     """Alpha (H, W) float64 of image (H, W, 3) and trimap (H, W).
@@ -50,57 +53,80 @@ def large_kernel(
         Of the windows, in pixels, at least 1; on each axis cut to what fits in the picture.
     epsilon : float, default 1e-07
         Regularisation of a window's covariance, shared among its pixels, > 0.
+    constraint : float, default 100.0
+        Weight of a known pixel's value against the windows that cover it, at most 441, > 0. With the reference's 100
+        known pixels give way where the windows say so; an infinite one holds them.
     rtol : float, default 1e-05
         Relative residual of the linear system; at the default, alpha has settled to less than half a step of 8 bits.
 
     Raises
     ------
     ArgumentError
-        For a radius, an epsilon or an rtol out of range.
+        For a radius, an epsilon, a constraint or an rtol out of range.
     """
     check_number("radius", radius, least=1, whole=True)
     check_number("epsilon", epsilon, above=0)
     check_number("rtol", rtol, above=0)
+    if constraint != np.inf:
+        check_number("constraint", constraint, above=0)
     alpha = trimap / 255.0
     unknown = trimap == UNKNOWN
-    pixels = np.flatnonzero(unknown)
     reach = min(radius, (trimap.shape[0] - 1) // 2), min(radius, (trimap.shape[1] - 1) // 2)
     if reach == (0, 0):
         alpha[unknown] = 0.5
         report.fallbacks.append("the picture is too small for a window: unknown pixels are 0.5")
         return alpha
+    free = unknown if constraint == np.inf else _within(unknown, (GIVING * reach[0], GIVING * reach[1]))
+    pixels = np.flatnonzero(free)
     with ThreadPoolExecutor(available_threads()) as pool:
-        product, tiles = _laplacian(image, unknown, reach, epsilon, pool)
+        product, tiles = _laplacian(image, free, reach, epsilon, pool)
         report.predicted_bytes = 120 * TILE**2 * tiles + 16 * trimap.size + 64 * len(pixels)
-        x = _solve(product, trimap, pixels, reach, rtol, report)
-    alpha.ravel()[pixels] = x
+        alpha.ravel()[pixels] = _solve(product, trimap, pixels, reach, constraint, rtol, report)
     return alpha
 
 
 def _solve(
-    product: Product, trimap: np.ndarray, pixels: np.ndarray, reach: tuple[int, int], rtol: float, report: SolveReport
+    product: Product,
+    trimap: np.ndarray,
+    pixels: np.ndarray,
+    reach: tuple[int, int],
+    constraint: float,
+    rtol: float,
+    report: SolveReport,
 ) -> np.ndarray:
-    """Alpha (n,) of the unknown pixels, whose flat indices are given."""
+    """Alpha (n,) of the pixels whose flat indices are given; those known are drawn to their values."""
     field, result = (trimap == 255).astype(np.float64), np.zeros(trimap.shape)
+    value = field.ravel()[pixels]
+    hold = np.where(trimap.ravel()[pixels] == UNKNOWN, 0.0, constraint)
+    field.ravel()[pixels] = 0
     product(field, result)
-    pull = -result.ravel()[pixels]
+    pull = hold * value - result.ravel()[pixels]
     field[:] = 0
     windows = np.outer(_cover(trimap.shape[0], reach[0]), _cover(trimap.shape[1], reach[1])).ravel()[pixels]
+    diagonal = windows + hold  # but for a share of about 4 / N
 
     def multiply(p: np.ndarray, out: np.ndarray) -> None:
         field.ravel()[pixels] = p
         product(field, result)
-        np.take(result.ravel(), pixels, out=out)
+        np.multiply(hold, p, out=out)
+        out += result.ravel()[pixels]
 
     def precondition(r: np.ndarray, out: np.ndarray) -> None:
-        np.divide(r, windows, out=out)  # the Laplacian's diagonal, but for a share of about 4 / N
+        np.divide(r, diagonal, out=out)
 
+    guess = np.where(hold > 0, value, 0.5)
     x, report.iterations, report.residual = conjugate_gradients(
-        multiply, pull, precondition, rtol=rtol, max_iterations=ITERATIONS, x=np.full(len(pixels), 0.5)
+        multiply, pull, precondition, rtol=rtol, max_iterations=ITERATIONS, x=guess
     )
     report.solver = "conjugate gradients, scaled by the number of windows"
     report.converged = report.residual <= rtol
     return x
+
+
+def _within(mask: np.ndarray, reach: tuple[int, int]) -> np.ndarray:
+    """The pixels (H, W) bool up to so many rows and columns from a set one."""
+    near = maximum_filter1d(mask.view(np.uint8), 2 * reach[0] + 1, axis=0)
+    return np.asarray(maximum_filter1d(near, 2 * reach[1] + 1, axis=1)).view(bool)
 
 
 def _cover(size: int, radius: int) -> np.ndarray:
@@ -113,9 +139,7 @@ def _laplacian(
     image: np.ndarray, unknown: np.ndarray, reach: tuple[int, int], epsilon: float, pool: ThreadPoolExecutor
 ) -> tuple[Product, int]:
     """The function that writes L p into out, both (H, W), and the number of tiles whose windows it keeps."""
-    near = maximum_filter1d(unknown.view(np.uint8), 2 * reach[0] + 1, axis=0)
-    near = maximum_filter1d(near, 2 * reach[1] + 1, axis=1)
-    window_tiles, pixel_tiles = _tiles(near), _tiles(unknown)
+    window_tiles, pixel_tiles = _tiles(_within(unknown, reach)), _tiles(unknown)
     # pages of empty arrays that no tile writes to take no memory
     statistics, fits = np.empty((*unknown.shape, 9)), np.zeros((*unknown.shape, 4))
 

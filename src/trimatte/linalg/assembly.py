@@ -31,8 +31,10 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    known : (n,) float64, the sum of minus its coefficients with known pixels.
-    b, coefficients, runs : as in `StencilSystem`.
+    known : (n,) float64 array
+        The sum of minus its coefficients with known pixels.
+    b, coefficients, runs : ndarray
+        As in `StencilSystem`.
     """
 
     known: np.ndarray
@@ -46,11 +48,16 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
 
     Parameters
     ----------
-    image : (H, W, 3) float32 in [0, 1], H and W at least 3.
-    fixed : (H, W) float32, alpha of the known pixels.
-    band : the unknown ones.
-    model : CLOSED_FORM or LEARNING_BASED.
-    epsilon : regularisation of the colour model.
+    image : (H, W, 3) float32 array in [0, 1]
+        H and W at least 3.
+    fixed : (H, W) float32 array
+        Alpha of the known pixels.
+    band : Band
+        The unknown ones.
+    model : int
+        CLOSED_FORM or LEARNING_BASED.
+    epsilon : float
+        Regularisation of the colour model.
     """
     rows = _empty(band)
     kernel = _assemble_closed_form if model == CLOSED_FORM else _assemble_learning_based
