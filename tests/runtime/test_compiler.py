@@ -160,4 +160,4 @@ def test_every_kernel_has_this_cache() -> None:
     modules = [module for name, module in list(sys.modules.items()) if name.startswith("trimatte.")]
     kernels = {value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
     assert len(kernels) > 20
-    assert all(isinstance(kernel._cache, KernelCache) for kernel in kernels)
+    assert all(isinstance(kernel._cache, KernelCache) for kernel in kernels)  # type: ignore[attr-defined]
