@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -134,7 +134,15 @@ class _Teller:
             self._say(outcome.record["trace"], err=True)
         self._advance()
 
-    def warn(self, message: Warning | str, category: Any, filename: str, lineno: int, *_: Any) -> None:
+    def warn(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         """Tell what is to be said of the run rather than of a picture."""
         self._say(f"warning: {message}", err=True)
 
