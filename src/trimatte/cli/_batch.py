@@ -73,7 +73,7 @@ def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, *
     teller = _Teller(source, out, as_json, verbose)
     try:
         with _termination_as_interrupt(), warnings.catch_warnings():
-            warnings.showwarning = teller.warn  # type: ignore[assignment]  # it takes what it does not use as one
+            warnings.showwarning = teller.warn
             teller.summary = run_batch(source, out, progress=teller, **options)
     except KeyboardInterrupt:
         click.echo("Interrupted. What is done stays; the same command goes on.", err=True)
