@@ -451,7 +451,7 @@ def _found(values: np.ndarray, first: int, last: int, value: int) -> int:
 
 @njit(fastmath=True)
 def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarray, least: np.ndarray) -> None:
-    # columns first:last of the lower Cholesky factor; turned = their rows from `last` on, transposed
+    """Columns first to last of the lower Cholesky factor; turned = their rows from `last` on, transposed."""
     size, width = len(front), last - first
     for j in range(first, last):
         pivot = front[j, j]
@@ -489,32 +489,31 @@ def _update_rows(first: int | np.int64, last: int, front: np.ndarray, low: int, 
     """front[i, high:] -= sum over a panel's columns low <= k < high of front[i, k] front[:, k]', for `ROWS` rows i at a
     time from `high` on.
 
-    Four rows and four columns at once; slices, since an index that may be negative keeps a loop from being vectorised.
+    Four rows and four columns at once; unsigned, as an index that may be negative keeps a loop from being vectorised.
     """
-    for i in range(high + ROWS * first, min(len(front), high + ROWS * last), 4):
-        stop = i + 4
-        r0, r1, r2, r3 = front[i, high:stop], front[i + 1, high:stop], front[i + 2, high:stop], front[i + 3, high:stop]
-        p0, p1, p2, p3 = front[i, low:high], front[i + 1, low:high], front[i + 2, low:high], front[i + 3, low:high]
-        for k in range(0, high - low, 4):
-            a0, a1, a2, a3 = p0[k], p0[k + 1], p0[k + 2], p0[k + 3]
-            b0, b1, b2, b3 = p1[k], p1[k + 1], p1[k + 2], p1[k + 3]
-            c0, c1, c2, c3 = p2[k], p2[k + 1], p2[k + 2], p2[k + 3]
-            d0, d1, d2, d3 = p3[k], p3[k + 1], p3[k + 2], p3[k + 3]
-            t0, t1 = turned[k, high:stop], turned[k + 1, high:stop]
-            t2, t3 = turned[k + 2, high:stop], turned[k + 3, high:stop]
-            for j in range(len(r0)):
-                u0, u1, u2, u3 = t0[j], t1[j], t2[j], t3[j]
-                r0[j] -= a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3
-                r1[j] -= b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3
-                r2[j] -= c0 * u0 + c1 * u1 + c2 * u2 + c3 * u3
-                r3[j] -= d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    for n in range(high + ROWS * first, min(len(front), high + ROWS * last), 4):
+        a, stop = np.uint64(n), np.uint64(n + 4)
+        b, c, d = a + one, a + two, a + three
+        for m in range(0, high - low, 4):
+            k, t = np.uint64(low + m), np.uint64(m)
+            a0, a1, a2, a3 = front[a, k], front[a, k + one], front[a, k + two], front[a, k + three]
+            b0, b1, b2, b3 = front[b, k], front[b, k + one], front[b, k + two], front[b, k + three]
+            c0, c1, c2, c3 = front[c, k], front[c, k + one], front[c, k + two], front[c, k + three]
+            d0, d1, d2, d3 = front[d, k], front[d, k + one], front[d, k + two], front[d, k + three]
+            for j in range(np.uint64(high), stop):
+                u0, u1, u2, u3 = turned[t, j], turned[t + one, j], turned[t + two, j], turned[t + three, j]
+                front[a, j] -= a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3
+                front[b, j] -= b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3
+                front[c, j] -= c0 * u0 + c1 * u1 + c2 * u2 + c3 * u3
+                front[d, j] -= d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3
 
 
 @njit()
 def _store_front(
     front: np.ndarray, own: int, panels: np.ndarray, panel_at: int, schur: np.ndarray, schur_at: int
 ) -> None:
-    # the factor's columns, rows of `own` numbers each, and what is left for the parent, whole 4x4 blocks of it
+    """Keep the factor's columns, rows of `own` numbers each, and what the parent gets, whole 4x4 blocks of it."""
     size = len(front)
     rest = size - own
     for i in range(size):
