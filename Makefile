@@ -20,7 +20,7 @@ lint: $(VENV)/.dev
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
-	$(RUN) numpydoc lint $(shell find src -name '*.py')
+	@$(RUN) numpydoc lint $$(find src -name '*.py')
 
 docs: $(VENV)/.docs docs/gallery/.made
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
