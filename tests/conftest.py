@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 HEIGHT, WIDTH = 72, 96
 
 PlugIn = Callable[[str, str], str]

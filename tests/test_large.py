@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import trimatte
+from toy_pool import ThisProcess
 
 MakeScene = Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
 HEIGHT, WIDTH = 3000, 4000
@@ -83,38 +84,12 @@ def test_the_verbs(large: Path, quick: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_folder(large: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trimatte.batch.local.Pool", InThisProcess)
+    monkeypatch.setattr("trimatte.batch.local.Pool", ThisProcess)
     options = {**quick, "format": "jpeg", "background": "teal"}
     summary = trimatte.run_batch(large / "photos", tmp_path / "out", **options)
     assert (summary.done, summary.failed) == (1, {})
     (record,) = map(json.loads, (tmp_path / "out/manifest.jsonl").read_text().splitlines())
     check_report(record["report"])
-
-
-class InThisProcess:
-    """In place of worker processes, which do not know of the lowered thresholds."""
-
-    def __init__(self, count: int, settings: Any, **options: Any) -> None:
-        self.settings, self.tasks, self.has_room = settings, list[Any](), True
-
-    def __enter__(self) -> InThisProcess:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    @property
-    def busy(self) -> int:
-        return len(self.tasks)
-
-    def give(self, task: Any) -> None:
-        self.tasks.append(task)
-
-    def results(self, timeout: float) -> Iterator[Any]:
-        from trimatte.batch.tasks import perform
-
-        while self.tasks:
-            yield perform(self.tasks.pop(0), self.settings, lambda size: None)
 
 
 def test_cutter(large: Path, quick: dict[str, Any]) -> None:

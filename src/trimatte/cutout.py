@@ -96,7 +96,7 @@ class Cutout:
     foreground : (H, W, 3) float32 array in [0, 1]
         Straight colours.
     report : CutoutReport
-        CutoutReport.
+        How it came about.
     picture : Picture
         The photo as it was read: original colours, profile, bit depth.
     """

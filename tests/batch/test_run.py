@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from toy_batch import KILLER, RASCAL, RASCALS, ThisProcess, command, wait_for, write_photo
+from toy_batch import KILLER, RASCAL, RASCALS, command, wait_for, write_photo
 
+from toy_pool import ThisProcess
 from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.run import plan_batch
 from trimatte.batch.tasks import Outcome, Task

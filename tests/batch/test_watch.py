@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_batch import ThisProcess, write_photo
+from toy_batch import write_photo
 
+from toy_pool import ThisProcess
 from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.tasks import Outcome, Settings, Task, perform
 from trimatte.batch.watch import PATIENCE, SETTLED, Watch

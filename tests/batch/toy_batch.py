@@ -5,37 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-from trimatte.batch.tasks import Outcome, Settings, Task, perform
-
-
-class ThisProcess:
-    """In place of worker processes, which take a second to start."""
-
-    def __init__(self, count: int, settings: Settings, *, threads: int, memory: int) -> None:
-        self.settings, self.tasks, self.has_room = settings, list[Task](), True
-
-    def __enter__(self) -> ThisProcess:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    @property
-    def busy(self) -> int:
-        return len(self.tasks)
-
-    def give(self, task: Task) -> None:
-        self.tasks.append(task)
-
-    def results(self, timeout: float) -> Iterator[Outcome]:
-        while self.tasks:
-            yield perform(self.tasks.pop(0), self.settings, lambda size: None)
 
 
 def write_photo(path: Path, seed: int = 0, width: int = 48) -> None:

@@ -123,7 +123,7 @@ def find_method(name: str) -> AlphaMethod:
     Returns
     -------
     row : AlphaMethod
-        AlphaMethod.
+        Where its function is, and what it needs.
 
     Raises
     ------

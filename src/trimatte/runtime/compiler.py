@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,9 @@ def _ingredients(function: Any, seen: set[Any]) -> Iterator[bytes]:
         return
     seen.add(function)
     yield function.__code__.co_code
-    yield repr(function.__code__.co_consts).encode()
+    # Of an inner function its code: its text names an address, which is another in each process.
+    consts = function.__code__.co_consts
+    yield repr([const.co_code if isinstance(const, CodeType) else const for const in consts]).encode()
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
         if isinstance(value, Dispatcher):
