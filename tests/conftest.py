@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a suite that runs in the background; its children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HEIGHT, WIDTH = 72, 96
 

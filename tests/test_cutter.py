@@ -82,6 +82,31 @@ def test_no_more_photos_are_taken_than_are_in_work(quick: dict[str, Any]) -> Non
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cutter")]
 
 
+def test_results_that_nobody_takes_may_be_collected_by_a_thread_of_theirs(
+    quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutter, first, done = Cutter(**quick), threading.Event(), threading.Event()
+    ends: list[Exception | None] = []
+
+    def cut(photo: int) -> int:
+        if photo == 1:
+            first.wait(20)
+            try:
+                results.close()  # type: ignore[attr-defined]
+                ends.append(None)
+            except Exception as error:
+                ends.append(error)
+            done.set()
+        return photo
+
+    monkeypatch.setattr(cutter, "_cut", cut)
+    results = cutter.map(range(4), workers=1, errors="return")
+    next(results)
+    first.set()
+    assert done.wait(20)
+    assert ends == [None]
+
+
 @pytest.mark.parametrize("sequence", [False, True])
 def test_a_bad_photo_ends_the_iteration_or_stands_in_the_place_of_its_result(
     quick: dict[str, Any], sequence: bool

@@ -115,7 +115,8 @@ class Cutter:
         share = max(1, available_threads() // workers)
         waiting: deque[Future[Result]] = deque()
         source = iter(photos)
-        pool = ThreadPoolExecutor(workers, "cutter", initializer=_use_threads, initargs=(share,))
+        own: set[int] = set()
+        pool = ThreadPoolExecutor(workers, "cutter", initializer=_begin, initargs=(own, share))
         try:
             for photo in islice(source, workers):
                 waiting.append(pool.submit(_tried, self._cut, photo))
@@ -125,7 +126,8 @@ class Cutter:
                     waiting.append(pool.submit(_tried, self._cut, photo))
                 yield result
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            # Results that nobody takes any more may be collected by any thread, these among them.
+            pool.shutdown(wait=threading.get_ident() not in own, cancel_futures=True)
 
     def _warm_up(self) -> None:
         """Cut out a small scene, so that all that is needed is loaded and compiled."""
@@ -164,8 +166,9 @@ def _raising(results: Iterator[Result]) -> Iterator[Cutout]:
         yield result
 
 
-def _use_threads(count: int) -> None:
-    """Let the kernels that this thread calls use so many threads."""
+def _begin(own: set[int], count: int) -> None:
+    """Add this thread to the pool's own, and let the kernels that it calls use so many threads."""
     from numba import get_num_threads, set_num_threads
 
+    own.add(threading.get_ident())
     set_num_threads(min(count, get_num_threads()))

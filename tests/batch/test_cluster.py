@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_batch import QUICK, command, wait_until, write_photo
+from toy_batch import QUICK, command, wait_for, wait_until, write_photo
 
 from trimatte.batch import BatchSummary, run_batch
+from trimatte.batch.cluster import _await_nanny
 from trimatte.errors import ArgumentError, ClusterWarning, MissingExtraError, TrimatteError
 
 distributed = pytest.importorskip("distributed")
@@ -106,17 +106,15 @@ def test_a_worker_killed_midway_and_a_client_started_anew(
     monkeypatch.chdir(tmp_path)
     asked = [*command("photos", "out", slow)[:-3], "--keep-colours", "--cluster", cluster.scheduler_address]
     first = subprocess.Popen(asked, stderr=subprocess.PIPE)
-    while not results(tmp_path / "out"):
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.05)
+    wait_for(lambda: len(results(tmp_path / "out")) > 0, first)
     first.kill()
     first.communicate()
     assert len(results(tmp_path / "out")) < 12
 
     with distributed.Client(cluster) as client:
-        victim = next(iter(client.run(os.getpid).values()))
+        address, victim = client.run(os.getpid).popitem()
     second = subprocess.Popen(asked, stderr=subprocess.PIPE, text=True)
-    time.sleep(2)
+    wait_for(lambda: len(cluster.scheduler.workers[address].processing) > 0, second)
     os.kill(victim, signal.SIGKILL)
     told = second.communicate(timeout=100)[1]
     assert second.returncode == 0, told
@@ -130,14 +128,19 @@ def test_a_worker_killed_midway_and_a_client_started_anew(
 
 @pytest.fixture
 def one_worker(quick: str, plug_in: PlugIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """One worker of one thread, whose death makes Dask give up all that was sent to it; it finds the plug-ins."""
+    """One worker of one thread, whose death makes Dask give up all that was sent to it; it finds the plug-ins.
+
+    A worker that is missing 15 s after another was lost would not be replaced any more by this kind of cluster.
+    """
     plug_in("killer", KILLER)
     plug_in("unlucky", UNLUCKY)
     monkeypatch.setenv("TRIES", str(tmp_path / "tries"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if "segmenter" in path))
     (tmp_path / "here").mkdir()
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        dask.config.set(
+            {"distributed.scheduler.allowed-failures": 0, "distributed.deploy.lost-worker-timeout": "1 hour"}
+        ),
         distributed.LocalCluster(
             n_workers=1,
             threads_per_worker=1,
@@ -195,6 +198,7 @@ def test_the_same_on_a_busy_machine(one_worker: Any, photos: Path, tmp_path: Pat
     check_killers(one_worker, photos, tmp_path, quick, killers=1)
 
 
+@pytest.mark.filterwarnings("ignore:the scheduler answers but has no workers")  # which is true on a busy machine
 def test_a_worker_lost_for_outside_reasons_condemns_nothing(
     one_worker: Any, photos: Path, tmp_path: Path, quick: str
 ) -> None:
@@ -217,6 +221,17 @@ def no_worker(slow: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
     ) as cluster:
         yield cluster
+
+
+def test_a_worker_begins_when_its_nanny_knows_that_it_has_started(
+    no_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distributed.nanny.WorkerProcess._init_msg_interval", 2.0)
+    with distributed.Client(no_worker) as client:
+        begun = client.submit(_await_nanny)
+        no_worker.scale(1)
+        begun.result()
+        assert no_worker.workers[0].status is distributed.Status.running
 
 
 def test_a_scheduler_without_workers_is_said_and_ends_the_run(
@@ -274,8 +289,7 @@ def test_workers_without_trimatte_and_a_cluster_that_goes_away(batch: Batch, clu
         client.restart()
 
     def close() -> None:
-        while not results(tmp_path / "out"):
-            time.sleep(0.02)
+        wait_until(lambda: len(results(tmp_path / "out")) > 0)
         cluster.close()
 
     closing = threading.Thread(target=close, daemon=True)

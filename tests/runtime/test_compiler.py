@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
@@ -69,6 +70,8 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """`load(weight=..., divisor=...)`: a module with a kernel that calls one of another, as a new process has it."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)  # the cache lies beside the module
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
 
     def load(weight: float = 6.0, divisor: float = 2.0) -> ModuleType:
         for name, text in (("inner_toy", INNER), ("outer_toy", KERNELS)):

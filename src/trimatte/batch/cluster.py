@@ -32,8 +32,6 @@ _COUNTED = 5.0
 _WORKERLESS = 300.0
 """Seconds without any worker that end the run: a cluster that grows on demand may take minutes."""
 _PATIENCE = 10.0
-_FIRST_MOMENTS = 2.0
-"""Seconds that a worker waits before its first picture: Dask's nanny replaces no worker that dies while it starts."""
 _turn = threading.Lock()
 _agreed: set[str] = set()
 
@@ -205,7 +203,7 @@ def _perform(task: Task, settings: Settings, version: str, alone: bool) -> Outco
     worker = get_worker()
     with _turn:
         _check(settings, version, worker.address)
-        _let_start()
+        _await_nanny()
         stem, suffix = os.path.splitext(task.staged)
         task = replace(task, staged=f"{stem}-{secrets.token_hex(8)}{suffix}")
         if alone:
@@ -217,9 +215,15 @@ def _perform(task: Task, settings: Settings, version: str, alone: bool) -> Outco
 
 
 @cache
-def _let_start() -> None:
-    """Let the nanny of this worker learn that it has started; once in a process."""
-    time.sleep(_FIRST_MOMENTS)
+def _await_nanny() -> None:
+    """Wait until the nanny of this worker knows that it has started, as it replaces none that dies before."""
+    from distributed import get_worker
+    from distributed.utils import sync
+
+    worker = get_worker()
+    if worker.nanny:
+        with suppress(OSError):  # a nanny that is no more replaces nobody
+            sync(worker.loop, worker.rpc(worker.nanny).instantiate)
 
 
 def _check(settings: Settings, version: str, worker: str) -> None:
