@@ -11,7 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from trimatte.alpha import REFINERS, Matte, complaints, find_method, quiet_matte
+from trimatte.alpha import Matte, complaints, find_method, quiet_matte
+from trimatte.alpha.refine import find_refiner
 from trimatte.composite import background_image, composite
 from trimatte.confidence import doubt_map, picture_confidence
 from trimatte.errors import ArgumentError, SubjectNotFoundError, SubjectWarning
@@ -22,7 +23,6 @@ from trimatte.images.hidden import without_hidden
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_flag, check_number, check_options
-from trimatte.runtime.plugins import resolve
 from trimatte.runtime.report import PlainReport
 from trimatte.segmentation import find_segmenter, segment
 from trimatte.trimap import (
@@ -62,6 +62,8 @@ class CutoutReport(PlainReport):
         Whatever the user should know, in words.
     alpha : SolveReport
         SolveReport of the alpha method.
+    refine : SolveReport
+        Of the refiner: which, how many pixels it redid, and on which device; without a name if there was none.
     seconds : dict of str to float
         Wall time by stage.
     peak_bytes : int
@@ -76,6 +78,7 @@ class CutoutReport(PlainReport):
     own_alpha: str = ""
     warnings: list[str] = field(default_factory=list)
     alpha: SolveReport = field(default_factory=SolveReport)
+    refine: SolveReport = field(default_factory=SolveReport)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int = 0
 
@@ -209,9 +212,10 @@ def cutout(
     foreground : str, default "multilevel"
         How its colours are estimated; "keep" leaves the photo's colours as they are, the background's too.
     refine : str, optional
-        Redo alpha where it is unsure by "deep-image-matting"; needs a trimap, the segmenter's or your own.
+        Redo alpha where it is unsure, by "light", "hybrid", "deep-image-matting" or a matting network that was added;
+        needs a trimap, the segmenter's or your own.
     refine_options : mapping, optional
-        Of the refiner, `weights` among them (see `trimatte.alpha.deep.refine_alpha`).
+        Of the refiner: `sure` and `margin` (see `trimatte.alpha.refine.refine_alpha`), and those of its method.
     strict : bool, default False
         Raise if no subject is found, a solver does not converge, or alpha is undetermined somewhere.
     max_pixels : int, default MAX_PIXELS
@@ -389,17 +393,11 @@ def _refined(
     """Alpha after the refiner; what it has to say joins the warnings."""
     if trimap is None:
         raise ArgumentError(f"refine: {name!r} needs a trimap, and the method takes none")
-    notes = SolveReport(method=name)
+    notes = report.refine = SolveReport(method=name)
     with timed(report.seconds, "refine"):
         refined: np.ndarray = find_refiner(name)(image, trimap, alpha, report=notes, **options)
     report.warnings.extend(notes.fallbacks)
     return refined
-
-
-def find_refiner(name: str) -> Callable[..., np.ndarray]:
-    """The function that stands behind a refiner's name."""
-    function: Callable[..., np.ndarray] = resolve("refine", name, REFINERS, "trimatte.refiners")
-    return function
 
 
 def check_names(*, segmenter: str, method: str, foreground: str, refine: str | None = None) -> None:

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 from trimatte.alpha import deep  # noqa: E402
+from trimatte.alpha.known import narrow_trimap  # noqa: E402
+from trimatte.alpha.refine import refine_alpha  # noqa: E402
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError  # noqa: E402
+from trimatte.images.cells import OVERLAP, cells  # noqa: E402
 from trimatte.linalg.report import SolveReport  # noqa: E402
 from trimatte.networks import dim, gfm, inference, modnet  # noqa: E402
 from trimatte.networks.checkpoints import save_checkpoint  # noqa: E402
@@ -70,7 +73,7 @@ def test_windows_are_small(monkeypatch):
     sizes = []
     network = lively(dataclasses.replace(SLIM, conv6=1, refine=None))
     reach = dim.receptive_radius(network.config)
-    most = 128 + inference.OVERLAP + 2 * (reach + 32)
+    most = 128 + OVERLAP + 2 * (reach + 32)
     trimap = np.full((60, 5000), 128, np.uint8)
     trimap[:, ::7] = 255
     monkeypatch.setattr(network, "forward", lambda x: sizes.append(tuple(x.shape)) or x[:, :1])
@@ -102,7 +105,7 @@ def test_known_parts_are_not_looked_at(monkeypatch):
 def test_shares_add_up(shape, window, seed):
     unknown = np.random.default_rng(seed).random(shape) < 0.01
     total = np.zeros(shape)
-    for (top, bottom, left, right), share in inference._cells(unknown, window):
+    for (top, bottom, left, right), share in cells(unknown, window):
         total[top:bottom, left:right] += share
         assert share.min() >= 0
     assert np.allclose(total[unknown], 1, atol=1e-6)
@@ -300,7 +303,7 @@ def test_narrow_trimap():
     trimap = np.full((9, 40), 128, np.uint8)
     trimap[:, 0], trimap[:, -1] = 0, 255
     alpha = np.clip((np.arange(40) - 18.0) / 4, 0, 1).astype(np.float32)[None].repeat(9, 0)
-    narrow = deep.narrow_trimap(trimap, alpha, sure=0.98, margin=3)
+    narrow = narrow_trimap(trimap, alpha, sure=0.98, margin=3)
     unsure = (alpha > 0.02) & (alpha < 0.98)
     first, last = np.flatnonzero(unsure[0])[[0, -1]]
     assert (narrow[:, first - 3 : last + 4] == 128).all()
@@ -314,8 +317,8 @@ def test_refine_only_where_unsure(files):
     alpha[:, 60:100][trimap[:, 60:100] == 128] = 0.5
     report = SolveReport()
     weights = files["deep-image-matting"]
-    refined = deep.refine_alpha(image, trimap, alpha, report=report, weights=weights, margin=2)
-    narrow = deep.narrow_trimap(trimap, alpha, margin=2)
+    refined = refine_alpha(image, trimap, alpha, report=report, weights=weights, margin=2)
+    narrow = narrow_trimap(trimap, alpha, margin=2)
     assert 0 < report.unknown == np.count_nonzero(narrow == 128) < np.count_nonzero(trimap == 128)
     assert np.array_equal(refined[narrow != 128], alpha[narrow != 128])
     direct = deep.deep_image_matting(image, narrow, SolveReport(), weights=weights)
@@ -326,7 +329,7 @@ def test_nothing_to_refine(files):
     image, trimap = scene(60, 60)
     alpha = (trimap == 255).astype(np.float32)
     report = SolveReport()
-    assert np.array_equal(deep.refine_alpha(image, trimap, alpha, report=report), alpha)
+    assert np.array_equal(refine_alpha(image, trimap, alpha, report=report), alpha)
     assert "nothing to refine" in report.fallbacks[0]
 
 
@@ -334,4 +337,4 @@ def test_nothing_to_refine(files):
 def test_refine_options(option, value):
     image, trimap = scene(40, 40)
     with pytest.raises(ArgumentError, match=option):
-        deep.refine_alpha(image, trimap, np.zeros((40, 40)), **{option: value})
+        refine_alpha(image, trimap, np.zeros((40, 40)), **{option: value})

@@ -244,7 +244,7 @@ def test_check_refuses_other_inputs(tmp_path: Path) -> None:
         save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / name)
         return tmp_path / name
 
-    with pytest.raises(ModelError, match=r"has 2 inputs \(in0, in1\), wanted one"):
+    with pytest.raises(ModelError, match=r"has 2 inputs \(in0, in1\), the card says one: picture"):
         check(write("two.onnx", TensorProto.FLOAT, 2), GREY, called="it")
     with pytest.raises(ModelError, match=r"takes tensor\(uint8\), wanted tensor\(float\)"):
         check(write("bytes.onnx", TensorProto.UINT8, 1), GREY, called="it")

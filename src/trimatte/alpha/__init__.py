@@ -28,7 +28,6 @@ from trimatte.runtime.options import check_flag, check_options
 __all__ = [
     "ENTRY_POINTS",
     "METHODS",
-    "REFINERS",
     "AlphaMethod",
     "ConvergenceWarning",
     "Matte",
@@ -39,8 +38,6 @@ __all__ = [
     "quiet_matte",
     "ready_methods",
 ]
-
-REFINERS = {"deep-image-matting": "trimatte.alpha.deep:refine_alpha"}
 
 
 @dataclass(frozen=True)

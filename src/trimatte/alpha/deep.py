@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trimatte.alpha.known import keep_known
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
-from trimatte.images import as_alpha, as_image, read_trimap
-from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def modnet(
 
     alpha = modnet_alpha(runner, image)
     report.fallbacks += runner.notes
-    return _keep_known(alpha, trimap)
+    return keep_known(alpha, trimap)
 
 
 def gfm(
@@ -183,81 +182,7 @@ def gfm(
 
     alpha = gfm_alpha(runner, image, sizing=sizing)
     report.fallbacks += runner.notes
-    return _keep_known(alpha, trimap)
-
-
-def refine_alpha(
-    image: Any,
-    trimap: Any,
-    alpha: Any,
-    *,
-    report: SolveReport | None = None,
-    sure: float = 0.98,
-    margin: int = 8,
-    weights: Weights = None,
-    device: str = "auto",
-    precision: Literal["auto", "single", "half"] = "auto",
-    skips: bool | None = None,
-    window: int = 512,
-) -> NDArray[np.float32]:
-    """Let Deep Image Matting redo an alpha matte where it is unsure.
-
-    Parameters
-    ----------
-    image, trimap, alpha : (H, W, 3), (H, W) and (H, W) array
-        Of one size; alpha from any other method.
-    report : SolveReport, optional
-        Filled in if given: `unknown` becomes the number of pixels that were redone.
-    sure, margin : float, int
-        See `narrow_trimap`.
-    weights, device, precision, skips, window : optional
-        As of `deep_image_matting`.
-
-    Returns
-    -------
-    (H, W) float32 array
-        The network's alpha where the narrowed trimap is unknown, the given one elsewhere; pixels that the given trimap
-        knows are exactly 0 or 1.
-    """
-    image = as_image(image)
-    trimap = read_trimap(trimap, shape=image.shape[:2])
-    alpha = as_alpha(alpha, shape=image.shape[:2])
-    narrow = narrow_trimap(trimap, alpha, sure=sure, margin=margin)
-    report = report if report is not None else SolveReport(method="deep-image-matting")
-    report.unknown = int(np.count_nonzero(narrow == UNKNOWN))
-    if report.unknown == 0:
-        report.fallbacks.append("the alpha is sure everywhere: nothing to refine")
-        return _keep_known(alpha, trimap)
-    options: dict[str, Any] = {"weights": weights, "device": device, "precision": precision}
-    refined = deep_image_matting(image, narrow, report, skips=skips, window=window, **options)
-    return _keep_known(np.where(narrow == UNKNOWN, refined, alpha), trimap)
-
-
-def narrow_trimap(
-    trimap: NDArray[np.uint8], alpha: NDArray[np.float32], *, sure: float = 0.98, margin: int = 8
-) -> NDArray[np.uint8]:
-    """Shrink a trimap's unknown band to where `alpha` lies between `1 - sure` and `sure`, and `margin` pixels about it.
-
-    Pixels that leave the band become what alpha says they are. Raises `ArgumentError` for `sure` outside (0.5, 1] or a
-    negative `margin`.
-    """
-    if not 0.5 < sure <= 1:
-        raise ArgumentError(f"sure: got {sure}, wanted more than 0.5 and at most 1")
-    if margin < 0:
-        raise ArgumentError(f"margin: got {margin}, wanted no less than 0 pixels")
-    from trimatte.planes.distance import squared_distance
-
-    unknown = trimap == UNKNOWN
-    unsure = unknown & (alpha > 1 - sure) & (alpha < sure)
-    keep = unknown & (squared_distance(unsure, margin) <= margin**2)
-    settled = np.where(alpha >= 0.5, 255, 0)
-    return np.where(keep, 128, np.where(unknown, settled, trimap)).astype(np.uint8)
-
-
-def _keep_known(alpha: NDArray[np.float32], trimap: NDArray[np.uint8] | None) -> NDArray[np.float32]:
-    if trimap is None:
-        return alpha
-    return np.where(trimap == UNKNOWN, alpha, trimap / np.float32(255)).astype(np.float32)
+    return keep_known(alpha, trimap)
 
 
 def _runner(
@@ -278,6 +203,7 @@ def _runner(
         raise ArgumentError(f"weights: got {weights!r}, wanted a file")
     place, half = pick_device(device, precision)
     checkpoint = _load(method, Path(fspath(weights)), tuple(variant.items()))
+    report.device = place.type
     report.solver = f"{checkpoint.layout} weights on {place.type}{' in half precision' if half else ''}"
     return Runner(checkpoint.network, place, half, list(checkpoint.notes))
 

@@ -77,6 +77,7 @@ def hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.nda
     ingredients = solutions(image, trimap, report)
     with timed(report.seconds, "network"):
         alpha, doubt = corrected(image, trimap, ingredients)
+    report.device = "cpu"
     prior = (1 - SHRINKAGE) * alpha + SHRINKAGE * ingredients.alphas[SHARED]
     confidence = STRENGTH / (doubt + LEAST_DOUBT) ** 2
     with timed(report.seconds, "solve"):

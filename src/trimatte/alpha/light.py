@@ -25,7 +25,7 @@ def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndar
     """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W)."""
     with timed(report.seconds, "samples"):
         pairs = shared_samples(image, trimap, report)[1]
-    report.solver = "network"
+    report.solver, report.device = "network", "cpu"
     with timed(report.seconds, "network"):
         return looked_at(image, trimap, pairs)[0]
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from trimatte.errors import ArgumentError
+from trimatte.errors import ArgumentError, ModelError
 from trimatte.runtime.plugins import check_name, known, load, resolve
 
 ENTRY_POINTS = "trimatte.alpha_methods"
@@ -38,6 +39,8 @@ class AlphaMethod:
     local : bool
         Whether it can solve for a part of the picture, or go on from another alpha: it takes the options `known` and
         `guess`.
+    refines : bool
+        Whether it may redo another method's alpha where that is unsure, as networks can that take a trimap.
     kernels : tuple of str
         The methods whose compiled kernels it runs.
     """
@@ -48,6 +51,7 @@ class AlphaMethod:
     needs_weights: bool = False
     needs_samples: bool = True
     local: bool = False
+    refines: bool = False
     kernels: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., np.ndarray]:
@@ -81,15 +85,21 @@ METHODS: dict[str, AlphaMethod] = {
         function="trimatte.alpha.random_walk:random_walk", label="Random walk", local=True, kernels=("random-walk",)
     ),
     "shared": AlphaMethod(function="trimatte.alpha.shared:shared", label="Shared sampling", kernels=("shared",)),
-    "light": AlphaMethod(function="trimatte.alpha.light:light", label="Light network", kernels=("shared",)),
+    "light": AlphaMethod(
+        function="trimatte.alpha.light:light", label="Light network", refines=True, kernels=("shared",)
+    ),
     "hybrid": AlphaMethod(
-        function="trimatte.alpha.hybrid:hybrid", label="Hybrid", kernels=("closed-form", "knn", "shared")
+        function="trimatte.alpha.hybrid:hybrid",
+        label="Hybrid",
+        refines=True,
+        kernels=("closed-form", "knn", "shared"),
     ),
     "deep-image-matting": AlphaMethod(
         function="trimatte.alpha.deep:deep_image_matting",
         label="Deep Image Matting",
         needs_weights=True,
         needs_samples=False,
+        refines=True,
     ),
     "glance": AlphaMethod(
         function="trimatte.alpha.glance:glance", label="Glance", needs_trimap=False, needs_samples=False
@@ -108,8 +118,11 @@ METHODS: dict[str, AlphaMethod] = {
 
 
 def alpha_methods() -> list[str]:
-    """Names of all alpha methods, without the `pymatting:` ones."""
-    return known(METHODS, ENTRY_POINTS)
+    """Names of all alpha methods but the `pymatting:` ones: ours, other packages', matting networks that were added."""
+    from trimatte.segmentation import registry
+
+    names = known(METHODS, ENTRY_POINTS)
+    return [*names, *(name for name in registry.added_for("matting") if name not in names)]
 
 
 def find_method(name: str) -> AlphaMethod:
@@ -129,6 +142,8 @@ def find_method(name: str) -> AlphaMethod:
     ------
     ArgumentError
         For a name that there is not, or a plug-in that cannot be used.
+    ModelError
+        For a network that is not added yet, or is a segmenter; the message says what to do.
     """
     check_name("method", name)
     if name.startswith("pymatting:"):
@@ -136,6 +151,11 @@ def find_method(name: str) -> AlphaMethod:
 
         peer = name.removeprefix("pymatting:")
         return AlphaMethod(function=pymatting_method(peer), label=f"pymatting {peer}")
+    if name not in known(METHODS, ENTRY_POINTS):
+        from trimatte.segmentation import registry
+
+        if registry.knows(name):
+            return _added(name)
     found = resolve("method", name, METHODS, ENTRY_POINTS)
     if isinstance(found, AlphaMethod):
         return found
@@ -145,12 +165,24 @@ def find_method(name: str) -> AlphaMethod:
     raise ArgumentError(f"method: the plug-in {name!r} is {found!r}; wanted a function or an AlphaMethod")
 
 
+def _added(name: str) -> AlphaMethod:
+    """The row of a network of the registry. Raises `ModelError` if it is not added yet, or is a segmenter."""
+    from trimatte.alpha.added import with_trimap, without_trimap
+    from trimatte.segmentation import registry
+
+    if registry.card(name).task != "matting":
+        raise ModelError(f"{name!r} finds the subject and gives no alpha matte: give it as segmenter")
+    needs = registry.ready_card(name).contract.needs_trimap
+    function = partial(with_trimap if needs else without_trimap, name)
+    return AlphaMethod(function=function, label=name, needs_trimap=needs, needs_samples=False, refines=needs)
+
+
 def ready_methods() -> dict[str, AlphaMethod]:
     """The methods that need a trimap and nothing else; a plug-in that cannot be used is left out."""
     rows = {}
     for name in alpha_methods():
         try:
             rows[name] = find_method(name)
-        except ArgumentError:
+        except (ArgumentError, ModelError):
             continue
     return {name: row for name, row in rows.items() if row.ready}

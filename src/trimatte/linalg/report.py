@@ -19,6 +19,8 @@ class SolveReport(PlainReport):
         Number of unknown pixels.
     solver : str
         How the system was solved, in words; empty if none was.
+    device : str
+        Where a network ran: "cpu", "cuda" and so on; empty if none did.
     iterations : int
         Of the iterative solver, 0 for a direct one.
     residual : float
@@ -41,6 +43,7 @@ class SolveReport(PlainReport):
     unknown: int = 0
     undetermined: int = 0
     solver: str = ""
+    device: str = ""
     iterations: int = 0
     residual: float = 0.0
     converged: bool = True

@@ -5,9 +5,8 @@ Images are (H, W, 3) float32 in [0, 1], trimaps (H, W) uint8 of 0, 128 and 255, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trimatte.errors import ArgumentError
-from trimatte.images.arrays import UNKNOWN, bounding_box
+from trimatte.images.arrays import UNKNOWN
+from trimatte.images.cells import OVERLAP, Box, cells
 from trimatte.networks import dim
 from trimatte.networks.dim import DIM, receptive_radius
 from trimatte.networks.gfm import GFM
@@ -29,9 +29,6 @@ Precision = Literal["auto", "single", "half"]
 STRIDE = 32
 WINDOW = 512
 """Side of the cells that a picture is cut into; what the network sees is this and its reach on either side."""
-
-OVERLAP = 32
-"""Pixels over which neighbouring cells are blended."""
 
 
 @dataclass
@@ -97,57 +94,13 @@ def dim_alpha(runner: Runner, image: Floats, trimap: NDArray[np.uint8], *, windo
     assert isinstance(network, DIM)
     unknown = trimap == UNKNOWN
     alpha = np.where(unknown, np.float32(0), trimap / np.float32(255))
-    for box, weight in _cells(unknown, window):
+    for box, weight in cells(unknown, window):
         top, bottom, left, right = box
         seen = _reach(box, receptive_radius(network.config), unknown.shape)
         out = runner(_dim_input(image, trimap, seen))[0, 0].numpy()
         part = out[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]]
         alpha[top:bottom, left:right] += np.where(unknown[top:bottom, left:right], weight * part, 0)
     return np.clip(alpha, 0, 1)
-
-
-Box = tuple[int, int, int, int]
-
-
-def _cells(unknown: NDArray[np.bool_], window: int | None) -> Iterator[tuple[Box, Floats]]:
-    """Boxes (top, bottom, left, right) about the unknown pixels of each cell, and the cell's share of each pixel there.
-
-    Cells overlap; over all of them the shares of a pixel add up to one.
-    """
-    height, width = unknown.shape
-    for top, bottom in _intervals(height, window):
-        for left, right in _intervals(width, window):
-            box = _bounds(unknown, _grown(top, bottom, height), _grown(left, right, width))
-            if box is not None:
-                rows = _share(box[0], box[1], top, bottom, height)
-                columns = _share(box[2], box[3], left, right, width)
-                yield box, rows[:, None] * columns
-
-
-def _intervals(length: int, window: int | None) -> list[tuple[int, int]]:
-    count = 1 if window is None else -(-length // window)
-    edges = [round(i * length / count) for i in range(count + 1)]
-    return list(pairwise(edges))
-
-
-def _grown(start: int, stop: int, length: int) -> tuple[int, int]:
-    return max(0, start - OVERLAP // 2), min(length, stop + OVERLAP // 2)
-
-
-def _bounds(unknown: NDArray[np.bool_], rows: tuple[int, int], columns: tuple[int, int]) -> Box | None:
-    """The smallest box that holds the unknown pixels of a part of the picture."""
-    box = bounding_box(unknown[rows[0] : rows[1], columns[0] : columns[1]])
-    if box is None:
-        return None
-    return rows[0] + box[0].start, rows[0] + box[0].stop, columns[0] + box[1].start, columns[0] + box[1].stop
-
-
-def _share(first: int, last: int, start: int, stop: int, length: int) -> Floats:
-    """A cell's weight at positions first to last: 1 inside, falling to 0 over the overlap with its neighbours."""
-    centre = np.arange(first, last) + 0.5
-    rise = (centre - (start - OVERLAP / 2)) / OVERLAP if start > 0 else np.ones_like(centre)
-    fall = ((stop + OVERLAP / 2) - centre) / OVERLAP if stop < length else np.ones_like(centre)
-    return np.clip(np.minimum(rise, fall), 0, 1).astype(np.float32)
 
 
 def _reach(box: Box, radius: int, shape: tuple[int, ...]) -> Box:

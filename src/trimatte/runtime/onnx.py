@@ -6,28 +6,66 @@ import os
 from pathlib import Path
 from typing import Any
 
-from trimatte.errors import ModelError
+from trimatte.errors import ArgumentError, ModelError
+from trimatte.runtime.device import PROVIDERS, chosen_device, onnx_device
 from trimatte.runtime.threads import available_threads
 
 
-def open_session(path: Path, *, called: str = "") -> Any:
-    """An inference session of an ONNX file on the CPU. Raises `ModelError`, of the file as `called`, if it is none."""
+def open_session(path: Path, *, called: str = "", device: str = "cpu") -> Any:
+    """An inference session of an ONNX file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    called : str, optional
+        What messages call it.
+    device : str, default "cpu"
+        A name of `trimatte.runtime.device.DEVICES`; "auto" takes what the user chose for all, or a GPU that works.
+
+    Raises
+    ------
+    ModelError
+        If it is no network.
+    ArgumentError
+        For a device that is not there, or does not start.
+    """
     # From 1.29 on onnxruntime reports each session to its makers unless this is set before it is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
+    place = onnx_device(device)
+    providers = list(dict.fromkeys([PROVIDERS[place], PROVIDERS["cpu"]]))
+    try:
+        session = onnxruntime.InferenceSession(str(path), _options(place), providers=providers)
+    except Exception as error:
+        raise ModelError(f"{called or path.name}: not a network that onnxruntime can load: {error}") from error
+    # A provider whose libraries are missing is left out without an error.
+    if session_device(session) != place and chosen_device(device) != "auto":
+        raise ArgumentError(f"device: {place!r} does not start; onnxruntime runs on {session_device(session)!r}")
+    return session
+
+
+def session_device(session: Any) -> str:
+    """The device on which a session runs."""
+    first = session.get_providers()[0]
+    return next((name for name, provider in PROVIDERS.items() if provider == first), "cpu")
+
+
+def _options(device: str) -> Any:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_threads()
     options.inter_op_num_threads = 1
     # The arena keeps the memory of the largest picture so far.
     options.enable_cpu_mem_arena = False
+    # DirectML cannot reuse a pattern of memory.
+    options.enable_mem_pattern = device != "directml"
     # Threads spin for their next piece of work, a tenth quicker, but not on when the answer is there: that would use
     # up a container's quota.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"{called or path.name}: not a network that onnxruntime can load: {error}") from error
+    return options

@@ -22,9 +22,11 @@ USES = {
     "unstated": "nobody says on what terms the weights are given",
 }
 """What may be done with a model: our short reading of its licences, never more than that."""
+TASKS = ("segmentation", "matting")
+"""What a model is for: to find the subject, or to estimate its alpha, with a trimap or without."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_TEXTS = ("name", "purpose", "file", "sha256", "address", "base", "weak", "source")
+_TEXTS = ("name", "task", "purpose", "file", "sha256", "address", "base", "weak", "source")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Card:
     Attributes
     ----------
     name : str
-        The segmenter's name.
+        The segmenter's or alpha method's name.
     contract : Contract
         What the network takes and gives.
     data : mapping
@@ -52,6 +54,11 @@ class Card:
     def purpose(self) -> str:
         """What the network is for."""
         return str(self.data.get("purpose", ""))
+
+    @property
+    def task(self) -> str:
+        """One of `TASKS`."""
+        return str(self.data.get("task", TASKS[0]))
 
     @property
     def licence(self) -> Mapping[str, str]:
@@ -97,7 +104,10 @@ def read_card(text: str, origin: str = "card") -> Card:
     try:
         _check(data)
         inherited = _below(shipped_card(data["base"]).data, data) if data.get("base") else data
-        return Card(data["name"], contract_of(inherited), inherited, text)
+        contract = contract_of(inherited)
+        if contract.needs_trimap and inherited.get("task") != "matting":
+            raise ModelError('task: a network that gets a trimap is none for segmentation; wanted task = "matting"')
+        return Card(data["name"], contract, inherited, text)
     except ModelError as error:
         raise ModelError(f"{origin}: {error}") from error
 
@@ -145,6 +155,8 @@ def _check(data: Mapping[str, Any]) -> None:
             raise ModelError(f"{name}: got {data[name]!r}, wanted text")
     if not is_name(data.get("name", "")):
         raise ModelError(f"name: got {data.get('name', '')!r}, wanted small letters, digits, dots, hyphens")
+    if data.get("task", TASKS[0]) not in TASKS:
+        raise ModelError(f"task: got {data['task']!r}, wanted {' or '.join(TASKS)}")
     if not re.fullmatch(r"([0-9a-fA-F]{64})?", data.get("sha256", "")):
         raise ModelError(f"sha256: got {data['sha256']!r}, wanted 64 hexadecimal digits")
     if not re.match(r"https?://|$", data.get("address", "")):
@@ -160,7 +172,9 @@ def _check(data: Mapping[str, Any]) -> None:
 
 def _below(base: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     """A card on the base of another: its entries over the base's, tables entry by entry."""
-    merged = {name: base[name] for name in ("file", "sha256", "licence", "data", "input", "output") if name in base}
+    merged = {
+        name: base[name] for name in ("task", "file", "sha256", "licence", "data", "input", "output") if name in base
+    }
     for name, value in data.items():
         below = merged.get(name)
         merged[name] = {**below, **value} if isinstance(below, Mapping) and isinstance(value, Mapping) else value

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from trimatte.errors import ModelError
 
-Fit = Literal["stretch", "letterbox"]
+Fit = Literal["stretch", "letterbox", "corner"]
 Scaling = Literal["255", "maximum"]
 Filter = Literal["bilinear", "bicubic", "lanczos"]
 Kind = Literal["logits", "probability"]
+Padding = Literal["mirror", "zero"]
+
+PLANES = {"picture": 3, "plain": 3, "trimap": 1, "one-hot": 3, "known": 2, "distances": 6}
+"""What an input can be made of, and in how many channels: see `Contract.inputs`."""
+OF_TRIMAP = ("trimap", "one-hot", "known", "distances")
+LEAST_STEP = 32
+"""A window is no smaller than four of these."""
+_CHOICES = (("fit", Fit), ("scaling", Scaling), ("resize", Filter), ("kind", Kind), ("padding", Padding))
+_FIXED = "a number for each, or {long_side = number}"
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a network takes and gives. Exactly one of `size`, `long_side` and `short_side` is set.
+    """What a network takes and gives. Exactly one of `size`, `long_side`, `short_side` and `window` is set.
 
     Attributes
     ----------
@@ -25,17 +34,32 @@ class Contract:
     size : int or None
         Side in pixels of the square that the network sees, whatever the picture's aspect.
     fit : Fit
-        "stretch" makes the picture square, "letterbox" centres it on black.
+        "stretch" makes the picture square, "letterbox" centres it on black, "corner" puts it at the top left there.
     long_side, short_side : int or None
         Pixels of that side of the picture as the network sees it, in the picture's own aspect.
+    window : int or None
+        The most pixels a side at a time of a network that gets the picture at its own resolution, and a trimap.
     multiple : int
         Both sides are rounded to a multiple of this; with `size` without effect.
+    padding : Padding
+        What a window has beyond the picture's end: "mirror", or "zero" in all planes, once they are normalised.
+    inputs : tuple of tuple of str
+        For each input what its channels are, of `PLANES`: the normalised "picture"; the "plain" one in [0, 1]; the
+        "trimap" as 0, 0.5 and 1; "one-hot" background, unknown, foreground; "known" background, foreground;
+        "distances" exp(-d^2 / 2 s^2) to known background, then foreground, s being 6.4, 25.6 and 51.2 pixels.
+    names : tuple of str
+        Names of the inputs; by default the network's own, in its order.
+    fixed : mapping of str to number or table
+        Inputs that hold one number, in the shape that the network says, open sides being 1; {"long_side": n} is n
+        over the picture's long side, 1 at most.
     scaling : "255" leaves the picture in [0, 1], "maximum" divides it by its own greatest value, as some networks
         were trained.
     resize : Filter
         The filter by which the picture is made smaller.
     index : int or str
         Which output of the network, by its number or its name.
+    channel, channels : int
+        Which channel of it, counted from 0, and how many it has.
     kind : Kind
         "logits", or "probability" if the network ends in a sigmoid.
     temperature : float
@@ -57,10 +81,17 @@ class Contract:
     fit: Fit = "stretch"
     long_side: int | None = None
     short_side: int | None = None
+    window: int | None = None
     multiple: int = 32
+    padding: Padding = "mirror"
+    inputs: tuple[tuple[str, ...], ...] = (("picture",),)
+    names: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     scaling: Scaling = "255"
     resize: Filter = "bilinear"
     index: int | str = 0
+    channel: int = 0
+    channels: int = 1
     kind: Kind = "logits"
     temperature: float = 1.0
     flip: bool = False
@@ -70,7 +101,7 @@ class Contract:
     third_side: int | None = None
 
     def __post_init__(self) -> None:
-        sides = {name: getattr(self, name) for name in ("size", "long_side", "short_side")}
+        sides = {name: getattr(self, name) for name in ("size", "long_side", "short_side", "window")}
         if sum(side is not None for side in sides.values()) != 1:
             raise ModelError(f"size: got {sides}, wanted one of them")
         for name, side in {**sides, "multiple": self.multiple}.items():
@@ -79,7 +110,7 @@ class Contract:
             given = getattr(self, name)
             _want(name, given, len(given) == 3 and all(map(_number, given)), "three numbers")
         _want("std", self.std, min(self.std) > 0, "numbers above 0")
-        for name, values in (("fit", Fit), ("scaling", Scaling), ("resize", Filter), ("kind", Kind)):
+        for name, values in _CHOICES:
             _want(name, getattr(self, name), getattr(self, name) in get_args(values), " or ".join(get_args(values)))
         named = isinstance(self.index, str) or self.index == 0 or _whole(self.index)
         _want("index", self.index, named, "the number or name of an output")
@@ -97,6 +128,30 @@ class Contract:
         _want("long_sides", self.long_sides, several, "numbers of pixels")
         if self.long_sides and self.long_side is None:
             raise ModelError("long_sides: goes with long_side")
+        self._check_inputs()
+
+    def _check_inputs(self) -> None:
+        several = isinstance(self.inputs, tuple) and all(isinstance(planes, tuple) for planes in self.inputs)
+        good = several and self.inputs and all(planes and set(planes) <= set(PLANES) for planes in self.inputs)
+        _want("inputs", self.inputs, bool(good), f"for each input a list of {', '.join(PLANES)}")
+        texts = isinstance(self.names, tuple) and all(isinstance(name, str) for name in self.names)
+        _want("names", self.names, texts and len(self.names) in (0, len(self.inputs)), "a name for each of inputs")
+        _want("fixed", self.fixed, isinstance(self.fixed, Mapping) and all(map(_fixed, self.fixed.values())), _FIXED)
+        _want("channels", self.channels, _whole(self.channels), "a number of channels")
+        below = self.channel == 0 or _whole(self.channel)
+        _want("channel", self.channel, below and self.channel < self.channels, f"one of {self.channels}, from 0")
+        if self.needs_trimap != (self.window is not None):
+            raise ModelError("window: goes with a trimap among inputs, and that with a window")
+        if self.window is not None:
+            wide = self.window >= 4 * max(self.multiple, LEAST_STEP) and self.window % self.multiple == 0
+            _want("window", self.window, wide, f"a multiple of {self.multiple}, at least four times as large, and 128")
+            if self.scaling == "maximum" or self.flip or self.second_look or self.third_look:
+                raise ModelError("window: goes with none of scaling, flip, second_look and third_look")
+
+    @property
+    def needs_trimap(self) -> bool:
+        """Whether the network is given one."""
+        return any(plane in OF_TRIMAP for planes in self.inputs for plane in planes)
 
     def looks(self) -> list[Contract]:
         """One contract for each size that the network looks at the picture."""
@@ -130,7 +185,7 @@ def contract_of(tables: Mapping[str, Any]) -> Contract:
         if name not in names:
             raise ModelError(f"{name}: no such entry; there are {', '.join(sorted(names))}")
         if isinstance(value, list):
-            given[name] = tuple(value)
+            given[name] = tuple(tuple(each) if isinstance(each, list) else each for each in value)
     for name in ("mean", "std"):
         if not isinstance(given.get(name), tuple):
             raise ModelError(f"{name}: got {given.get(name)!r}, wanted three numbers in [input]")
@@ -148,3 +203,9 @@ def _whole(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _fixed(value: Any) -> bool:
+    return _number(value) or (
+        isinstance(value, Mapping) and list(value) == ["long_side"] and _whole(value["long_side"])
+    )

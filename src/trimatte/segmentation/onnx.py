@@ -1,8 +1,9 @@
-"""Networks in ONNX files as segmenters, each by its contract."""
+"""Networks in ONNX files, each by its contract; as segmenters here, with a trimap in `trimatte.alpha.added`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,27 @@ import numpy as np
 from trimatte.errors import ModelError
 from trimatte.images.arrays import Box, bounding_box, grown
 from trimatte.planes.resize import downsampled, resized
-from trimatte.runtime.onnx import open_session
-from trimatte.segmentation.contract import Contract
+from trimatte.runtime.onnx import open_session, session_device
+from trimatte.segmentation.contract import PLANES, Contract
+from trimatte.segmentation.inputs import tensors
 
-Ask = Callable[[np.ndarray], np.ndarray]
+Ask = Callable[..., np.ndarray]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in a session: `ask(*inputs)` gives (h, w) float32.
+
+    device : str
+        Where it runs, one of `trimatte.runtime.device.DEVICES`.
+    square : bool
+        Whether it takes nothing but windows of the contract's size.
+    """
+
+    ask: Ask
+    device: str
+    square: bool
+
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 MARGIN = 0.25
@@ -27,18 +45,19 @@ LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
 
-def segmenter(path: Path, contract: Contract) -> Callable[[np.ndarray], np.ndarray]:
+def segmenter(path: Path, contract: Contract, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
     """Build a segmenter from an ONNX file. Raises `ModelError` if the file does not fit the contract."""
-    ask = _asker(path, contract, path.name)
+    network = open_network(path, contract, device=device)
+    return lambda image: run_whole(network, image, contract)
 
-    def see(image: np.ndarray) -> np.ndarray:
-        probability = _looked_twice(ask, image, contract)
-        if contract.third_look and _doubt(probability) > contract.third_look:
-            probability += 2 * _looked(lambda x: ask(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
-            probability /= 3
-        return probability
 
-    return see
+def run_whole(network: Network, image: np.ndarray, contract: Contract) -> np.ndarray:
+    """Probability or alpha (H, W) of a picture by a network that sees all of it and no trimap."""
+    probability = _looked_twice(network.ask, image, contract)
+    if contract.third_look and _doubt(probability) > contract.third_look:
+        probability += 2 * _looked(lambda x: network.ask(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
+        probability /= 3
+    return probability
 
 
 def _looked_twice(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
@@ -56,7 +75,7 @@ def _looked(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
     answers = [_answer(ask, image, seen) for seen in contract.looks()]
     largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
     mean = np.stack([resized(answer, largest) for answer in answers]).mean(axis=0)
-    probability: np.ndarray = np.clip(resized(_probability(mean, contract), image.shape[:2]), 0, 1)
+    probability: np.ndarray = np.clip(resized(as_probability(mean, contract), image.shape[:2]), 0, 1)
     return probability
 
 
@@ -73,9 +92,8 @@ def check(path: Path, contract: Contract, *, called: str) -> list[str]:
 
     Returns remarks on what is odd but possible. Raises `ModelError` for what cannot be right, of the file as `called`.
     """
-    ask = _asker(path, contract, called)
-    picture = np.random.default_rng(0).random((96, 128, 3), np.float32)
-    answers = np.concatenate([_answer(ask, picture, look).ravel() for look in contract.looks()])
+    network = open_network(path, contract, called=called)
+    answers = np.concatenate([answer.ravel() for answer in _trial(network, contract)])
     low, high = float(answers.min()), float(answers.max())
     if contract.kind == "probability" and not (low >= -1e-3 and high <= 1 + 1e-3):
         raise ModelError(
@@ -87,44 +105,123 @@ def check(path: Path, contract: Contract, *, called: str) -> list[str]:
     return []
 
 
-def _asker(path: Path, contract: Contract, called: str) -> Ask:
-    """The function of the network: (1, 3, h, w) float32 to (h', w') float32."""
-    session = open_session(path, called=called)
-    name, dtype = _input(session, contract, called)
+def _trial(network: Network, contract: Contract) -> list[np.ndarray]:
+    """What the network gives for noise, with a trimap of three stripes if it needs one."""
+    rng = np.random.default_rng(0)
+    if contract.window is None:
+        picture = rng.random((96, 128, 3), np.float32)
+        return [_answer(network.ask, picture, look) for look in contract.looks()]
+    side = contract.window if network.square else 4 * contract.multiple
+    trimap = np.repeat(np.array([0, 128, 128, 255], np.uint8), side // 4)[None].repeat(side, 0)
+    picture = rng.random((side, side, 3), np.float32)
+    return [network.ask(*tensors(picture, trimap, contract, (0, side, 0, side)))]
+
+
+def open_network(path: Path, contract: Contract, *, called: str = "", device: str = "cpu") -> Network:
+    """Open an ONNX file: a function from its inputs, each (1, C, h, w) float32, to one plane (h', w') float32.
+
+    The function raises `MemoryError` where the device has too little.
+
+    Raises
+    ------
+    ModelError
+        If the file, as `called`, is no network, or does not take or give what the contract says.
+    ArgumentError
+        For a device that is not there.
+    """
+    called = called or path.name
+    session = open_session(path, called=called, device=device)
+    inputs = _inputs(session, contract, called)
+    fixed = _fixed(session, contract, called)
     output = _output(session, contract, called)
 
-    def ask(x: np.ndarray) -> np.ndarray:
+    def ask(*given: np.ndarray) -> np.ndarray:
+        height, width = given[0].shape[-2:]
+        feed = fixed(height, width)
+        for (name, kind), x in zip(inputs.items(), given, strict=True):
+            feed[name] = np.ascontiguousarray(x, dtype=kind)
         try:
-            y = session.run([output], {name: np.ascontiguousarray(x, dtype=dtype)})[0]
+            y = session.run([output], feed)[0]
         except Exception as error:
-            raise ModelError(f"{called}: cannot be run at {x.shape[2]} x {x.shape[3]} pixels: {error}") from error
-        if y.ndim < 2 or y.size != y.shape[-1] * y.shape[-2]:
-            raise ModelError(f"{called}: output {output!r} has shape {y.shape}, wanted (1, 1, height, width)")
-        if not np.isfinite(y).all():
-            raise ModelError(f"{called}: the network gives values that are not finite")
-        answer: np.ndarray = y.reshape(y.shape[-2:]).astype(np.float32)
-        return answer
+            if "alloc" in str(error).lower() or "out of memory" in str(error).lower():
+                raise MemoryError(f"{called}: too little memory for {height} x {width} pixels") from error
+            raise ModelError(f"{called}: cannot be run at {height} x {width} pixels: {error}") from error
+        return _plane(y, contract, f"{called}: output {output!r}")
 
-    return ask
+    window = contract.window
+    square = window is not None and _shape(session, next(iter(inputs)))[2:] == [window, window]
+    return Network(ask, session_device(session), square)
 
 
-def _input(session: Any, contract: Contract, called: str) -> tuple[str, type]:
-    """Name and type of the input. Raises `ModelError` if it cannot take the pictures of the contract."""
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        names = ", ".join(given.name for given in inputs)
-        raise ModelError(f"{called}: has {len(inputs)} inputs ({names}), wanted one, the picture")
-    shape, kind = inputs[0].shape, inputs[0].type
+def _plane(y: np.ndarray, contract: Contract, called: str) -> np.ndarray:
+    """The channel that the contract names, (h, w), of an output of one picture."""
+    channels = contract.channels
+    if y.ndim < 2 or y.size != channels * y.shape[-1] * y.shape[-2]:
+        raise ModelError(f"{called} has shape {y.shape}, wanted (1, {channels}, height, width)")
+    if not np.isfinite(y).all():
+        raise ModelError(f"{called}: the network gives values that are not finite")
+    plane: np.ndarray = y.reshape(channels, *y.shape[-2:])[contract.channel].astype(np.float32)
+    return plane
+
+
+def _shape(session: Any, name: str) -> list[Any]:
+    return next(list(given.shape) for given in session.get_inputs() if given.name == name)
+
+
+def _inputs(session: Any, contract: Contract, called: str) -> dict[str, type]:
+    """Names and types of the inputs. Raises `ModelError` if they are not those of the contract."""
+    there = {given.name: given for given in session.get_inputs()}
+    if missing := [name for name in (*contract.names, *contract.fixed) if name not in there]:
+        raise ModelError(f"{called}: has no input {missing[0]!r}, but {', '.join(there)}")
+    free = list(contract.names) or [name for name in there if name not in contract.fixed]
+    if len(free) != len(contract.inputs) or len(free) + len(contract.fixed) != len(there):
+        wanted = " and ".join("+".join(planes) for planes in contract.inputs)
+        count = "one" if len(contract.inputs) == 1 else len(contract.inputs)
+        raise ModelError(
+            f"{called}: has {len(there)} inputs ({', '.join(there)}), the card says {count}: {wanted}"
+            + (f", beside {', '.join(contract.fixed)}" if contract.fixed else "")
+        )
+    for name, planes in zip(free, contract.inputs, strict=True):
+        _check_input(there[name], sum(PLANES[plane] for plane in planes), contract, called)
+    return {name: _TYPES[there[name].type] for name in free}
+
+
+def _check_input(given: Any, channels: int, contract: Contract, called: str) -> None:
+    """Raise `ModelError` for an input that cannot take the pictures of the contract."""
+    shape, kind = given.shape, given.type
     if kind not in _TYPES:
         raise ModelError(f"{called}: takes {kind}, wanted {' or '.join(_TYPES)}")
+    if kind == "tensor(float16)" and contract.window is not None:
+        raise ModelError(f"{called}: is of half precision; a network with a trimap is wanted in single precision")
     side = contract.size
-    wanted = (1, 3, side, side)
+    wanted = (1, channels, side, side)
     if len(shape) != len(wanted) or not all(map(_agree, shape, wanted)):
         said = tuple(n or "any" for n in wanted)
         raise ModelError(f"{called}: takes pictures of shape {tuple(shape)}, the card says {said}")
-    if side is None and any(isinstance(n, int) for n in shape[2:]):
+    if contract.window is not None:
+        if any(isinstance(n, int) and n != contract.window for n in shape[2:]):
+            raise ModelError(
+                f"{called}: takes only {shape[2]} x {shape[3]} pixels, the card says window = {contract.window}"
+            )
+    elif side is None and any(isinstance(n, int) for n in shape[2:]):
         raise ModelError(f"{called}: takes only {shape[2]} x {shape[3]} pixels, the card says any; size = {shape[2]}?")
-    return inputs[0].name, _TYPES[kind]
+
+
+def _fixed(session: Any, contract: Contract, called: str) -> Callable[[int, int], dict[str, np.ndarray]]:
+    """A function from the picture's height and width to the inputs that hold one number."""
+    there = {given.name: given for given in session.get_inputs()}
+    shapes = {name: [n if isinstance(n, int) else 1 for n in there[name].shape] for name in contract.fixed}
+    if odd := [name for name in contract.fixed if there[name].type not in _TYPES]:
+        raise ModelError(f"{called}: input {odd[0]!r} takes {there[odd[0]].type}, wanted {' or '.join(_TYPES)}")
+
+    def values(height: int, width: int) -> dict[str, np.ndarray]:
+        numbers = {
+            name: min(1.0, value["long_side"] / max(height, width)) if isinstance(value, Mapping) else value
+            for name, value in contract.fixed.items()
+        }
+        return {name: np.full(shapes[name], value, _TYPES[there[name].type]) for name, value in numbers.items()}
+
+    return values
 
 
 def _agree(has: Any, wanted: int | None) -> bool:
@@ -144,7 +241,7 @@ def _output(session: Any, contract: Contract, called: str) -> str:
     return names[index]
 
 
-def _probability(answer: np.ndarray, contract: Contract) -> np.ndarray:
+def as_probability(answer: np.ndarray, contract: Contract) -> np.ndarray:
     if contract.kind == "probability":
         return answer
     with np.errstate(over="ignore"):  # a logit far below 0 is a probability of 0
@@ -158,7 +255,7 @@ def _answer(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
     answer = ask(x)
     if contract.flip:
         answer = (answer + ask(x[..., ::-1])[..., ::-1]) / 2
-    return resized(answer, x.shape[2:])[box] if contract.fit == "letterbox" else answer
+    return resized(answer, x.shape[2:])[box] if contract.fit != "stretch" else answer
 
 
 def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
@@ -166,10 +263,11 @@ def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
     height, width = image.shape[:2]
     canvas = network_size(height, width, contract)
     box: Box = np.s_[:, :]
-    if contract.fit == "letterbox":
+    if contract.fit != "stretch":
         scale = min(canvas[0] / height, canvas[1] / width)
         inner = max(1, round(height * scale)), max(1, round(width * scale))
-        box = _centred(inner[0], canvas[0]), _centred(inner[1], canvas[1])
+        place = _centred if contract.fit == "letterbox" else _first
+        box = place(inner[0], canvas[0]), place(inner[1], canvas[1])
         seen = np.zeros((3, *canvas), np.float32)
         seen[(slice(None), *box)] = downsampled(image, inner, contract.resize).transpose(2, 0, 1)
     else:
@@ -184,6 +282,10 @@ def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
 def _centred(length: int, space: int) -> slice:
     start = (space - length) // 2
     return slice(start, start + length)
+
+
+def _first(length: int, space: int) -> slice:
+    return slice(0, length)
 
 
 def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]:

@@ -86,12 +86,27 @@ def added() -> list[str]:
 
 
 def usable() -> list[str]:
-    """Names of the models that can segment now."""
+    """Names of the models that can be used now."""
     return [*EMBEDDED, *added()]
 
 
+def added_for(task: str) -> list[str]:
+    """Names of the models that the user has added for a task, one of `cards.TASKS`."""
+    return [name for name in added() if card(name).task == task]
+
+
 def builder(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
-    """A function that builds the segmenter. Raises `ModelError`, which says what to do, if it is not there yet."""
+    """A function that builds the segmenter.
+
+    Raises `ModelError`, which says what to do, if it is not there yet or is a matting network.
+    """
+    if card(name).task != "segmentation":
+        raise ModelError(f"{name!r} is a matting network, which finds no subject: give it as method, or to refine")
+    return partial(_built, ready_card(name))
+
+
+def ready_card(name: str) -> Card:
+    """The card of a model whose file is there. Raises `ModelError`, which says what to do, if it is not."""
     chosen = card(name)
     if name not in usable():
         fetch = f", or `trimatte models fetch {name}` to download it" if chosen.address else ""
@@ -99,13 +114,18 @@ def builder(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
             f"the model {name!r} is not added: `trimatte models add {name} FILE` with its file "
             f"{chosen.data.get('file', '')}{fetch}"
         )
-    return partial(_built, chosen)
+    return chosen
+
+
+def recorded_digest(name: str) -> str:
+    """The SHA-256 of an added model's file when it was added."""
+    return _mark(name).read_text("ascii", "replace").partition(" ")[0]
 
 
 def segmenters() -> list[str]:
     """Names of all segmenters that can be used now: the embedded, those of other packages, and the models added."""
     names = known(SEGMENTERS, ENTRY_POINTS)
-    return [*names, *(name for name in added() if name not in names)]
+    return [*names, *(name for name in added_for("segmentation") if name not in names)]
 
 
 def find_segmenter(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
@@ -208,12 +228,11 @@ def verify(name: str) -> Verdict:
     ModelError
         If it is not there, has changed since it was added, or does not fit its card.
     """
-    chosen = card(name)
-    builder(name)
+    chosen = ready_card(name)
     with network_file(chosen) as file:
         digest = sha256(file)
         if name in added():
-            recorded = _mark(name).read_text("ascii", "replace").partition(" ")[0]
+            recorded = recorded_digest(name)
             if digest != recorded:
                 raise ModelError(f"{file}: its SHA-256 is {digest}, but {recorded} was added: the file has changed")
         _check_digest(chosen, digest, str(file))
@@ -240,7 +259,14 @@ def network_file(chosen: Card) -> Iterator[Path]:
 
 def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
     with network_file(chosen) as path:
-        return onnx.segmenter(path, chosen.contract)
+        return onnx.segmenter(path, chosen.contract, "cpu" if chosen.name in EMBEDDED else "auto")
+
+
+def open_model(name: str, device: str = "auto") -> onnx.Network:
+    """The network of a model, on a device. Raises `ModelError` if it is not there, `ArgumentError` for the device."""
+    chosen = ready_card(name)
+    with network_file(chosen) as path:
+        return onnx.open_network(path, chosen.contract, called=name, device=device)
 
 
 def _admit(chosen: Card, file: Path, digest: str, origin: str) -> Verdict:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trimatte.alpha import ready_methods
-from trimatte.segmentation import registry, segmenters
+from trimatte.segmentation import segmenters
 from trimatte.server.parameters import Choice, Colour, Flag, Integer, Number, Parameter
 from trimatte.server.problems import Problem
 
@@ -50,7 +50,7 @@ def served_methods() -> tuple[str, ...]:
 
 def served_segmenters() -> tuple[str, ...]:
     """Segmenters that are there: the embedded ones, the operator's, and those of other packages."""
-    return tuple(dict.fromkeys([*segmenters(), *registry.usable()]))
+    return tuple(segmenters())
 
 
 def operations() -> tuple[Operation, ...]:

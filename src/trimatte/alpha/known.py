@@ -1,0 +1,37 @@
+"""What a trimap knows of alpha: kept in a network's answer, and grown by what another method is sure of."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimatte.errors import ArgumentError
+from trimatte.images.arrays import UNKNOWN
+
+
+def keep_known(alpha: NDArray[np.float32], trimap: NDArray[np.uint8] | None) -> NDArray[np.float32]:
+    """Alpha (H, W) float32, exactly 0 or 1 where the trimap, if there is one, is known."""
+    if trimap is None:
+        return alpha
+    return np.where(trimap == UNKNOWN, alpha, trimap / np.float32(255)).astype(np.float32)
+
+
+def narrow_trimap(
+    trimap: NDArray[np.uint8], alpha: NDArray[np.float32], *, sure: float = 0.98, margin: int = 8
+) -> NDArray[np.uint8]:
+    """Shrink a trimap's unknown band to where `alpha` lies between `1 - sure` and `sure`, and `margin` pixels about it.
+
+    Pixels that leave the band become what alpha says they are. Raises `ArgumentError` for `sure` outside (0.5, 1] or a
+    negative `margin`.
+    """
+    if not 0.5 < sure <= 1:
+        raise ArgumentError(f"sure: got {sure}, wanted more than 0.5 and at most 1")
+    if margin < 0:
+        raise ArgumentError(f"margin: got {margin}, wanted no less than 0 pixels")
+    from trimatte.planes.distance import squared_distance
+
+    unknown = trimap == UNKNOWN
+    unsure = unknown & (alpha > 1 - sure) & (alpha < sure)
+    keep = unknown & (squared_distance(unsure, margin) <= margin**2)
+    settled = np.where(alpha >= 0.5, 255, 0)
+    return np.where(keep, 128, np.where(unknown, settled, trimap)).astype(np.uint8)
