@@ -9,7 +9,7 @@ import pytest
 
 import trimatte
 from trimatte.alpha import ready_methods
-from trimatte.alpha.undetermined import undetermined
+from trimatte.alpha.undetermined import LIKENESS, _mixed, undetermined
 from trimatte.errors import ConvergenceWarning, SolverError, SubjectWarning
 
 SIZE = 72
@@ -72,6 +72,30 @@ def test_what_is_known_far_away_only_counts_for_methods_that_see_it() -> None:
     image[trimap == 0] = 1
     assert undetermined(image, trimap, local=True)[:, :SIZE][ring].all()
     assert not undetermined(image, trimap, local=False).any()
+
+
+def test_a_glint_is_not_counted() -> None:
+    """A red square in a grey band of 200,000 unknown pixels, of which 20 pixels would be counted."""
+    image = np.full((500, 600, 3), 0.5, np.float32)
+    image[:, :100], image[:, 500:] = 0.2, 0.8
+    trimap = np.full((500, 600), 128, np.uint8)
+    trimap[:, :100], trimap[:, 500:] = 0, 255
+    for side, counted in ((4, 0), (8, 64)):
+        image[240 : 240 + side, 300 : 300 + side] = (0.9, 0.1, 0.1)
+        assert np.count_nonzero(undetermined(image, trimap, local=True)) == counted
+
+
+def test_mixes_are_found_as_by_the_formula() -> None:
+    rng = np.random.default_rng(0)
+    colours, foreground, background = (rng.random((count, 3)).astype(np.float32) for count in (40, 5, 7))
+    share = np.linspace(0, 1, 2001, dtype=np.float32)[:, None]
+    nearest = [
+        min(np.square(c - share * f - (1 - share) * b).sum(-1).min() for f in foreground for b in background) ** 0.5
+        for c in colours
+    ]
+    expected = np.array(nearest) <= LIKENESS
+    assert 5 < expected.sum() < 35
+    np.testing.assert_array_equal(_mixed(colours, foreground, background, 64), expected)
 
 
 def test_mixed_and_shaded_colours_are_determined(photo: np.ndarray, trimap: np.ndarray) -> None:

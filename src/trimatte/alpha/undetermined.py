@@ -8,6 +8,8 @@ from them to pixels that are.
 
 from __future__ import annotations
 
+from math import isqrt
+
 import numpy as np
 from scipy import ndimage
 
@@ -22,12 +24,14 @@ STEP = 0.1
 """A change from pixel to pixel of less than this in each channel is gradual,"""
 GRADUAL = 0.25
 """and a region hangs together with its surroundings if at least this share of its border is."""
-LEAST, LEAST_SHARE = 16, 1 / 30_000
+LEAST, LEAST_SHARE = 16, 1 / 10_000
 """Regions of fewer pixels, or of less of the unknown ones, are not counted: nobody would mark a glint or a speck."""
 NEAR = 16
-"""Pixels up to which a method that solves locally sees what is known."""
-SAMPLES, SAMPLED_PIXELS = 64, 100_000
-"""About so many of each side's colours are mixed, and so many of its pixels are looked at for them."""
+"""A method that solves locally sees what is known up to so many pixels away, and somewhat further."""
+READ_PIXELS = 250_000
+"""So many pixels and a few more are read for the known colours, of a larger picture."""
+FEW, SAMPLES = 8, 64
+"""About so many of each side's colours are mixed, at first and where that isn't enough."""
 
 
 def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.ndarray:
@@ -42,17 +46,23 @@ def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.nd
     local : bool
         Whether only known pixels near unknown ones count.
     """
-    unknown = trimap == UNKNOWN
-    counts = np.bincount(_bins(image[unknown]), minlength=LEVELS**3)
-    near = _near(unknown) if local else True
-    known = [_known_bins(image, (trimap == value) & near) for value in (FOREGROUND, BACKGROUND)]
+    none, unknown = np.zeros(trimap.shape, bool), trimap == UNKNOWN
+    bins = _bins(image[unknown])
+    counts = np.bincount(bins, minlength=LEVELS**3)
+    step = max(1, isqrt(unknown.size // READ_PIXELS))
+    few = np.s_[::step, ::step]
+    near = _near(unknown, step) if local else True
+    known = [_known_bins(image[few], (trimap[few] == value) & near) for value in (FOREGROUND, BACKGROUND)]
     strange = (counts > 0) & ~_alike(known[0] | known[1])
-    least = max(LEAST, LEAST_SHARE * np.count_nonzero(unknown))
-    if counts[strange].sum() < least or not all(bins.any() for bins in known):
-        return np.zeros(unknown.shape, bool)
-    strange[strange] = ~_mixed(*(_centres(bins) for bins in (strange, *known)))
-    found = np.zeros(unknown.shape, bool)
-    found[unknown] = strange[_bins(image[unknown])]
+    least = max(LEAST, LEAST_SHARE * len(bins))
+    if not all(side.any() for side in known):
+        return none
+    for samples in (FEW, SAMPLES):
+        if counts[strange].sum() < least:
+            return none
+        strange[strange] = ~_mixed(*(_centres(bins) for bins in (strange, *known)), samples)
+    found = none
+    found[unknown] = strange[bins]
     box = bounding_box(found)
     if box is not None:
         part = grown(box, (1, 1), found.shape)
@@ -69,18 +79,17 @@ def _bins(colours: np.ndarray) -> np.ndarray:
 
 def _known_bins(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The bins (LEVELS**3,) bool in which colours of a mask lie."""
-    places = np.flatnonzero(mask)
-    places = places[:: max(1, len(places) // SAMPLED_PIXELS)]
     bins = np.zeros(LEVELS**3, bool)
-    bins[_bins(image.reshape(-1, 3)[places])] = True
+    bins[_bins(image[mask])] = True
     return bins
 
 
-def _near(unknown: np.ndarray) -> np.ndarray:
-    from trimatte.planes.distance import squared_distance
-
-    near: np.ndarray = squared_distance(unknown, NEAR) <= NEAR**2
-    return near
+def _near(unknown: np.ndarray, step: int) -> np.ndarray:
+    """Whether the block of NEAR x NEAR pixels about a pixel, or one next to it, has unknown ones; of each `step`th."""
+    rows, columns = (np.arange(0, size, NEAR) for size in unknown.shape)
+    blocks = np.logical_or.reduceat(np.logical_or.reduceat(unknown, rows, axis=0), columns, axis=1)
+    near: np.ndarray = ndimage.binary_dilation(blocks, np.ones((3, 3)))
+    return near[np.ix_(*(np.arange(0, size, step) // NEAR for size in unknown.shape))]
 
 
 def _alike(bins: np.ndarray) -> np.ndarray:
@@ -97,17 +106,18 @@ def _centres(bins: np.ndarray) -> np.ndarray:
     return centres
 
 
-def _mixed(colours: np.ndarray, foreground: np.ndarray, background: np.ndarray) -> np.ndarray:
+def _mixed(colours: np.ndarray, foreground: np.ndarray, background: np.ndarray, samples: int) -> np.ndarray:
     """For each colour (n, 3) whether a mix of a foreground and a background, each (k, 3), is like it."""
-    f, b = (side[:: max(1, len(side) // SAMPLES)] for side in (foreground, background))
+    f, b = (side[:: max(1, len(side) // samples)] for side in (foreground, background))
     line = f[:, None] - b[None]
     length = np.square(line).sum(-1) + np.float32(1e-9)
     mixed = np.empty(len(colours), bool)
     for i, colour in enumerate(colours):
-        from_b = colour - b
-        share = np.clip((line * from_b).sum(-1) / length, 0, 1)
-        rest = from_b - share[..., None] * line
-        mixed[i] = np.square(rest).sum(-1).min() <= LIKENESS**2
+        # |c - b - s (f - b)|^2 with the share s of f that makes it least, products of vectors taken apart
+        along = (f @ colour)[:, None] - b @ colour - f @ b.T + np.square(b).sum(-1)
+        share = np.clip(along / length, 0, 1)
+        rest = np.square(colour - b).sum(-1) + share * (share * length - 2 * along)
+        mixed[i] = rest.min() <= LIKENESS**2
     return mixed
 
 
@@ -116,14 +126,14 @@ def _apart(image: np.ndarray, mask: np.ndarray, least: float) -> np.ndarray:
     labels, count = ndimage.label(mask)
     border, gradual = np.zeros((2, count + 1), np.int64)
     for axis in (0, 1):
-        labelled, colours = np.moveaxis(labels, axis, 0), np.moveaxis(image, axis, 0)
+        inside, labelled, colours = (np.moveaxis(plane, axis, 0) for plane in (mask, labels, image))
         for here, there in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
-            edge = (labelled[here] > 0) & (labelled[there] == 0)
+            edge = inside[here] & ~inside[there]
             of = labelled[here][edge]
             change = np.abs(colours[here][edge] - colours[there][edge]).max(axis=1, initial=0)
             border += np.bincount(of, minlength=count + 1)
             gradual += np.bincount(of[change < STEP], minlength=count + 1)
-    chosen = (np.bincount(labels.ravel(), minlength=count + 1) >= least) & (gradual < GRADUAL * border)
+    chosen = (np.bincount(labels[mask], minlength=count + 1) >= least) & (gradual < GRADUAL * border)
     chosen[0] = False
     apart: np.ndarray = chosen[labels]
     return apart

@@ -220,7 +220,7 @@ def _await_nanny() -> None:
     from distributed import get_worker
     from distributed.utils import sync
 
-    worker = get_worker()
+    worker: Any = get_worker()
     if worker.nanny:
         with suppress(OSError):  # a nanny that is no more replaces nobody
             sync(worker.loop, worker.rpc(worker.nanny).instantiate)
