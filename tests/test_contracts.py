@@ -100,6 +100,19 @@ def contracts(folder: Path) -> dict[str, Contract]:
     image = {"image": [*NO_IMAGE, *files]}
     stages = {"segmenter": NO_NAME, "method": NO_NAME, "foreground": NO_NAME, "refine": NO_NAME[:1] + NO_NAME[2:]}
     widths = {name: [value for value in (*NO_NUMBER, -1) if value is not None] for name in ("band", "band_pixels")}
+    of_output: dict[str, list[Any]] = {
+        "preset": [3, "nothing", "missing.toml"],
+        "margin": ["a", -1, 1.5, True, "101%", "1 2 3"],
+        "size": ["a", 5, "0x4", (3,), (3, 4.5)],
+        "aspect": ["a", -1, 0, True, "4:0"],
+        **{name: [3, "x"] for name in ("align", "cast_shadow", "profile", "metadata", "chroma")},
+        "outline": ["a", -1, 1.5, True],
+        "outline_colour": ["no colour"],
+        "shadow_strength": ["a", -1, 2],
+        "shadow_softness": ["a", -1, 2],
+        "dpi": ["a", 0],
+        "quality": ["a", 0, 101],
+    }
     of_cutout: dict[str, list[Any]] = {
         **stages,
         **widths,
@@ -200,7 +213,12 @@ def contracts(folder: Path) -> dict[str, Contract]:
         "Cutout.save": Contract(
             lambda path, **options: save(cut, path, **options),
             {"path": folder / "c.png"},
-            {"crop": ["a", -1, 1.5, True], "background": [5, "no colour"], "quality": [0], "path": [3, None]},
+            {
+                "crop": ["a", -1, 1.5],
+                "background": [5, "no colour"],
+                "path": [3, None],
+                **of_output,
+            },
             options=True,
         ),
         "Cutout.content": Contract(cut.content, {}, {"margin": ["a", -1, 1.5, True, None]}),
@@ -217,8 +235,9 @@ def contracts(folder: Path) -> dict[str, Contract]:
                 **dict.fromkeys(("retry_failed", "force", "watch", "review"), NO_FLAG),
                 "format": [3, "xyz", "jpeg"],
                 "sheet": NO_FLAG,
-                "crop": ["a", -1, 1.5, True],
-                "quality": ["a", 0, 101],
+                "crop": ["a", -1, 1.5],
+                "output": [3, "x"],
+                **of_output,
                 **of_cutout,
             },
             options=True,

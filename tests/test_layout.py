@@ -19,7 +19,7 @@ FLOORS = (
     {"files", "runtime"},
     {"planes"},
     {"images", "linalg"},
-    {"composite", "foreground", "networks", "synthetic", "trimap"},
+    {"composite", "foreground", "networks", "output", "synthetic", "trimap"},
     {"segmentation"},
     {"alpha"},
     {"confidence"},

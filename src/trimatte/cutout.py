@@ -13,14 +13,18 @@ import numpy as np
 
 from trimatte.alpha import Matte, complaints, find_method, quiet_matte
 from trimatte.alpha.refine import find_refiner
-from trimatte.composite import background_image, composite
+from trimatte.composite import composite
 from trimatte.confidence import doubt_map, picture_confidence
 from trimatte.errors import ArgumentError, SubjectNotFoundError, SubjectWarning
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
-from trimatte.images import MAX_PIXELS, Picture, read_picture, read_trimap, restore_colours, save_image
+from trimatte.images import MAX_PIXELS, Picture, output_format, read_picture, read_trimap
+from trimatte.images.arrays import grown
 from trimatte.images.hidden import without_hidden
 from trimatte.linalg.report import SolveReport
+from trimatte.output.finish import Finished, finished, write_cutout, write_matte
+from trimatte.output.framing import visible_box
+from trimatte.output.options import output_of, with_preset
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.runtime.report import PlainReport
@@ -125,13 +129,41 @@ class Cutout:
         return doubt_map(self.alpha, self.probability, self.trimap)
 
     def content(self, margin: int = 0) -> tuple[slice, slice]:
-        """Rows and columns of what is not transparent in 8 bits, and of `margin` pixels about it; all if nothing is."""
+        """Rows and columns of all that is visible, without specks, and of `margin` pixels about it; all if nothing is.
+
+        What is visible is defined at `trimatte.output.framing.visible_box`.
+        """
         check_number("margin", margin, least=0, whole=True)
-        visible = self.alpha >= 0.5 / 255
-        return _span(np.any(visible, axis=1), margin), _span(np.any(visible, axis=0), margin)
+        box = visible_box(self.alpha)
+        return (slice(None), slice(None)) if box is None else grown(box, (margin, margin), self.alpha.shape)
+
+    def finished(self, *, max_pixels: int = MAX_PIXELS, **options: Any) -> Finished:
+        """What `save` writes, as arrays: colours, alpha, matte, profile and background.
+
+        Parameters
+        ----------
+        max_pixels : int, default MAX_PIXELS
+            The most that the result may have.
+        **options : Any
+            `preset` and options of `trimatte.output.options.Output`, as of `save`.
+        """
+        output = output_of(**with_preset(options.pop("preset", None), options))
+        return finished(self.foreground, self.alpha, self.picture, output, max_pixels=max_pixels)
 
     def save(
-        self, path: str | PathLike[str] | IO[bytes], *, crop: int | None = None, background: Any = None, **options: Any
+        self,
+        path: str | PathLike[str] | IO[bytes],
+        *,
+        output: str = "cutout",
+        preset: str | PathLike[str] | None = None,
+        crop: bool | int | None = None,
+        margin: Any = None,
+        size: Any = None,
+        aspect: Any = None,
+        align: str | None = None,
+        background: Any = None,
+        max_pixels: int = MAX_PIXELS,
+        **options: Any,
     ) -> None:
         """Write the cut-out in the photo's own colours, profile and bit depth.
 
@@ -139,37 +171,44 @@ class Cutout:
         ----------
         path : str, path or binary file object
             Where to.
-        crop : int, optional
-            Cut to the subject with a margin of so many pixels, 0 for none.
+        output : {'cutout', 'matte'}
+            The cut-out, or its alpha alone as a grey picture, framed alike.
+        preset : str or path, optional
+            "marketplace", "passport", "sticker", "thumbnail" or a TOML file: options that those given replace.
+        crop : bool or int, optional
+            Cut to the subject; a number is that with a margin of so many pixels.
+        margin : int, str or sequence, optional
+            What a crop leaves about the subject on all sides: pixels, a share of the result such as "7.5%", or two or
+            four of these in the order of CSS. The canvas grows where the photo ends.
+        size : str or (int, int), optional
+            Width and height of the result, "2000x2000", in which all is made as large as fits.
+        aspect : str or float, optional
+            Width by height, "4:5", that the result is enlarged to.
+        align : {'center', 'bottom'}, optional
+            Where the subject stands in a frame that is higher than needed.
         background : image-like or str, optional
             As of `trimatte.composite`: what the subject is laid over, instead of keeping alpha.
+        max_pixels : int, default MAX_PIXELS
+            The most that the result may have.
         **options : Any
-            Of `trimatte.save_image`.
+            The others of `trimatte.output.options.Output`: outline, cast_shadow, profile, metadata, dpi,
+            chroma, quality, format and so on.
 
         Raises
         ------
         ArgumentError
-            For a crop that is no number of pixels, and as `trimatte.save_image`.
+            For an option that there is not, or whose value is another, and as `trimatte.save_image`.
         ImageWriteError
             If the file cannot be written.
         """
-        check_options("save", save_image, options)
-        if crop is not None:
-            check_number("crop", crop, least=0, whole=True)
-        box = np.s_[:, :] if crop is None else self.content(crop)
-        colours = restore_colours(self.foreground, self.picture, self.alpha)
-        if not self.alpha.any():
-            colours[:] = 0  # nothing is shown, and nothing is to be found in the file
-        if background is not None:
-            background = background_image(background, self.alpha.shape)[box]
-        save_image(
-            path,
-            colours[box],
-            alpha=self.alpha[box],
-            icc_profile=self.picture.icc_profile,
-            background=background,
-            **options,
-        )
+        if output not in ("cutout", "matte"):
+            raise ArgumentError(f"output: got {output!r}; wanted 'cutout' or 'matte'")
+        check_number("max_pixels", max_pixels, least=1, whole=True)
+        framing = {"crop": crop, "margin": margin, "size": size, "aspect": aspect, "align": align}
+        asked = output_of(**with_preset(preset, {**options, **framing, "background": background}, path))
+        output_format(path, asked.format)
+        made = finished(self.foreground, self.alpha, self.picture, asked, max_pixels=max_pixels)
+        (write_matte if output == "matte" else write_cutout)(path, made, asked)
 
 
 def cutout(
@@ -487,12 +526,6 @@ def find_trimap(
         report.notes.append(BOUND)
         trimap = np.where(own > 0, trimap, np.uint8(BACKGROUND))
     return probability, trimap
-
-
-def _span(occupied: np.ndarray, margin: int) -> slice:
-    """From the first to the last that is set, and `margin` more on both sides; everything if none is."""
-    (where,) = np.nonzero(occupied)
-    return slice(max(0, where[0] - margin), where[-1] + 1 + margin) if len(where) else slice(None)
 
 
 def _tell(report: CutoutReport, strict: bool) -> None:

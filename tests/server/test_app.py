@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from trimatte.output.options import PARAMETERS
 from trimatte.server.guard import SECURITY_HEADERS
 from trimatte.server.problems import PROBLEMS
 
@@ -60,8 +61,11 @@ def test_cutout_of_a_multipart_body(client: TestClient) -> None:
         "format": "webp",
         "quality": None,
         "background": [30, 144, 255],
+        "output": "cutout",
+        "preset": None,
+        **{parameter.name: None for parameter in PARAMETERS},
         "crop": True,
-        "margin": 7,
+        "margin": "7",
         "strict": False,
         "max_pixels": 25_000_000,
     }

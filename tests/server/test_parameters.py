@@ -11,9 +11,10 @@ pytest.importorskip("starlette")
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Kind, Number, Parameter
 from trimatte.server.openapi import document
 from trimatte.server.operations import Operation, operations
-from trimatte.server.parameters import Choice, Colour, Flag, Integer, Kind, Number, Parameter, parse_parameters
+from trimatte.server.parameters import parse_parameters
 from trimatte.server.problems import PROBLEMS, Problem
 from trimatte.server.removebg import PARAMETERS, BareColour, Base64, Lengths
 

@@ -114,7 +114,7 @@ def _check_size(answer: np.ndarray, seen: Box) -> None:
 
 
 def _seen(box: Box, reach: int, shape: tuple[int, ...], multiple: int, fixed: int | None) -> Box:
-    """What the network sees for a box: `reach` pixels about it, as far as there are; more if it takes a `fixed` size."""
+    """What is seen for a box: `reach` pixels about it, as far as there are; more if it takes a `fixed` size."""
     rows = _span(box[0] - reach, box[1] + reach, shape[0], multiple, fixed)
     columns = _span(box[2] - reach, box[3] + reach, shape[1], multiple, fixed)
     return *rows, *columns

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trimatte.batch.jobs import list_folder
+from trimatte.batch.jobs import companions_of, list_folder
 from trimatte.batch.manifest import Known, Manifest
 from trimatte.batch.plan import Shard, assign, check_folders, of_shard, relative
 from trimatte.batch.summary import BatchSummary
-from trimatte.batch.tasks import SHEET, Task
+from trimatte.batch.tasks import Task
 from trimatte.batch.watch import Watch
 from trimatte.errors import ArgumentError
 from trimatte.files import store
@@ -26,7 +26,7 @@ class Folders:
     source: str
     out: str
     format: str
-    sheet: bool
+    companions: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.format not in WRITTEN:
@@ -40,7 +40,7 @@ class Folders:
     def targets(self, names: Sequence[str], known: Mapping[str, Known]) -> dict[str, str]:
         """The result's name of every picture."""
         recorded = {name: known[name].output for name in names if name in known}
-        return assign(names, recorded, suffix=self.suffix, companions=[SHEET] if self.sheet else [])
+        return assign(names, recorded, suffix=self.suffix, companions=self.companions)
 
 
 def folders_of(
@@ -57,7 +57,7 @@ def folders_of(
         address = plain(os.fspath(folder))
         return os.path.abspath(address) if absolute and not is_remote(address) else address
 
-    return Folders(named(source), named(out), format or "png", bool(options.get("sheet")))
+    return Folders(named(source), named(out), format or "png", tuple(companions_of(options)))
 
 
 def listed(folders: Folders, summary: BatchSummary, shard: Shard, watch: bool = False) -> list[str]:

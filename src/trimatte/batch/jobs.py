@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.files.atomic import reason
 from trimatte.images.formats import is_picture, named_picture, output_format, unread
 
 STREAM = "-"
+SHEET, MATTE = "-sheet.png", "-matte.png"
+"""Ends of files that a result may bring along."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Job:
     def companion(self, tag: str) -> str:
         """The path of another result: that of the target, with its suffix replaced by `tag`."""
         return str(Path(self.target).with_suffix("")) + tag
+
+
+def companions_of(options: Mapping[str, Any]) -> list[str]:
+    """Ends of the further files that options ask for."""
+    return [*([SHEET] if options.get("sheet") else []), *([MATTE] if options.get("output") == "both" else [])]
 
 
 def plan(

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimatte.batch.lease import leased
 from trimatte.batch.plan import WHOLE, Shard
 from trimatte.errors import ImageWriteError
 from trimatte.files import store
@@ -174,6 +173,8 @@ def _local(out: str, part: str, message: str) -> Iterator[tuple[str, Write]]:
 @contextmanager
 def _remote(out: str, part: str, message: str) -> Iterator[tuple[str, Write]]:
     """Elsewhere: files of many records each, and a lease."""
+    from trimatte.batch.lease import leased
+
     private = join(out, PRIVATE)
     others = "lock" if part else "lock*"
     with leased(private, f"lock{part}", others, message) as held:

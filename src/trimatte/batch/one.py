@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from trimatte.batch.jobs import STREAM, Job
-from trimatte.errors import ArgumentError, ImageWriteError
-from trimatte.images.formats import FORMATS, output_format
+from trimatte.batch.jobs import MATTE, STREAM, Job, companions_of
+from trimatte.errors import ImageWriteError
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout, CutoutReport
@@ -64,23 +64,15 @@ def cut_out_file(job: Job, *, sheet: bool = False, format: str | None = None, **
     TrimatteError
         Whatever is wrong; no half-written file is left.
     """
-    result = cut_out(opened(job.source), writable(job), format=format_of(job, format), **options)
-    if sheet:
-        from trimatte.images import save_image
-        from trimatte.sheet import make_sheet
-
-        save_image(job.companion("-sheet.png"), make_sheet(result))
-    return result.report
+    beside = {tag: job.companion(tag) for tag in companions_of({**options, "sheet": sheet})}
+    made = cut_out(opened(job.source), writable(job), beside, format=format_of(job, format), **options)
+    return made.report
 
 
 def cut_out(
     source: str | bytes | IO[bytes],
     target: str | IO[bytes],
-    *,
-    crop: int | None = None,
-    background: str | None = None,
-    quality: int | None = None,
-    format: str | None = None,
+    companions: Mapping[str, str | IO[bytes]] | None = None,
     **options: Any,
 ) -> Cutout:
     """Cut out one photo and write the result.
@@ -89,18 +81,25 @@ def cut_out(
     ----------
     source, target : str, bytes or binary file object
         Of `trimatte.cutout` and `trimatte.save_image`.
-    crop : int, optional
-        Cut to the subject with a margin of so many pixels.
-    background, quality, format : optional
-        As of `trimatte.save_image`.
+    companions : mapping of str to str or binary file object, optional
+        Where further results go, by the ends of their names.
     **options : Any
-        Of `trimatte.cutout`.
+        Of `trimatte.output.options.Output`, `output` of the command line, and of `trimatte.cutout`.
     """
     from trimatte.cutout import cutout
+    from trimatte.images import save_image
+    from trimatte.output.finish import check_format
+    from trimatte.output.options import NAMES, output_of
+    from trimatte.sheet import make_sheet
 
-    written = output_format(target, format)
-    if background is None and not FORMATS[written].alpha:
-        raise ArgumentError(f"format: got {written}, which holds no alpha; wanted a background, or another format")
+    of_file = {name: options.pop(name) for name in NAMES if name in options}
+    kind = options.pop("output", "cutout")
+    check_format(output_of(**of_file), target, kind)
     result = cutout(source, **options)
-    result.save(target, crop=crop, background=background, quality=quality, format=format)
+    result.save(target, output="matte" if kind == "matte" else "cutout", **of_file)
+    for tag, place in (companions or {}).items():
+        if tag == MATTE:
+            result.save(place, output="matte", **{**of_file, "format": "png"})
+        else:
+            save_image(place, make_sheet(result), format="PNG")
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,6 @@ from trimatte.batch.tasks import Outcome, Settings, State, Task, standing
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.files import store
 from trimatte.files.jsonl import line_of
-from trimatte.images.formats import WRITTEN
 from trimatte.runtime.options import check_flag, check_number
 
 Progress = Callable[[Outcome, BatchSummary], None]
@@ -77,8 +77,8 @@ def run_batch(
     format : str, optional
         "png" (by default), "webp", "tiff", "avif" or "jpeg".
     **options : Any
-        `sheet`, `crop`, `background` and `quality` as of the command line, and those of `trimatte.cutout`, of types
-        that JSON has.
+        `sheet`, `output` ("cutout", "matte" or "both") and `preset` as of the command line, those of
+        `trimatte.output.options.Output`, and those of `trimatte.cutout`, of types that JSON has.
 
     Returns
     -------
@@ -110,6 +110,7 @@ def run_batch(
         raise ArgumentError(f"shard: got {shard!r}, wanted 'i/n'")
     if cluster is not None and (workers or max_memory):
         raise ArgumentError("cluster: it goes without workers and max_memory, which are of this machine")
+    format, options = _with_preset(format, options)
     folders = folders_of(source, out, format, options, absolute=cluster is not None)
     settings = settings_of(format, options, retry_failed, force)
     part = parse_shard(shard) if shard else WHOLE
@@ -176,6 +177,7 @@ def plan_batch(
     """
     import hashlib
 
+    format, options = _with_preset(format, options)
     folders = folders_of(source, out, format, options)
     settings = settings_of(format, options, retry_failed, force)
     summary = BatchSummary()
@@ -192,23 +194,33 @@ def plan_batch(
             yield task, "failed"
 
 
+def _with_preset(format: str | None, options: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Format and options, with those of a preset among them."""
+    from trimatte.output.options import with_preset
+
+    preset = options.get("preset")
+    whole = with_preset(preset, {**{k: v for k, v in options.items() if k != "preset"}, "format": format})
+    return whole.pop("format", None), whole
+
+
 def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bool, force: bool = False) -> Settings:
     """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
     from trimatte.cutout import check_arguments, cutout
+    from trimatte.output.finish import check_format
+    from trimatte.output.options import NAMES, OUTPUTS, output_of
 
     defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
     asked = {**defaults, **options, "format": format or "png"}
-    of_file = ("sheet", "crop", "background", "quality", "format")
+    of_file = ("sheet", "output", *NAMES)
     check_arguments(**{name: value for name, value in asked.items() if name not in of_file})
     check_flag("sheet", asked.get("sheet", False))
-    if asked.get("crop") is not None:
-        check_number("crop", asked["crop"], least=0, whole=True)
-    if asked.get("quality") is not None:
-        check_number("quality", asked["quality"], least=1, most=100, whole=True)
-    row = WRITTEN.get(format or "png")
-    if row is not None and not row.alpha and asked.get("background") is None:
-        raise ArgumentError(f"format: got {row.name}, which holds no alpha; wanted a background, or another format")
+    kind = asked.get("output", "cutout")
+    if kind not in OUTPUTS:
+        raise ArgumentError(f"output: got {kind!r}; wanted one of {', '.join(OUTPUTS)}")
+    check_format(output_of(**{name: asked[name] for name in NAMES if name in asked}), io.BytesIO(), kind)
     given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
+    if kind == "cutout":
+        given.pop("output", None)
     return Settings.of(given, retry_failed, force)
 
 

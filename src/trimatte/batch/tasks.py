@@ -17,28 +17,24 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from trimatte.batch.jobs import stranger
+from trimatte.batch.jobs import companions_of, stranger
 from trimatte.batch.manifest import Known, Record
 from trimatte.errors import ImageReadError, ImageTooLargeError, ImageWriteError, TrimatteError, failure
 from trimatte.files import store
 from trimatte.files.addresses import is_remote
 from trimatte.files.jsonl import finite
 
-if TYPE_CHECKING:
-    from trimatte.cutout import Cutout
-
 State = Literal["done", "unchanged", "kept", "failed", "failed before", "again", "taken", "stop", "unfinished"]
 Ask = Callable[[int], None]
 """Called with the bytes that a picture will take; returns when they may be taken."""
 
-SHEET = "-sheet.png"
 BASE_BYTES = 300_000_000
 """What a worker process takes without a picture: libraries, network and compiled kernels. Measured: 240 MB."""
 BYTES_PER_PIXEL = 400
 """Of a cut-out from reading to encoding. Measured: up to 350 where half of the picture is unknown."""
-_NAMES = {"method", "segmenter", "foreground", "refine", "format"}
+_NAMES = {"method", "segmenter", "foreground", "refine", "output"}
 _UNWRITTEN = bytes(64)
 """How a file ends that was given its length before its content."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -51,7 +47,7 @@ class Settings:
     Attributes
     ----------
     options : mapping
-        Of `trimatte.cutout` and of what is written: sheet, crop, background, quality, format.
+        Of `trimatte.cutout` and of what is written: sheet, output and those of its table.
     record : mapping
         The same as the manifest has them, with the digests of files that they name.
     digest : str
@@ -78,10 +74,13 @@ class Settings:
 
 def _files_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The options, also of a refiner, whose value is the path of a file."""
+    from trimatte.output.options import NAMES
+
+    names = _NAMES | (set(NAMES) - {"background"})
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from ((f"{name}.{inner}", path) for inner, path in _files_of(value))
-        elif isinstance(value, str) and name not in _NAMES and os.path.isfile(value):
+        elif isinstance(value, str) and name not in names and os.path.isfile(value):
             yield name, value
 
 
@@ -199,7 +198,7 @@ def standing(task: Task, settings: Settings, sha256: str) -> State:
     """
     known = task.known
     if known is None or known.output != task.output or not known.results:
-        targets = [task.target, *([_sheet_path(task)] if settings.options.get("sheet") else [])]
+        targets = [task.target, *_companions(task, settings).values()]
         if not settings.force and any(map(_is_strangers, targets)):
             return "taken"
     if known is None or known.output != task.output:
@@ -208,7 +207,7 @@ def standing(task: Task, settings: Settings, sha256: str) -> State:
     if same and known.error and not settings.retry_failed:
         return "failed before"
     present = store.digest(task.target)
-    if same and not known.error and present == known.results[-1] and _has_sheet(task, settings):
+    if same and not known.error and present == known.results[-1] and _has_companions(task, settings):
         return "unchanged"
     if present is not None and known.results and present not in known.results and _is_picture(task.target):
         return "kept"
@@ -228,19 +227,19 @@ def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Out
     from trimatte.batch.one import cut_out
 
     start = time.monotonic()
-    options = dict(settings.options)
-    sheet = options.pop("sheet", False)
+    options = {name: value for name, value in settings.options.items() if name != "sheet"}
+    beside = {tag: io.BytesIO() for tag in _companions(task, settings)}
     encoded = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = cut_out(content, encoded, **options)
+        result = cut_out(content, encoded, companions=beside, **options)
     told = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
     report = finite(result.report.as_dict())
     store.write(task.staged, encoded.getbuffer())
     staged = {task.staged: task.target}
-    if sheet:
-        staged[task.staged + SHEET] = _sheet_path(task)
-        _write_sheet(task.staged + SHEET, result)
+    for tag, target in _companions(task, settings).items():
+        staged[task.staged + tag] = target
+        store.write(task.staged + tag, beside[tag].getbuffer())
     digest = hashlib.sha256(encoded.getbuffer()).hexdigest()
     record |= {"done": True, "output_sha256": digest, "report": report, "error": None}
     record |= {"warnings": list(told), "trimatte": __version__}
@@ -271,21 +270,14 @@ def _is_strangers(address: str) -> bool:
     return store.exists(address) and not is_marked(store.read(address))
 
 
-def _sheet_path(task: Task) -> str:
-    return os.path.splitext(task.target)[0] + SHEET
+def _companions(task: Task, settings: Settings) -> dict[str, str]:
+    """Ends of the further files of a picture, and where each goes."""
+    stem = os.path.splitext(task.target)[0]
+    return {tag: stem + tag for tag in companions_of(settings.options)}
 
 
-def _has_sheet(task: Task, settings: Settings) -> bool:
-    return not settings.options.get("sheet") or store.exists(_sheet_path(task))
-
-
-def _write_sheet(path: str, result: Cutout) -> None:
-    from trimatte.images import save_image
-    from trimatte.sheet import make_sheet
-
-    encoded = io.BytesIO()
-    save_image(encoded, make_sheet(result), format="PNG")
-    store.write(path, encoded.getbuffer())
+def _has_companions(task: Task, settings: Settings) -> bool:
+    return all(store.exists(path) for path in _companions(task, settings).values())
 
 
 def _is_picture(address: str) -> bool:

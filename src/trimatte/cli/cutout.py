@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
-from trimatte.batch.jobs import STREAM, Job, plan
+from trimatte.batch.jobs import STREAM, Job, companions_of, plan
 from trimatte.batch.one import cut_out_file
 from trimatte.cli import _batch as batch
 from trimatte.cli import _common as common
+from trimatte.cli import _output as output
 from trimatte.errors import ArgumentError
 from trimatte.files.addresses import is_remote
+from trimatte.output.options import output_of
 from trimatte.runtime.options import parse_options
 
 
@@ -29,9 +31,8 @@ from trimatte.runtime.options import parse_options
 @common.format
 @common.force
 @click.option("--background", metavar="COLOUR|FILE", help="Lay the subject over it instead of keeping alpha.")
-@click.option("--crop", is_flag=True, help="Cut to the subject.")
-@click.option("--margin", type=click.IntRange(0), metavar="N", help="Pixels that --crop leaves about it.  [default: 0]")
 @common.quality
+@output.options
 @click.option(
     "--decontaminate/--keep-colours",
     default=True,
@@ -52,11 +53,7 @@ def command(
     inputs: tuple[str, ...],
     out: str | None,
     trimap: str | None,
-    format: str | None,
     force: bool,
-    background: str | None,
-    crop: bool,
-    margin: int | None,
     decontaminate: bool,
     method_options: tuple[str, ...],
     refine: str | None,
@@ -75,14 +72,14 @@ def command(
     A folder with --out is done by several processes, and manifest.jsonl there tells what was done: started again, the
     same command goes on where it was stopped. Both may be addresses such as s3://bucket/photos.
     """
-    if margin is not None and not crop:
-        raise click.UsageError("--margin goes with --crop.")
+    of_output = output.taken_from(options, out)
+    background, format = of_output.get("background"), of_output.pop("format", None)
+    output_of(**of_output)
     foreground = "multilevel" if decontaminate else "keep"
     common.check(segmenter=options["segmenter"], method=options["method"], foreground=foreground, refine=refine)
     of_batch = {name: options.pop(name) for name in batch.NAMES}
     options |= {"refine": refine, "refine_options": parse_options(refine_option), **parse_options(method_options)}
-    options |= {"background": background, "format": format, "trimap": trimap, "foreground": foreground}
-    options |= {"sheet": sheet, "crop": (margin or 0) if crop else None}
+    options |= {"format": format, "trimap": trimap, "foreground": foreground, "sheet": sheet, **of_output}
     if len(inputs) == 1 and out not in (None, STREAM) and (os.path.isdir(inputs[0]) or is_remote(inputs[0])):
         if trimap is not None:
             raise ArgumentError("trimap: got one for a folder of pictures; it goes with one")
@@ -98,7 +95,7 @@ def command(
         out,
         suffix=common.suffix(format),
         tag="-cutout",
-        companions=["-sheet.png"] if sheet else [],
+        companions=companions_of(options),
         also_read=[path for path in (trimap, background) if path],
         format=format,
         force=force,

@@ -132,6 +132,31 @@ def from_srgb(image: Floats, profile: bytes, bits: int) -> Codes:
     return pixels
 
 
+def to_light(pixels: Codes, profile: bytes | None) -> Floats:
+    """Linear light (H, W, 3) float32 in [0, 1] of colours of a profile, or of sRGB, by its own primaries.
+
+    A profile without tone curves is taken to have those of sRGB.
+    """
+    light = np.empty(pixels.shape, np.float32)
+    step = 257 if pixels.dtype == np.uint8 else 1
+    for channel, curve in enumerate(_curves(profile)):
+        light[..., channel] = curve[::step][pixels[..., channel]]
+    return light
+
+
+def from_light(light: Floats, profile: bytes | None, bits: int) -> Codes:
+    """Codes (H, W, 3) of linear light (H, W, 3): the way back of `to_light`; what is outside of [0, 1] is clipped."""
+    codes = np.empty(light.shape, f"uint{bits}")
+    for channel, curve in enumerate(_curves(profile)):
+        codes[..., channel] = quantised(_encoded(light[..., channel], _encoder(curve)), bits)
+    return codes
+
+
+def _curves(profile: bytes | None) -> tuple[Floats, Floats, Floats]:
+    parsed = matrix_profile(profile) if profile else None
+    return (parsed or _srgb()).curves
+
+
 def grey_to_srgb(profile: bytes, bits: int) -> Codes:
     """The sRGB grey of each code of a grey profile: a (256,) uint8 or (65536,) uint16 table."""
     curve = _tags(profile).get(b"kTRC")

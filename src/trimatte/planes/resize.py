@@ -23,7 +23,9 @@ Area = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels."""
 
 
-def resized(array: Planes, size: tuple[int, ...], how: str = "bilinear", *, box: Area | None = None) -> Planes:
+def resized(
+    array: Planes, size: tuple[int, ...], how: str = "bilinear", *, box: Area | None = None, clip: bool = True
+) -> Planes:
     """A plane or picture at another size; itself if that is its size.
 
     Parameters
@@ -36,12 +38,13 @@ def resized(array: Planes, size: tuple[int, ...], how: str = "bilinear", *, box:
         One of `FILTERS`. All but "nearest" are antialiased where the picture becomes smaller.
     box : (float, float, float, float), optional
         Take this part of the picture alone: left, top, right and bottom in pixels.
+    clip : bool, default True
+        Whether what a filter with negative lobes overshoots is clipped.
 
     Returns
     -------
     array : (h, w) or (h, w, C) array
-        Of the same type and range: what a filter with negative lobes overshoots is clipped. Channels lie one behind the
-        other in memory, as networks want them.
+        Of the same type and, with `clip`, range. Channels lie one behind the other in memory, as networks want them.
     """
     height, width = size[:2]
     if box is None and array.shape[:2] == (height, width):
@@ -51,7 +54,7 @@ def resized(array: Planes, size: tuple[int, ...], how: str = "bilinear", *, box:
     for channel, plane in enumerate(out):
         picture = Image.fromarray(np.ascontiguousarray(planes[..., channel]))
         plane[:] = np.asarray(picture.resize((width, height), FILTERS[how], box))
-    if array.dtype != np.uint8 and how in ("bicubic", "lanczos"):
+    if clip and array.dtype != np.uint8 and how in ("bicubic", "lanczos"):
         np.clip(out, 0, 1, out=out)
     return out[0] if array.ndim == 2 else out.transpose(1, 2, 0)
 

@@ -22,7 +22,7 @@ from trimatte.server.answers import accepted_format, report_headers, send_body
 from trimatte.server.bodies import Form, Share, read_multipart, read_raw
 from trimatte.server.guard import CheckClient, CheckFraming, CheckHost, Observe, SecurityHeaders, notes
 from trimatte.server.openapi import document
-from trimatte.server.operations import Operation, operations
+from trimatte.server.operations import Operation, offered, operations
 from trimatte.server.parameters import parse_parameters
 from trimatte.server.pool import Pool
 from trimatte.server.problems import PROBLEMS, Problem, problem_response
@@ -49,7 +49,7 @@ class PictureEndpoint:
             form = await self._read(receive, headers, share)
             values = parse_parameters(operation.parameters, [*query, *form.fields])
             if "format" in values and values["format"] is None:
-                values["format"] = accepted_format(headers.get("accept"), operation.formats)
+                values["format"] = accepted_format(headers.get("accept"), offered(operation, values))
             operation.check(values)
             reply = await service.work(scope, receive, operation.name, form.files, values)
             form.files.clear()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from trimatte import __version__
+from trimatte.runtime.parameters import Parameter
 from trimatte.server.answers import MEDIA_TYPES
 from trimatte.server.operations import Operation
-from trimatte.server.parameters import Parameter
 from trimatte.server.problems import PROBLEMS
 
 Document = dict[str, Any]

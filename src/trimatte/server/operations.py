@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from trimatte.alpha import ready_methods
+from trimatte.errors import ArgumentError
+from trimatte.output.options import NAMES, OUTPUTS, PARAMETERS, output_of, presets, with_preset
+from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter
 from trimatte.segmentation import segmenters
-from trimatte.server.parameters import Choice, Colour, Flag, Integer, Number, Parameter
 from trimatte.server.problems import Problem
 
 Values = dict[str, Any]
@@ -79,8 +81,9 @@ def operations() -> tuple[Operation, ...]:
             Parameter("format", Choice(("png", "webp", "jpeg")), None, "Of the answer; by default as Accept says."),
             Parameter("quality", Integer(1, 100), None, "Of WebP and JPEG."),
             Parameter("background", Colour(), None, "A colour to lay the subject over, instead of keeping alpha."),
-            Parameter("crop", Flag(), False, "Cut to the subject."),
-            Parameter("margin", Integer(0, 10000), 0, "Pixels that crop leaves about it."),
+            Parameter("output", Choice(OUTPUTS[:2]), "cutout", "The cut-out, or its matte alone as a grey picture."),
+            Parameter("preset", Choice(tuple(presets())), None, "Options that those given replace."),
+            *PARAMETERS,
             strict,
         ),
         required=("image",),
@@ -109,6 +112,12 @@ def operations() -> tuple[Operation, ...]:
     return cutout, trimap, alpha
 
 
+def offered(operation: Operation, values: Values) -> tuple[str, ...]:
+    """The formats that an operation can answer with; that of the preset, if there is one, comes first."""
+    first = with_preset(values.get("preset"), {}).get("format")
+    return tuple(sorted(operation.formats, key=lambda name: name != first))
+
+
 def _check_band(values: Values) -> None:
     if values["band"] is not None and values["band_pixels"] is not None:
         raise Problem("bad-parameter", "band and band_pixels exclude each other.", parameter="band_pixels")
@@ -116,7 +125,14 @@ def _check_band(values: Values) -> None:
 
 def _check_cutout(values: Values) -> None:
     _check_band(values)
-    if values["margin"] and not values["crop"]:
-        raise Problem("bad-parameter", "margin goes with crop=true.", parameter="margin")
-    if values["format"] == "jpeg" and values["background"] is None:
+    try:
+        output = output_of(**output_options(values))
+    except ArgumentError as error:
+        raise Problem("bad-parameter", f"{error}.", parameter=str(error).partition(":")[0]) from None
+    if output.format == "jpeg" and output.background is None and values["output"] == "cutout":
         raise Problem("bad-parameter", "JPEG holds no alpha; give a background.", parameter="background")
+
+
+def output_options(values: Mapping[str, Any]) -> Values:
+    """What of a request's values says how the result is written, with its preset's."""
+    return with_preset(values["preset"], {name: values[name] for name in NAMES if name in values})

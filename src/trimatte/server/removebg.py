@@ -18,9 +18,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from trimatte.runtime.parameters import Choice, Colour, Flag, Parameter, Schema
 from trimatte.server.answers import report_headers, send_body
 from trimatte.server.bodies import Form, Share, read_json, read_multipart, read_urlencoded
-from trimatte.server.parameters import Choice, Colour, Flag, Parameter, Schema, parse_parameters
+from trimatte.server.parameters import parse_parameters
 from trimatte.server.problems import Problem
 from trimatte.server.service import Service
 from trimatte.server.worker import Reply

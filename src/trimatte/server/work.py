@@ -16,6 +16,7 @@ from trimatte.errors import SubjectNotFoundError
 from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.runtime.report import PlainReport
+from trimatte.server.operations import output_options
 from trimatte.trimap import SPECK, TrimapReport
 
 Files = Mapping[str, bytes]
@@ -97,13 +98,7 @@ def _cutout(files: Files, values: Values) -> Product:
         max_pixels=values["max_pixels"],
     )
     stream = io.BytesIO()
-    result.save(
-        stream,
-        crop=values["margin"] if values["crop"] else None,
-        background=values["background"],
-        format=values["format"],
-        quality=values["quality"],
-    )
+    result.save(stream, output=values["output"], max_pixels=values["max_pixels"], **output_options(values))
     return Product(stream.getvalue(), WRITTEN[values["format"]].media_type, report_of(result.report))
 
 

@@ -1,0 +1,205 @@
+"""Where the subject stands: what of a matte is visible, and where it lies on a canvas with margins."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trimatte.errors import ArgumentError
+from trimatte.images.arrays import Box, Floats, bounding_box
+from trimatte.images.formats import MAX_PIXELS
+
+VISIBLE = 1 / 16
+"""The least alpha that counts for a crop."""
+SPECK = 1 / 500
+"""Groups of visible pixels that cover less than this share of the largest one are specks."""
+CELLS = 100
+"""Visible pixels belong to a group if they are nearer to it than this part of the picture's longer side."""
+
+Length = tuple[float, str]
+"""A number, and "px" or "%"."""
+Margins = tuple[Length, Length, Length, Length]
+"""Top, right, bottom, left."""
+
+_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(px|%|)")
+_SIZE = re.compile(r"(\d{1,5})\s*[x×]\s*(\d{1,5})")
+_ASPECT = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)")
+_LONGEST_TEXT = 64
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A part of a picture, scaled, on a canvas.
+
+    Attributes
+    ----------
+    box : (slice, slice)
+        Rows and columns of the picture that are shown.
+    shape : (int, int)
+        Height and width that they are scaled to.
+    at : (int, int)
+        Row and column of the canvas where they begin.
+    canvas : (int, int)
+        Height and width of the result.
+    """
+
+    box: Box
+    shape: tuple[int, int]
+    at: tuple[int, int]
+    canvas: tuple[int, int]
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the part has another size on the canvas."""
+        rows, columns = self.box
+        return self.shape != (rows.stop - rows.start, columns.stop - columns.start)
+
+    @property
+    def within(self) -> Box:
+        """Rows and columns of the canvas that hold the part."""
+        (top, left), (height, width) = self.at, self.shape
+        return slice(top, top + height), slice(left, left + width)
+
+
+def visible_box(alpha: Floats) -> Box | None:
+    """Rows and columns of all subjects in a matte, without specks and haze; None if nothing is visible.
+
+    Pixels of an alpha of at least `VISIBLE` count. They are grouped by cells of a hundredth of the picture's longer
+    side, which touch one another; a group that covers less than a five-hundredth of the largest one is left out.
+
+    Parameters
+    ----------
+    alpha : (H, W) float32 array in [0, 1]
+        A matte.
+    """
+    from scipy.ndimage import label
+
+    side = max(1, round(max(alpha.shape) / CELLS))
+    seen = np.where(alpha >= VISIBLE, alpha, np.float32(0))
+    starts = [np.arange(0, length, side) for length in alpha.shape]
+    cells = np.add.reduceat(np.add.reduceat(seen, starts[0], axis=0), starts[1], axis=1)
+    groups, count = label(cells > 0, np.ones((3, 3)))
+    if not count:
+        return None
+    cover = np.bincount(groups.ravel(), cells.ravel())
+    counts = cover >= SPECK * cover[1:].max()
+    counts[0] = False
+    kept = counts[groups].repeat(side, axis=0).repeat(side, axis=1)[: alpha.shape[0], : alpha.shape[1]]
+    return bounding_box((seen > 0) & kept)
+
+
+def framed(
+    box: Box,
+    *,
+    margins: Margins = ((0.0, "px"),) * 4,
+    size: tuple[int, int] | None = None,
+    aspect: float | None = None,
+    align: str = "center",
+    inset: int = 0,
+    max_pixels: int = MAX_PIXELS,
+) -> Frame:
+    """Lay a part of a picture on a canvas.
+
+    Parameters
+    ----------
+    box : (slice, slice)
+        Rows and columns of the part.
+    margins : sequence of Length
+        At the top, right, bottom and left; shares are of the canvas, of its height or its width.
+    size : (int, int), optional
+        Width and height of the canvas, in which the part is made as large as the margins let it.
+    aspect : float, optional
+        Width by height of the canvas, which is enlarged to it; without a size.
+    align : {'center', 'bottom'}
+        Where the part lies in a canvas that is higher than needed.
+    inset : int
+        Pixels about the part, within the margins.
+    max_pixels : int
+        The most that the canvas may have.
+
+    Raises
+    ------
+    ArgumentError
+        If the margins leave no room, or the canvas were too large.
+    """
+    height, width = (side.stop - side.start for side in box)
+    top, right, bottom, left = margins
+    if size is not None:
+        canvas = size[1], size[0]
+    else:
+        canvas = _whole(height + 2 * inset, top, bottom), _whole(width + 2 * inset, left, right)
+        if aspect is not None:
+            canvas = max(canvas[0], math.ceil(canvas[1] / aspect - 1e-9)), max(canvas[1], round(canvas[0] * aspect), 1)
+    if canvas[0] * canvas[1] > max_pixels:
+        raise ArgumentError(f"size: got a result of {canvas[1]} x {canvas[0]} pixels, wanted {max_pixels} at most")
+    start = [_pixels(length, side) + inset for length, side in zip((top, left), canvas, strict=True)]
+    end = [_pixels(length, side) + inset for length, side in zip((bottom, right), canvas, strict=True)]
+    room = [side - first - last for side, first, last in zip(canvas, start, end, strict=True)]
+    if min(room) < 1:
+        raise ArgumentError(f"margin: got one that leaves no room in {canvas[1]} x {canvas[0]} pixels")
+    shape = (height, width)
+    if size is not None:
+        scale = min(room[0] / height, room[1] / width)
+        shape = min(room[0], max(1, round(height * scale))), min(room[1], max(1, round(width * scale)))
+    spare = room[0] - shape[0], room[1] - shape[1]
+    at = start[0] + (spare[0] if align == "bottom" else spare[0] // 2), start[1] + spare[1] // 2
+    return Frame(box, shape, at, (canvas[0], canvas[1]))
+
+
+def _whole(content: int, *margins: Length) -> int:
+    """The side of a canvas that has this content and margins at both its ends."""
+    shares = sum(number / 100 for number, unit in margins if unit == "%")
+    pixels = sum(int(number) for number, unit in margins if unit == "px")
+    if shares >= 1:
+        raise ArgumentError("margin: got shares of 100 % and more; wanted them to leave room")
+    return math.ceil((content + pixels) / (1 - shares) - 1e-9)
+
+
+def _pixels(length: Length, whole: int) -> int:
+    number, unit = length
+    return int(number if unit == "px" else number / 100 * whole + 1e-9)
+
+
+def parse_margins(value: Any) -> Margins:
+    """Four margins of one, two or four: 40, "7.5%", "10% 5%", (40, "5%"), in the order of CSS.
+
+    Raises `ArgumentError` for another value.
+    """
+    wanted = "margin: got {}; wanted 1, 2 or 4 lengths such as 40 or 7.5%, of at most 99999 or 100%"
+    if isinstance(value, str) and len(value) <= _LONGEST_TEXT:
+        parts: Sequence[Any] = value.split()
+    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        parts = value
+    else:
+        parts = [value]
+    found = [None if isinstance(part, bool) else _LENGTH.fullmatch(str(part)[:_LONGEST_TEXT]) for part in parts]
+    lengths = [(float(match[1]), match[2] or "px") for match in found if match]
+    fits = all(number <= 100 if unit == "%" else number == int(number) for number, unit in lengths)
+    if None in found or len(lengths) not in (1, 2, 4) or not fits:
+        raise ArgumentError(wanted.format(repr(value)[:_LONGEST_TEXT]))
+    top, right, bottom, left = lengths * (4 // len(lengths))
+    return top, right, bottom, left
+
+
+def parse_size(value: Any) -> tuple[int, int]:
+    """Width and height of "2000x1500" or (2000, 1500). Raises `ArgumentError` for another value."""
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
+    sides: Any = (int(match[1]), int(match[2])) if match else value
+    good = isinstance(sides, Sequence) and len(sides) == 2 and all(type(side) is int for side in sides)
+    if isinstance(sides, (str, bytes)) or not good or not all(1 <= side <= 65535 for side in sides):
+        raise ArgumentError(f"size: got {str(value)[:_LONGEST_TEXT]!r}; wanted width x height such as 2000x1500")
+    return sides[0], sides[1]
+
+
+def parse_aspect(value: Any) -> float:
+    """Width by height of "4:5" or 0.8. Raises `ArgumentError` for another value, or one beyond 1:100 and 100:1."""
+    match = _ASPECT.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
+    share = float(match[1]) / float(match[2]) if match and float(match[2]) else value
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.01 <= share <= 100:
+        raise ArgumentError(f"aspect: got {str(value)[:_LONGEST_TEXT]!r}; wanted width : height such as 4:5")
+    return float(share)
