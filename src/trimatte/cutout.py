@@ -24,7 +24,8 @@ from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.runtime.report import PlainReport
-from trimatte.segmentation import find_segmenter, segment
+from trimatte.segmentation import check_prompted, find_segmenter, segment
+from trimatte.segmentation.prompts import read_prompts
 from trimatte.trimap import (
     BACKGROUND,
     BOUND,
@@ -178,6 +179,9 @@ def cutout(
     segmenter: str = "lite",
     method: str = "closed-form",
     trimap: Any = None,
+    points: Any = None,
+    not_points: Any = None,
+    box: Any = None,
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
@@ -202,6 +206,8 @@ def cutout(
         How alpha is estimated, a name of `trimatte.alpha_methods()`.
     trimap : (H, W) array, optional
         Replaces the segmenter's; 0 background, 255 foreground, all between unknown.
+    points, not_points, box : optional
+        Where the subject is, and where it is not, as of `trimatte.segment`.
     band, band_pixels : float, optional
         Half width of the unknown band, relative to the subject or in pixels; one of them.
     adaptive_band : bool, default False
@@ -239,6 +245,9 @@ def cutout(
         segmenter=segmenter,
         method=method,
         trimap=trimap,
+        points=points,
+        not_points=not_points,
+        box=box,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
@@ -255,6 +264,9 @@ def cutout(
         image,
         segmenter=segmenter if find_method(method).needs_trimap else None,
         trimap=trimap,
+        points=points,
+        not_points=not_points,
+        box=box,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
@@ -273,6 +285,9 @@ def cutout_by(
     *,
     segmenter: str | None,
     trimap: Any,
+    points: Any,
+    not_points: Any,
+    box: Any,
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
@@ -297,7 +312,7 @@ def cutout_by(
     known: np.ndarray | None = None
     if trimap is not None:
         known = read_trimap(trimap, shape=picture, max_pixels=max_pixels)
-    elif is_matte(own):
+    elif is_matte(own) and picture.subject is None and not read_prompts(points, not_points, box):
         cut = _already_cut(picture, report)
         _tell(report, strict)
         return cut
@@ -306,6 +321,9 @@ def cutout_by(
         probability, known = find_trimap(
             picture,
             segmenter=segmenter,
+            points=points,
+            not_points=not_points,
+            box=box,
             band=band,
             band_pixels=band_pixels,
             adaptive_band=adaptive_band,
@@ -415,6 +433,9 @@ def check_arguments(
     segmenter: str = "lite",
     method: str = "closed-form",
     trimap: Any = None,
+    points: Any = None,
+    not_points: Any = None,
+    box: Any = None,
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
@@ -436,6 +457,9 @@ def check_arguments(
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
     check_refine(refine, refine_options)
     of_trimap = {"band": band, "band_pixels": band_pixels, "speck": speck, "adaptive_band": adaptive_band or None}
+    if read_prompts(points, not_points, box):
+        check_prompted(segmenter)
+        of_trimap |= {"points": points, "not_points": not_points, "box": box}
     for name, value in of_trimap.items():
         if value is not None and (trimap is not None or not row.needs_trimap):
             why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"
@@ -456,6 +480,9 @@ def find_trimap(
     picture: Picture,
     *,
     segmenter: str,
+    points: Any = None,
+    not_points: Any = None,
+    box: Any = None,
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
@@ -469,12 +496,15 @@ def find_trimap(
     """
     seconds = {} if seconds is None else seconds
     image, own = picture.image, picture.alpha
-    if own is not None and is_matte(own):
+    prompted = picture.subject is not None or bool(read_prompts(points, not_points, box))
+    if own is not None and is_matte(own) and not prompted:
         report.notes.append(KEPT)
         report.subject = bool(own.any())
         return None, own_trimap(own)
     with timed(seconds, "segment"):
-        probability = segment(image, segmenter=segmenter)
+        probability = picture.subject
+        if probability is None:
+            probability = segment(image, segmenter=segmenter, points=points, not_points=not_points, box=box)
     with timed(seconds, "trimap"):
         mixed = None
         if adaptive_band:
