@@ -504,7 +504,8 @@ def find_trimap(
     with timed(seconds, "segment"):
         probability = picture.subject
         if probability is None:
-            probability = segment(image, segmenter=segmenter, points=points, not_points=not_points, box=box)
+            seen = pointed_at(picture) if prompted else image
+            probability = segment(seen, segmenter=segmenter, points=points, not_points=not_points, box=box)
     with timed(seconds, "trimap"):
         mixed = None
         if adaptive_band:
@@ -517,6 +518,15 @@ def find_trimap(
         report.notes.append(BOUND)
         trimap = np.where(own > 0, trimap, np.uint8(BACKGROUND))
     return probability, trimap
+
+
+def pointed_at(picture: Picture) -> np.ndarray:
+    """The image (H, W, 3) in which a person points: one that is cut out already lies on grey, as its colours go on."""
+    own = picture.alpha
+    if own is None or not is_matte(own):
+        return picture.image
+    grey: np.ndarray = np.float32(0.5) + own[..., None] * (picture.image - np.float32(0.5))
+    return grey
 
 
 def _span(occupied: np.ndarray, margin: int) -> slice:

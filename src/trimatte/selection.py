@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trimatte.cutout import Cutout, cutout
+from trimatte.cutout import Cutout, cutout, pointed_at
 from trimatte.errors import ArgumentError
 from trimatte.images import MAX_PIXELS, load_picture
 from trimatte.images.hidden import without_hidden
@@ -56,7 +56,7 @@ class Selection:
         check_flag("automatic", automatic)
         self.segmenter = segmenter
         self.picture = without_hidden(load_picture(image, max_pixels=max_pixels))
-        self._photo = open_photo(self.picture.image, segmenter, automatic=automatic)
+        self._photo = open_photo(pointed_at(self.picture), segmenter, automatic=automatic)
         self._states = [_State(Prompts(), self._photo.found)]
         self._probability: tuple[_State, Floats] | None = None
 
