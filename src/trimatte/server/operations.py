@@ -9,6 +9,7 @@ from typing import Any
 from trimatte.alpha import ready_methods
 from trimatte.segmentation import segmenters
 from trimatte.server.parameters import Choice, Colour, Flag, Integer, Number, Parameter
+from trimatte.server.pointing import PROMPTS
 from trimatte.server.problems import Problem
 
 Values = dict[str, Any]
@@ -66,6 +67,7 @@ def operations() -> tuple[Operation, ...]:
         summary="Cut the subject out of a photo.",
         parameters=(
             segmenter,
+            *PROMPTS,
             method,
             band,
             pixels,
@@ -91,7 +93,7 @@ def operations() -> tuple[Operation, ...]:
     trimap = Operation(
         name="trimap",
         summary="Find the known and the unknown parts of a photo: white is subject, black background, grey unknown.",
-        parameters=(segmenter, band, pixels, adaptive, strict),
+        parameters=(segmenter, *PROMPTS, band, pixels, adaptive, strict),
         required=("image",),
         optional=(),
         formats=("png",),

@@ -16,6 +16,7 @@ from trimatte.errors import SubjectNotFoundError
 from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.runtime.report import PlainReport
+from trimatte.server.pointing import prompts_of
 from trimatte.trimap import SPECK, TrimapReport
 
 Files = Mapping[str, bytes]
@@ -88,6 +89,7 @@ def _cutout(files: Files, values: Values) -> Product:
         files["image"],
         trimap=files.get("trimap"),
         segmenter=values["segmenter"],
+        **prompts_of(values),
         method=values["method"],
         band=values["band"],
         band_pixels=values["band_pixels"],
@@ -129,6 +131,7 @@ def _trimap(files: Files, values: Values) -> Product:
     _, known = find_trimap(
         picture,
         segmenter=values["segmenter"],
+        **prompts_of(values),
         band=values["band"],
         band_pixels=values["band_pixels"],
         adaptive_band=values["adaptive_band"],
