@@ -35,6 +35,7 @@ _NAMES = {
     "Cutout": "cutout",
     "CutoutReport": "cutout",
     "Cutter": "cutter",
+    "Selection": "selection",
     "BatchSummary": "batch",
     "run_batch": "batch",
     "cutout": "cutout",
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from trimatte.linalg import SolveReport as SolveReport
     from trimatte.segmentation import segment as segment
     from trimatte.segmentation import segmenters as segmenters
+    from trimatte.selection import Selection as Selection
     from trimatte.trimap import make_trimap as make_trimap
 
 __all__ = sorted([*_NAMES, "__version__"])

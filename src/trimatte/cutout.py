@@ -28,7 +28,8 @@ from trimatte.output.options import output_of, with_preset
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.runtime.report import PlainReport
-from trimatte.segmentation import find_segmenter, segment
+from trimatte.segmentation import check_prompted, find_segmenter, segment
+from trimatte.segmentation.prompts import read_prompts
 from trimatte.trimap import (
     BACKGROUND,
     BOUND,
@@ -217,6 +218,9 @@ def cutout(
     segmenter: str = "lite",
     method: str = "closed-form",
     trimap: Any = None,
+    points: Any = None,
+    not_points: Any = None,
+    box: Any = None,
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
@@ -241,6 +245,8 @@ def cutout(
         How alpha is estimated, a name of `trimatte.alpha_methods()`.
     trimap : (H, W) array, optional
         Replaces the segmenter's; 0 background, 255 foreground, all between unknown.
+    points, not_points, box : optional
+        Where the subject is, and where it is not, as of `trimatte.segment`.
     band, band_pixels : float, optional
         Half width of the unknown band, relative to the subject or in pixels; one of them.
     adaptive_band : bool, default False
@@ -278,6 +284,9 @@ def cutout(
         segmenter=segmenter,
         method=method,
         trimap=trimap,
+        points=points,
+        not_points=not_points,
+        box=box,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
@@ -294,6 +303,9 @@ def cutout(
         image,
         segmenter=segmenter if find_method(method).needs_trimap else None,
         trimap=trimap,
+        points=points,
+        not_points=not_points,
+        box=box,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
@@ -312,6 +324,9 @@ def cutout_by(
     *,
     segmenter: str | None,
     trimap: Any,
+    points: Any,
+    not_points: Any,
+    box: Any,
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
@@ -336,7 +351,7 @@ def cutout_by(
     known: np.ndarray | None = None
     if trimap is not None:
         known = read_trimap(trimap, shape=picture, max_pixels=max_pixels)
-    elif is_matte(own):
+    elif is_matte(own) and picture.subject is None and not read_prompts(points, not_points, box):
         cut = _already_cut(picture, report)
         _tell(report, strict)
         return cut
@@ -345,6 +360,9 @@ def cutout_by(
         probability, known = find_trimap(
             picture,
             segmenter=segmenter,
+            points=points,
+            not_points=not_points,
+            box=box,
             band=band,
             band_pixels=band_pixels,
             adaptive_band=adaptive_band,
@@ -454,6 +472,9 @@ def check_arguments(
     segmenter: str = "lite",
     method: str = "closed-form",
     trimap: Any = None,
+    points: Any = None,
+    not_points: Any = None,
+    box: Any = None,
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
@@ -475,6 +496,9 @@ def check_arguments(
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
     check_refine(refine, refine_options)
     of_trimap = {"band": band, "band_pixels": band_pixels, "speck": speck, "adaptive_band": adaptive_band or None}
+    if read_prompts(points, not_points, box):
+        check_prompted(segmenter)
+        of_trimap |= {"points": points, "not_points": not_points, "box": box}
     for name, value in of_trimap.items():
         if value is not None and (trimap is not None or not row.needs_trimap):
             why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"
@@ -495,6 +519,9 @@ def find_trimap(
     picture: Picture,
     *,
     segmenter: str,
+    points: Any = None,
+    not_points: Any = None,
+    box: Any = None,
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
@@ -508,12 +535,16 @@ def find_trimap(
     """
     seconds = {} if seconds is None else seconds
     image, own = picture.image, picture.alpha
-    if own is not None and is_matte(own):
+    prompted = picture.subject is not None or bool(read_prompts(points, not_points, box))
+    if own is not None and is_matte(own) and not prompted:
         report.notes.append(KEPT)
         report.subject = bool(own.any())
         return None, own_trimap(own)
     with timed(seconds, "segment"):
-        probability = segment(image, segmenter=segmenter)
+        probability = picture.subject
+        if probability is None:
+            seen = pointed_at(picture) if prompted else image
+            probability = segment(seen, segmenter=segmenter, points=points, not_points=not_points, box=box)
     with timed(seconds, "trimap"):
         mixed = None
         if adaptive_band:
@@ -526,6 +557,15 @@ def find_trimap(
         report.notes.append(BOUND)
         trimap = np.where(own > 0, trimap, np.uint8(BACKGROUND))
     return probability, trimap
+
+
+def pointed_at(picture: Picture) -> np.ndarray:
+    """The image (H, W, 3) in which a person points: one that is cut out already lies on grey, as its colours go on."""
+    own = picture.alpha
+    if own is None or not is_matte(own):
+        return picture.image
+    grey: np.ndarray = np.float32(0.5) + own[..., None] * (picture.image - np.float32(0.5))
+    return grey
 
 
 def _tell(report: CutoutReport, strict: bool) -> None:

@@ -37,7 +37,7 @@ class Cutter:
         The photos given to `map` are frames of one scene: alpha is kept where nothing has changed, and the rest is
         solved for from there (see `trimatte.alpha.sequence`). Takes less time where the camera stands still.
     **options : Any
-        Of `trimatte.cutout`, for every photo.
+        Of `trimatte.cutout`, for every photo; `points`, `not_points` and `box` can also be given with each.
 
     Raises
     ------
@@ -56,9 +56,10 @@ class Cutter:
             self._matting()
         self._warm_up()
 
-    def __call__(self, photo: Any) -> Cutout:
-        """Cut out one photo, whatever `trimatte.cutout` takes."""
-        return self._cut(photo)
+    def __call__(self, photo: Any, *, points: Any = None, not_points: Any = None, box: Any = None) -> Cutout:
+        """Cut out one photo, whatever `trimatte.cutout` takes, or what is pointed at in it."""
+        given = {"points": points, "not_points": not_points, "box": box}
+        return self._cut(photo, **{name: value for name, value in given.items() if value is not None})
 
     def map(
         self, photos: Iterable[Any], *, workers: int | None = None, errors: Literal["raise", "return"] = "raise"
@@ -91,9 +92,9 @@ class Cutter:
         results = self._frames(photos) if self.sequence else self._in_threads(photos, workers or available_threads())
         return _raising(results) if errors == "raise" else results
 
-    def _cut(self, photo: Any) -> Cutout:
+    def _cut(self, photo: Any, **prompts: Any) -> Cutout:
         with self._turn:
-            return cutout(photo, **self.options)
+            return cutout(photo, **self.options | prompts)
 
     def _matting(self) -> SequenceAlpha:
         """Alpha of the frames of a new sequence."""
@@ -138,7 +139,8 @@ class Cutter:
         trimap = np.where(near, np.uint8(UNKNOWN), np.where(disc, np.uint8(255), np.uint8(0)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            of_trimap = dict.fromkeys(("band", "band_pixels", "speck")) | {"adaptive_band": False, "strict": False}
+            of_subject = dict.fromkeys(("band", "band_pixels", "speck", "points", "not_points", "box"))
+            of_trimap = of_subject | {"adaptive_band": False, "strict": False}
             cutout(scene, **{**self.options, **of_trimap, "trimap": trimap, "max_pixels": scene.size})
             if self._stages["trimap"] is None and find_method(self._stages["method"]).needs_trimap:
                 segment(scene, segmenter=self._stages["segmenter"])

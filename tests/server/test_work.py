@@ -198,3 +198,25 @@ def test_a_worker_process(photo_bytes: bytes, trimap_bytes: bytes) -> None:
     finally:
         worker.kill()
         worker.close()
+
+
+def test_what_is_pointed_at(photo: np.ndarray, photo_bytes: bytes) -> None:
+    twice = encoded(np.concatenate([photo, photo], axis=1))
+    width = photo.shape[1]
+    for given in ({"points": "25%,50%", "not_points": f"{width + width // 2},36"}, {"box": f"0,0,{width},72"}):
+        alpha = decoded(run("cutout", {"image": twice}, **given).body)[..., 3] / 255
+        assert alpha[:, :width].mean() > 3 * alpha[:, width:].mean()
+        known = decoded(run("trimap", {"image": twice}, **given).body)
+        assert (known[:, :width] == 255).sum() > 3 * (known[:, width:] == 255).sum()
+    with pytest.raises(ArgumentError, match="outside of the photo of 96 x 72 pixels"):
+        run("cutout", {"image": photo_bytes}, points="96,10")
+
+
+def test_prompts_with_a_trimap_or_a_segmenter_that_takes_none(
+    photo_bytes: bytes, trimap_bytes: bytes, bright: str
+) -> None:
+    with pytest.raises(ArgumentError, match=r"points: .*a trimap was given"):
+        run("cutout", {"image": photo_bytes, "trimap": trimap_bytes}, points="9,9")
+    for task in ("cutout", "trimap"):
+        with pytest.raises(ArgumentError, match="segmenter: 'bright' takes no points"):
+            run(task, {"image": photo_bytes}, segmenter=bright, points="9,9")

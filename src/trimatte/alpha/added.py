@@ -76,7 +76,7 @@ def without_trimap(
     """
     network, contract = _opened(name, device, report)
     with timed(report.seconds, "network"):
-        return keep_known(run_whole(network, image, contract), trimap)
+        return keep_known(run_whole(network.ask, image, contract), trimap)
 
 
 def _opened(name: str, device: str, report: SolveReport) -> tuple[Network, Contract]:
@@ -93,7 +93,7 @@ def _network(name: str, stamp: int, device: str) -> Network:
 def _in_windows(network: Network, contract: Contract, image: np.ndarray, trimap: np.ndarray, window: int) -> np.ndarray:
     """Alpha of the unknown band, computed in windows of at most so many pixels a side and blended."""
     unknown = trimap == UNKNOWN
-    alpha = (trimap == FOREGROUND).astype(np.float32)
+    alpha: np.ndarray = (trimap == FOREGROUND).astype(np.float32)
     room = window - OVERLAP - contract.multiple
     reach = min(window // 8, (room - 2 * OVERLAP) // 2)  # smaller cells would overlap all over
     for box, share in cells(unknown, room - 2 * reach):
@@ -101,7 +101,8 @@ def _in_windows(network: Network, contract: Contract, image: np.ndarray, trimap:
         answer = network.ask(*tensors(image, trimap, contract, seen))
         _check_size(answer, seen)
         top, bottom, left, right = box
-        part = as_probability(answer[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]], contract)
+        inner = answer[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]]
+        part = as_probability(inner, contract)
         alpha[top:bottom, left:right] += np.where(unknown[top:bottom, left:right], share * part, 0)
     np.clip(alpha, 0, 1, out=alpha)
     return alpha

@@ -60,7 +60,7 @@ def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.nd
     for samples in (FEW, SAMPLES):
         if counts[strange].sum() < least:
             return none
-        strange[strange] = ~_mixed(*(_centres(bins) for bins in (strange, *known)), samples)
+        strange[strange] = ~_mixed(_centres(strange), _centres(known[0]), _centres(known[1]), samples)
     found = none
     found[unknown] = strange[bins]
     box = bounding_box(found)
@@ -88,7 +88,7 @@ def _near(unknown: np.ndarray, step: int) -> np.ndarray:
     """Whether the block of NEAR x NEAR pixels about a pixel, or one next to it, has unknown ones; of each `step`th."""
     rows, columns = (np.arange(0, size, NEAR) for size in unknown.shape)
     blocks = np.logical_or.reduceat(np.logical_or.reduceat(unknown, rows, axis=0), columns, axis=1)
-    near: np.ndarray = ndimage.binary_dilation(blocks, np.ones((3, 3)))
+    near: np.ndarray = ndimage.binary_dilation(blocks, np.ones((3, 3), bool))
     return near[np.ix_(*(np.arange(0, size, step) // NEAR for size in unknown.shape))]
 
 

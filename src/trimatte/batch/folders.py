@@ -10,6 +10,7 @@ from typing import Any
 from trimatte.batch.jobs import companions_of, list_folder
 from trimatte.batch.manifest import Known, Manifest
 from trimatte.batch.plan import Shard, assign, check_folders, of_shard, relative
+from trimatte.batch.pointed import check_known, read_prompt_file
 from trimatte.batch.summary import BatchSummary
 from trimatte.batch.tasks import Task
 from trimatte.batch.watch import Watch
@@ -21,12 +22,16 @@ from trimatte.images.formats import WRITTEN, is_picture, unread
 
 @dataclass(frozen=True)
 class Folders:
-    """From where to where, and in what format. Raises `ArgumentError` if these do not go together."""
+    """From where to where, in what format, and what is pointed at in which picture.
+
+    Raises `ArgumentError` if these do not go together.
+    """
 
     source: str
     out: str
     format: str
     companions: tuple[str, ...]
+    prompts: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         if self.format not in WRITTEN:
@@ -48,6 +53,7 @@ def folders_of(
     out: str | os.PathLike[str],
     format: str | None,
     options: Mapping[str, Any],
+    prompts: str | os.PathLike[str] | None = None,
     *,
     absolute: bool = False,
 ) -> Folders:
@@ -57,7 +63,7 @@ def folders_of(
         address = plain(os.fspath(folder))
         return os.path.abspath(address) if absolute and not is_remote(address) else address
 
-    return Folders(named(source), named(out), format or "png", tuple(companions_of(options)))
+    return Folders(named(source), named(out), format or "png", tuple(companions_of(options)), read_prompt_file(prompts))
 
 
 def listed(folders: Folders, summary: BatchSummary, shard: Shard, watch: bool = False) -> list[str]:
@@ -68,6 +74,8 @@ def listed(folders: Folders, summary: BatchSummary, shard: Shard, watch: bool = 
     for folder, why in unreadable.items():
         summary.failed[folder] = f"cannot read the folder: {why}"
     summary.failed.update((name, why) for name, why in left_out.items() if of_shard(name, shard))
+    if not watch:
+        check_known(folders.prompts, names)
     return names
 
 
@@ -113,6 +121,7 @@ def _task(name: str, target: str, number: int, folders: Folders, manifest: Manif
         join(folders.out, target),
         join(manifest.staging, f"{number}{folders.suffix}"),
         manifest.known.get(name),
+        prompts=folders.prompts.get(name, {}),
     )
 
 

@@ -41,6 +41,7 @@ def run_batch(
     review: bool = False,
     progress: Progress | None = None,
     format: str | None = None,
+    prompts: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> BatchSummary:
     """Cut out every picture of a folder into another one, which mirrors it.
@@ -76,6 +77,8 @@ def run_batch(
         Called after each picture with its outcome and the summary so far.
     format : str, optional
         "png" (by default), "webp", "tiff", "avif" or "jpeg".
+    prompts : str or path, optional
+        File that says what to cut out of which picture (see `trimatte.batch.pointed`).
     **options : Any
         `sheet`, `output` ("cutout", "matte" or "both") and `preset` as of the command line, those of
         `trimatte.output.options.Output`, and those of `trimatte.cutout`, of types that JSON has.
@@ -111,7 +114,7 @@ def run_batch(
     if cluster is not None and (workers or max_memory):
         raise ArgumentError("cluster: it goes without workers and max_memory, which are of this machine")
     format, options = _with_preset(format, options)
-    folders = folders_of(source, out, format, options, absolute=cluster is not None)
+    folders = folders_of(source, out, format, options, prompts, absolute=cluster is not None)
     settings = settings_of(format, options, retry_failed, force)
     part = parse_shard(shard) if shard else WHOLE
     summary = BatchSummary()
@@ -168,6 +171,7 @@ def plan_batch(
     retry_failed: bool = False,
     force: bool = False,
     format: str | None = None,
+    prompts: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Iterator[tuple[Task, State]]:
     """What `run_batch` would do, without doing or writing anything: each picture, and how it stands.
@@ -178,7 +182,7 @@ def plan_batch(
     import hashlib
 
     format, options = _with_preset(format, options)
-    folders = folders_of(source, out, format, options)
+    folders = folders_of(source, out, format, options, prompts)
     settings = settings_of(format, options, retry_failed, force)
     summary = BatchSummary()
     part = parse_shard(shard) if shard else WHOLE
@@ -189,7 +193,7 @@ def plan_batch(
     for task in tasks_of(names, part, folders, manifest):
         try:
             sha256 = hashlib.sha256(store.read(task.source)).hexdigest()
-            yield task, standing(task, settings, sha256)
+            yield task, standing(task, settings.with_prompts(task.prompts), sha256)
         except TrimatteError:
             yield task, "failed"
 

@@ -16,7 +16,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from trimatte.batch.jobs import companions_of, stranger
@@ -71,6 +71,14 @@ class Settings:
         text = json.dumps({**options, "files": files} if files else dict(options), sort_keys=True)
         return Settings(options, json.loads(text), hashlib.sha256(text.encode()).hexdigest(), retry_failed, force)
 
+    def with_prompts(self, prompts: Mapping[str, Any]) -> Settings:
+        """The same for a picture in which somebody has pointed at something."""
+        if not prompts:
+            return self
+        text = json.dumps({**self.record, **prompts}, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return replace(self, options={**self.options, **prompts}, record=json.loads(text), digest=digest)
+
 
 def _files_of(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The options, also of a refiner, whose value is the path of a file."""
@@ -102,6 +110,8 @@ class Task:
         1 for the first; from 2 on the picture wants all the memory for itself.
     arriving : bool
         Whether the picture may not be there as a whole yet.
+    prompts : mapping
+        Options `points`, `not_points` and `box` of this picture alone.
     """
 
     name: str
@@ -112,6 +122,7 @@ class Task:
     known: Known | None = None
     attempt: int = 1
     arriving: bool = False
+    prompts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,6 +156,7 @@ class Outcome:
 
 def perform(task: Task, settings: Settings, ask: Ask) -> Outcome:
     """Do one picture if need be; whatever is wrong with it is in the outcome."""
+    settings = settings.with_prompts(task.prompts)
     record = _begun(task, settings)
     try:
         content = store.read(task.source)
@@ -173,7 +185,7 @@ def perform(task: Task, settings: Settings, ask: Ask) -> Outcome:
 
 def lost(task: Task, settings: Settings, why: str) -> Outcome:
     """The outcome of a task that has taken each of its workers along."""
-    record = _begun(task, settings)
+    record = _begun(task, settings.with_prompts(task.prompts))
     with contextlib.suppress(TrimatteError):
         record["sha256"] = store.digest(task.source)
     return _failed(task, record, why, RuntimeError(why))

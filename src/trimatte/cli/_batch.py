@@ -55,6 +55,9 @@ _OPTIONS = [
     click.option(
         "--max-memory", callback=_bytes, metavar="SIZE", help="Of a folder: what all processes may take, such as 8G."
     ),
+    click.option(
+        "--prompts", metavar="FILE", help="Of a folder: points and boxes by picture, as JSON lines or in a .csv."
+    ),
     click.option("--shard", metavar="I/N", help="Of a folder: only the I-th of N parts, for several machines."),
     click.option("--cluster", metavar="ADDRESS", help="Of a folder: have the workers of this Dask scheduler do it."),
     click.option("--retry-failed", is_flag=True, help="Of a folder: try again what failed before."),
@@ -62,7 +65,7 @@ _OPTIONS = [
     click.option("--review", is_flag=True, help="Of a folder: also a page of the results, the doubtful first."),
     click.option("--watch", is_flag=True, help="Of a folder: go on waiting for new pictures."),
 ]
-NAMES = ["workers", "max_memory", "shard", "cluster", "retry_failed", "dry_run", "review", "watch"]
+NAMES = ["workers", "max_memory", "prompts", "shard", "cluster", "retry_failed", "dry_run", "review", "watch"]
 
 
 def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, **options: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from trimatte.batch.jobs import STREAM, Job
-from trimatte.errors import TrimatteError, failure
+from trimatte.errors import ArgumentError, TrimatteError, failure
 from trimatte.files.jsonl import finite
 from trimatte.images.formats import MAX_PIXELS, WRITTEN
 from trimatte.runtime.report import plain
@@ -35,6 +35,46 @@ segmenter = click.option(
     metavar="NAME",
     help="Who finds the subject, see `trimatte models list`.",
 )
+
+
+def _prompt(ctx: click.Context, parameter: click.Parameter, given: Any) -> Any:
+    """Points, or a box, from text; None for none."""
+    if not given:
+        return None
+    from trimatte.segmentation.prompts import parse_box, parse_point
+
+    try:
+        return [parse_point(text) for text in given] if parameter.multiple else parse_box(given)
+    except ArgumentError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def prompts(command: Any) -> Any:
+    """Add the options that say where the subject is."""
+    for option in reversed(_PROMPTS):
+        command = option(command)
+    return command
+
+
+_PROMPTS = [
+    click.option(
+        "--point",
+        "points",
+        multiple=True,
+        metavar="X,Y",
+        callback=_prompt,
+        help="A pixel of what is to be cut out, or 30%,40% of width and height; may be repeated.",
+    ),
+    click.option(
+        "--not-point",
+        "not_points",
+        multiple=True,
+        metavar="X,Y",
+        callback=_prompt,
+        help="A pixel of what is not; may be repeated.",
+    ),
+    click.option("--box", metavar="X0,Y0,X1,Y1", callback=_prompt, help="A box about what is to be cut out."),
+]
 band = click.option("--band", type=float, metavar="X", help="Half width of the unknown band, relative to the subject.")
 band_pixels = click.option("--band-pixels", type=float, metavar="N", help="Half width of the unknown band in pixels.")
 speck = click.option(

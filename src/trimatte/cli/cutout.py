@@ -24,6 +24,7 @@ from trimatte.runtime.options import parse_options
 @common.method
 @common.segmenter
 @click.option("--trimap", metavar="FILE", help="Your own trimap of the one picture, instead of the segmenter's.")
+@common.prompts
 @common.band
 @common.band_pixels
 @common.adaptive_band

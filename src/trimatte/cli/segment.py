@@ -15,6 +15,7 @@ from trimatte.cli import _common as common
 @common.inputs
 @common.out
 @common.segmenter
+@common.prompts
 @common.format
 @common.force
 @common.quality
@@ -26,6 +27,9 @@ def command(
     inputs: tuple[str, ...],
     out: str | None,
     segmenter: str,
+    points: Any,
+    not_points: Any,
+    box: Any,
     format: str | None,
     force: bool,
     quality: int | None,
@@ -49,7 +53,7 @@ def command(
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
         photo = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels)).image
-        probability = segment(photo, segmenter=segmenter)
+        probability = segment(photo, segmenter=segmenter, points=points, not_points=not_points, box=box)
         save_image(target, probability, format=format_of(job, format), quality=quality)
         return {"segmenter": segmenter, "subject": has_subject(probability)}
 

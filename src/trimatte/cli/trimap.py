@@ -18,6 +18,7 @@ from trimatte.cli import _common as common
 @common.out
 @common.force
 @common.segmenter
+@common.prompts
 @click.option("--from-probability", is_flag=True, help="INPUT is a probability or a mask rather than a photo.")
 @common.band
 @common.band_pixels
@@ -33,6 +34,9 @@ def command(
     out: str | None,
     force: bool,
     segmenter: str,
+    points: Any,
+    not_points: Any,
+    box: Any,
     from_probability: bool,
     band: float | None,
     band_pixels: float | None,
@@ -56,6 +60,8 @@ def command(
     common.check(segmenter=segmenter)
     if from_probability and adaptive_band:
         raise click.UsageError("--adaptive-band needs the photo, which --from-probability does not take.")
+    if from_probability and (points or not_points or box):
+        raise click.UsageError("--point, --not-point and --box need the photo, which --from-probability does not take.")
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
     jobs = plan(inputs, out, suffix=".png", tag="-trimap", always_tag=True, force=force)
     if any(FORMATS[output_format(job.target, format_of(job, None))].quality for job in jobs if not job.problem):
@@ -71,6 +77,9 @@ def command(
             _, trimap = find_trimap(
                 without_hidden(load_picture(source, max_pixels=max_pixels)),
                 segmenter=segmenter,
+                points=points,
+                not_points=not_points,
+                box=box,
                 band=band,
                 band_pixels=band_pixels,
                 adaptive_band=adaptive_band,

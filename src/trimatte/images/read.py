@@ -27,8 +27,6 @@ from trimatte.images.decode import Decoded, Source, decode_source, is_source
 from trimatte.images.formats import MAX_PIXELS
 from trimatte.runtime.options import check_number
 
-ImageLike = ArrayLike | Source
-
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -52,6 +50,8 @@ class Picture:
         The EXIF orientation of its file, which is undone here; 1 if it has none.
     notes : tuple of str
         What the user should know of how it was read, such as that only the first page was.
+    subject : (H, W) float32 array in [0, 1] or None
+        Probability of foreground, where somebody has said what the subject is.
     """
 
     image: Floats
@@ -62,12 +62,16 @@ class Picture:
     format: str
     orientation: int = 1
     notes: tuple[str, ...] = ()
+    subject: Floats | None = None
 
     @property
     def stored_shape(self) -> tuple[int, int]:
         """Height and width before the EXIF orientation was applied."""
         height, width = self.image.shape[:2]
         return (width, height) if self.orientation >= 5 else (height, width)
+
+
+ImageLike = ArrayLike | Source | Picture
 
 
 def load_image(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Floats:
@@ -98,10 +102,10 @@ def load_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
 
     Parameters
     ----------
-    source : path, bytes, binary file object, PIL image or array
+    source : path, bytes, binary file object, PIL image, array or Picture
         PNG, JPEG (MPO), WebP, TIFF, AVIF, GIF, BMP or PPM, and HEIC with the extra `heic`; of several pages or
         frames the first. 16-bit PNG and TIFF keep their depth, save through a PIL image, which has lost it. EXIF
-        orientation is applied. An array is taken as by `as_image`, a fourth channel for alpha.
+        orientation is applied. An array is taken as by `as_image`, a fourth channel for alpha; a `Picture` as it is.
     max_pixels : int
         The most pixels that are decoded; the header is asked, before any memory is spent.
 
@@ -132,6 +136,8 @@ def load_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
 def read_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """`load_picture` for those who report `Picture.notes` themselves: it warns of nothing."""
     check_number("max_pixels", max_pixels, least=1, whole=True)
+    if isinstance(source, Picture):
+        return source
     if not is_source(source):
         return _picture_of(array_of(source, "image"))
     decoded = decode_source(source, max_pixels)

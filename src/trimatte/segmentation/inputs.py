@@ -42,7 +42,7 @@ Part = tuple[slice, slice]
 
 
 def _picture(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part) -> np.ndarray:
-    planes = _plain(image, trimap, contract, part) - np.array(contract.mean, np.float32)[:, None, None]
+    planes: np.ndarray = _plain(image, trimap, contract, part) - np.array(contract.mean, np.float32)[:, None, None]
     planes /= np.array(contract.std, np.float32)[:, None, None]
     return planes
 

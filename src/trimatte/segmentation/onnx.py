@@ -48,14 +48,14 @@ LONGEST = 4
 def segmenter(path: Path, contract: Contract, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
     """Build a segmenter from an ONNX file. Raises `ModelError` if the file does not fit the contract."""
     network = open_network(path, contract, device=device)
-    return lambda image: run_whole(network, image, contract)
+    return lambda image: run_whole(network.ask, image, contract)
 
 
-def run_whole(network: Network, image: np.ndarray, contract: Contract) -> np.ndarray:
-    """Probability or alpha (H, W) of a picture by a network that sees all of it and no trimap."""
-    probability = _looked_twice(network.ask, image, contract)
+def run_whole(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
+    """Probability or alpha (H, W) of a picture by a network that takes no trimap; `ask` gets all of it first."""
+    probability = _looked_twice(ask, image, contract)
     if contract.third_look and _doubt(probability) > contract.third_look:
-        probability += 2 * _looked(lambda x: network.ask(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
+        probability += 2 * _looked(lambda x: ask(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
         probability /= 3
     return probability
 

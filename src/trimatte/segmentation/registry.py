@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +26,11 @@ from trimatte.files.atomic import atomic_write, reason, sha256
 from trimatte.runtime.plugins import check_name, known, resolve
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
+from trimatte.segmentation.contract import Contract
 from trimatte.segmentation.fetch import Progress, discard, download
+
+if TYPE_CHECKING:
+    from trimatte.segmentation.clicks import ClickedPhoto
 
 SEGMENTERS = {
     "lite": "trimatte.segmentation.registry:lite",
@@ -53,6 +58,23 @@ class Verdict:
     sha256: str
     published: bool
     remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """An embedded segmenter: as such a function, and one that can be pointed at."""
+
+    run: Callable[[np.ndarray], np.ndarray]
+    contract: Contract
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        return self.run(image)
+
+    def open(self, image: np.ndarray, *, automatic: bool) -> ClickedPhoto:
+        """The photo (H, W, 3), seen once, to be asked of clicks."""
+        from trimatte.segmentation.clicks import ClickedPhoto
+
+        return ClickedPhoto(image, self.contract, automatic=automatic)
 
 
 def models() -> list[Card]:
@@ -259,7 +281,9 @@ def network_file(chosen: Card) -> Iterator[Path]:
 
 def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
     with network_file(chosen) as path:
-        return onnx.segmenter(path, chosen.contract, "cpu" if chosen.name in EMBEDDED else "auto")
+        if chosen.name in EMBEDDED:
+            return Embedded(onnx.segmenter(path, chosen.contract), chosen.contract)
+        return onnx.segmenter(path, chosen.contract, "auto")
 
 
 def open_model(name: str, device: str = "auto") -> onnx.Network:

@@ -11,6 +11,7 @@ from trimatte.errors import ArgumentError
 from trimatte.output.options import NAMES, OUTPUTS, PARAMETERS, output_of, presets, with_preset
 from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter
 from trimatte.segmentation import segmenters
+from trimatte.server.pointing import PROMPTS
 from trimatte.server.problems import Problem
 
 Values = dict[str, Any]
@@ -68,6 +69,7 @@ def operations() -> tuple[Operation, ...]:
         summary="Cut the subject out of a photo.",
         parameters=(
             segmenter,
+            *PROMPTS,
             method,
             band,
             pixels,
@@ -94,7 +96,7 @@ def operations() -> tuple[Operation, ...]:
     trimap = Operation(
         name="trimap",
         summary="Find the known and the unknown parts of a photo: white is subject, black background, grey unknown.",
-        parameters=(segmenter, band, pixels, adaptive, strict),
+        parameters=(segmenter, *PROMPTS, band, pixels, adaptive, strict),
         required=("image",),
         optional=(),
         formats=("png",),

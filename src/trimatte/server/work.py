@@ -17,6 +17,7 @@ from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.runtime.report import PlainReport
 from trimatte.server.operations import output_options
+from trimatte.server.pointing import prompts_of
 from trimatte.trimap import SPECK, TrimapReport
 
 Files = Mapping[str, bytes]
@@ -89,6 +90,7 @@ def _cutout(files: Files, values: Values) -> Product:
         files["image"],
         trimap=files.get("trimap"),
         segmenter=values["segmenter"],
+        **prompts_of(values),
         method=values["method"],
         band=values["band"],
         band_pixels=values["band_pixels"],
@@ -124,6 +126,7 @@ def _trimap(files: Files, values: Values) -> Product:
     _, known = find_trimap(
         picture,
         segmenter=values["segmenter"],
+        **prompts_of(values),
         band=values["band"],
         band_pixels=values["band_pixels"],
         adaptive_band=values["adaptive_band"],

@@ -22,8 +22,21 @@ FULL = ".float32.onnx"
 """Suffix of the file beside the exported one whose weights are stored in full."""
 OUTPUTS = ("alpha", "doubt")
 """Of all networks of alpha."""
-TAPS = {"half": "merge2", "quarter": "merge4", "eighth": "merge8"}
-"""The encoder's maps by their scale, and the part of the decoder that each goes into."""
+TAPS = {
+    "half": "merge2/lateral/lateral.0",
+    "quarter": "merge4/lateral/lateral.0",
+    "eighth": "merge8/lateral/lateral.0",
+    "sixteenth": "merge16/lateral/lateral.0",
+    "thirtysecond": "context/reduce/reduce.0",
+}
+"""The encoder's maps by their scale, and the convolution that each goes into."""
+DRAWN = {
+    "drawn_half": "heads.0",
+    "drawn_quarter": "merge2/descend/descend.0",
+    "drawn_eighth": "merge4/descend/descend.0",
+    "drawn_sixteenth": "merge8/descend/descend.0",
+}
+"""The same of the decoder's maps."""
 TOLERANCES = {32: 1e-3, 16: 0.02, 8: 0.25}
 """Largest difference from torch, in standard deviations of the output on noise, by the bits of a weight."""
 
@@ -31,7 +44,8 @@ TOLERANCES = {32: 1e-3, 16: 0.02, 8: 0.25}
 def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> float:
     """Write the segmenter of `weights` as ONNX: `image` (1, 3, h, w), multiples of 32, to `logits` (1, 1, h, w).
 
-    It can be asked for the encoder's maps `TAPS`, too, on which the second decoder of "glance" draws.
+    It gives the encoder's maps `TAPS` and its decoder's `DRAWN`, too, on which the decoders of "glance" and of clicks
+    draw.
     """
     off = export(Lite(variant=variant), weights, out, inputs={"image": (3, 1)}, outputs=["logits"], bits=bits)
     for path in (out, out.with_suffix(FULL)):
@@ -40,11 +54,11 @@ def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> flo
 
 
 def tapped(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The segmenter's model with what goes into some lateral convolutions as outputs of its own."""
+    """The segmenter's model with what goes into some of its convolutions as outputs of its own."""
     graph = model.graph
     seen = {node.name: node.input[0] for node in graph.node if node.op_type == "Conv"}
-    for name, merge in TAPS.items():
-        graph.node.append(helper.make_node("Identity", [seen[f"/{merge}/lateral/lateral.0/Conv"]], [name]))
+    for name, convolution in {**TAPS, **DRAWN}.items():
+        graph.node.append(helper.make_node("Identity", [seen[f"/{convolution}/Conv"]], [name]))
         graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", None, None, None]))
     onnx.checker.check_model(model)
     return model
@@ -58,10 +72,13 @@ def export(
     inputs: Mapping[str, tuple[int, int]],
     outputs: Sequence[str],
     bits: int,
+    stride: int = 1,
+    more: Mapping[str, torch.Tensor] | None = None,
 ) -> float:
     """Write a network as ONNX whose inputs are (N, channels, h / stride, w / stride), h and w multiples of 32.
 
-    `inputs` gives channels and stride of each by its name; `outputs` are names.
+    `inputs` gives channels and stride of each by its name; `outputs` are the names of maps, all of one `stride`. `more`
+    are inputs (N, K) of any K, with what they are when the file is checked.
 
     `out` has its large weights in `bits` (16 or 8), the file beside it that ends in `FULL` all in float32; both compute
     in float32. Returns the largest difference of the first output of `out` from torch's over three shapes of noise, in
@@ -71,16 +88,18 @@ def export(
     network.eval()
     axes = {
         name: {0: "batch", 2: f"height{stride}", 3: f"width{stride}"}
-        for name, (_, stride) in {**dict.fromkeys(outputs, (0, 1)), **inputs}.items()
+        for name, (_, stride) in {**dict.fromkeys(outputs, (0, stride)), **inputs}.items()
     }
+    more = more or {}
+    axes |= {name: {0: "batch", 1: "count"} for name in more}
     full = out.with_suffix(FULL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            _noise(inputs, 320, 256),
+            (*_noise(inputs, 320, 256), *more.values()),
             str(full),
-            input_names=list(inputs),
+            input_names=[*inputs, *more],
             output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=17,
@@ -88,8 +107,8 @@ def export(
         )
     onnx.save(plain(onnx.load(full)), full)
     onnx.save(stored(onnx.load(full), bits), out)
-    _checked(network, full, inputs, TOLERANCES[32])
-    return _checked(network, out, inputs, TOLERANCES[bits])
+    _checked(network, full, inputs, more, TOLERANCES[32])
+    return _checked(network, out, inputs, more, TOLERANCES[bits])
 
 
 def mix(first: Path, second: Path, share: float, out: Path, *, bits: int = 8) -> None:
@@ -124,7 +143,13 @@ def _noise(inputs: Mapping[str, tuple[int, int]], height: int, width: int) -> tu
     )
 
 
-def _checked(network: nn.Module, path: Path, inputs: Mapping[str, tuple[int, int]], tolerance: float) -> float:
+def _checked(
+    network: nn.Module,
+    path: Path,
+    inputs: Mapping[str, tuple[int, int]],
+    more: Mapping[str, torch.Tensor],
+    tolerance: float,
+) -> float:
     """The largest difference of the file's first output from the network's. Raises `ValueError` above `tolerance`.
 
     Without onnxruntime it is not a number, and a warning.
@@ -138,11 +163,11 @@ def _checked(network: nn.Module, path: Path, inputs: Mapping[str, tuple[int, int
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
     for height, width in ((320, 224), (224, 320), (64, 96)):
-        x = _noise(inputs, height, width)
+        x = *_noise(inputs, height, width), *more.values()
         with torch.no_grad():
             want = network(*x)
         want = (want[0] if isinstance(want, tuple) else want).numpy()
-        got = session.run(None, {name: plane.numpy() for name, plane in zip(inputs, x, strict=True)})[0]
+        got = session.run(None, {name: plane.numpy() for name, plane in zip([*inputs, *more], x, strict=True)})[0]
         worst = max(worst, float(np.abs(got - want).max() / want.std()))
     if worst > tolerance:
         raise ValueError(f"{path.name} differs from the network by {worst:.3f} standard deviations")

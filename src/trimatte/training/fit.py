@@ -124,7 +124,7 @@ def fit(
             torch.autograd.backward(total)
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
-            _average(averaged, network, min(recipe.average, step / (step + 10)))
+            running_average(averaged, network, min(recipe.average, step / (step + 10)))
             rows.writerow([step, round(time.monotonic() - begun, 1), f"{rate:.2e}", f"{float(total.detach()):.5f}"])
             if watch is not None:
                 watch(step, float(total.detach()))
@@ -167,7 +167,8 @@ def endless(
     yield from torch.utils.data.DataLoader(crops, batch_size=None, num_workers=1, multiprocessing_context="spawn")
 
 
-def _average(averaged: nn.Module, network: nn.Module, share: float) -> None:
+def running_average(averaged: nn.Module, network: nn.Module, share: float) -> None:
+    """Let the averaged weights keep `share` of themselves, and take the rest from the network's."""
     with torch.no_grad():
         for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
             if old.is_floating_point():

@@ -50,7 +50,7 @@ class Things:
 
     def scene(self, size: tuple[int, int], rng: Rng) -> Pair:
         """A scene (RGB) of `size` (width, height) and its mask (LA)."""
-        photo = self._backdrop(size, rng)
+        photo = self.backdrop(size, rng)
         mask = Image.new("L", size)
         blur = float(rng.uniform(1, 6)) if rng.random() < 0.5 else 0.0
         photo = photo.filter(ImageFilter.GaussianBlur(blur)) if blur else photo
@@ -59,12 +59,12 @@ class Things:
         count = int(rng.integers(2, 4)) if rng.random() < GROUP else 1
         share = rng.uniform(0.35, 0.95) * (0.65 if count > 1 else 1)
         for _ in range(int(rng.choice(6, p=[0.2, 0.2, 0.2, 0.2, 0.1, 0.1]))):
-            thing = fitted(self._thing(rng), size, share * rng.uniform(0.15, 0.6 if blur else 0.4))
+            thing = fitted(self.thing(rng), size, share * rng.uniform(0.15, 0.6 if blur else 0.4))
             photo = beside(photo, Image.new("L", size), behind(thing, blur, rng), rng)
         middle = size[0] * rng.uniform(0.3, 0.7), size[1] * rng.uniform(0.4, 0.65)
         step = size[0] * rng.uniform(0.2, 0.35)
         for number in range(count):
-            thing = fitted(self._thing(rng), size, share * rng.uniform(0.85, 1))
+            thing = fitted(self.thing(rng), size, share * rng.uniform(0.85, 1))
             x = middle[0] + step * (number - (count - 1) / 2) - thing.width / 2
             y = size[1] - thing.height if rng.random() < 0.35 else middle[1] - thing.height / 2
             photo, mask = placed(photo, mask, lit_like(thing, photo, rng), (round(x), round(y)), rng)
@@ -77,12 +77,12 @@ class Things:
         found, known = mask.split()
         subject = ImageChops.lighter(found, ImageChops.invert(known))
         for _ in range(int(rng.integers(1, 4))):
-            thing = fitted(self._thing(rng), photo.size, rng.uniform(0.08, 0.3))
+            thing = fitted(self.thing(rng), photo.size, rng.uniform(0.08, 0.3))
             photo = beside(photo, subject, behind(thing, float(rng.uniform(0.5, 4)), rng), rng)
         return photo, mask
 
     def _before(self, photo: Image.Image, mask: Image.Image, rng: Rng) -> Pair:
-        thing = fitted(self._thing(rng), photo.size, rng.uniform(0.2, 0.4))
+        thing = fitted(self.thing(rng), photo.size, rng.uniform(0.2, 0.4))
         thing = blurred(thing, float(rng.uniform(4, 9)))
         x = -thing.width // 2 if rng.random() < 0.5 else photo.width - thing.width // 2
         y = int(rng.integers(photo.height // 2, photo.height))
@@ -91,14 +91,16 @@ class Things:
         mask.paste(0, (x, y), thing.getchannel("A"))
         return photo, mask
 
-    def _thing(self, rng: Rng) -> Image.Image:
+    def thing(self, rng: Rng) -> Image.Image:
+        """A cut-out (RGBA), or a thing drawn by code."""
         if rng.random() < HOLED or not self.groups:
             return holed(rng, 256)
         group = self.groups[int(rng.integers(len(self.groups)))]
         thing = Image.open(group[int(rng.integers(len(group)))]).convert("RGBA")
         return thing.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else thing
 
-    def _backdrop(self, size: tuple[int, int], rng: Rng) -> Image.Image:
+    def backdrop(self, size: tuple[int, int], rng: Rng) -> Image.Image:
+        """A part of a background, or something plain or written, of `size` (width, height)."""
         if rng.random() < PLAIN or not self._photos:
             return page(rng, size) if rng.random() < 0.3 else cloth_of(rng, size)
         return self.photo(size, rng)

@@ -1,0 +1,139 @@
+"""What a person points at in a photo, by the network of clicks on the maps of the segmenter `lite`.
+
+The segmenter sees the photo once. From its maps a small decoder (`trimatte.networks.clicks`) answers each prompt, the
+answer before among what it is given. Both are shipped; how the decoder was trained is in `trimatte.training.clicks`, on
+what in `decoders/clicks.toml`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import as_file, files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimatte.planes.resize import resized
+from trimatte.runtime.onnx import open_session
+from trimatte.segmentation import onnx, registry
+from trimatte.segmentation.contract import Contract
+from trimatte.segmentation.prompts import Prompts, positions, prompt_maps
+
+Floats = NDArray[np.float32]
+MAPS = (
+    "quarter",
+    "eighth",
+    "sixteenth",
+    "thirtysecond",
+    "drawn_half",
+    "drawn_quarter",
+    "drawn_eighth",
+    "drawn_sixteenth",
+)
+"""What is asked of the segmenter's file: maps of its encoder, and of its decoder."""
+SURE = np.float32(8)
+"""Logits of an answer to begin with are no farther from 0."""
+CLEAR = np.float32(1)
+"""Logits at what was clicked are no nearer to 0."""
+
+
+class ClickedPhoto:
+    """A photo (H, W, 3) float32 in [0, 1], as the segmenter of a contract has seen it.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Height and width of the photo.
+    found : (h, w) float32 array or None
+        Logits of the segmenter's own answer, if it was to give one.
+    """
+
+    def __init__(self, image: Floats, contract: Contract, *, automatic: bool) -> None:
+        session = _segmenter()
+        self.shape = image.shape[0], image.shape[1]
+        self._maps: dict[str, Floats] = {}
+
+        def ask(x: np.ndarray) -> np.ndarray:
+            """The segmenter's logits; of what it sees first, the maps are kept."""
+            if self._maps:
+                logits = session.run(["logits"], {"image": np.ascontiguousarray(x)})[0]
+            else:
+                logits, *maps = session.run(["logits", *MAPS], {"image": x})
+                self._size = x.shape[2], x.shape[3]
+                self._maps = dict(zip(MAPS, maps, strict=True))
+            answer: np.ndarray = logits[0, 0]
+            return answer
+
+        self.found: Floats | None = None
+        if automatic:
+            self._automatic = onnx.run_whole(ask, image, contract)
+            self.found = self._logits(self._automatic)
+        else:
+            self._automatic = np.zeros(self.shape, np.float32)
+            ask(onnx.as_seen(image, contract)[0])
+
+    def answer(self, prompts: Prompts, before: Floats | None) -> Floats:
+        """Logits (h, w) of what is pointed at; `before` are those of the answer before."""
+        (height, width), (rows, columns) = self.shape, self._size
+        scale = np.array([columns / width, rows / height])
+        points = (np.array([p[:2] for p in prompts.points], float).reshape(-1, 2) + 0.5) * scale
+        signs = np.array([p[2] for p in prompts.points], np.float32)
+        box = None if prompts.box is None else tuple((np.array(prompts.box) * np.tile(scale, 2)).tolist())
+        given = {
+            **self._maps,
+            "prompts": prompt_maps(self._size, points, signs, box, before)[None],
+            # One at least, which counts for nothing.
+            "position": np.append(positions(self._size, points), 0)[None],
+            "sign": np.append(signs, np.float32(0))[None],
+        }
+        logits: Floats = _decoder().run(["logits"], given)[0][0, 0]
+        return _obedient(logits, points / 2, signs)
+
+    def probability(self, logits: Floats | None, prompts: Prompts) -> Floats:
+        """Probability (H, W) of logits, over one half where a click keeps, and under it where one drops.
+
+        Before the first prompt that is the segmenter's own, or 0.
+        """
+        if not prompts:
+            return self._automatic.copy()
+        assert logits is not None
+        plane = np.clip(resized(_sigmoid(logits), self.shape), 0, 1)
+        for x, y, sign in prompts.points:
+            here = int(y), int(x)
+            least = _sigmoid(sign * CLEAR)
+            plane[here] = max(plane[here], least) if sign > 0 else min(plane[here], least)
+        return plane
+
+    def _logits(self, probability: Floats) -> Floats:
+        rows, columns = self._size
+        p = resized(probability, (rows // 2, columns // 2)).astype(np.float64)
+        with np.errstate(divide="ignore"):
+            logits: Floats = np.clip(np.log(p) - np.log1p(-p), -SURE, SURE).astype(np.float32)
+        return logits
+
+
+def _sigmoid(logits: Any) -> Any:
+    return 1 / (1 + np.exp(-logits))
+
+
+def _obedient(logits: Floats, points: NDArray[np.floating], signs: Floats) -> Floats:
+    """Logits of the sign of each click where it lies, of the last one if there are several."""
+    rows, columns = logits.shape
+    for (x, y), sign in zip(points, signs, strict=True):
+        top, left = int(np.clip(y - 0.5, 0, rows - 1)), int(np.clip(x - 0.5, 0, columns - 1))
+        around = logits[top : top + 2, left : left + 2]
+        np.copyto(around, sign * np.maximum(sign * around, CLEAR))
+    return logits
+
+
+@lru_cache(maxsize=1)
+def _segmenter() -> Any:
+    with registry.network_file(registry.card("lite")) as path:
+        return open_session(path)
+
+
+@lru_cache(maxsize=1)
+def _decoder() -> Any:
+    with as_file(files("trimatte.segmentation").joinpath("decoders", "clicks.onnx")) as path:
+        return open_session(path)
