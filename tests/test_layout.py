@@ -24,14 +24,14 @@ FLOORS = (
     {"alpha"},
     {"confidence"},
     {"cutout"},
-    {"cutter", "evaluation", "sheet"},
+    {"cutter", "evaluation", "selection", "sheet"},
     {"metrics"},
     {"compat", "batch", "training"},
     {"server"},
     {"cli"},
     {"__main__"},
 )
-MODULES = {"composite", "confidence", "cutout", "cutter", "errors", "metrics", "sheet", "trimap"}
+MODULES = {"composite", "confidence", "cutout", "cutter", "errors", "metrics", "selection", "sheet", "trimap"}
 
 
 def name_of(path: Path) -> str:

@@ -54,7 +54,8 @@ def _plain(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part
 
 def _trimap(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part) -> np.ndarray:
     codes = np.array([0, 0.5, 1], np.float32)
-    return codes[(trimap[part] != BACKGROUND).astype(np.intp) + (trimap[part] == FOREGROUND)][None]
+    plane: np.ndarray = codes[(trimap[part] != BACKGROUND).astype(np.intp) + (trimap[part] == FOREGROUND)]
+    return plane[None]
 
 
 def _one_hot(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part) -> np.ndarray:
