@@ -191,6 +191,61 @@ def test_area_resampling(old, new):
 # Devices
 
 
+class Short(torch.nn.Module):
+    """A network that has too little memory for more than so many pixels, as CUDA and MPS say it."""
+
+    def __init__(self, network, most, error):
+        super().__init__()
+        self.network, self.most, self.error = network, most, error
+        self.config = network.config
+
+    def forward(self, x):
+        if x.shape[2] * x.shape[3] > self.most:
+            raise self.error
+        return self.network(x)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("MPS backend out of memory")]
+)
+def test_out_of_memory_halves_the_window(error, monkeypatch):
+    network = lively(SLIM)
+    rng = np.random.default_rng(0)
+    image, trimap = rng.random((256, 256, 3), np.float32), np.full((256, 256), 128, np.uint8)
+    monkeypatch.setattr(inference, "receptive_radius", lambda config: 16)
+    monkeypatch.setattr(inference, "DIM", Short)
+    runner = inference.Runner(Short(network, 192 * 192, error), CPU)
+    alpha = inference.dim_alpha(runner, image, trimap, window=512)
+    assert runner.notes == ["out of memory: windows of 128 pixels instead"]
+    plain = inference.dim_alpha(inference.Runner(Short(network, 10**9, error), CPU), image, trimap, window=128)
+    np.testing.assert_array_equal(alpha, plain)
+    with pytest.raises(MemoryError, match="too little memory"):
+        inference.dim_alpha(inference.Runner(Short(network, 0, error), CPU), image, trimap, window=512)
+    other = inference.Runner(Short(network, 0, RuntimeError("shapes do not fit")), CPU)
+    with pytest.raises(RuntimeError, match="do not fit"):
+        inference.dim_alpha(other, image, trimap)
+
+
+def test_a_whole_picture_goes_to_the_cpu_where_the_device_lacks_memory():
+    runner = inference.Runner(torch.nn.Identity(), CPU, notes=["before"])
+    runner.device, runner.half = torch.device("meta"), True
+
+    def compute():
+        if runner.device.type == "meta":
+            raise MemoryError
+        return np.ones((2, 2), np.float32)
+
+    assert runner.or_on_cpu(compute).all()
+    assert (runner.device, runner.half) == (CPU, False)
+    assert runner.notes == ["before", "out of memory on meta: computed on the CPU"]
+
+    def fail():
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        runner.or_on_cpu(fail)
+
+
 def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

@@ -48,10 +48,12 @@ def test_list_by_licence(make: Make, card: Path) -> None:
     assert nothing.stdout == ""
     assert "No network's licence is read as permissive; there are: permissive-weights " in nothing.stderr
     call("models", "add", make(), "--card", card)
-    assert call("models", "list", "--licence", "permissive").stdout.startswith("grey  added  permissive")
+    assert call("models", "list", "--licence", "permissive").stdout.startswith("grey  segmentation  added  permissive")
     both = call("models", "list", "--licence", "permissive", "--licence", "non-commercial").stdout
-    assert [line.split()[0] for line in both.splitlines()] == ["bria-rmbg", "grey"]
+    assert [line.split()[0] for line in both.splitlines()] == ["bria-rmbg", "fba", "grey"]
     assert call("models", "list", "--licence", "free").exit_code == 2
+    matting = call("models", "list", "--task", "matting", "--licence", "non-commercial").stdout
+    assert [line.split()[0] for line in matting.splitlines()] == ["fba"]
 
 
 def test_list_and_show_as_json() -> None:

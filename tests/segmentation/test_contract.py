@@ -74,6 +74,10 @@ def test_a_wrong_entry_is_named(old: str, new: str, words: str) -> None:
         read_card(CARD.replace(old, new))
 
 
+UNPUBLISHED = {"fba", "rvm-mobilenetv3", "rvm-resnet50", "birefnet-matting", "birefnet-hr-matting"}
+"""Of their files no checksum is published that we know."""
+
+
 def test_every_shipped_card_says_what_an_auditor_asks() -> None:
     cards = shipped_cards()
     names = [card.name for card in cards]
@@ -82,11 +86,13 @@ def test_every_shipped_card_says_what_an_auditor_asks() -> None:
     assert {"isnet-anime", "bria-rmbg", "modnet", "birefnet-general", "birefnet-general-lite"} <= set(names)
     for card in cards:
         assert card.purpose
-        assert len(card.sha256) == 64, card.name
+        assert len(card.sha256) == (0 if card.name in UNPUBLISHED else 64), card.name
         assert {"code", "weights"} <= set(card.licence), card.name
         assert "data" in card.licence or "data" in card.data, card.name
         assert card.licence["use"] in USES, card.name
-        if card.name not in registry.EMBEDDED:
+        if card.task == "matting":
+            assert card.data["source"].startswith("https://"), card.name
+        elif card.name not in registry.EMBEDDED:
             assert card.address.startswith("https://"), card.name
             assert card.size
             assert card.size > 1_000_000

@@ -76,7 +76,7 @@ def without_trimap(
     """
     network, contract = _opened(name, device, report)
     with timed(report.seconds, "network"):
-        return keep_known(run_whole(network.ask, image, contract), trimap)
+        return keep_known(run_whole(network, image, contract), trimap)
 
 
 def _opened(name: str, device: str, report: SolveReport) -> tuple[Network, Contract]:
@@ -101,8 +101,7 @@ def _in_windows(network: Network, contract: Contract, image: np.ndarray, trimap:
         answer = network.ask(*tensors(image, trimap, contract, seen))
         _check_size(answer, seen)
         top, bottom, left, right = box
-        inner = answer[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]]
-        part = as_probability(inner, contract)
+        part = as_probability(answer[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]], contract)
         alpha[top:bottom, left:right] += np.where(unknown[top:bottom, left:right], share * part, 0)
     np.clip(alpha, 0, 1, out=alpha)
     return alpha
@@ -115,7 +114,7 @@ def _check_size(answer: np.ndarray, seen: Box) -> None:
 
 
 def _seen(box: Box, reach: int, shape: tuple[int, ...], multiple: int, fixed: int | None) -> Box:
-    """What is seen for a box: `reach` pixels about it, as far as there are; more if it takes a `fixed` size."""
+    """What the network sees for a box: `reach` pixels about it, as far as there are; more if of `fixed` size."""
     rows = _span(box[0] - reach, box[1] + reach, shape[0], multiple, fixed)
     columns = _span(box[2] - reach, box[3] + reach, shape[1], multiple, fixed)
     return *rows, *columns

@@ -154,7 +154,8 @@ def modnet(
     runner = _runner("modnet", weights, device, precision, report)
     from trimatte.networks.inference import modnet_alpha
 
-    alpha = modnet_alpha(runner, image)
+    alpha = runner.or_on_cpu(lambda: modnet_alpha(runner, image))
+    report.device = runner.device.type
     report.fallbacks += runner.notes
     return keep_known(alpha, trimap)
 
@@ -180,7 +181,8 @@ def gfm(
     runner = _runner("gfm", weights, device, precision, report, scheme=scheme)
     from trimatte.networks.inference import gfm_alpha
 
-    alpha = gfm_alpha(runner, image, sizing=sizing)
+    alpha = runner.or_on_cpu(lambda: gfm_alpha(runner, image, sizing=sizing))
+    report.device = runner.device.type
     report.fallbacks += runner.notes
     return keep_known(alpha, trimap)
 

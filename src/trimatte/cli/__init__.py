@@ -26,7 +26,7 @@ VERBS = {
     "compare": "Compare recorded evaluations.",
     "datasets": "Benchmark sets: what there is, and how to get it.",
     "serve": "Cut-outs over HTTP.",
-    "models": "Networks that find the subject: what there is, on what terms, and adding them.",
+    "models": "Networks that find the subject or its alpha: what there is, on what terms, and adding them.",
     "train": "Train the networks.",
     "doctor": "Versions, threads, caches and the embedded network.",
 }

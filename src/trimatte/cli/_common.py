@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
@@ -16,6 +17,7 @@ from trimatte.batch.jobs import STREAM, Job
 from trimatte.errors import ArgumentError, TrimatteError, failure
 from trimatte.files.jsonl import finite
 from trimatte.images.formats import MAX_PIXELS, WRITTEN
+from trimatte.runtime.device import DEVICES
 from trimatte.runtime.report import plain
 
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -127,6 +129,26 @@ threads = click.option(
 )
 
 
+def _choose(ctx: click.Context, parameter: click.Parameter, device: str | None) -> None:
+    if device is not None:
+        from trimatte.runtime.device import VARIABLE, check_device
+
+        check_device(device)
+        before = os.environ.get(VARIABLE, "")
+        os.environ[VARIABLE] = device
+        ctx.call_on_close(lambda: os.environ.update({VARIABLE: before}))
+
+
+device = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    callback=_choose,
+    expose_value=False,
+    is_eager=True,
+    help="Where added and PyTorch networks run; auto takes a GPU if one works.  [default: $TRIMATTE_DEVICE or auto]",
+)
+
+
 def suffix(format: str | None) -> str:
     """The suffix of results in a format, by default PNG."""
     return WRITTEN[format or "png"].suffix
@@ -200,13 +222,20 @@ def _summary(report: dict[str, Any], total: float) -> list[str]:
     lines = []
     if solve.get("solver"):
         lines.append(
-            f"{solve['method']}: {solve['unknown']} unknown pixels, {solve['solver']}, "
+            f"{solve['method']}: {solve['unknown']} unknown pixels, {solve['solver']}{_place(solve)}, "
             f"{solve['iterations']} iterations, residual {solve['residual']:.1e}"
         )
+    refine = report.get("refine", {})
+    if refine.get("method"):
+        lines.append(f"{refine['method']}: {refine['unknown']} pixels redone{_place(refine)}")
     if report.get("specks"):
         lines.append(f"{report['specks']} islands and holes were too small to count, see --speck")
     stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in report.get("seconds", {}).items())
     return [*lines, f"{stages}{', ' if stages else ''}in all {total:.2f} s"]
+
+
+def _place(report: dict[str, Any]) -> str:
+    return f" on {report['device']}" if report.get("device") else ""
 
 
 def _progress(jobs: Sequence[Job]) -> Any:

@@ -26,6 +26,7 @@ from trimatte.runtime.options import parse_options
 @common.quality
 @common.max_pixels
 @common.threads
+@common.device
 @common.strict
 @common.as_json
 @common.verbose

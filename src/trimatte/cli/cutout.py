@@ -41,12 +41,17 @@ from trimatte.runtime.options import parse_options
     "stays in the file, hidden under transparency.  [default: decontaminate]",
 )
 @common.method_options
-@click.option("--refine", metavar="NAME", help="Redo alpha where it is unsure, by deep-image-matting.")
+@click.option(
+    "--refine",
+    metavar="NAME",
+    help="Redo alpha where it is unsure, by light, hybrid, deep-image-matting or a network added.",
+)
 @click.option("--refine-option", multiple=True, metavar="NAME=VALUE", help="Of the refiner, such as weights=FILE.")
 @click.option("--sheet", is_flag=True, help="Also write NAME-sheet.png, which shows every stage.")
 @batch.options
 @common.max_pixels
 @common.threads
+@common.device
 @common.strict
 @common.as_json
 @common.verbose

@@ -56,7 +56,14 @@ def examine() -> tuple[dict[str, Any], list[str]]:
     """What there is, by section, and what does not work."""
     problems: list[str] = []
     findings: dict[str, Any] = {"versions": _versions(problems)}
-    for section, look in (("threads", _threads), ("caches", _caches), ("pictures", _pictures), ("network", _network)):
+    sections = {
+        "threads": _threads,
+        "devices": _devices,
+        "caches": _caches,
+        "pictures": _pictures,
+        "network": _network,
+    }
+    for section, look in sections.items():
         try:
             findings[section] = look()
         except Exception as error:  # whatever is broken is what we were asked to find
@@ -151,6 +158,18 @@ def _threads() -> dict[str, Any]:
     from trimatte.runtime.threads import available_threads
 
     return {"processors": os.cpu_count(), "usable": available_threads(), "numba": numba.get_num_threads()}
+
+
+def _devices() -> dict[str, str]:
+    """Where added networks and PyTorch's can run, and where they will."""
+    from trimatte.runtime.device import chosen_device, onnx_devices, torch_devices
+
+    chosen = chosen_device()
+    return {
+        "onnxruntime": ", ".join(onnx_devices()),
+        "torch": ", ".join(torch_devices()) or "not installed",
+        "chosen": f"auto: {onnx_devices()[0]}" if chosen == "auto" else chosen,
+    }
 
 
 def _caches() -> dict[str, str]:

@@ -25,6 +25,7 @@ LOOPBACK = "127.0.0.1"
 @click.option("--browser/--no-browser", default=True, help="Whether to open the browser.  [default: browser]")
 @common.max_pixels
 @common.threads
+@common.device
 def command(
     photo: str | None, trimap: str | None, method: str, band: float, port: int, browser: bool, max_pixels: int
 ) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from trimatte.cli import _common as common
+
 if TYPE_CHECKING:
     from trimatte.evaluation.runs import Region
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--backgrounds", help="Folder of backgrounds, for sets whose foregrounds are to be composed.")
 @click.option("--csv", is_flag=True, help="Write OUT/records.csv too.")
 @click.option("--parquet", is_flag=True, help="Write OUT/records.parquet too.")
+@common.device
 @click.option("--json", "as_json", is_flag=True, help="Print the means as JSON.")
 def command(
     dataset: str,

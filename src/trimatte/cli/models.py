@@ -1,4 +1,4 @@
-"""`trimatte models`: networks that find the subject; what there is, on what terms, and adding them."""
+"""`trimatte models`: networks that find the subject or its alpha; what there is, on what terms, and adding them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trimatte.segmentation.fetch import Progress
     from trimatte.segmentation.registry import Verdict
 
+TASKS = ("segmentation", "matting")
 USES = ("permissive", "permissive-weights", "non-commercial", "unstated")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 own_card = click.option(
@@ -26,23 +27,24 @@ own_card = click.option(
 @click.group(invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Networks that find the subject, for --segmenter: what there is, on what terms, and adding them.
+    """Networks that find the subject, for --segmenter, or its alpha, for --method and --refine.
 
-    Alone it lists them. Two are part of trimatte. For others there are cards, but their files are yours to add; nothing
-    is downloaded unless `models fetch` is called.
+    What there is, on what terms, and adding them. Alone it lists them. Two are part of trimatte. For others there are
+    cards, but their files are yours to add; nothing is downloaded unless `models fetch` is called.
     """
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_command, uses=(), as_json=False)
+        ctx.invoke(list_command, uses=(), task=None, as_json=False)
 
 
 @command.command("list")
 @click.option("--licence", "uses", multiple=True, type=click.Choice(USES), help="Only these; see the guide on models.")
+@click.option("--task", type=click.Choice(TASKS), help="Only those for it.")
 @as_json
-def list_command(uses: tuple[str, ...], as_json: bool) -> None:
+def list_command(uses: tuple[str, ...], task: str | None, as_json: bool) -> None:
     """List the networks: whether they can be used now, what may be done with them, what they are for."""
     from trimatte.segmentation import registry
 
-    every = registry.models()
+    every = [card for card in registry.models() if task in (None, card.task)]
     cards = [card for card in every if not uses or card.use in uses]
     if as_json:
         click.echo(json.dumps([_record(card) for card in cards], indent=1))
@@ -50,10 +52,10 @@ def list_command(uses: tuple[str, ...], as_json: bool) -> None:
     if not cards:
         held = ", ".join(f"{use} {count}" for use in USES if (count := sum(card.use == use for card in every)))
         click.echo(f"No network's licence is read as {' or '.join(uses)}; there are: {held}.", err=True)
-    rows = [(card.name, _state(card.name), card.use, _megabytes(card), card.purpose) for card in cards]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    rows = [(card.name, card.task, _state(card.name), card.use, _megabytes(card), card.purpose) for card in cards]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
     for row in rows:
-        click.echo("  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[4]]))
+        click.echo("  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[5]]))
 
 
 @command.command("show")
@@ -85,6 +87,7 @@ def add_command(arguments: tuple[str, ...], card_file: Path | None) -> None:
     if len(arguments) != (1 if card_file else 2):
         raise click.UsageError("Give NAME and FILE, or FILE and --card.")
     card = _read(card_file) if card_file else registry.card(arguments[0])
+    _check_name(card)
     _tell(card, registry.add(arguments[-1], card))
 
 
@@ -101,6 +104,7 @@ def fetch_command(name: str | None, card_file: Path | None) -> None:
     if (name is None) == (card_file is None):
         raise click.UsageError("Give a NAME or --card.")
     card = _read(card_file) if card_file else registry.card(name or "")
+    _check_name(card)
     for part in ("weights", "data"):
         if part in card.licence:
             click.echo(f"{part}: {card.licence[part]}", err=True)
@@ -153,6 +157,15 @@ def _read(file: Path) -> Card:
         raise ModelError(f"cannot read the card {str(file)!r}: {reason(error)}") from error
 
 
+def _check_name(card: Card) -> None:
+    """Raise `ModelError` for a matting network of the name that an alpha method of ours has: nobody could reach it."""
+    from trimatte.alpha.methods import METHODS
+    from trimatte.errors import ModelError
+
+    if card.task == "matting" and card.name in METHODS:
+        raise ModelError(f"{card.name!r} is the name of an alpha method; give the card another one")
+
+
 def _tell(card: Card, verdict: Verdict) -> None:
     """Say what a file was found to be."""
     if verdict.published:
@@ -178,6 +191,7 @@ def _record(card: Card) -> dict[str, Any]:
 
     return {
         "name": card.name,
+        "task": card.task,
         "state": _state(card.name),
         "use": card.use,
         "purpose": card.purpose,

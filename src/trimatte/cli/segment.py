@@ -21,6 +21,7 @@ from trimatte.cli import _common as common
 @common.quality
 @common.max_pixels
 @common.threads
+@common.device
 @common.as_json
 @common.verbose
 def command(

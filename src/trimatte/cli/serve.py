@@ -36,6 +36,7 @@ _SECONDS = click.FloatRange(0, min_open=True)
     "--editor/--no-editor", default=None, help="The editor at /.  [default: only if it listens on this machine alone]"
 )
 @common.threads
+@common.device
 def command(
     workers: int | None,
     token_file: str | None,

@@ -26,6 +26,7 @@ from trimatte.cli import _common as common
 @common.speck
 @common.max_pixels
 @common.threads
+@common.device
 @click.option("--strict", is_flag=True, help="Fail if no subject is found.")
 @common.as_json
 @common.verbose

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 
 from trimatte.errors import ArgumentError
 from trimatte.images.arrays import UNKNOWN
-from trimatte.images.cells import OVERLAP, Box, cells
+from trimatte.images.cells import OVERLAP, Box, cells, with_less_memory
 from trimatte.networks import dim
 from trimatte.networks.dim import DIM, receptive_radius
 from trimatte.networks.gfm import GFM
 from trimatte.networks.modnet import MODNet
+from trimatte.runtime.device import chosen_device, torch_devices
 
 Floats = NDArray[np.float32]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -33,7 +35,10 @@ WINDOW = 512
 
 @dataclass
 class Runner:
-    """A network on its device. `notes` gathers departures from what was asked."""
+    """A network on its device. `notes` gathers departures from what was asked.
+
+    What the device has no memory for is a `MemoryError`.
+    """
 
     network: nn.Module
     device: torch.device
@@ -41,8 +46,23 @@ class Runner:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._move()
+
+    def _move(self) -> None:
         # Channels last is what convolutions on CPUs and tensor cores work in; it saves them their own copies.
         self.network = cast(Any, self.network).to(self.device, memory_format=torch.channels_last).eval()
+
+    def or_on_cpu(self, compute: Callable[[], Floats]) -> Floats:
+        """What a function returns that runs the network on a whole picture; on the CPU if the device lacks memory."""
+        try:
+            return compute()
+        except MemoryError:
+            if self.device.type == "cpu":
+                raise
+        self.notes.append(f"out of memory on {self.device.type}: computed on the CPU")
+        self.device, self.half = torch.device("cpu"), False
+        self._move()
+        return compute()
 
     def __call__(self, x: Tensor) -> Tensor:
         """The network's alpha (N, 1, H, W), in single precision on the CPU."""
@@ -50,9 +70,14 @@ class Runner:
 
     def run(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> tuple[Tensor, ...]:
         """What `function` returns on the device, in single precision on the CPU."""
-        x = x.to(self.device, memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=self.half):
-            outputs = tuple(output.float().cpu() for output in function(x))
+        try:
+            x = x.to(self.device, memory_format=torch.channels_last)
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=self.half):
+                outputs = tuple(output.float().cpu() for output in function(x))
+        except RuntimeError as error:
+            if "out of memory" not in str(error):  # MPS says it in a plain RuntimeError
+                raise
+            raise MemoryError(f"{self.device.type}: too little memory for {tuple(x.shape)}") from error
         if self.half and not all(bool(torch.isfinite(output).all()) for output in outputs):
             self.half = False
             self.notes.append("half precision overflowed, so single precision was used")
@@ -66,14 +91,11 @@ def pick_device(device: str = "auto", precision: str = "auto") -> tuple[torch.de
     "auto" takes CUDA, then MPS, then the CPU; and half precision on CUDA only. Raises `ArgumentError` for a device
     that is not there, and for half precision on a CPU, which would be slower and less exact there.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    device, there = chosen_device(device), torch_devices()
     if device == "auto":
-        device = next(name for name in ("cuda", "mps", "cpu") if there[name])
+        device = there[0]
     if device not in there:
-        raise ArgumentError(f"device: got {device!r}, wanted auto, cpu, cuda or mps")
-    if not there[device]:
-        usable = ", ".join(name for name, usable in there.items() if usable)
-        raise ArgumentError(f"device: {device!r} is not available to this PyTorch; there is {usable}")
+        raise ArgumentError(f"device: {device!r} is not available to this PyTorch; there is {', '.join(there)}")
     if precision not in ("auto", "single", "half"):
         raise ArgumentError(f"precision: got {precision!r}, wanted auto, single or half")
     if precision == "half" and device == "cpu":
@@ -86,10 +108,18 @@ def dim_alpha(runner: Runner, image: Floats, trimap: NDArray[np.uint8], *, windo
 
     The unknown band is cut into cells of `window` pixels, each seen with as much around it as the network's output can
     depend on, at places that fit its pooling: so the windows' result is that of the whole picture (`window=None`) but
-    for rounding, and memory depends on the window, not on the picture. Cells are blended over `OVERLAP` pixels.
+    for rounding, and memory depends on the window, not on the picture. Cells are blended over `OVERLAP` pixels. Where
+    the device runs out of memory, the window is halved and the runner's notes say so.
     """
     if window is not None and window < 2 * OVERLAP:
         raise ArgumentError(f"window: got {window}, wanted at least {2 * OVERLAP} pixels")
+    if window is None:
+        return _dim_alpha(runner, image, trimap, None)
+    compute = partial(_dim_alpha, runner, image, trimap)
+    return with_less_memory(compute, window, least=2 * OVERLAP, notes=runner.notes)
+
+
+def _dim_alpha(runner: Runner, image: Floats, trimap: NDArray[np.uint8], window: int | None) -> Floats:
     network = runner.network
     assert isinstance(network, DIM)
     unknown = trimap == UNKNOWN

@@ -53,9 +53,8 @@ def _plain(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part
 
 
 def _trimap(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part) -> np.ndarray:
-    codes = np.array([0, 0.5, 1], np.float32)
-    plane: np.ndarray = codes[(trimap[part] != BACKGROUND).astype(np.intp) + (trimap[part] == FOREGROUND)]
-    return plane[None]
+    codes: np.ndarray = np.select([trimap[part] == BACKGROUND, trimap[part] == FOREGROUND], [0, 1], 0.5)
+    return codes[None].astype(np.float32)
 
 
 def _one_hot(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part) -> np.ndarray:
