@@ -76,7 +76,7 @@ def without_trimap(
     """
     network, contract = _opened(name, device, report)
     with timed(report.seconds, "network"):
-        return keep_known(run_whole(network, image, contract), trimap)
+        return keep_known(run_whole(network.ask, image, contract), trimap)
 
 
 def _opened(name: str, device: str, report: SolveReport) -> tuple[Network, Contract]:
