@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	$(VENV)/bin/python examples/demo.py $(OUT)
 
 test: $(VENV)/.dev
-	$(RUN) pytest -n $(JOBS)
+	$(RUN) pytest -n $(JOBS) --dist worksteal
 
 lint: $(VENV)/.dev
 	$(RUN) ruff check

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +17,24 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import toy_kernels
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a suite that runs in the background; its children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HEIGHT, WIDTH = 72, 96
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where several processes are to run the whole suite, compile the kernels for them first."""
+    config = session.config
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        folder = Path(tempfile.mkdtemp())
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        toy_kernels.compile_all(folder)
+        os.environ |= {toy_kernels.FOLDER: str(folder), "NUMBA_CACHE_DIR": str(folder / "cache")}
+
 
 PlugIn = Callable[[str, str], str]
 

@@ -1,0 +1,63 @@
+"""Kernels compiled once for a whole run of the suite, from nothing, in two processes side by side."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+CUT_OUT = """
+import sys
+import numpy as np
+import trimatte
+
+y, x = np.mgrid[:240, :320]
+distance = np.hypot(y - 120, x - 160) + 8 * np.sin(9 * np.arctan2(y - 120, x - 160))
+noise = np.random.default_rng(0).normal(0, 0.05, (240, 320, 3))
+colours = np.where((distance < 70)[..., None], [0.8, 0.7, 0.5], [0.2, 0.3, 0.4])
+trimap = np.where(distance < 50, 255, np.where(distance > 90, 0, 128)).astype(np.uint8)
+result = trimatte.cutout(np.clip(colours + noise, 0, 1).astype(np.float32), trimap=trimap)
+np.save(sys.argv[1], result.rgba())
+"""
+"""Cut a photo out by the default methods, and save what comes of it."""
+WARM_UP = """
+from trimatte.cli.doctor import _warm_up, warm_ups
+
+local = {*warm_ups()[1], "foreground", "trimap"}
+_warm_up([name for names in warm_ups() for name in names if (name in local) == %s])
+"""
+"""Compile what methods that solve locally need, and colours and trimaps; or all else."""
+FOLDER = "TRIMATTE_TESTS_KERNELS"
+"""The variable that names the folder of `compile_all` to the processes of the suite."""
+
+
+def cut_out(folder: Path, name: str) -> None:
+    """Save the picture of `CUT_OUT` in a folder, by a process whose cache of kernels lies there, too."""
+    _wait_for(_started(CUT_OUT, folder, folder / name))
+
+
+def compile_all(folder: Path) -> None:
+    """Compile all kernels into a folder's cache; cold.npy there is the picture of a process that found none."""
+    other = folder / "other"
+    other.mkdir()
+    _wait_for(_started(CUT_OUT + WARM_UP % True, folder, folder / "cold.npy"), _started(WARM_UP % False, other))
+
+    def copy_new(source: str, target: str) -> None:
+        if not os.path.exists(target):
+            shutil.copy(source, target)
+
+    shutil.copytree(other / "cache", folder / "cache", copy_function=copy_new, dirs_exist_ok=True)
+    shutil.rmtree(other)
+
+
+def _started(code: str, folder: Path, *arguments: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment)
+
+
+def _wait_for(*processes: subprocess.Popen[bytes]) -> None:
+    for process in processes:
+        if process.wait() != 0:
+            raise RuntimeError(f"a process that compiles kernels ended with {process.returncode}")
