@@ -45,6 +45,17 @@ def test_from_nothing_to_a_report(call, tmp_path):
     assert "closed-form.mse > 0" in call("compare", run, "--fail-if", "closed-form.mse > 0", code=1).stderr
 
 
+def test_ctrl_c_says_how_to_go_on(call, benchmark, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trimatte.evaluation.runs.evaluate", interrupted)
+    said = call("evaluate", benchmark, "--methods", "closed-form", "--out", tmp_path / "run", code=130)
+    assert said.stderr.endswith(
+        f"Interrupted. What is recorded in {tmp_path / 'run'} stays; the same command goes on.\n"
+    )
+
+
 def test_failures_show_in_the_exit_code(call, benchmark, tmp_path):
     (tmp_path / "theirs").mkdir()
     Image.fromarray(np.zeros((64, 80), np.uint8)).save(tmp_path / "theirs" / "hair_0000.png")

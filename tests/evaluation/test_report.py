@@ -17,12 +17,22 @@ from toy_methods import by_brightness, half
 
 from trimatte.cli import main
 from trimatte.errors import ArgumentError
+from trimatte.evaluation import report
 from trimatte.evaluation.exhibits import worst_pictures
 from trimatte.evaluation.plots import cost_against_quality, pareto
 from trimatte.evaluation.report import html_report, load_runs
 from trimatte.evaluation.runs import evaluate
 from trimatte.evaluation.summary import check_conditions, significance, summarize
-from trimatte.evaluation.tables import best, figure_text, interval_text, latex, markdown
+from trimatte.evaluation.tables import (
+    best,
+    figure_text,
+    interval_text,
+    latex,
+    markdown,
+    memory_note,
+    memory_text,
+    p_text,
+)
 
 
 def picky(image, trimap):
@@ -84,7 +94,7 @@ def test_tables_have_intervals_p_and_a_label():
         assert f"[{low}, {high}]" in text
         difference, _, p = rows[1].behind
         assert f"+{1000 * difference:.2f} [+" in text
-        assert (f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}") in text
+        assert p_text(p).lstrip("<") in text
     assert r"\label{tab:" in latex(rows)
 
 
@@ -92,6 +102,49 @@ def test_nothing_is_less_than_nothing():
     assert figure_text("mse", -1e-9) == "0.00"
     assert figure_text("mse", -1e-9, sign="+") == "+0.00"
     assert interval_text("sad", (-0.001, 1.5), sign="+") == "[+0.00, +1.50]"
+
+
+def test_figures_of_a_column_have_equal_decimals():
+    assert [p_text(p) for p in (1, 0.05, 0.0001, 2**-39)] == ["1.0000", "0.0500", "0.0001", "<0.0001"]
+    assert figure_text("iou", 1) == "100.00"
+    rows = summarize(noisy("first", 0.5) + noisy("second", 0.7, seed=3))
+    assert "& $<$0.0001 &" in latex(rows)
+
+
+def test_losses_have_no_negative_zero():
+    losing = [record("cutout", f"p{k}", 0.1) for k in range(3)]
+    for r in losing:
+        r["stages"] = {"trimap": {"covered": 1.0}, "loss": dict.fromkeys(("trimap", "matting", "total"), 1.0)}
+        r["stages"]["loss"]["segmentation"] = -0.001
+    ((_, cells),) = report._losses(losing, summarize(losing))
+    assert cells[:2] == ["0.00", "1.00"]
+
+
+def test_memory_is_what_a_method_takes_above_its_base():
+    """Whatever it is that a first picture leaves allocated, or that others do."""
+
+    def costing(method, *costs, **more):
+        return [
+            record(method, f"p{k}", 0.1) | {"cost": {"seconds": 1.0, "base_bytes": base, "peak_bytes": peak, **more}}
+            for k, (base, peak) in enumerate(costs)
+        ]
+
+    mib = 2**20
+    alone = costing("alone", (100 * mib, 300 * mib), (250 * mib, 310 * mib), isolated=True)
+    among = costing("among", (1000 * mib, 1100 * mib), (1100 * mib, 1150 * mib), isolated=False)
+    theirs = costing("theirs", (None, 400 * mib), (None, None), isolated=None)
+    rows = {row.method: row for row in summarize(alone + among + theirs)}
+    assert {name: memory_text(row) for name, row in rows.items()} == {
+        "alone": "210 MiB",
+        "among": "100 MiB†",
+        "theirs": "400 MiB‡",
+    }
+    note = memory_note([*rows.values()])
+    assert "† other methods ran in the same process" in note
+    assert "‡ as the other program says." in note
+    assert "†" not in memory_note([rows["alone"]])
+    assert memory_note([rows["alone"]]) in markdown([rows["alone"]])
+    assert r"100 MiB\dag{}" in latex([*rows.values()])
 
 
 def test_a_few_pictures_prove_nothing():

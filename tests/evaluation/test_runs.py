@@ -17,13 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from toy_methods import by_brightness, dies_on_tall, half, leaves_or_panics
+from toy_methods import by_brightness, dies_on_tall, half, leaves_or_panics, which_process
 
 from trimatte import metrics
 from trimatte.errors import ArgumentError, ImageWriteError
 from trimatte.evaluation import records as records_module
+from trimatte.evaluation.cost import metered
 from trimatte.evaluation.records import export, read_records
 from trimatte.evaluation.runs import evaluate
+from trimatte.evaluation.summary import summarize
 
 TOYS = {"bright": by_brightness, "half": half}
 
@@ -98,6 +100,42 @@ def test_predictions_with_a_hole(benchmark, tmp_path):
     assert sorted(new) == ["glass_0000", "hard_0000"]
     assert again.mean("sad", "theirs") == 0
     assert len(read_records(out)) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is no JSON"),
+        ("[1]", "holds a list"),
+        ("2.5", "holds a number"),
+        ('{"hair_0000": 1.5}', "hair_0000 has a number"),
+        ('{"hair_0000": null}', "hair_0000 has a null"),
+        ('{"seconds": {"hair_0000": 1.5}}', "seconds has the entry 'hair_0000'"),
+        ('{"hair_0000": {"seconds": "1.5"}}', "hair_0000 has seconds '1.5'"),
+        ('{"hair_0000": {"seconds": -1}}', "hair_0000 has seconds -1"),
+        ('{"hair_0000": {"seconds": NaN}}', "hair_0000 has seconds nan"),
+        ('{"hair_0000": {"seconds": true}}', "hair_0000 has seconds True"),
+        ('{"hair_0000": {"peak_bytes": 1.5}}', r"hair_0000 has peak_bytes 1\.5"),
+    ],
+)
+def test_costs_of_another_form_are_refused_at_once(benchmark, tmp_path, content, message):
+    Image.open(benchmark / "alpha" / "hair_0000.png").save(tmp_path / "hair_0000.png")
+    (tmp_path / "cost.json").write_text(content)
+    with pytest.raises(ArgumentError, match=rf"predictions: cost\.json .*{message}.*; wanted {{\"PICTURE\""):
+        evaluate(benchmark, predictions={"theirs": tmp_path}, limit=1)
+
+
+def test_costs_by_trimap_and_in_part(benchmark, tmp_path):
+    for name in ("glass_0000", "hair_0000", "hard_0000"):
+        Image.open(benchmark / "alpha" / f"{name}.png").save(tmp_path / f"{name}.png")
+    costs = {"hair_0000": {"seconds": 1}, "trimap/hair_0000": {"seconds": 3}, "hard_0000": {"peak_bytes": 2**20}}
+    (tmp_path / "cost.json").write_text(json.dumps(costs))
+    evaluation = evaluate(benchmark, predictions={"theirs": tmp_path}, trimaps=["trimap", "made"])
+    found = {(r["trimap"], r["picture"]): r["cost"].get("seconds") for r in evaluation.records}
+    assert found["trimap", "hair_0000"] == 3
+    assert found["made", "hair_0000"] == 1
+    assert found["made", "hard_0000"] is None
+    assert [row.seconds for row in summarize(evaluation.records)] == [1, 3]
 
 
 def test_predictions_of_another_size_fail(benchmark, tmp_path):
@@ -214,6 +252,31 @@ def test_parallel_gives_the_same_records(benchmark, tmp_path):
     together = evaluate(benchmark, TOYS, out=tmp_path / "two", jobs=2)
     assert timeless(alone.records) == timeless(together.records)
     assert {r["cost"]["jobs"] for r in together.records} == {2}
+
+
+@pytest.mark.cluster
+def test_isolated_methods_share_no_process(benchmark, tmp_path):
+    together = evaluate(benchmark, TOYS, out=tmp_path / "one", limit=2)
+    apart = evaluate(benchmark, {"first": which_process, "second": which_process}, isolate=True, limit=2)
+    processes = {(r["method"], r["metrics"]["mad"]) for r in apart.records}
+    assert len(processes) == 2  # one for each method, which both of its pictures are done in
+    assert len({figure for _, figure in processes}) == 2
+    assert {r["cost"]["isolated"] for r in apart.records} == {True}
+    assert {r["cost"]["isolated"] for r in together.records} == {False}
+    again = evaluate(benchmark, TOYS, isolate=True, limit=2)
+    assert timeless(again.records) == timeless(together.records)
+    with pytest.raises(ArgumentError, match="importable"):
+        evaluate(benchmark, {"local": lambda image, trimap: image[..., 0]}, isolate=True)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not say")
+def test_memory_of_arrays_that_are_gone_is_not_in_the_base():
+    def takes() -> int:
+        return int(np.ones(40_000_000, np.uint8).sum())
+
+    costs = [metered(takes)[1] for _ in range(3)]
+    rises = [cost["peak_bytes"] - cost["base_bytes"] for cost in costs]
+    assert all(35e6 < rise < 60e6 for rise in rises)
 
 
 @pytest.mark.cluster

@@ -44,3 +44,8 @@ def leaves_or_panics(image, trimap):
     if image[0, 0, 0] == 1:
         raise SystemExit(3)
     raise Panic("no Exception")
+
+
+def which_process(image, trimap):
+    """Tells the process apart that it is run in, by its alpha."""
+    return np.full(image.shape[:2], os.getpid() % 251 / 255, np.float32)

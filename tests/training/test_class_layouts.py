@@ -25,7 +25,7 @@ CLASSES = {
     "coco packed runs": (UNCOVERED, "18", "18"),
     "masks": ("0", "1", "2"),
     "masks of colours": ("#000000", "#c08000", "#ffffff"),
-    "masks with a palette": ("0", "1", "2"),
+    "voc-like": ("0", "1", "2"),
     "masks in parts": ("0", "1", "2"),
     "matte": ("0", "255", "0"),
 }
@@ -36,7 +36,7 @@ CLASSES = {
 def test_layouts(make_set, name):
     found = find_set(make_set(name))
     assert found.layout == name.partition(" ")[0]
-    split = name not in ("masks", "masks of colours", "masks with a palette", "matte")
+    split = name not in ("masks", "masks of colours", "voc-like", "matte")
     assert [len(found.split("train")), len(found.split("val"))] == ([4, 2] if split else [COUNT, COUNT])
     for i, photo in enumerate(found.photos):
         wanted: dict[tuple[str, bool], np.ndarray] = {}
@@ -74,12 +74,53 @@ def test_names_of_the_older_full_ade20k(make_set):
     assert find_set(root).names == {"0": "other", "1": "abacus", "2": "wall"}
 
 
-@pytest.mark.parametrize("listed", ["labelmap.txt", "class_names.txt"])
-def test_other_classes_in_the_layout_of_voc(make_set, listed):
-    """What annotation tools export is not called by the names of VOC."""
+LABELMAP = "# label:color_rgb:parts:actions\nbackground:0,0,0::\n\nzeppelin:192,128,0::\ncup and saucer::handle:\n"
+
+
+@pytest.mark.parametrize(
+    ("listed", "content", "names"),
+    [
+        ("labelmap.txt", LABELMAP, {"0": "background", "1": "zeppelin", "2": "cup and saucer", "#c08000": "zeppelin"}),
+        ("class_names.txt", "_background_\nzeppelin\n", {"0": "_background_", "1": "zeppelin", "255": "void"}),
+        ("class_names.txt", "", {}),
+    ],
+)
+def test_other_classes_in_the_layout_of_voc(make_set, listed, content, names):
+    """What annotation tools export is not called by the names of VOC, nor judged by another set's verdicts."""
     root = make_set("voc")
-    (root / listed).write_text("")
-    assert find_set(root).names == {}
+    (root / listed).write_text(content)
+    found = find_set(root)
+    assert found.layout == "voc-like"
+    assert {key: found.names[key] for key in names} == names
+    assert "dog" not in found.names.values()
+    assert len(found.split("train")) == 4
+
+
+@pytest.mark.parametrize("line", [":1,2,3::", "cup:1,2::", "cup:1,2,256::", "cup:red::"])
+def test_a_label_map_of_another_form(make_set, line):
+    root = make_set("voc")
+    (root / "labelmap.txt").write_text(f"background:0,0,0::\n{line}\n")
+    with pytest.raises(ArgumentError, match=r"labelmap\.txt: got the line .* wanted NAME:R,G,B"):
+        find_set(root)
+
+
+def test_names_of_its_own_in_the_layout_of_voc(make_set):
+    root = make_set("voc-like")
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    (root / "ImageSets/Segmentation/train.txt").write_text("p0\np1\n")
+    (root / "ImageSets/Segmentation/val.txt").write_text("p2\n")
+    found = find_set(root)
+    assert (found.layout, found.names) == ("voc-like", {})
+    assert [photo.photo.stem for photo in found.split("train")] == ["p0", "p1"]
+    assert [photo.photo.stem for photo in found.split("val")] == ["p2"]
+
+
+def test_other_pictures_among_those_of_voc(make_set):
+    root = make_set("voc")
+    save_photo(root / "JPEGImages/mine.jpg", 1)
+    save_mask(root / "SegmentationClass/mine.png", 1, [0, 1, 2])
+    found = find_set(root)
+    assert (found.layout, len(found.photos)) == ("voc-like", COUNT + 1)
 
 
 def test_a_json_by_itself(make_set):

@@ -296,6 +296,8 @@ def test_command(make_set, start, tmp_path, monkeypatch):
     told = json.loads(result.output)
     assert told["card"] == str(tmp_path / "mine/mine.toml")
     assert told["figures"].keys() == {"steps", "loss", "validation", "mean_absolute_error", "iou"}
+    left = {"recipe.json", "log.csv", "weights.pt", "checkpoint.pt", "mine.onnx", "mine.toml", "mine.float32.onnx"}
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == left  # as docs/training.md lists them
     recipe = json.loads((tmp_path / "mine/recipe.json").read_text())
     assert [source["weight"] for source in recipe["sources"]] == [2.0, 1.0, 0.5]
     assert recipe["sources"][0]["verdicts"] == {"0": "background", "12": "foreground", "255": "ignore"}

@@ -156,7 +156,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "coco packed runs": _coco("packed runs"),
     "masks": _folders("image/{i}.jpg", "mask/{i}.png", [0, 1, 2]),
     "masks of colours": _folders("images/{i}.jpg", "masks/{i}.png", [[0, 0, 0], [192, 128, 0], [255, 255, 255]]),
-    "masks with a palette": _folders("JPEGImages/p{i}.jpg", "SegmentationClass/p{i}.png", [0, 1, 2]),
+    "voc-like": _folders("JPEGImages/p{i}.jpg", "SegmentationClass/p{i}.png", [0, 1, 2]),
     "masks in parts": _folders("{part}/image/{i}.jpg", "{part}/mask/{i}.png", [0, 1, 2], parts=("train", "val")),
     "matte": _folders("image/{i}.jpg", "alpha/{i}.png", [0, 255, 100]),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
 @click.option("--region", type=click.Choice(["auto", "unknown", "whole"]), default="auto", show_default=True)
 @click.option("--jobs", default=1, show_default=True, help="Pictures at the same time; times only compare with 1.")
+@click.option(
+    "--isolate/--one-process",
+    default=True,
+    show_default=True,
+    help="Each method in processes of its own, so that its memory does not depend on what ran before.",
+)
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
 @click.option("--retry-failed", is_flag=True, help="Try again what is recorded as failed.")
 @click.option("--layout", help="Take the data set for this layout instead of guessing.")
@@ -38,6 +46,7 @@ def command(
     out: Path,
     region: str,
     jobs: int,
+    isolate: bool,
     limit: int | None,
     retry_failed: bool,
     layout: str | None,
@@ -48,8 +57,9 @@ def command(
 ) -> None:
     """Score methods on the benchmark in the folder DATASET.
 
-    One record a picture, method and trimap goes to OUT/records.jsonl. A run that was interrupted goes on where it
-    stopped; a picture that a method cannot do is recorded as failed, and the exit code is then 1.
+    One record a picture, method and trimap goes to OUT/records.jsonl. A run that was interrupted, say by Ctrl-C, goes
+    on where it stopped if the same command is given. A picture that a method cannot do is recorded as failed, and the
+    exit code is then 1.
     """
     from tqdm import tqdm
 
@@ -58,7 +68,7 @@ def command(
     from trimatte.evaluation.summary import summarize
     from trimatte.evaluation.tables import markdown
 
-    with tqdm(unit="picture", disable=None) as bar:
+    with tqdm(unit="picture", disable=None) as bar, _interruptible(out):
 
         def progress(record: Record, done: int, total: int) -> None:
             bar.total, bar.n = total, done
@@ -72,6 +82,7 @@ def command(
             out=out,
             region=cast("Region", region),
             jobs=jobs,
+            isolate=isolate,
             limit=limit,
             retry_failed=retry_failed,
             layout=layout,
@@ -86,6 +97,15 @@ def command(
     for record in evaluation.failures:
         click.echo(f"failed: {record['method']} on {record['picture']}: {record['error']}", err=True)
     raise SystemExit(len(evaluation.failures) > 0)
+
+
+@contextmanager
+def _interruptible(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. What is recorded in {out} stays; the same command goes on.", err=True)
+        raise SystemExit(130) from None
 
 
 def _named_folders(pairs: tuple[str, ...]) -> dict[str, Any]:

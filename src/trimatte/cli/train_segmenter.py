@@ -75,8 +75,9 @@ def command(
 ) -> None:
     """Train the light network to find the subject of photos, whatever it is.
 
-    OUT gets log.csv, checkpoint.pt to resume from, weights.pt, and in the end NAME.onnx with its card NAME.toml, whose
-    path is printed: `trimatte models add` takes both.
+    OUT gets recipe.json, log.csv, checkpoint.pt to resume from, weights.pt, and in the end NAME.onnx with its card
+    NAME.toml, whose path is printed: `trimatte models add` takes both. NAME.float32.onnx is the same with weights that
+    are not rounded.
     """
     from tqdm import tqdm
 

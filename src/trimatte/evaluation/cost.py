@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
@@ -12,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from trimatte.runtime.measure import give_back_memory
+
 T = TypeVar("T")
 
 PACKAGES = ("trimatte", "numpy", "scipy", "numba", "pymatting", "onnxruntime", "torch")
@@ -20,9 +23,11 @@ PACKAGES = ("trimatte", "numpy", "scipy", "numba", "pymatting", "onnxruntime", "
 def metered(function: Callable[[], T]) -> tuple[T, dict[str, Any]]:
     """Run a function; its result, and {"seconds", "peak_bytes", "base_bytes"}.
 
-    peak_bytes is the greatest resident memory of the process meanwhile and base_bytes the one just before; both are
-    None where the system cannot tell (Linux can).
+    peak_bytes is the greatest resident memory of the process meanwhile and base_bytes the one just before, once what is
+    no longer used has been given back; both are None where the system cannot tell (Linux can).
     """
+    gc.collect()
+    give_back_memory()
     base = _resident("VmRSS") if _reset_peak() else None
     start = time.perf_counter()
     result = function()

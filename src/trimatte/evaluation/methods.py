@@ -4,7 +4,7 @@
 - "modnet:weights=FILE", "closed-form:epsilon=1e-5;rtol=1e-6": one with options
 - "cutout", "cutout:SEGMENTER", "cutout:SEGMENTER+METHOD": the whole pipeline from the photo alone
 - "segment", "segment:SEGMENTER": a segmenter whose probability is taken for alpha
-- a folder of another program's results, DIR/PICTURE.png; DIR/cost.json may tell what they took
+- a folder of another program's results, DIR/PICTURE.png; DIR/cost.json may say what they took (see `read_costs`)
 - any function (image, trimap) -> alpha
 """
 
@@ -87,7 +87,8 @@ def resolve_methods(
     for name, folder in (predictions or {}).items():
         if name in named:
             raise ArgumentError(f"predictions: {name!r} is also the name of a method")
-        results = _Predictions(open_folder(folder))
+        opened = open_folder(folder)
+        results = _Predictions(opened, read_costs(opened))
         resolved.append(Method(name, results.read, measured=False, inputs=results.inputs))
     if not resolved:
         raise ArgumentError("methods: got none, wanted at least one method or folder of predictions")
@@ -178,35 +179,82 @@ def _function(name: str, function: Function) -> Method:
     return Method(name, partial(_run_function, function))
 
 
+COST_FILE = "cost.json"
+COSTS = ("seconds", "peak_bytes", "base_bytes")
+"""What a cost file may say of a picture."""
+
+
+def read_costs(folder: Folder) -> dict[str, dict[str, Any]]:
+    """What DIR/cost.json says of each picture of another program's results; nothing without such a file.
+
+    The file is {PICTURE: {"seconds": 1.5, "peak_bytes": 300000000, "base_bytes": 200000000}}; PICTURE is the name of
+    a result without its suffix, or TRIMAP/PICTURE. Each of the three figures may be left out; `base_bytes` is the
+    process's memory before it began.
+
+    Raises ArgumentError for a file of any other form.
+    """
+    if COST_FILE not in folder.names:
+        return {}
+    file = File(folder.root, COST_FILE)
+    wanted = 'wanted {"PICTURE": {"seconds": 1.5, "peak_bytes": 300000000}, ...}'
+    try:
+        costs = json.loads(file.read())
+    except ValueError as error:
+        raise ArgumentError(f"predictions: {COST_FILE} in {folder.root!r} is no JSON ({error}); {wanted}") from error
+    if not isinstance(costs, dict):
+        raise ArgumentError(f"predictions: {COST_FILE} in {folder.root!r} holds a {_kind(costs)}; {wanted}")
+    for picture, cost in costs.items():
+        if fault := _fault(cost):
+            raise ArgumentError(f"predictions: {COST_FILE} in {folder.root!r}: {picture} has {fault}; {wanted}")
+    blank: dict[str, Any] = {"seconds": None, "peak_bytes": None, "base_bytes": None, "isolated": None}
+    blank |= {"jobs": 1, "stages": {}}
+    return {picture: blank | cost for picture, cost in costs.items()}
+
+
+def _fault(cost: Any) -> str:
+    """What is wrong with a picture's entry in a cost file, if anything."""
+    if not isinstance(cost, dict):
+        return f"a {_kind(cost)}"
+    if strange := [name for name in cost if name not in COSTS]:
+        return f"the entry {strange[0]!r}"
+    for name, value in cost.items():
+        number = isinstance(value, (int, float) if name == "seconds" else int) and not isinstance(value, bool)
+        if not (number and 0 <= value < float("inf")):
+            return f"{name} {value!r}"
+    return ""
+
+
+def _kind(value: Any) -> str:
+    return {dict: "table", list: "list", str: "text", type(None): "null"}.get(type(value), "number")
+
+
 @dataclass(frozen=True)
 class _Predictions:
-    """Another program's results, by picture."""
+    """Another program's results and what they took, by picture."""
 
     folder: Folder
+    costs: Mapping[str, dict[str, Any]]
 
     def find(self, picture: str, trimap: str | None) -> File:
         """The result for this trimap (DIR/TRIMAP/PICTURE.png) or else the one for all (DIR/PICTURE.png)."""
-        wanted = [f"{trimap}/{picture}", picture] if trimap else [picture]
         stems = {os.path.splitext(name)[0]: name for name in self.folder.names if _is_picture(name)}
-        for stem in wanted:
+        for stem in _stems(picture, trimap):
             if stem in stems:
                 return File(self.folder.root, stems[stem])
         raise ArgumentError(f"{self.folder.root!r} holds no result for {picture}")
 
     def read(self, trial: Trial) -> Outcome:
         alpha = as_alpha(self.find(trial.name, trial.trimap_name).read(), name="alpha", shape=_size(trial))
-        return Outcome(alpha, cost=self._costs().get(trial.name))
-
-    def _costs(self) -> dict[str, dict[str, Any]]:
-        """What DIR/cost.json says of each picture, if there is one: {PICTURE: {"seconds": s, "peak_bytes": n}}."""
-        if "cost.json" not in self.folder.names:
-            return {}
-        told = json.loads(File(self.folder.root, "cost.json").read())
-        blank: dict[str, Any] = {"seconds": None, "peak_bytes": None, "base_bytes": None, "jobs": 1, "stages": {}}
-        return {picture: blank | cost for picture, cost in told.items()}
+        stems = _stems(trial.name, trial.trimap_name)
+        return Outcome(alpha, cost=next((self.costs[stem] for stem in stems if stem in self.costs), None))
 
     def inputs(self, picture: str, trimap: str | None) -> dict[str, str]:
         return {"prediction": hashlib.sha256(self.find(picture, trimap).read()).hexdigest()}
+
+
+def _stems(picture: str, trimap: str | None) -> list[str]:
+    """What a picture may be called among results, the closest first."""
+    return [f"{trimap}/{picture}", picture] if trimap else [picture]
 
 
 def _is_picture(name: str) -> bool:

@@ -39,7 +39,7 @@ def cost_against_quality(rows: Sequence[Row], metric: str, cost: str) -> str | N
             axes.plot(x, y, "o", color=colour)
         _scale(axes, "x", [x for x, _ in points])
         _scale(axes, "y", [y for _, y in points])
-        axes.set_xlabel("seconds a picture" if cost == "seconds" else "peak memory, MiB")
+        axes.set_xlabel("seconds a picture" if cost == "seconds" else "memory above base, MiB")
         axes.set_ylabel(f"{heading} (95 % interval)")
         axes.margins(x=0.22, y=0.12)
         _style(axes)

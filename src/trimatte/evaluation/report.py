@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from trimatte.errors import ArgumentError, MissingExtraError
 from trimatte.evaluation.records import Record, read_records
 from trimatte.evaluation.summary import METRICS, Row, grouped, significance, summarize
-from trimatte.evaluation.tables import HEADINGS, best, caption, figure_text, p_text, size, title
+from trimatte.evaluation.tables import HEADINGS, best, caption, figure_text, memory_note, memory_text, p_text, title
 
 
 def load_runs(folders: Sequence[str | os.PathLike[str]], methods: Sequence[str] = ()) -> list[Record]:
@@ -78,7 +79,16 @@ def _environment() -> Any:
     except ImportError as error:
         raise MissingExtraError("a report needs jinja2: pip install 'trimatte[eval]'") from error
     loader = jinja2.PackageLoader("trimatte.evaluation")
-    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(name: str) -> Any:
+    """A method's name that a narrow column may break where its parts meet."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("([:+;_=])", r"\1<wbr>", str(escape(name))))
 
 
 def _group(records: list[Record], rows: list[Row], metric: str) -> dict[str, Any]:
@@ -150,7 +160,7 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
         "cells": [cell(name) for name in columns],
         "behind": behind,
         "seconds": None if row.seconds is None else f"{row.seconds:.2f}",
-        "memory": size(row.peak_bytes),
+        "memory": memory_text(row),
         "pictures": row.pictures,
         "undone": [(count, word) for count, word in ((row.failed, "failed"), (row.missing, "not run")) if count],
     }
@@ -185,7 +195,7 @@ def _losses(records: list[Record], rows: list[Row]) -> list[tuple[str, list[str]
             lambda s: s.get("segmentation", {}).get("iou"),
             lambda s: s["trimap"]["covered"],
         ]
-        cells = [f"{row.losses[name]:.2f}" for name in ("segmentation", "trimap", "matting", "total")]
+        cells = [figure_text("sad", row.losses[name]) for name in ("segmentation", "trimap", "matting", "total")]
         lines.append((row.method, cells + [_mean(map(figure, stages)) for figure in figures]))
     return lines
 
@@ -235,9 +245,11 @@ def _alerts(records: Sequence[Record]) -> list[str]:
 
 def _cost_note(rows: Sequence[Row]) -> str:
     jobs = {row.jobs for row in rows if row.jobs}
-    if jobs == {1}:
-        return "One picture at a time, after a warm-up."
-    return f"Measured with up to {max(jobs)} pictures at the same time: times are not comparable." if jobs else ""
+    if not jobs:
+        return ""
+    alone = "One picture at a time, after a warm-up."
+    together = f"Measured with up to {max(jobs)} pictures at the same time: times are not comparable."
+    return f"{alone if jobs == {1} else together} {memory_note(rows)}"
 
 
 def _provenance(records: Sequence[Record]) -> list[tuple[str, str]]:

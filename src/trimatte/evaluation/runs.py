@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
@@ -60,6 +62,7 @@ def evaluate(
     predictions: Mapping[str, str | os.PathLike[str]] | None = None,
     region: Region = "auto",
     jobs: int = 1,
+    isolate: bool = False,
     limit: int | None = None,
     retry_failed: bool = False,
     backgrounds: str | os.PathLike[str] | None = None,
@@ -85,6 +88,10 @@ def evaluate(
         "unknown" pixels of the trimap, the "whole" picture, or "auto", as the set's papers do.
     jobs : int, default 1
         Processes at work at the same time. Times are only comparable with 1.
+    isolate : bool, default False
+        Run each method, with each trimap, in fresh processes of its own: in one that others share, its memory depends
+        on what ran before. Functions must be importable by name, and a script that calls this needs its
+        `if __name__ == "__main__"`.
     limit : int, optional
         The first pictures only.
     retry_failed : bool, default False
@@ -110,6 +117,7 @@ def evaluate(
     check_number("jobs", jobs, least=1, whole=True)
     if limit is not None:
         check_number("limit", limit, least=1, whole=True)
+    check_flag("isolate", isolate)
     check_flag("retry_failed", retry_failed)
     if not isinstance(dataset, (str, os.PathLike, Dataset)):
         raise ArgumentError(f"dataset: got {dataset!r}, wanted a folder")
@@ -125,7 +133,7 @@ def evaluate(
             done = _still_valid(out, tasks, retry_failed)
         todo = [task for task in tasks if _key(task) not in done]
         count = len(tasks) - len(todo)
-        for record in _results(todo, jobs):
+        for record in _results(todo, jobs, isolate):
             if out is not None:
                 append_record(out, record)
             done[key(record)] = record
@@ -219,10 +227,18 @@ def _holds(record: Record, task: Task, retry_failed: bool) -> bool:
     return alpha_path(task.run or "", task.trimap, task.method.name, task.sample.name).exists()
 
 
-def _results(tasks: Sequence[Task], jobs: int) -> Iterator[Record]:
-    if jobs == 1 or len(tasks) < 2:
-        yield from map(run_task, tasks)
+def _results(tasks: Sequence[Task], jobs: int, isolate: bool) -> Iterator[Record]:
+    if not isolate:
+        yield from map(run_task, tasks) if jobs == 1 or len(tasks) < 2 else _by_workers(tasks, jobs)
         return
+    for _, group in groupby(tasks, key=lambda task: (task.trimap, task.method.name)):
+        alone = [replace(task, isolated=True) for task in group]
+        # What another program has made costs nothing here.
+        yield from _by_workers(alone, jobs) if alone[0].method.measured else map(run_task, alone)
+
+
+def _by_workers(tasks: Sequence[Task], jobs: int) -> Iterator[Record]:
+    """The records of tasks that fresh processes do."""
     _check_portable(tasks)
     lost = yield from _in_parallel(tasks, jobs)
     # A process that dies takes its pool and others' work with it; each of those gets a process of its own.
@@ -237,9 +253,7 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, li
     lost = []
     with ExitStack() as stack:
         stack.enter_context(_threads_shared_by(jobs))
-        pool = stack.enter_context(
-            ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent)
-        )
+        pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         futures = {pool.submit(run_task, task): task for task in tasks}
         for future in as_completed(futures):
@@ -254,11 +268,18 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, li
     return lost
 
 
+def _begin() -> None:
+    """A worker ends with its parent, and at once, without a word, when Ctrl-C is pressed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_parent()
+
+
 def _check_portable(tasks: Sequence[Task]) -> None:
     try:
         pickle.dumps(tasks)
     except Exception as error:
-        raise ArgumentError(f"methods: with jobs above 1 functions must be importable by name ({error})") from error
+        message = f"methods: with jobs above 1 or isolate functions must be importable by name ({error})"
+        raise ArgumentError(message) from error
 
 
 @contextmanager

@@ -24,7 +24,10 @@ class Row:
     means, intervals : over the pictures it did, by metric; 95 % intervals, see `mean_interval`.
     pictures, failed, missing : how many it did, failed at and was not run on, though another method was. Means over
         fewer pictures compare with no others.
-    seconds, peak_bytes : mean time and greatest memory of a picture, None if not measured; jobs: done how many at once.
+    seconds : mean time of a picture, None if not measured; jobs: how many were done at once.
+    peak_bytes : how far the process's memory rose above its base (libraries, weights and the picture loaded, after a
+        warm-up) at most, None if not measured; isolated: whether no other method ran in that process, None where
+        another program says itself what it took.
     rank : by the metric that was ranked by, 1 the best; methods that did not do every picture come last.
     behind : difference to the first in rank, its 95 % interval, p of sign flips, Holm-corrected; None for the first.
     losses : of a pipeline, the SAD by stage.
@@ -42,6 +45,7 @@ class Row:
     seconds: float | None
     peak_bytes: int | None
     jobs: int | None
+    isolated: bool | None = None
     rank: int = 0
     behind: tuple[float, Interval, float] | None = None
     losses: dict[str, float] = field(default_factory=dict)
@@ -139,7 +143,9 @@ def _row(records: Sequence[Record], total: int) -> Row:
         values = np.array([record["metrics"][name] for record in done])
         means[name], intervals[name] = float(values.mean()), _within(name, mean_interval(values, _clusters(done)))
     costs = [record["cost"] for record in done if record["cost"]]
-    peaks = [cost["peak_bytes"] for cost in costs if cost["peak_bytes"]]
+    seconds = [cost["seconds"] for cost in costs if cost["seconds"] is not None]
+    kinds = {cost.get("isolated", False) for cost in costs}
+    isolated = kinds.pop() if len(kinds) == 1 else False
     losses = [record["stages"]["loss"] for record in done if "loss" in record["stages"]]
     first = records[0]
     return Row(
@@ -152,11 +158,24 @@ def _row(records: Sequence[Record], total: int) -> Row:
         missing=total - len(records),
         means=means,
         intervals=intervals,
-        seconds=float(np.mean([cost["seconds"] for cost in costs])) if costs else None,
-        peak_bytes=max(peaks) if peaks else None,
+        seconds=float(np.mean(seconds)) if seconds else None,
+        peak_bytes=_peak(costs, isolated),
+        isolated=isolated,
         jobs=max(cost.get("jobs", 1) for cost in costs) if costs else None,
         losses={name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]} if losses else {},
     )
+
+
+def _peak(costs: Sequence[dict[str, Any]], isolated: bool | None) -> int | None:
+    """How far memory rose above its base; of another program that gives no base, its peak."""
+    known: list[tuple[int, int]] = [
+        (cost["peak_bytes"], cost.get("base_bytes") or 0) for cost in costs if cost["peak_bytes"]
+    ]
+    if not known:
+        return None
+    if isolated:  # what a first picture leaves allocated is taken again by the next: base is what was before all
+        return max(peak for peak, _ in known) - min(base for _, base in known)
+    return max(peak - base for peak, base in known)
 
 
 def _within(metric: str, interval: Interval) -> Interval:

@@ -23,6 +23,15 @@ COMPARED = (
     "Intervals cover the mean with 95 % (studentised bootstrap over pictures); behind: the paired difference to the "
     "first, with p of an exact sign-flip test, corrected by Holm's method."
 )
+MEMORY = (
+    "Memory is how far the process rose above its base, which is taken after a warm-up with libraries, weights and the "
+    "picture loaded"
+)
+SHARED, GIVEN = "†", "‡"
+_MARKS = {
+    SHARED: "other methods ran in the same process, and what they left may hide some",
+    GIVEN: "as the other program says",
+}
 _UNITS = {1.0: "", 1e3: ", times 1000", 100.0: ", percent"}
 
 
@@ -40,13 +49,26 @@ def interval_text(metric: str, interval: Interval, sign: str = "") -> str:
 
 def p_text(p: float) -> str:
     """A probability as tables print it."""
-    return f"{p:.4f}" if p >= 0.0001 else f"{p:.0e}"
+    return f"{p:.4f}" if p >= 0.0001 else "<0.0001"
 
 
 def heading_and_factor(metric: str) -> tuple[str, float]:
     """A metric's name with its unit, and what its values are multiplied by."""
     factor, _ = _FORMATS[metric]
     return HEADINGS[metric] + _UNITS[factor], factor
+
+
+def memory_text(row: Row) -> str:
+    """A row's memory as tables print it, marked where it is less sure than others'."""
+    text = size(row.peak_bytes)
+    return text + {True: "", False: SHARED, None: GIVEN}[row.isolated] if text else ""
+
+
+def memory_note(rows: Sequence[Row]) -> str:
+    """What the memory in a table is, and what its marks mean; nothing where none was measured."""
+    texts = [memory_text(row) for row in rows]
+    marks = [f"{mark} {words}" for mark, words in _MARKS.items() if any(text.endswith(mark) for text in texts)]
+    return "; ".join([MEMORY, *marks]) + "." if any(texts) else ""
 
 
 def title(row: Row) -> str:
@@ -67,8 +89,9 @@ def markdown(rows: Sequence[Row], metric: str = "mse") -> str:
     parts = []
     metrics = _metrics(metric)
     for table in _tables(rows):
-        head = ["method", *(HEADINGS[m] for m in metrics), *_compared(metric), "seconds", "peak memory", "not done"]
-        lines = [f"**{title(table[0])}.** {caption(table[0], metrics)} {COMPARED}", "", _line(head)]
+        head = ["method", *(HEADINGS[m] for m in metrics), *_compared(metric), "seconds", "memory", "not done"]
+        notes = " ".join(filter(None, [caption(table[0], metrics), COMPARED, memory_note(table)]))
+        lines = [f"**{title(table[0])}.** {notes}", "", _line(head)]
         lines.append("| --- |" + " ---: |" * (len(head) - 1))
         lines += [_line(_cells(row, table, metrics, metric, bold=lambda text: f"**{text}**")) for row in table]
         parts.append("\n".join(lines))
@@ -82,12 +105,13 @@ def latex(rows: Sequence[Row], metric: str = "mse") -> str:
     for table in _tables(rows):
         head = ["Method", *(HEADINGS[m] for m in metrics), *_compared(metric), "Time (s)", "Memory", "Not done"]
         cells = [_cells(row, table, metrics, metric, bold=_bold) for row in table]
+        notes = [title(table[0]) + ".", caption(table[0], metrics), COMPARED, memory_note(table)]
         body = [" & ".join(_tex(cell) for cell in each) + r" \\" for each in cells]
         parts.append(
             "\n".join(
                 [
                     r"\begin{table}",
-                    rf"\caption{{{_tex(title(table[0]))}. {_tex(caption(table[0], metrics))} {_tex(COMPARED)}}}",
+                    rf"\caption{{{' '.join(_tex(note) for note in notes if note)}}}",
                     rf"\label{{{_label(table[0])}}}",
                     r"\centering",
                     r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}",
@@ -151,7 +175,7 @@ def _cells(
         difference, interval, p = row.behind
         far = f"{figure_text(ranked_by, difference, '+')} {interval_text(ranked_by, interval, '+')}"
         cells += [far, p_text(p)]
-    cells += ["" if row.seconds is None else f"{row.seconds:.2f}", size(row.peak_bytes)]
+    cells += ["" if row.seconds is None else f"{row.seconds:.2f}", memory_text(row)]
     # A mean over fewer pictures stands under another condition, and says so in its own row.
     undone = row.failed + row.missing
     return [*cells, f"{undone} of {row.pictures + undone}" if undone else "0"]
@@ -174,5 +198,12 @@ def _bold(text: str) -> str:
 def _tex(text: str) -> str:
     if isinstance(text, _Tex):
         return text
-    replacements = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    replacements = {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": "$<$",
+        SHARED: r"\dag{}",
+        GIVEN: r"\ddag{}",
+    }
     return "".join(replacements.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)

@@ -41,6 +41,7 @@ class Task:
     region: str
     run: str | None  # the folder that alpha mattes are kept in, if they are
     jobs: int = 1  # how many tasks run at the same time, which their seconds depend on
+    isolated: bool = False  # whether its process runs no other method
 
     def empty_record(self) -> Record:
         return {
@@ -127,7 +128,12 @@ def _fill(record: Record, task: Task) -> NDArray[np.uint8]:
     if task.method.measured:
         # Times and memory differ between runs; all else in a record does not.
         stages = report.pop("seconds", {}) | _take(report, "alpha", "seconds")
-        record["cost"] = cost | {"jobs": task.jobs, "stages": {name: round(s, 4) for name, s in stages.items()}}
+        record["cost"] = {
+            **cost,
+            "jobs": task.jobs,
+            "isolated": task.isolated,
+            "stages": {name: round(s, 4) for name, s in stages.items()},
+        }
     for inner in (report, report.get("alpha", {})):
         inner.pop("peak_bytes", None)
     record["report"] = finite(plain(report))

@@ -7,11 +7,9 @@ taken over must not take over its parent.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import multiprocessing
 import signal
-import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from trimatte.errors import message_of
+from trimatte.runtime.measure import give_back_memory
 from trimatte.runtime.processes import offer_to_the_system
 from trimatte.runtime.report import plain
 
@@ -157,7 +156,7 @@ def _main(connection: Connection, module: str, threads: int) -> None:
             files = {name: connection.recv_bytes() for name in request["files"]}
             head, body = _answer(work, request["task"], files, request["values"])
             del files
-            _give_back_memory()
+            give_back_memory()
             connection.send_bytes(json.dumps({**_NOTHING, **head, "resident": resident_bytes()}).encode())
             connection.send_bytes(body)
             del body
@@ -185,11 +184,3 @@ def _of_error(error: BaseException) -> dict[str, Any]:
     frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
     name, message = next(known, type(error).__name__), message_of(error)[:2000]
     return {"error": name, "message": message, "trace": frames[-40:]}
-
-
-def _give_back_memory() -> None:
-    """Let glibc return what it keeps of a large picture's arrays."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

@@ -113,7 +113,14 @@ PUBLISHED: tuple[ClassLayout, ...] = (
         names="coco-stuff",
     ),
 )
+VOC_LIKE = ClassLayout(
+    "voc-like",
+    "Pascal VOC's folders with pictures or classes of its own (JPEGImages, SegmentationClass)",
+    rf"JPEGImages/{_PART}(?P<name>.+){PICTURE}",
+    rf"SegmentationClass/{_PART}(?P<name>.+){PICTURE}",
+)
 GENERAL: tuple[ClassLayout, ...] = (
+    VOC_LIKE,
     ClassLayout(
         "masks",
         "photos and masks of class ids or colours (image, mask)",
@@ -159,6 +166,8 @@ def find_set(folder: str | Path) -> ClassSet:
 def _first(layouts: Sequence[ClassLayout], folder: Path, paths: Sequence[str]) -> ClassSet | None:
     for layout in layouts:
         photos, masks = (_matching(pattern, paths) for pattern in layout.patterns)
+        if layout.name == "voc" and len(masks) < len(_matching(VOC_LIKE.patterns[1], paths)):
+            continue  # VOC with others' pictures among its own
         if photos and masks:
             return _folder_set(layout, folder, photos, masks)
     return None
@@ -198,11 +207,12 @@ def _folder_set(
         raise ArgumentError(f"data: {folder}: {len(missing)} masks have no photo, such as {missing[0]}")
     names = known_classes()["names"].get(layout.names, {}) if layout.names else {}
     lists: dict[str, Split] = {}
-    if layout.name == "voc":
+    if layout.name in ("voc", "voc-like"):
         root = folder / next(iter(masks.values()))[0].rpartition("SegmentationClass/")[0]
         lists = _voc_lists(root)
-        if any((root / own).exists() for own in ("labelmap.txt", "class_names.txt")):
-            names = {}  # annotation tools write other classes in VOC's layout, with these lists beside them
+        # Annotation tools write classes of their own in VOC's layout, with a list of them.
+        if (own := own_names(root)) is not None:
+            names, layout = own, VOC_LIKE
     found = []
     for key, (mask, *others) in masks.items():
         photo, *more = photos[key]
@@ -225,6 +235,38 @@ def _voc_lists(root: Path) -> dict[str, Split]:
         if listed.is_file():
             parts |= dict.fromkeys(listed.read_text().split(), _SPLITS[split])
     return parts
+
+
+VOID = {"255": "void", "#e0e0c0": "void"}
+"""What VOC's masks hold along outlines, as a number and as a colour."""
+
+
+def own_names(root: Path) -> dict[str, str] | None:
+    """The names of the classes that an annotation tool has listed beside masks in VOC's layout; None without a list.
+
+    `labelmap.txt` has a line NAME:R,G,B:PARTS:ACTIONS a class (CVAT, Datumaro), `class_names.txt` a name (labelme). A
+    class goes by the number of its line, from 0, and by its colour. Raises `ArgumentError` for a line of another form.
+    """
+    for file in ("labelmap.txt", "class_names.txt"):
+        if (root / file).is_file():
+            text = (root / file).read_text("utf-8-sig")
+            lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+            classes = [_listed_class(root / file, line) for line in lines]
+            names = {key: name for number, (name, colour) in enumerate(classes) for key in (str(number), colour) if key}
+            return VOID | names if names else {}
+    return None
+
+
+def _listed_class(path: Path, line: str) -> tuple[str, str]:
+    """A class's name and colour ("#c08080", or nothing) from its line."""
+    if path.name != "labelmap.txt":
+        return line, ""
+    name, colour, *_ = [*line.split(":"), "", ""]
+    levels = colour.split(",") if colour else []
+    known = [int(level) for level in levels if level.strip().isdecimal() and int(level) < 256]
+    if not name or (levels and not len(known) == len(levels) == 3):
+        raise ArgumentError(f"data: {path}: got the line {line!r}, wanted NAME:R,G,B:PARTS:ACTIONS")
+    return name, "#" + bytes(known).hex() if known else ""
 
 
 def _ade_names(folder: Path, photos: Sequence[Path]) -> dict[str, str]:
