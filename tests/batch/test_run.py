@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,17 @@ def test_bad_shards(batch: Batch, shard: str) -> None:
 def test_a_very_large_picture_is_done_alone(in_processes: Batch, photos: Path, tmp_path: Path) -> None:
     # Each picture is too large for the memory that is allowed: they are done one at a time, none is refused.
     assert in_processes(workers=2, max_memory=1).done == 4
+
+
+def test_damaged_exif_data_is_no_reason_to_print_anything(batch: Batch, photos: Path) -> None:
+    with Image.open(photos / "a.jpg") as image:
+        image.save(photos / "odd.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(64)))
+    told: dict[str, tuple[str, ...]] = {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        summary = batch(progress=lambda outcome, summary: told.update({outcome.task.name: outcome.told}))
+    assert (summary.failed, caught) == ({}, [])
+    assert any("EXIF" in text for text in told["odd.jpg"])
 
 
 def test_a_sheet_for_each_picture(batch: Batch, photos: Path, tmp_path: Path) -> None:

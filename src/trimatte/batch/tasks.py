@@ -230,7 +230,9 @@ def estimated_bytes(content: bytes) -> int:
     """Memory that a picture takes above `BASE_BYTES`, by the size that its header tells."""
     from trimatte.images import header_size
 
-    width, height = header_size(content) or (len(content), 1)
+    with warnings.catch_warnings():  # which come again when the picture is decoded
+        warnings.simplefilter("ignore")
+        width, height = header_size(content) or (len(content), 1)
     return len(content) + BYTES_PER_PIXEL * width * height
 
 
