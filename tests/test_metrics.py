@@ -271,6 +271,31 @@ def test_foreground_error_counts_what_is_seen():
         metrics.foreground_error(foreground, target, alpha=np.zeros((4, 4)))
 
 
+def test_regions_of_sad_add_up_to_the_whole():
+    rng = np.random.default_rng(0)
+    alpha, target = rng.random((2, 9, 12)).astype(np.float32)
+    target[:3], target[3:5] = 0, 1
+    trimap = rng.choice(np.array([0, 128, 255], np.uint8), target.shape)
+    for known, kinds in ((trimap, (255, 0, 128)), (None, (1, 0, None))):
+        parts = metrics.sad_by_region(alpha, target, trimap=known)
+        assert sum(parts.values()) == pytest.approx(metrics.sad(alpha, target), rel=1e-6)
+        plane = target if known is None else known
+        masks = [plane == kinds[0], plane == kinds[1]]
+        expected = [np.abs(alpha - target)[mask].sum() / 1000 for mask in masks]
+        assert [parts["sad_foreground"], parts["sad_background"]] == pytest.approx(expected, rel=1e-5)
+
+
+def test_variants_by_name():
+    rng = np.random.default_rng(1)
+    alpha, target = rng.random((2, 20, 30)).astype(np.float32)
+    figures = metrics.measure(alpha, target, variants=["gradient:no-stretch", "connectivity:label-zero"])
+    assert figures["gradient:no-stretch"] == metrics.gradient_error(alpha, target, variant="no-stretch")
+    assert figures["connectivity:label-zero"] == metrics.connectivity_error(alpha, target, variant="label-zero")
+    assert [*figures][:5] == ["sad", "mse", "mad", "gradient", "connectivity"]
+    with pytest.raises(ArgumentError, match="variants: got 'gradient', wanted some of gradient:no-stretch"):
+        metrics.measure(alpha, target, variants=["gradient"])
+
+
 def test_dtssd_sees_flicker_and_not_a_constant_error():
     truth = [np.full((5, 5), v) for v in (0.2, 0.4, 0.6)]
     assert metrics.dtssd([t + 0.1 for t in truth], truth) == pytest.approx(0, abs=1e-4)

@@ -22,15 +22,17 @@ from trimatte.evaluation.exhibits import worst_pictures
 from trimatte.evaluation.plots import cost_against_quality, pareto
 from trimatte.evaluation.report import html_report, load_runs
 from trimatte.evaluation.runs import evaluate
-from trimatte.evaluation.summary import check_conditions, significance, summarize
+from trimatte.evaluation.summary import average_ranks, check_conditions, significance, summarize
 from trimatte.evaluation.tables import (
     best,
     figure_text,
+    group_supplements,
     interval_text,
     latex,
     markdown,
     memory_note,
     memory_text,
+    overview,
     p_text,
 )
 
@@ -201,6 +203,75 @@ def test_pareto_front():
     points = [(1, 5), (2, 4), (2, 6), (3, 4.5), (4, 1), (5, 1)]
     assert pareto(points) == [(1, 5), (2, 4), (4, 1)]
     assert pareto([(1, 5), (2, 6), (3, 5.5)], higher_is_better=True) == [(1, 5), (2, 6)]
+
+
+def test_average_rank_by_hand():
+    """Three pictures: a is first twice and ties for second; b failed once, which is the last rank."""
+    records = [record("a", f"p{k}", e) for k, e in enumerate((0.1, 0.1, 0.5))]
+    records += [record("b", "p0", 0.2), record("b", "p1", 0, status="failed"), record("b", "p2", 0.5)]
+    records += [record("c", f"p{k}", e) for k, e in enumerate((0.3, 0.2, 0.1))]
+    assert average_ranks(records, "mse") == {"a": 1.5, "b": pytest.approx((2 + 3 + 2.5) / 3), "c": 2.0}
+    done = [r for r in records if r["method"] != "b"]
+    assert average_ranks(done, "iou") == {"a": pytest.approx(5 / 3), "c": pytest.approx(4 / 3)}
+
+
+def test_one_table_over_sets_and_trimaps():
+    """An average rank is over all pictures, not over the sets; who was not run everywhere has none."""
+    small = [record(m, f"p{k}", e) for m, e in (("a", 0.1), ("b", 0.2), ("c", 0.3)) for k in range(2)]
+    large = [record(m, f"q{k}", e) for m, e in (("a", 0.2), ("b", 0.1)) for k in range(6)]
+    for r in large:
+        r |= {"dataset": "other", "given": "photo"}
+    table = overview(summarize(small + large), "mse")
+    assert table.head == ["method", "given", "average rank", "d, t", "rank", "other, t", "rank"]
+    assert table.rows == [
+        ["b", "photo", "1.25", "200.00", "2.00", "100.00", "1.00"],
+        ["a", "photo", "1.75", "100.00", "1.00", "200.00", "2.00"],
+        ["c", "–", "–", "300.00", "3.00", "–", "–"],
+    ]
+    assert overview(summarize(small[:2]), "mse") is None
+    for text in (markdown, latex):
+        assert "average rank" in text(summarize(small + large))
+
+
+def test_figures_by_category():
+    records = [record(m, f"p{k}", e) for m, e in (("a", 0.1), ("b", 0.2)) for k in range(5)]
+    for r in records:
+        r["category"] = "hair" if r["picture"] < "p2" else "glass"
+    records[-1] |= {"status": "failed", "metrics": {}}
+    (table,) = group_supplements(summarize(records), "mse")
+    assert table.head == ["method", "glass (3)", "hair (2)"]
+    assert table.rows == [["a", "100.00", "100.00"], ["b", "–", "200.00"]]
+    for text in (markdown, latex):
+        assert "glass (3)" in text(summarize(records))
+
+
+def test_further_figures_are_printed_and_ranked_by():
+    records = noisy("a", 0.5) + noisy("b", 0.4)
+    for k, r in enumerate(records):
+        figures = {"sad_foreground": 0.0, "sad_background": 1.0, "sad_transition": float(k), "gradient:no-stretch": 2.0}
+        r["metrics"] |= figures
+        r["given"] = "photo" if r["method"] == "a" else "trimap"
+    rows = summarize(records, "sad_transition")
+    assert [row.method for row in rows] == ["a", "b"]
+    (table,) = group_supplements(rows, "sad_transition")
+    assert table.rows[0] == ["a", "0.00", "1.00", "19.50", "2.00"]
+    assert "regions of the trimap" in table.note
+    assert "| a | photo |" in markdown(rows)
+    assert check_conditions(rows, ["a.gradient:no-stretch > 1"])
+    with pytest.raises(ArgumentError, match="'gradient:gaussian-filter' was not taken of a, b"):
+        summarize(records, "gradient:gaussian-filter")
+    with pytest.raises(ArgumentError, match="metric: got 'ssim', wanted one of sad, mse"):
+        summarize(records, "ssim")
+
+
+def test_segmenters_have_a_table():
+    records = noisy("a", 0.5, n=3)
+    figures = {"mae": 0.1, "iou": 0.8, "max_f": 0.9, "s_measure": 0.7, "e_measure": 0.6, "weighted_f": 0.5}
+    for r in records:
+        r["stages"] = {"segmentation": figures}  # from before boundary IoU was taken
+    (table,) = group_supplements(summarize(records))
+    assert table.rows == [["a", "0.100", "0.800", "–", "0.900", "0.500", "0.700", "0.600"]]
+    assert r"\label{tab:d-t-unknown-segmentation}" in latex(summarize(records))
 
 
 @pytest.mark.parametrize("spread", [0.001, 0.05, 5])

@@ -22,7 +22,9 @@ from toy_methods import by_brightness, dies_on_tall, half, leaves_or_panics, whi
 from trimatte import metrics
 from trimatte.errors import ArgumentError, ImageWriteError
 from trimatte.evaluation import records as records_module
+from trimatte.evaluation.categories import categories_of, read_categories
 from trimatte.evaluation.cost import metered
+from trimatte.evaluation.folders import open_folder
 from trimatte.evaluation.records import export, read_records
 from trimatte.evaluation.runs import evaluate
 from trimatte.evaluation.summary import summarize
@@ -60,6 +62,52 @@ def test_a_record_says_everything(benchmark, tmp_path):
     assert evaluation.mean("mse", "closed") == pytest.approx(
         np.mean([r["metrics"]["mse"] for r in evaluation.records if r["method"] == "closed"])
     )
+
+
+def test_variants_regions_categories_and_what_was_given(benchmark, tmp_path):
+    names = ["gradient:gaussian-filter", "connectivity:float64"]
+    methods = {**TOYS, "closed": "closed-form"}
+    plain = evaluate(benchmark, methods, out=tmp_path, limit=1)
+    assert not set(names) & set(plain.records[0]["metrics"])
+    new = []
+    again = evaluate(benchmark, methods, out=tmp_path, limit=1, variants=names, progress=lambda r, *_: new.append(r))
+    assert len(new) == 3  # what was recorded lacks them
+    for r in again.records:
+        codes = np.asarray(Image.open(tmp_path / "alpha" / "trimap" / r["method"] / f"{r['picture']}.png"))
+        arguments = codes, benchmark / "alpha" / f"{r['picture']}.png"
+        trimap = benchmark / "trimap" / f"{r['picture']}.png"
+        gradient = metrics.gradient_error(*arguments, trimap=trimap, variant="gaussian-filter")
+        assert r["metrics"]["gradient:gaussian-filter"] == gradient
+        regions = metrics.sad_by_region(*arguments, trimap=trimap)
+        assert {name: r["metrics"][name] for name in regions} == regions
+        assert (r["category"], r["given"]) == (r["picture"].partition("_")[0], "trimap")
+    assert evaluate(benchmark, TOYS, trimaps=[], region="whole", limit=1).records[0]["given"] == "photo"
+    with pytest.raises(ArgumentError, match="variants: got 'ssim'"):
+        evaluate(benchmark, TOYS, variants=["ssim"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("categories.csv", "a,hair\nb\n", "got the line 'b'"),
+        ("categories.csv", "a,\n", "of another form"),
+        ("categories.json", "[1]", "of another form"),
+        ("categories.json", "{", "Expecting"),
+    ],
+)
+def test_lists_of_categories(benchmark, tmp_path, name, content, message):
+    good = {
+        "categories.csv": "picture,category\na,hair\n\nb, glass\n",
+        "categories.json": '{"a": "hair", "b": "glass"}',
+    }
+    (tmp_path / name).write_text(good[name])
+    assert read_categories(tmp_path / name) == {"a": "hair", "b": "glass"}
+    assert categories_of(open_folder(tmp_path)) == {"a": "hair", "b": "glass"}
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ArgumentError, match=f"categories: .*{message}.*; wanted CSV"):
+        read_categories(tmp_path / name)
+    with pytest.raises(ArgumentError, match="cannot read"):
+        read_categories(tmp_path / "none.csv")
 
 
 def test_trimaps_and_regions(benchmark):
@@ -258,9 +306,9 @@ def test_parallel_gives_the_same_records(benchmark, tmp_path):
 def test_isolated_methods_share_no_process(benchmark, tmp_path):
     together = evaluate(benchmark, TOYS, out=tmp_path / "one", limit=2)
     apart = evaluate(benchmark, {"first": which_process, "second": which_process}, isolate=True, limit=2)
-    processes = {(r["method"], r["metrics"]["mad"]) for r in apart.records}
+    processes = {(r["method"], r["alpha"]) for r in apart.records}
     assert len(processes) == 2  # one for each method, which both of its pictures are done in
-    assert len({figure for _, figure in processes}) == 2
+    assert len({alpha for _, alpha in processes}) == 2
     assert {r["cost"]["isolated"] for r in apart.records} == {True}
     assert {r["cost"]["isolated"] for r in together.records} == {False}
     again = evaluate(benchmark, TOYS, isolate=True, limit=2)

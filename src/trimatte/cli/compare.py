@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="A .html, .md or .tex file.")
 @click.option(
     "--metric",
-    type=click.Choice(["sad", "mse", "mad", "gradient", "connectivity", "iou"]),
     default="mse",
     show_default=True,
-    help="What is ranked by.",
+    help="What is ranked by: sad, mse, mad, gradient, connectivity, iou, sad_transition, gradient:gaussian-filter, ...",
+)
+@click.option(
+    "--categories",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Figures by category: a CSV file of PICTURE,CATEGORY lines, or JSON. Else by the set's own, if it has them.",
 )
 @click.option("--title", help="Heading of the page.")
 @click.option("--fail-if", "conditions", multiple=True, metavar="CONDITION", help='Such as "closed-form.mse > 0.022".')
@@ -33,6 +37,7 @@ def command(
     methods: str,
     out: Path | None,
     metric: str,
+    categories: Path | None,
     title: str | None,
     conditions: tuple[str, ...],
     as_json: bool,
@@ -41,16 +46,18 @@ def command(
 
     Without --out the tables are printed. With --fail-if the exit code is 1 if a condition holds.
     """
+    from trimatte.evaluation.categories import read_categories
     from trimatte.evaluation.report import load_runs
     from trimatte.evaluation.summary import check_conditions, summarize
     from trimatte.evaluation.tables import markdown
     from trimatte.files.atomic import atomic_write
 
     chosen = [name.strip() for name in methods.split(",") if name.strip()]
-    rows = summarize(load_runs(runs, chosen), metric)
+    kinds = None if categories is None else read_categories(categories)
+    rows = summarize(load_runs(runs, chosen, kinds), metric)
     held = check_conditions(rows, conditions)
     if out is not None:
-        text = _page_or_table(out, runs, chosen, rows, metric, title)
+        text = _page_or_table(out, runs, chosen, rows, metric, title, kinds)
         with atomic_write(out) as file:
             file.write(text.encode())
     if as_json:
@@ -65,13 +72,19 @@ def command(
 
 
 def _page_or_table(
-    out: Path, runs: tuple[str, ...], methods: list[str], rows: list[Row], metric: str, title: str | None
+    out: Path,
+    runs: tuple[str, ...],
+    methods: list[str],
+    rows: list[Row],
+    metric: str,
+    title: str | None,
+    categories: dict[str, str] | None,
 ) -> str:
     from trimatte.evaluation.report import html_report
     from trimatte.evaluation.tables import latex, markdown
 
     if out.suffix in (".html", ".htm"):
-        return html_report(runs, metric=metric, heading=title, methods=methods)
+        return html_report(runs, metric=metric, heading=title, methods=methods, categories=categories)
     if out.suffix not in (".md", ".tex"):
         raise ArgumentError(f"out: got {str(out)!r}, wanted a name that ends in .html, .md or .tex")
     table = markdown if out.suffix == ".md" else latex

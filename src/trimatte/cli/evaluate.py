@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--trimap", "trimaps", multiple=True, help="One of the set's, or made[:LOW-HIGH[@SEED]]; repeatable.")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
 @click.option("--region", type=click.Choice(["auto", "unknown", "whole"]), default="auto", show_default=True)
+@click.option("--variants", default="", help="Figures of published ports, too: gradient:gaussian-filter, ...")
 @click.option("--jobs", default=1, show_default=True, help="Pictures at the same time; times only compare with 1.")
 @click.option(
     "--isolate/--one-process",
@@ -45,6 +46,7 @@ def command(
     trimaps: tuple[str, ...],
     out: Path,
     region: str,
+    variants: str,
     jobs: int,
     isolate: bool,
     limit: int | None,
@@ -76,11 +78,12 @@ def command(
 
         evaluation = evaluate(
             dataset,
-            [name.strip() for name in methods.split(",") if name.strip()],
+            _listed(methods),
             predictions=_named_folders(predictions),
             trimaps=trimaps or None,
             out=out,
             region=cast("Region", region),
+            variants=_listed(variants),
             jobs=jobs,
             isolate=isolate,
             limit=limit,
@@ -97,6 +100,10 @@ def command(
     for record in evaluation.failures:
         click.echo(f"failed: {record['method']} on {record['picture']}: {record['error']}", err=True)
     raise SystemExit(len(evaluation.failures) > 0)
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 @contextmanager

@@ -11,7 +11,8 @@ connectivity are divided by 1000, as papers print them; MSE and MAD are plain me
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,18 @@ from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, read_trimap
 from trimatte.images.arrays import UNKNOWN, Box, bounding_box, grown
 
-__all__ = ["connectivity_error", "gradient_error", "mad", "measure", "mse", "sad"]
+__all__ = ["VARIANTS", "connectivity_error", "gradient_error", "mad", "measure", "mse", "sad", "sad_by_region"]
 
 FloatMap = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 GradientVariant = Literal["reference", "no-stretch", "gaussian-filter"]
 ConnectivityVariant = Literal["reference", "skip-empty", "float64", "label-zero"]
+
+VARIANTS = (
+    *(f"gradient:{name}" for name in get_args(GradientVariant)[1:]),
+    *(f"connectivity:{name}" for name in get_args(ConnectivityVariant)[1:]),
+)
+"""Names of the figures of published ports that deviate from the reference."""
 
 # Two floats that stand for the same 8-bit value may differ in the last bit, depending on who divided by 255.
 _TIE = np.float32(1e-6)
@@ -110,16 +117,61 @@ def connectivity_error(
     return _connectivity(*_at_the_door(alpha, target, trimap), variant=variant)
 
 
-def measure(alpha: ImageLike, target: ImageLike, *, trimap: ImageLike | None = None) -> dict[str, float]:
-    """All five figures at once: "sad", "mse", "mad", "gradient", "connectivity". Arguments and errors as for `mse`."""
+def sad_by_region(alpha: ImageLike, target: ImageLike, *, trimap: ImageLike | None = None) -> dict[str, float]:
+    """SAD of foreground, background and transition, each divided by 1000: what sums to the whole picture's SAD.
+
+    Regions are those of the trimap (known foreground, known background, unknown), as in Li et al., "Bridging Composite
+    and Real: Towards End-to-end Deep Image Matting" (GFM), IJCV 2022, and the works that follow it; without a trimap
+    those of the true alpha: 1, 0, and between.
+
+    Returns
+    -------
+    dict
+        "sad_foreground", "sad_background", "sad_transition".
+
+    Arguments and errors as for `sad`.
+    """
+    a, t, _ = _at_the_door(alpha, target, None)
+    known = t if trimap is None else read_trimap(trimap, name="trimap", shape=t.shape) / np.float32(255)
+    difference, front, back = np.abs(a - t), known == 1, known == 0
+    regions = {"foreground": front, "background": back, "transition": ~(front | back)}
+    return {f"sad_{name}": _total(difference, region) / 1000 for name, region in regions.items()}
+
+
+def measure(
+    alpha: ImageLike, target: ImageLike, *, trimap: ImageLike | None = None, variants: Sequence[str] = ()
+) -> dict[str, float]:
+    """All five figures at once: "sad", "mse", "mad", "gradient", "connectivity".
+
+    `variants` adds figures of published ports by their names, such as "gradient:gaussian-filter" (see `VARIANTS`).
+    Other arguments and errors as for `mse`.
+    """
     a, t, region = _at_the_door(alpha, target, trimap)
-    return {
+    figures = {
         "sad": _sad(a, t, region),
         "mse": _mse(a, t, region),
         "mad": _mad(a, t, region),
         "gradient": _gradient(a, t, region),
         "connectivity": _connectivity(a, t, region),
     }
+    for name in variants:
+        figures[name] = _variant(name, a, t, region)
+    return figures
+
+
+def check_variants(variants: Sequence[str]) -> None:
+    """Raise `ArgumentError` for a name that is not among `VARIANTS`."""
+    for name in variants:
+        if name not in VARIANTS:
+            raise ArgumentError(f"variants: got {name!r}, wanted some of {', '.join(VARIANTS)}")
+
+
+def _variant(name: str, a: FloatMap, t: FloatMap, region: Mask | None) -> float:
+    check_variants([name])
+    metric, _, variant = name.partition(":")
+    if metric == "gradient":
+        return _gradient(a, t, region, cast("GradientVariant", variant))
+    return _connectivity(a, t, region, cast("ConnectivityVariant", variant))
 
 
 def _at_the_door(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte.errors import ArgumentError
+from trimatte.evaluation.categories import categories_of
 from trimatte.evaluation.folders import File, Folder, folder_name, open_folder
 from trimatte.evaluation.layouts import LAYOUTS, PICTURE, Layout
 
@@ -20,11 +21,13 @@ class Sample:
     files : role -> its files. Roles are "image", "alpha", "foreground", "background", "cutout", "trimap" or, where
         there are several, "trimap1", "trimap2", ...; only an alpha made of instances has more than one file.
     problem : what is missing or ambiguous, if anything; such a picture cannot be scored.
+    category : of what kind it is, if the set says so.
     """
 
     name: str
     files: Mapping[str, tuple[File, ...]]
     problem: str | None = None
+    category: str | None = None
 
     @property
     def trimaps(self) -> list[str]:
@@ -89,7 +92,9 @@ def open_dataset(
     if chosen.count is not None and len(samples) != chosen.count:
         problems.append(f"{chosen.title} has {chosen.count} pictures, this folder {len(samples)}")
     where = None if backgrounds is None else os.fspath(backgrounds)
-    return Dataset(folder.root, chosen, tuple(samples), tuple(problems), where)
+    known = categories_of(folder)
+    named = tuple(replace(sample, category=known.get(sample.name)) for sample in samples)
+    return Dataset(folder.root, chosen, named, tuple(problems), where)
 
 
 Matched = dict[str, dict[str, list[File]]]  # role -> picture name -> files

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ from trimatte.evaluation.pictures import Trial
 from trimatte.files.atomic import sha256
 from trimatte.images import as_alpha
 from trimatte.runtime.options import parse_options
+
+Given = Literal["photo", "trimap"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Method:
     needs_trimap : whether it cannot do without one.
     measured : whether its time and memory say anything (results read from files have none).
     alpha_method : of a pipeline, the alpha method in it.
+    given : what it is given, "photo" or "trimap" (and the photo); None where that depends on the set, or is not known.
     inputs : (picture, trimap) -> hashes of what it reads besides the trial.
     """
 
@@ -63,6 +66,7 @@ class Method:
     needs_trimap: bool = False
     measured: bool = True
     alpha_method: str | None = None
+    given: Given | None = None
     inputs: Callable[[str, str | None], dict[str, str]] = _no_inputs
 
 
@@ -103,16 +107,15 @@ def _by_name(name: str, method: str) -> Method:
         segmenter, _, alpha_method = (detail or "lite").partition("+")
         alpha_method = alpha_method or "closed-form"
         _check(segmenter, alpha_method)
-        return Method(name, partial(_run_cutout, segmenter, alpha_method), alpha_method=alpha_method)
+        return Method(name, partial(_run_cutout, segmenter, alpha_method), alpha_method=alpha_method, given="photo")
     if kind == "segment":
         _check(detail or "lite")
-        return Method(name, partial(_run_segmenter, detail or "lite"))
+        return Method(name, partial(_run_segmenter, detail or "lite"), given="photo")
     method, options = _with_options(method)
     _check(method=method)
     inputs = partial(_weights, str(options["weights"])) if "weights" in options else _no_inputs
-    return Method(
-        name, partial(_run_alpha, method, options), needs_trimap=find_method(method).needs_trimap, inputs=inputs
-    )
+    run, needs_trimap = partial(_run_alpha, method, options), find_method(method).needs_trimap
+    return Method(name, run, needs_trimap, given="trimap" if needs_trimap else "photo", inputs=inputs)
 
 
 def _weights(file: str, picture: str, trimap: str | None) -> dict[str, str]:

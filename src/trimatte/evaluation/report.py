@@ -5,21 +5,36 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trimatte.errors import ArgumentError, MissingExtraError
 from trimatte.evaluation.records import Record, read_records
 from trimatte.evaluation.summary import METRICS, Row, grouped, significance, summarize
-from trimatte.evaluation.tables import HEADINGS, best, caption, figure_text, memory_note, memory_text, p_text, title
+from trimatte.evaluation.tables import (
+    HEADINGS,
+    best,
+    caption,
+    figure_text,
+    group_supplements,
+    memory_note,
+    memory_text,
+    overview,
+    p_text,
+    title,
+)
 
 
-def load_runs(folders: Sequence[str | os.PathLike[str]], methods: Sequence[str] = ()) -> list[Record]:
+def load_runs(
+    folders: Sequence[str | os.PathLike[str]],
+    methods: Sequence[str] = (),
+    categories: Mapping[str, str] | None = None,
+) -> list[Record]:
     """The records of several runs, with the run's folder as "run" and the method's name in it as "kept".
 
     A run may be its records' file alone. Of `methods` only, if any are named. A method that was measured on the same
-    set in two runs is told apart as "METHOD [RUN]".
+    set in two runs is told apart as "METHOD [RUN]". `categories`, picture to category, replace the set's own.
     Raises ArgumentError for a folder without records, and for a method without any.
     """
     runs = {os.fspath(folder): read_records(folder) for folder in folders}
@@ -39,7 +54,8 @@ def load_runs(folders: Sequence[str | os.PathLike[str]], methods: Sequence[str] 
         for record in records:
             method = record["method"]
             label = f"{method} [{names[folder]}]" if method in repeated else method
-            labelled.append({**record, "method": label, "kept": method, "run": folder})
+            own = {} if categories is None else {"category": categories.get(record["picture"])}
+            labelled.append({**record, **own, "method": label, "kept": method, "run": folder})
     return labelled
 
 
@@ -49,14 +65,16 @@ def html_report(
     metric: str = "mse",
     heading: str | None = None,
     methods: Sequence[str] = (),
+    categories: Mapping[str, str] | None = None,
 ) -> str:
     """One HTML page that needs no network: ranking, significance, cost, every picture, worst crops, disagreement.
 
-    Of `methods` only, if any are named; else of all. Raises ArgumentError for a folder without records,
+    Of `methods` only, if any are named; else of all. `categories` says of what kind each picture is. Raises
+    ArgumentError for a folder without records,
     MissingExtraError without the extra `eval`.
     """
     environment = _environment()
-    records = load_runs(folders, methods)
+    records = load_runs(folders, methods, categories)
     rows = summarize(records, metric)
     groups = [
         _group(group, [row for row in rows if row.group == about], metric) for about, group in grouped(records).items()
@@ -68,6 +86,7 @@ def html_report(
         alerts=_alerts(records),
         failures=[record for record in records if record["status"] == "failed"],
         groups=groups,
+        overview=overview(rows, metric),
         provenance=_provenance(records),
     )
     return text
@@ -95,7 +114,7 @@ def _group(records: list[Record], rows: list[Row], metric: str) -> dict[str, Any
     from trimatte.evaluation.exhibits import disagreement, exhibits
     from trimatte.evaluation.plots import cost_against_quality
 
-    columns = [m for m in METRICS if any(m in row.means for row in rows)]
+    columns = list(dict.fromkeys([*(m for m in METRICS if any(m in row.means for row in rows)), metric]))
     methods = [row.method for row in rows]
     plots = [
         {"svg": svg, "label": f"{HEADINGS[metric]} against {cost}"}
@@ -114,6 +133,7 @@ def _group(records: list[Record], rows: list[Row], metric: str) -> dict[str, Any
         "rows": [_ranked(row, rows, columns, metric) for row in rows],
         "plots": plots,
         "cost_note": _cost_note(rows),
+        "supplements": group_supplements(rows, metric),
         "pairs": _pairs(records, methods, metric),
         "losses": _losses(records, rows),
         "pictures": _pictures(records, methods, columns, metric),
@@ -156,6 +176,7 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
         }
     return {
         "method": row.method,
+        "given": row.given,
         "rank": row.rank,
         "cells": [cell(name) for name in columns],
         "behind": behind,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from trimatte.errors import ArgumentError, ImageWriteError, TrimatteError, message_of
+from trimatte.evaluation.alpha_metrics import check_variants
 from trimatte.evaluation.datasets import Dataset, open_dataset
 from trimatte.evaluation.methods import Function, Method, resolve_methods
 from trimatte.evaluation.pictures import MADE, input_hashes, parse_rule
@@ -61,6 +62,7 @@ def evaluate(
     out: str | os.PathLike[str] | None = None,
     predictions: Mapping[str, str | os.PathLike[str]] | None = None,
     region: Region = "auto",
+    variants: Sequence[str] = (),
     jobs: int = 1,
     isolate: bool = False,
     limit: int | None = None,
@@ -86,6 +88,9 @@ def evaluate(
         Name -> folder with results of another program, PICTURE.png or TRIMAP/PICTURE.png.
     region : {"auto", "unknown", "whole"}, default "auto"
         "unknown" pixels of the trimap, the "whole" picture, or "auto", as the set's papers do.
+    variants : sequence of str, default ()
+        Gradient and connectivity as published ports compute them, too, by names such as "gradient:gaussian-filter" (see
+        `trimatte.evaluation.alpha_metrics.VARIANTS`).
     jobs : int, default 1
         Processes at work at the same time. Times are only comparable with 1.
     isolate : bool, default False
@@ -108,7 +113,7 @@ def evaluate(
     Raises
     ------
     ArgumentError
-        for an unknown method, trimap, layout, or an empty or unknown folder.
+        for an unknown method, trimap, layout, variant, or an empty or unknown folder.
     ImageWriteError
         if `out` cannot be written, say for want of space; what was recorded before stays.
     """
@@ -117,6 +122,7 @@ def evaluate(
     check_number("jobs", jobs, least=1, whole=True)
     if limit is not None:
         check_number("limit", limit, least=1, whole=True)
+    check_variants(variants)
     check_flag("isolate", isolate)
     check_flag("retry_failed", retry_failed)
     if not isinstance(dataset, (str, os.PathLike, Dataset)):
@@ -124,6 +130,7 @@ def evaluate(
     if not isinstance(dataset, Dataset):
         dataset = open_dataset(dataset, layout=layout, backgrounds=backgrounds)
     tasks = _tasks(dataset.first(limit), resolve_methods(methods, predictions), trimaps, region, out, jobs)
+    tasks = [replace(task, variants=tuple(dict.fromkeys(variants))) for task in tasks]
     with ExitStack() as stack:
         done: dict[Key, Record] = {}
         if out is not None:
@@ -224,6 +231,8 @@ def _holds(record: Record, task: Task, retry_failed: bool) -> bool:
         return False
     if record["status"] == "failed":
         return not retry_failed
+    if not set(task.variants) <= set(record["metrics"]):
+        return False
     return alpha_path(task.run or "", task.trimap, task.method.name, task.sample.name).exists()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte.evaluation import mask_metrics
+from trimatte.evaluation import mask_metrics, structure_metrics
 from trimatte.images.arrays import UNKNOWN
 
 Alpha = NDArray[np.float32]
@@ -27,7 +27,8 @@ def judge_stages(
     Returns
     -------
     dict
-        "segmentation": MAE, IoU and best F-measure of the probability against the true alpha.
+        "segmentation": of the probability against the true alpha, MAE, IoU, best F-measure ("max_f"), S-measure, mean
+        E-measure, weighted F-measure and boundary IoU.
         "trimap": "unknown", the share of the picture that is left to matting; "covered", the share of the truly mixed
         pixels (0 < alpha < 1) that it holds; "wrong", the SAD of what is called known and is not so.
         "matting_alone": SAD of the alpha method on the trimap that the true alpha gives.
@@ -42,6 +43,10 @@ def judge_stages(
             "mae": mask_metrics.mae(probability, target),
             "iou": mask_metrics.iou(probability, target),
             "max_f": mask_metrics.max_f_measure([probability], [target]),
+            "s_measure": structure_metrics.s_measure(probability, target),
+            "e_measure": structure_metrics.e_measure(probability, target),
+            "weighted_f": structure_metrics.weighted_f_measure(probability, target),
+            "boundary_iou": structure_metrics.boundary_iou(probability, target),
         }
     if trimap is None:
         return figures

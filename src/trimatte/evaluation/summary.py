@@ -5,16 +5,23 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from trimatte.errors import ArgumentError
+from trimatte.evaluation.alpha_metrics import VARIANTS
 from trimatte.evaluation.records import Record
 from trimatte.evaluation.statistics import Interval, holm, mean_interval, sign_flip_p
 
 METRICS = ("sad", "mse", "mad", "gradient", "connectivity", "iou")
+REGIONS = ("sad_foreground", "sad_background", "sad_transition")
+COLOURS = ("foreground_sad", "foreground_mad", "foreground_mse")
+"""Of foreground colours, where both they and the true ones are known."""
+FURTHER = (*REGIONS, *VARIANTS, *COLOURS)
+RANKED = (*METRICS, *FURTHER)
+"""What methods can be ranked by."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,11 @@ class Row:
     rank : by the metric that was ranked by, 1 the best; methods that did not do every picture come last.
     behind : difference to the first in rank, its 95 % interval, p of sign flips, Holm-corrected; None for the first.
     losses : of a pipeline, the SAD by stage.
+    segmentation : of a probability, its figures (see `judge_stages`), means over pictures.
+    given : what the method was given, "photo" or "trimap" (and the photo), None if it is not known.
+    average_rank : the mean of its ranks on single pictures, by the metric that was ranked by. Methods alike share the
+        mean of their ranks; on a picture that it did not do, it shares the last.
+    categories : of pictures of a category, how many it did, and their mean of that metric.
     """
 
     dataset: str
@@ -49,6 +61,10 @@ class Row:
     rank: int = 0
     behind: tuple[float, Interval, float] | None = None
     losses: dict[str, float] = field(default_factory=dict)
+    segmentation: dict[str, float] = field(default_factory=dict)
+    given: str | None = None
+    average_rank: float = 0.0
+    categories: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -65,18 +81,52 @@ class Row:
 
 def summarize(records: Sequence[Record], metric: str = "mse") -> list[Row]:
     """One row a benchmark, trimap and method, best first within each benchmark and trimap."""
-    if metric not in METRICS:
-        raise ArgumentError(f"metric: got {metric!r}, wanted one of {', '.join(METRICS)}")
+    check_metric(metric, records)
     rows = []
     for group in grouped(records).values():
         total = len({record["picture"] for record in group})
         methods = {method: [r for r in group if r["method"] == method] for method in _methods(group)}
         ranked = sorted((_row(chosen, total) for chosen in methods.values()), key=lambda row: _order(row, metric))
         p_values = _p_values_to_first(ranked, methods, metric)
+        ranks = average_ranks(group, metric)
         for rank, row in enumerate(ranked, start=1):
             behind = p_values.get(row.method)
-            rows.append(Row(**{**row.__dict__, "rank": rank, "behind": behind}))
+            kinds = _categories(methods[row.method], metric)
+            average = ranks[row.method]
+            rows.append(replace(row, rank=rank, behind=behind, average_rank=average, categories=kinds))
     return rows
+
+
+def check_metric(metric: str, records: Sequence[Record]) -> None:
+    """Raise `ArgumentError` for a metric that is none, or that some records lack."""
+    if metric not in RANKED:
+        raise ArgumentError(f"metric: got {metric!r}, wanted one of {', '.join(RANKED)}")
+    lacking = {r["method"] for r in records if r["status"] == "ok" and metric not in r["metrics"]}
+    if lacking:
+        raise ArgumentError(f"metric: {metric!r} was not taken of {', '.join(sorted(lacking))}")
+
+
+def average_ranks(records: Sequence[Record], metric: str) -> dict[str, float]:
+    """Each method's mean rank over the pictures of one group, as alphamatting.com ranks."""
+    methods = _methods(records)
+    worst = -np.inf if metric == "iou" else np.inf
+    errors = {r["picture"]: dict.fromkeys(methods, worst) for r in records}
+    for record in records:
+        if record["status"] == "ok":
+            errors[record["picture"]][record["method"]] = record["metrics"][metric]
+    table = np.array([[row[method] for method in methods] for row in errors.values()])
+    table = -table if metric == "iou" else table
+    below = (table[:, :, None] > table[:, None, :]).sum(axis=2)
+    alike = (table[:, :, None] == table[:, None, :]).sum(axis=2)
+    return dict(zip(methods, (below + (alike + 1) / 2).mean(axis=0).tolist(), strict=True))
+
+
+def _categories(records: Sequence[Record], metric: str) -> dict[str, tuple[int, float]]:
+    figures: dict[str, list[float]] = {}
+    for record in records:
+        if record["status"] == "ok" and record.get("category"):
+            figures.setdefault(record["category"], []).append(record["metrics"][metric])
+    return {kind: (len(values), float(np.mean(values))) for kind, values in sorted(figures.items())}
 
 
 def grouped(records: Sequence[Record]) -> dict[tuple[str, str, str], list[Record]]:
@@ -104,7 +154,7 @@ def check_conditions(rows: Sequence[Row], conditions: Sequence[str]) -> list[str
     return [words for condition in conditions for words in _held(rows, condition)]
 
 
-_CONDITION = re.compile(r"\s*(.+)\.(\w+)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+_CONDITION = re.compile(r"\s*(.+)\.([\w:-]+)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
 _COMPARE = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 
 
@@ -146,6 +196,7 @@ def _row(records: Sequence[Record], total: int) -> Row:
     seconds = [cost["seconds"] for cost in costs if cost["seconds"] is not None]
     kinds = {cost.get("isolated", False) for cost in costs}
     isolated = kinds.pop() if len(kinds) == 1 else False
+    segmentations = [record["stages"]["segmentation"] for record in done if "segmentation" in record["stages"]]
     losses = [record["stages"]["loss"] for record in done if "loss" in record["stages"]]
     first = records[0]
     return Row(
@@ -162,8 +213,16 @@ def _row(records: Sequence[Record], total: int) -> Row:
         peak_bytes=_peak(costs, isolated),
         isolated=isolated,
         jobs=max(cost.get("jobs", 1) for cost in costs) if costs else None,
-        losses={name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]} if losses else {},
+        losses=_means(losses),
+        segmentation=_means(segmentations),
+        given=first.get("given"),
     )
+
+
+def _means(figures: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each figure that all have."""
+    names = [name for name in (figures[0] if figures else ()) if all(name in each for each in figures)]
+    return {name: float(np.mean([each[name] for each in figures])) for name in names}
 
 
 def _peak(costs: Sequence[dict[str, Any]], isolated: bool | None) -> int | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from trimatte.evaluation.alpha_metrics import VARIANTS
 from trimatte.evaluation.statistics import Interval
-from trimatte.evaluation.summary import Row
+from trimatte.evaluation.summary import COLOURS, FURTHER, Row
 
 # Metric, heading, factor and decimals, as papers print them.
 COLUMNS = (
@@ -16,8 +18,21 @@ COLUMNS = (
     ("gradient", "Grad", 1.0, 2),
     ("connectivity", "Conn", 1.0, 2),
 )
-HEADINGS = {metric: heading for metric, heading, _, _ in COLUMNS} | {"iou": "IoU"}
-_FORMATS = {metric: (factor, decimals) for metric, _, factor, decimals in COLUMNS} | {"iou": (100.0, 2)}
+FURTHER_COLUMNS = (
+    ("iou", "IoU", 100.0, 2),
+    ("sad_foreground", "SAD of foreground", 1.0, 2),
+    ("sad_background", "of background", 1.0, 2),
+    ("sad_transition", "of transition", 1.0, 2),
+    *(
+        (name, f"{'Grad' if name.startswith('gradient') else 'Conn'}, {name.partition(':')[2]}", 1.0, 2)
+        for name in VARIANTS
+    ),
+    ("foreground_sad", "colours: SAD", 1.0, 2),
+    ("foreground_mad", "colours: MAD", 1e3, 2),
+    ("foreground_mse", "colours: MSE", 1e3, 2),
+)
+HEADINGS = {metric: heading for metric, heading, _, _ in (*COLUMNS, *FURTHER_COLUMNS)}
+_FORMATS = {metric: (factor, decimals) for metric, _, factor, decimals in (*COLUMNS, *FURTHER_COLUMNS)}
 SCALING = "SAD, Grad and Conn are sums divided by 1000; MSE and MAD are means times 1000"
 COMPARED = (
     "Intervals cover the mean with 95 % (studentised bootstrap over pictures); behind: the paired difference to the "
@@ -84,48 +99,182 @@ def caption(row: Row, metrics: Sequence[str] = ()) -> str:
     return f"Over {where}, alpha in 8 bits; {SCALING}. Lower is better.{iou}"
 
 
+@dataclass(frozen=True)
+class Table:
+    """What any format prints: a title, what is to be said of it, a label, headings, and cells by row."""
+
+    title: str
+    note: str
+    label: str
+    head: list[str]
+    rows: list[list[str]]
+
+
 def markdown(rows: Sequence[Row], metric: str = "mse") -> str:
-    """A table for each benchmark and trimap; `metric` has a column, whichever it is."""
-    parts = []
-    metrics = _metrics(metric)
-    for table in _tables(rows):
-        head = ["method", *(HEADINGS[m] for m in metrics), *_compared(metric), "seconds", "memory", "not done"]
-        notes = " ".join(filter(None, [caption(table[0], metrics), COMPARED, memory_note(table)]))
-        lines = [f"**{title(table[0])}.** {notes}", "", _line(head)]
-        lines.append("| --- |" + " ---: |" * (len(head) - 1))
-        lines += [_line(_cells(row, table, metrics, metric, bold=lambda text: f"**{text}**")) for row in table]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    """A table for each benchmark and trimap, in which `metric` has a column, whichever it is, and the `supplements`."""
+    tables = [_ranking(table, metric, lambda text: f"**{text}**") for table in by_group(rows)]
+    return "\n\n".join(map(_markdown, [*tables, *supplements(rows, metric)]))
 
 
 def latex(rows: Sequence[Row], metric: str = "mse") -> str:
-    """A booktabs table for each benchmark and trimap; `metric` has a column, whichever it is."""
-    parts = []
+    """The same as `markdown` as booktabs tables."""
+    tables = [_ranking(table, metric, _bold) for table in by_group(rows)]
+    return "\n\n".join(map(_latex, [*tables, *supplements(rows, metric)]))
+
+
+def _markdown(table: Table) -> str:
+    lines = [f"**{table.title}.** {table.note}", "", _line(table.head)]
+    lines.append("| --- |" + " ---: |" * (len(table.head) - 1))
+    return "\n".join([*lines, *map(_line, table.rows)])
+
+
+def _latex(table: Table) -> str:
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_tex(table.title)}. {_tex(table.note)}}}",
+            rf"\label{{{table.label}}}",
+            r"\centering",
+            r"\begin{tabular}{l" + "r" * (len(table.head) - 1) + "}",
+            r"\toprule",
+            " & ".join(map(_tex, table.head)) + r" \\",
+            r"\midrule",
+            *(" & ".join(map(_tex, cells)) + r" \\" for cells in table.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _ranking(rows: Sequence[Row], metric: str, bold: Callable[[str], str]) -> Table:
     metrics = _metrics(metric)
-    for table in _tables(rows):
-        head = ["Method", *(HEADINGS[m] for m in metrics), *_compared(metric), "Time (s)", "Memory", "Not done"]
-        cells = [_cells(row, table, metrics, metric, bold=_bold) for row in table]
-        notes = [title(table[0]) + ".", caption(table[0], metrics), COMPARED, memory_note(table)]
-        body = [" & ".join(_tex(cell) for cell in each) + r" \\" for each in cells]
-        parts.append(
-            "\n".join(
-                [
-                    r"\begin{table}",
-                    rf"\caption{{{' '.join(_tex(note) for note in notes if note)}}}",
-                    rf"\label{{{_label(table[0])}}}",
-                    r"\centering",
-                    r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}",
-                    r"\toprule",
-                    " & ".join(head) + r" \\",
-                    r"\midrule",
-                    *body,
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    r"\end{table}",
-                ]
-            )
-        )
-    return "\n\n".join(parts)
+    given = _given(rows)
+    compared = [f"{HEADINGS[metric]}, 95 %", "behind", "p"]
+    head = ["method", *given[:1], *(HEADINGS[m] for m in metrics), *compared, "seconds", "memory", "not done"]
+    note = " ".join(filter(None, [caption(rows[0], metrics), COMPARED, memory_note(rows)]))
+    cells = [_cells(row, rows, metrics, metric, bold) for row in rows]
+    lines = [[name, *given[i : i + 1], *rest] for i, (name, *rest) in enumerate(cells, start=1)]
+    return Table(title(rows[0]), note, _label(rows[0]), head, lines)
+
+
+def _given(rows: Sequence[Row]) -> list[str]:
+    """The column of what methods were given, with its heading; nothing where it is known of none."""
+    if not any(row.given for row in rows):
+        return []
+    return ["given", *(row.given or "–" for row in rows)]
+
+
+def supplements(rows: Sequence[Row], metric: str = "mse") -> list[Table]:
+    """What referees ask for beside the ranking: tables of each benchmark and trimap, and one over all of them."""
+    of_groups = [table for group in by_group(rows) for table in group_supplements(group, metric)]
+    over_all = overview(rows, metric)
+    return [*of_groups, *([over_all] if over_all else [])]
+
+
+def group_supplements(rows: Sequence[Row], metric: str = "mse") -> list[Table]:
+    """Those of one benchmark and trimap: further figures, segmentation, categories."""
+    tables = (_further(rows), _segmentation(rows), _kinds(rows, metric))
+    return [table for table in tables if table is not None]
+
+
+def _further(rows: Sequence[Row]) -> Table | None:
+    """SAD by region, ports' variants, and errors of colours."""
+    metrics = [m for m in FURTHER if any(m in row.means for row in rows)]
+    if not metrics:
+        return None
+    regions = "trimap" if rows[0].trimap else "true alpha"
+    note = f"SAD of foreground, background and transition: regions of the {regions}, over the whole picture."
+    if any(":" in m for m in metrics):
+        note += " Variants are those of published ports."
+    if any(m in COLOURS for m in metrics):
+        note += " Colours: of the foreground where true alpha exceeds 0.01; MAD and MSE times 1000."
+    lines = [[row.method, *(figure_text(m, row.means[m]) if m in row.means else "–" for m in metrics)] for row in rows]
+    head = ["method", *(HEADINGS[m] for m in metrics)]
+    return Table(f"{title(rows[0])}: further figures", note, _label(rows[0], "further"), head, lines)
+
+
+_SEGMENTATION = {
+    "mae": "MAE",
+    "iou": "IoU",
+    "boundary_iou": "boundary IoU",
+    "max_f": "best F",
+    "weighted_f": "weighted F",
+    "s_measure": "S-measure",
+    "e_measure": "mean E-measure",
+}
+
+
+def _segmentation(rows: Sequence[Row]) -> Table | None:
+    chosen = [row for row in rows if row.segmentation]
+    if not chosen:
+        return None
+    note = (
+        "Of the foreground probability against the true alpha, over the whole picture, means over pictures (best F: of "
+        "each picture by itself). Higher is better, but for MAE."
+    )
+    lines = [
+        [row.method, *(f"{row.segmentation[m]:.3f}" if m in row.segmentation else "–" for m in _SEGMENTATION)]
+        for row in chosen
+    ]
+    head = ["method", *_SEGMENTATION.values()]
+    return Table(f"{title(rows[0])}: segmentation", note, _label(rows[0], "segmentation"), head, lines)
+
+
+def _kinds(rows: Sequence[Row], metric: str) -> Table | None:
+    kinds = sorted({kind for row in rows for kind in row.categories})
+    if len(kinds) < 2:
+        return None
+    most = {kind: max(row.categories[kind][0] for row in rows if kind in row.categories) for kind in kinds}
+    heading, _ = heading_and_factor(metric)
+
+    def cell(row: Row, kind: str) -> str:
+        count, mean = row.categories.get(kind, (0, 0.0))
+        return figure_text(metric, mean) if count == most[kind] else "–"
+
+    lines = [[row.method, *(cell(row, kind) for kind in kinds)] for row in rows]
+    head = ["method", *(f"{kind} ({most[kind]})" for kind in kinds)]
+    note = f"{heading}, means over the pictures of each category, whose number is in brackets."
+    return Table(f"{title(rows[0])}: categories", note, _label(rows[0], "categories"), head, lines)
+
+
+def overview(rows: Sequence[Row], metric: str) -> Table | None:
+    """All benchmarks and trimaps side by side, and the average rank over all their pictures."""
+    groups = by_group(rows)
+    methods = list(dict.fromkeys(row.method for row in rows))
+    if len(methods) < 2:
+        return None
+    found = {(row.method, row.group): row for row in rows}
+    sizes = {group[0].group: group[0].pictures + group[0].failed + group[0].missing for group in groups}
+
+    def average(method: str) -> float:
+        """Infinite where it was not run on every set and trimap: ranks among other methods are no ranks among these."""
+        here = [found.get((method, group)) for group in sizes]
+        ranks = [row.average_rank * sizes[row.group] for row in here if row is not None]
+        return sum(ranks) / sum(sizes.values()) if len(ranks) == len(here) else float("inf")
+
+    def line(method: str) -> list[str]:
+        here = [found.get((method, group)) for group in sizes]
+        rank = average(method)
+        cells = ["–" if rank == float("inf") else f"{rank:.2f}"]
+        for row in here:
+            known = row is not None and metric in row.means
+            mean = figure_text(metric, row.means[metric]) if row is not None and known else "–"
+            cells += [mean + ("" if row is None or row.complete else "*"), f"{row.average_rank:.2f}" if row else "–"]
+        given = next((row.given for row in here if row is not None), None)
+        return [method, *([given or "–"] if any(row.given for row in rows) else []), *cells]
+
+    heading, _ = heading_and_factor(metric)
+    head = ["method", *(["given"] if any(row.given for row in rows) else []), "average rank"]
+    for group in groups:
+        head += [", ".join(filter(None, group[0].group[:2])), "rank"]
+    note = (
+        f"{heading}, and ranks by it: the mean of a method's ranks on single pictures, over all pictures and trimaps "
+        "and over those of a set and trimap. Methods alike share the mean of their ranks."
+    )
+    note += " * Not all pictures were done." if not all(row.complete for row in rows) else ""
+    lines = [line(method) for method in sorted(methods, key=lambda method: (average(method), method))]
+    return Table("All sets and trimaps", note, "tab:overview", head, lines)
 
 
 def best(metric: str, table: Sequence[Row]) -> float | None:
@@ -138,7 +287,7 @@ def size(count: int | None) -> str:
     return "" if count is None else f"{count / 2**20:.0f} MiB"
 
 
-def _tables(rows: Sequence[Row]) -> list[list[Row]]:
+def by_group(rows: Sequence[Row]) -> list[list[Row]]:
     tables: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         tables.setdefault(row.group, []).append(row)
@@ -149,14 +298,9 @@ def _metrics(metric: str) -> list[str]:
     return list(dict.fromkeys([*(name for name, *_ in COLUMNS), metric]))
 
 
-def _compared(metric: str) -> list[str]:
-    """Headings of what a row says of its rank."""
-    return [f"{HEADINGS[metric]}, 95 %", "behind", "p"]
-
-
-def _label(row: Row) -> str:
+def _label(row: Row, *more: str) -> str:
     """A LaTeX label of plain characters."""
-    words = [word for part in row.group for word in re.findall("[A-Za-z0-9]+", part)]
+    words = [word for part in (*row.group, *more) for word in re.findall("[A-Za-z0-9]+", part)]
     return "tab:" + "-".join(words).lower()
 
 

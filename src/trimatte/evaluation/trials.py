@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError, ImageWriteError, message_of
 from trimatte.evaluation import mask_metrics
-from trimatte.evaluation.alpha_metrics import measure
+from trimatte.evaluation.alpha_metrics import measure, sad_by_region
 from trimatte.evaluation.cost import metered, surroundings
 from trimatte.evaluation.datasets import Sample
-from trimatte.evaluation.methods import Method, Outcome
+from trimatte.evaluation.methods import Given, Method, Outcome
 from trimatte.evaluation.pictures import Trial, load_trial, save_grey
 from trimatte.evaluation.records import Record
 from trimatte.evaluation.stages import judge_stages
@@ -42,6 +42,14 @@ class Task:
     run: str | None  # the folder that alpha mattes are kept in, if they are
     jobs: int = 1  # how many tasks run at the same time, which their seconds depend on
     isolated: bool = False  # whether its process runs no other method
+    variants: tuple[str, ...] = ()  # figures of published ports to be taken, too
+
+    @property
+    def given(self) -> Given | None:
+        """What the method is given here; None of another program's results."""
+        if self.method.given or not self.method.measured:
+            return self.method.given
+        return "photo" if self.trimap is None else "trimap"
 
     def empty_record(self) -> Record:
         return {
@@ -50,6 +58,8 @@ class Task:
             "trimap": self.trimap,
             "method": self.method.name,
             "region": self.region,
+            "category": self.sample.category,
+            "given": self.given,
             "status": "failed",
             "error": None,
             "metrics": {},
@@ -141,15 +151,18 @@ def _fill(record: Record, task: Task) -> NDArray[np.uint8]:
         raise ArgumentError("the method's alpha holds values that are not numbers")
     codes = np.rint(np.clip(outcome.alpha, 0, 1) * 255).astype(np.uint8)
     record["alpha"] = hashlib.sha256(codes.tobytes()).hexdigest()
-    record["metrics"] = _figures(trial, outcome, codes, record["region"])
+    record["metrics"] = _figures(trial, outcome, codes, task)
     record["stages"] = _stages(task.method, trial, outcome)
     return codes
 
 
-def _figures(trial: Trial, outcome: Outcome, codes: NDArray[np.uint8], region: str) -> dict[str, float]:
+def _figures(trial: Trial, outcome: Outcome, codes: NDArray[np.uint8], task: Task) -> dict[str, float]:
+    region = task.region
     if region == "unknown" and trial.trimap is None:
         raise ArgumentError("there is no trimap whose unknown pixels could be measured")
-    figures = measure(codes, trial.alpha, trimap=trial.trimap if region == "unknown" else None)
+    where = trial.trimap if region == "unknown" else None
+    figures = measure(codes, trial.alpha, trimap=where, variants=task.variants)
+    figures |= sad_by_region(codes, trial.alpha, trimap=trial.trimap)
     figures["iou"] = mask_metrics.iou(codes, trial.alpha)
     if outcome.foreground is not None and trial.foreground is not None:
         errors = mask_metrics.foreground_error(outcome.foreground, trial.foreground, alpha=trial.alpha)

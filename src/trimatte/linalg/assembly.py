@@ -22,8 +22,8 @@ from trimatte.runtime.jit import njit, side_by_side
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
 LEAST_STEP = 1e-5
-"""Added to each weight of a walk: a colour unlike all around it would otherwise be cut off, its weights nothing in
-float32."""
+"""Added to each weight of a walk, as in Grady's Graph Analysis Toolbox (`makeweights`, its least weight): a colour
+unlike all around it would otherwise be cut off, its weights nothing in float32."""
 
 
 class Rows(NamedTuple):
