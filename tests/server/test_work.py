@@ -22,6 +22,7 @@ from trimatte.errors import (
 from trimatte.server import work
 from trimatte.server.operations import operations
 from trimatte.server.parameters import parse_parameters
+from trimatte.server.problems import Problem
 
 
 def encoded(array: np.ndarray, format: str = "PNG") -> bytes:
@@ -84,6 +85,34 @@ def test_cutout_cropped_over_a_colour(photo_bytes: bytes, trimap_bytes: bytes, t
     assert abs(rgb.shape[0] - (np.ptp(rows) + 5)) < 6
     assert abs(rgb.shape[1] - (np.ptp(columns) + 5)) < 6
     assert rgb[0, 0, 1] > 200 > 60 > rgb[0, 0, 0]
+
+
+def test_rembgs_address(photo_bytes: bytes, photo: np.ndarray, bright: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trimatte.server.operations.served_segmenters", lambda: ("lite", bright))
+    mask = decoded(run("rembg", {"file": photo_bytes}, model=bright, om="true").body)
+    assert mask.shape == photo.shape[:2]
+    rgba = decoded(run("rembg", {"file": photo_bytes}, model=bright, a="true", ae="3", bgc="0,255,0,255").body)
+    assert (rgba[0, 0] == (0, 255, 0, 255)).all()
+    np.testing.assert_array_equal(rgba[36, 43], (*photo[36, 43], 255))
+
+
+@pytest.mark.parametrize("bgc", ["1,2,3", "1,2,3,256", "a,b,c,d", "1,2,3,4,5", "1" * 80])
+def test_rembgs_colours_are_four_numbers(photo_bytes: bytes, bgc: str) -> None:
+    with pytest.raises(Problem, match="four numbers"):
+        run("rembg", {"file": photo_bytes}, bgc=bgc)
+
+
+def test_a_preset_and_the_matte_alone(photo_bytes: bytes, trimap_bytes: bytes) -> None:
+    files = {"image": photo_bytes, "trimap": trimap_bytes}
+    shop = decoded(run("cutout", files, preset="marketplace", size="90x90", format="jpeg").body)
+    assert shop.shape == (90, 90, 3)
+    assert (shop[0] == 255).all()
+    matte = decoded(run("cutout", files, output="matte", crop="true", margin="5%", format="jpeg").body)
+    assert matte.ndim == 2
+    with pytest.raises(Problem, match="margin"):
+        run("cutout", files, margin="5%")
+    with pytest.raises(ArgumentError, match="20000 at most"):
+        run("cutout", files, size="200x200")
 
 
 def test_a_photo_without_a_subject_is_told(bright: str) -> None:

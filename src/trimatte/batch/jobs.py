@@ -125,6 +125,32 @@ def plan(
     return list(_checked(jobs, companions, also_read, (_nobodys if by_name else taken, taken)))
 
 
+def with_partners(jobs: Sequence[Job], folder: str, partners: str, what: str) -> list[tuple[Job, str]]:
+    """Each job with the picture of its name in another folder; one that has none there carries this as its problem.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Pictures of `folder`.
+    folder, partners : str
+        Two folders; names are those inside them, without suffix.
+    what : str
+        What an error message calls a partner, such as "trimap".
+    """
+    found: dict[str, list[str]] = {}
+    for path in list_folder(partners).pictures:
+        found.setdefault(os.path.splitext(os.path.relpath(path, partners))[0], []).append(path)
+    pairs = []
+    for job in jobs:
+        name = os.path.splitext(os.path.relpath(job.source, folder))[0]
+        there = found.get(name, [])
+        if len(there) != 1 and not job.problem:
+            several = f"several, {', '.join(map(os.path.basename, there))}" if there else "none"
+            job = replace(job, problem=f"{what}: got {several} for {name!r} in {partners!r}; wanted one")
+        pairs.append((job, there[0] if there else ""))
+    return pairs
+
+
 @dataclass(frozen=True)
 class Listing:
     """What a folder holds: pictures, linked folders, which are not gone into, and what cannot be read.

@@ -18,6 +18,7 @@ from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.plan import shown
 from trimatte.batch.run import plan_batch
 from trimatte.batch.tasks import Outcome
+from trimatte.cli._common import Events
 from trimatte.files.addresses import join
 
 _EVERY = 30.0
@@ -68,12 +69,14 @@ _OPTIONS = [
 NAMES = ["workers", "max_memory", "prompts", "shard", "cluster", "retry_failed", "dry_run", "review", "watch"]
 
 
-def run(source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, **options: Any) -> None:
+def run(
+    source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, json_lines: bool = False, **options: Any
+) -> None:
     """Do a batch, tell of each picture, and list the failures at the end; exit with 1 if there are any."""
     if dry_run:
         _rehearse(source, out, as_json, **options)
         return
-    teller = _Teller(source, out, as_json, verbose)
+    teller = _Teller(source, out, as_json, verbose, json_lines)
     try:
         with _termination_as_interrupt(), warnings.catch_warnings():
             warnings.showwarning = teller.warn
@@ -118,16 +121,21 @@ def _rehearse(source: str, out: str, as_json: bool, **options: Any) -> None:
 class _Teller:
     """Tells of each picture as it is done: on a terminal with a bar, else with a line now and then."""
 
-    def __init__(self, source: str, out: str, as_json: bool, verbose: bool) -> None:
+    def __init__(self, source: str, out: str, as_json: bool, verbose: bool, json_lines: bool = False) -> None:
         self.source, self.out, self.as_json, self.verbose = source, out, as_json, verbose
         self.summary = BatchSummary()
+        self._json_lines = json_lines
+        self._events: Events | None = None
         self._bar: Any = None
         self._last = time.monotonic()
 
     def __call__(self, outcome: Outcome, summary: BatchSummary) -> None:
         self.summary = summary
         task = outcome.task
-        if self.as_json:
+        if self._json_lines:
+            self._events = self._events or Events(summary.total or None)
+            self._events.picture(_as_json(outcome))
+        elif self.as_json:
             self._say(json.dumps(_as_json(outcome), allow_nan=False))
         elif outcome.state == "done" or (outcome.state == "unchanged" and self.verbose):
             self._say(shown(task.target))
@@ -174,6 +182,8 @@ class _Teller:
         if self._bar is not None:
             self._bar.close()
         summary = self.summary
+        if self._json_lines:
+            (self._events or Events(summary.total or None)).end()
         for link in summary.links:
             click.echo(f"{shown(link)}: warning: a linked folder, which is not searched", err=True)
         if summary.unchanged or summary.kept:

@@ -101,6 +101,14 @@ force = click.option(
     "--force", is_flag=True, help="Replace what bears a result's name, also if trimatte did not make it."
 )
 strict = click.option("--strict", is_flag=True, help="Fail if no subject is found or a solver does not converge.")
+stdin_list = click.option(
+    "--stdin-list", is_flag=True, help="Read the paths of further inputs from standard input, one a line."
+)
+json_lines = click.option(
+    "--json-lines",
+    is_flag=True,
+    help="Print lines of JSON: the start, each picture as it is done, the end.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON a picture.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="Tell what was done and how long it took.")
 max_pixels = click.option(
@@ -163,26 +171,72 @@ def check(
     check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
 
 
-def run(jobs: Sequence[Job], work: Callable[[Job], dict[str, Any]], *, as_json: bool, verbose: bool) -> None:
+def listed_inputs(inputs: Sequence[str], stdin_list: bool) -> tuple[str, ...]:
+    """The inputs, and those that standard input names one a line. Raises `UsageError` if there are none."""
+    if stdin_list and STREAM in inputs:
+        raise click.UsageError("--stdin-list and a picture on standard input do not go together.")
+    lines = click.get_binary_stream("stdin").read().splitlines() if stdin_list else []
+    found = (*inputs, *(os.fsdecode(line) for line in lines if line.strip()))
+    if not found:
+        raise click.UsageError("There is no input: name files or folders, or list them with --stdin-list.")
+    return found
+
+
+class Events:
+    """Lines of JSON for programs: how many pictures there are, each as it is done, and how it ended."""
+
+    def __init__(self, count: int | None) -> None:
+        self.done = self.failed = 0
+        self._start = time.monotonic()
+        self._print({"event": "start", "pictures": count})
+
+    def picture(self, record: dict[str, Any]) -> None:
+        """Print what became of a picture, a record as of --json."""
+        self.done, self.failed = self.done + record["done"], self.failed + (not record["done"])
+        self._print({"event": "picture", "number": self.done + self.failed, **record})
+
+    def end(self) -> None:
+        seconds = round(time.monotonic() - self._start, 3)
+        self._print({"event": "end", "done": self.done, "failed": self.failed, "seconds": seconds})
+
+    def _print(self, event: dict[str, Any]) -> None:
+        click.echo(json.dumps(event, allow_nan=False))
+        sys.stdout.flush()
+
+
+def run(
+    jobs: Sequence[Job],
+    work: Callable[[Job], dict[str, Any]],
+    *,
+    as_json: bool,
+    verbose: bool,
+    json_lines: bool = False,
+) -> None:
     """Do every job, tell of each, and list the failures at the end.
 
     `work` does one job and returns its report. The process exits with 1 unless every job was done.
     """
-    if as_json and any(job.target == STREAM for job in jobs):
-        raise click.UsageError("--json and a picture on standard output do not go together: give --out a file.")
+    if (as_json or json_lines) and any(job.target == STREAM for job in jobs):
+        raise click.UsageError("JSON and a picture on standard output do not go together: give --out a file.")
     failures: list[tuple[Job, str]] = []
+    events = Events(len(jobs)) if json_lines else None
     try:
         for job in _progress(jobs):
             record, told, failed = _done(job, work, verbose)
             if failed:
                 failures.append((job, failed))
-            if as_json:
-                _say(json.dumps({"input": job.source, "output": job.target, **record}, allow_nan=False))
+            record = {"input": job.source, "output": job.target, **record}
+            if events is not None:
+                events.picture(record)
+            elif as_json:
+                _say(json.dumps(record, allow_nan=False))
             elif not failed and job.target != STREAM:
                 _say(job.target)
             for line in told:
                 _say(f"{job.source}: {line}", err=True)
     finally:
+        if events is not None:
+            events.end()
         _list(failures, len(jobs))
     if failures:
         sys.exit(1)

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from trimatte.batch.jobs import Job, plan
+from trimatte.batch.jobs import Job, plan, with_partners
 from trimatte.batch.one import format_of, opened, writable
 from trimatte.cli import _common as common
-from trimatte.errors import ArgumentError, ImageReadError
+from trimatte.errors import ArgumentError
 from trimatte.runtime.options import parse_options
 
 
@@ -46,7 +46,8 @@ def command(
 ) -> None:
     """Estimate the alpha matte of PHOTO by a TRIMAP of the same size: white is foreground, black background.
 
-    A method that needs no trimap takes none. Without --out the matte lands beside the photo as NAME-alpha.png.
+    Both may be folders: pictures of one name, whatever their suffixes, belong together. A method that needs no trimap
+    takes none. Without --out the matte lands beside the photo as NAME-alpha.png.
     """
     from trimatte.alpha import estimate_alpha
     from trimatte.images import load_picture, read_trimap, save_image
@@ -54,12 +55,12 @@ def command(
 
     common.check(method=method)
     options = parse_options(method_options)
-    for name in (photo, trimap):
-        if name and os.path.isdir(name):
-            raise ImageReadError(f"cannot read {name!r}: it is a folder")
+    folders = [bool(name and os.path.isdir(name)) for name in (photo, trimap)]
+    if trimap is not None and folders[0] != folders[1]:
+        raise ArgumentError("trimap: got a folder and a file; wanted two folders, or two files")
     if photo == trimap == "-":
         raise ArgumentError("trimap: got standard input, which is the photo already")
-    read = [trimap] if trimap else []
+    read = [trimap] if trimap and not folders[1] else []
     jobs = plan(
         [photo],
         out,
@@ -70,11 +71,16 @@ def command(
         format=format,
         force=force,
     )
+    trimaps = {job.source: trimap for job in jobs}
+    if trimap and folders[1]:
+        pairs = with_partners(jobs, photo, trimap, "trimap")
+        jobs, trimaps = [job for job, _ in pairs], {job.source: partner for job, partner in pairs}
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
         picture = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels))
-        known = None if trimap is None else read_trimap(opened(trimap), shape=picture)
+        given = trimaps[job.source]
+        known = None if given is None else read_trimap(opened(given), shape=picture)
         matte = estimate_alpha(picture.image, known, method=method, strict=strict, **options)
         for fallback in matte.report.fallbacks:
             warnings.warn(fallback, UserWarning, stacklevel=1)

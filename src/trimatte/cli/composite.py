@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trimatte.batch.jobs import Job, plan
+from trimatte.batch.jobs import Job, plan, with_partners
 from trimatte.batch.one import format_of, opened, writable
 from trimatte.cli import _common as common
 
@@ -15,7 +15,11 @@ from trimatte.cli import _common as common
 @click.command("composite")
 @common.inputs
 @click.option("--background", required=True, metavar="COLOUR|FILE", help="What the cut-outs are laid over.")
-@click.option("--alpha", metavar="FILE", help="Alpha matte of the one photo, which is no cut-out yet.")
+@click.option(
+    "--alpha",
+    metavar="FILE|FOLDER",
+    help="Matte of the photo, which is no cut-out yet; or a folder.",
+)
 @common.out
 @common.format
 @common.force
@@ -37,7 +41,8 @@ def command(
 ) -> None:
     """Lay cut-outs over a colour ("white", "#1e90ff") or a picture, which is scaled to cover them.
 
-    With --alpha, INPUT is the photo that the matte belongs to, and the subject's own colours are estimated.
+    With --alpha, INPUT is the photo that the matte belongs to, and the subject's own colours are estimated. Both may be
+    folders: pictures of one name, whatever their suffixes, belong together.
     Without --out a result lands beside its cut-out as NAME-composite.png.
     """
     from trimatte.errors import ArgumentError
@@ -50,17 +55,24 @@ def command(
         suffix=common.suffix(format),
         tag="-composite",
         always_tag=True,
-        also_read=[path for path in (background, alpha) if path and os.path.exists(path)],
+        also_read=[path for path in (background, alpha) if path and os.path.isfile(path)],
         format=format,
         force=force,
     )
-    if alpha is not None and len(jobs) > 1:
-        raise ArgumentError(f"alpha: got one for {len(jobs)} pictures; it goes with one")
+    mattes = {job.source: alpha for job in jobs}
+    if alpha is not None and os.path.isdir(alpha):
+        if len(inputs) != 1 or not os.path.isdir(inputs[0]):
+            raise ArgumentError("alpha: got a folder; wanted one folder of photos beside it")
+        pairs = with_partners(jobs, inputs[0], alpha, "alpha")
+        jobs, mattes = [job for job, _ in pairs], {job.source: partner for job, partner in pairs}
+    elif alpha is not None and len(jobs) > 1:
+        raise ArgumentError(f"alpha: got one for {len(jobs)} pictures; it goes with one, or is a folder")
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
         picture = load_picture(opened(job.source), max_pixels=max_pixels)
-        matte = picture.alpha if alpha is None else as_alpha(alpha, shape=picture)
+        given = mattes[job.source]
+        matte = picture.alpha if given is None else as_alpha(given, shape=picture)
         if matte is None:
             raise ArgumentError("alpha: the picture has none; give --alpha, or cut it out first")
         colours = picture.pixels

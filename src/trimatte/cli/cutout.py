@@ -19,7 +19,8 @@ from trimatte.runtime.options import parse_options
 
 
 @click.command("cutout")
-@common.inputs
+@click.argument("inputs", nargs=-1, metavar="INPUT...")
+@common.stdin_list
 @common.out
 @common.method
 @common.segmenter
@@ -54,9 +55,11 @@ from trimatte.runtime.options import parse_options
 @common.device
 @common.strict
 @common.as_json
+@common.json_lines
 @common.verbose
 def command(
     inputs: tuple[str, ...],
+    stdin_list: bool,
     out: str | None,
     trimap: str | None,
     force: bool,
@@ -66,6 +69,7 @@ def command(
     refine_option: tuple[str, ...],
     sheet: bool,
     as_json: bool,
+    json_lines: bool,
     verbose: bool,
     **options: Any,
 ) -> None:
@@ -78,6 +82,7 @@ def command(
     A folder with --out is done by several processes, and manifest.jsonl there tells what was done: started again, the
     same command goes on where it was stopped. Both may be addresses such as s3://bucket/photos.
     """
+    inputs = common.listed_inputs(inputs, stdin_list)
     of_output = output.taken_from(options, out)
     background, format = of_output.get("background"), of_output.pop("format", None)
     output_of(**of_output)
@@ -91,7 +96,9 @@ def command(
             raise ArgumentError("trimap: got one for a folder of pictures; it goes with one")
         if "max_memory" in options:
             raise ArgumentError("max_memory: a method's goes with single pictures; a folder has --max-memory")
-        batch.run(inputs[0], out, as_json=as_json, verbose=verbose, force=force, **of_batch, **options)
+        batch.run(
+            inputs[0], out, as_json=as_json, json_lines=json_lines, verbose=verbose, force=force, **of_batch, **options
+        )
         return
     for name, value in of_batch.items():
         if value:
@@ -112,4 +119,4 @@ def command(
     def work(job: Job) -> dict[str, Any]:
         return cut_out_file(job, **options).as_dict()
 
-    common.run(jobs, work, as_json=as_json, verbose=verbose)
+    common.run(jobs, work, as_json=as_json, json_lines=json_lines, verbose=verbose)

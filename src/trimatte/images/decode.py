@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, TypeGuard
 
 import numpy as np
@@ -25,6 +25,7 @@ from trimatte.images import icc
 from trimatte.images.arrays import Codes, quantised
 from trimatte.images.colour import profile_of
 from trimatte.images.formats import FORMATS, MAX_PIXELS
+from trimatte.images.metadata import Metadata, metadata_of
 from trimatte.images.pillow import identified, load, unpacked
 from trimatte.images.tiff import full_page, is_tiff
 from trimatte.runtime.options import check_number
@@ -36,6 +37,8 @@ _ORIENTATION, _ICC_PROFILE = 274, 34675
 
 _GREY_STEPS = {"L;2": 85, "L;4": 17}
 _DEEP_LAYOUTS = ("LA", "RGB", "RGBX", "RGBA", "RGBa")
+
+CMYK = "its colours are CMYK, and become sRGB of 8 bits"
 
 _SILENT = logging.NullHandler()
 
@@ -68,6 +71,8 @@ class Decoded:
         The EXIF orientation that the file has, 1 to 8, and that is undone here.
     notes : tuple of str
         What the user should know: what of the file was left out, or taken on trust.
+    metadata : Metadata
+        What the file says beside its pixels.
     """
 
     codes: Codes
@@ -76,6 +81,7 @@ class Decoded:
     format: str
     orientation: int = 1
     notes: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 def is_source(x: object) -> TypeGuard[Source]:
@@ -188,7 +194,8 @@ def _decoded(image: Image.Image, stream: IO[bytes] | None, sampler: Sampler, not
     if image.mode == "CMYK":  # its profile has been made use of
         profile = None
     codes, alpha, turned = _turned(codes, alpha, _orientation(image))
-    return Decoded(codes, alpha, profile, image.format or "", stored or turned, (*told, *more))
+    found = metadata_of(image) if stream is not None else Metadata()
+    return Decoded(codes, alpha, profile, image.format or "", stored or turned, (*told, *more), found)
 
 
 def _orientation(image: Image.Image) -> Any:
@@ -254,6 +261,7 @@ def _full_scale(image: Image.Image) -> int:
 
 
 def _rgb_of_cmyk(image: Image.Image, notes: list[str]) -> Image.Image:
+    notes.append(CMYK)
     profile = image.info.get("icc_profile")
     if profile:
         try:

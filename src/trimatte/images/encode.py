@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from trimatte.errors import ArgumentError, ImageWriteError
 from trimatte.files.atomic import reason
+from trimatte.images import icc
 from trimatte.images.arrays import Codes
 from trimatte.images.formats import FORMATS, WRITTEN
 from trimatte.images.mark import MARK, XMP, png_mark
+from trimatte.images.metadata import (
+    ARTIST,
+    CAMERA,
+    COPYRIGHT,
+    DESCRIPTION,
+    INCH,
+    MAKE,
+    MODEL,
+    PLACE,
+    TIME,
+    Metadata,
+    photoshop_block,
+)
 from trimatte.runtime.options import check_number
 from trimatte.runtime.threads import available_threads
 
 _BAND_BYTES = 1 << 20
 _ICC_TAG = 34675
+_TIFF_TEXTS = (DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT)
+_CHROMA = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0"}
 
 
 def encode(
-    stream: IO[bytes], codes: Codes, alpha: Codes | None, format: str, profile: bytes | None, quality: int | None
+    stream: IO[bytes],
+    codes: Codes,
+    alpha: Codes | None,
+    format: str,
+    profile: bytes | None,
+    quality: int | None,
+    metadata: Metadata | None = None,
+    chroma: str = "444",
 ) -> None:
     """Write codes (H, W, 1 or 3), and alpha (H, W) beside three channels, to a stream that can seek."""
     row = FORMATS[format]
@@ -36,35 +61,60 @@ def encode(
         check_number("quality", quality, least=1, most=100, whole=True)
     if not isinstance(profile, (bytes, type(None))):
         raise ArgumentError(f"icc_profile: got {type(profile).__name__}; wanted bytes")
+    if chroma not in _CHROMA:
+        raise ArgumentError(f"chroma: got {chroma!r}; wanted one of {', '.join(_CHROMA)}")
+    said = _Said(metadata or Metadata(), (codes.shape[1], codes.shape[0]), profile is None or icc.is_srgb(profile))
     samples = np.ascontiguousarray(codes) if alpha is None else np.dstack([codes, alpha])
     try:
-        _write(stream, samples, format, profile, quality)
+        if format == "TIFF":
+            _write_tiff(stream, samples, profile, said)
+        elif format == "PNG":
+            _write_png(stream, samples, profile, said)
+        else:
+            options = {"quality": quality or FORMATS[format].quality, **_options(format, said, chroma)}
+            options |= {"icc_profile": profile} if profile else {}
+            Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(stream, format, **options)
     except (ValueError, struct.error) as error:  # such as a width that the format has no room for
         raise ImageWriteError(
             f"cannot write {format} of {codes.shape[1]} x {codes.shape[0]}: {reason(error)}"
         ) from error
 
 
-def _write(stream: IO[bytes], samples: Codes, format: str, profile: bytes | None, quality: int | None) -> None:
-    if format == "TIFF":
-        _write_tiff(stream, samples, profile)
-    elif format == "PNG":
-        _write_png(stream, samples, profile)
-    else:
-        options: dict[str, Any] = {"icc_profile": profile} if profile else {}
-        options["quality"] = quality or FORMATS[format].quality
-        if format == "AVIF":
-            # Without the encoder's own word for it, alpha would lose as much as the colours do.
-            options.update(speed=8, subsampling="4:4:4", codec="aom", advanced={"alpha:lossless": "1"})
-        options |= {"comment": MARK} if format == "JPEG" else {"xmp": XMP}
-        if format == "WEBP":
-            options["exact"] = True  # keep the colours where alpha is 0
-        Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(stream, format, **options)
+@dataclass(frozen=True)
+class _Said:
+    """What a file says beside its pixels, and what of these it has to know for that."""
+
+    metadata: Metadata
+    size: tuple[int, int]
+    srgb: bool
+
+    def exif(self, *, always: bool = False) -> bytes:
+        return self.metadata.exif(self.size, MARK, srgb=self.srgb, always=always)
 
 
-def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None) -> None:
+def _options(format: str, said: _Said, chroma: str) -> dict[str, Any]:
+    """What Pillow is to be told for JPEG, WebP and AVIF."""
+    metadata, exif = said.metadata, said.exif(always=format != "JPEG")
+    options: dict[str, Any] = {"exif": exif} if exif else {}
+    if format == "JPEG":
+        options |= {"comment": MARK, "subsampling": _CHROMA[chroma], "extra": photoshop_block(metadata.iptc)}
+        options |= {"xmp": metadata.xmp} if metadata.xmp else {}
+        return options | ({"dpi": metadata.dpi} if metadata.dpi else {})
+    options["xmp"] = metadata.xmp or XMP
+    if format == "AVIF":
+        # Without the encoder's own word for it, alpha would lose as much as the colours do.
+        return options | {"speed": 8, "subsampling": "4:4:4", "codec": "aom", "advanced": {"alpha:lossless": "1"}}
+    return options | {"exact": True}  # keep the colours where alpha is 0
+
+
+def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: _Said) -> None:
     import tifffile
 
+    metadata = said.metadata
+    tags: list[Any] = [(_ICC_TAG, 7, len(profile), profile, True)] if profile else []
+    tags += [(tag, kind, len(block), block, True) for tag, kind, block in _blocks(metadata) if block]
+    texts = ((tag, str(value)) for tag, value in metadata.base.items() if tag in _TIFF_TEXTS)
+    tags += [(tag, 2, 0, text.encode("utf-8"), True) for tag, text in texts]
     tifffile.imwrite(
         stream,
         samples[..., 0] if samples.shape[2] == 1 else samples,
@@ -74,13 +124,63 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None) -> Non
         compressionargs={"level": 1},
         predictor=2,
         rowsperstrip=max(1, _BAND_BYTES // samples[0].nbytes),
-        extratags=[(_ICC_TAG, 7, len(profile), profile, True)] if profile else None,
+        resolution=metadata.dpi,
+        resolutionunit="INCH" if metadata.dpi else None,
+        extratags=tags or None,
         metadata=None,
         software=MARK,
     )
+    if inner := [tag for tag, block in ((CAMERA, metadata.camera), (PLACE, metadata.place)) if block]:
+        _add_directories(stream, inner, said)
 
 
-def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None) -> None:
+def _blocks(metadata: Metadata) -> tuple[tuple[int, int, bytes], ...]:
+    """Tag, type and content of what TIFF holds as a whole: XMP as bytes, IPTC as undefined."""
+    return (700, 1, metadata.xmp), (33723, 7, metadata.iptc)
+
+
+def _add_directories(stream: IO[bytes], inner: Sequence[int], said: _Said) -> None:
+    """Write the tags of the camera and of the place behind a TIFF, and a first page that says where they are.
+
+    tifffile writes no tags that lead to others. Of a BigTIFF, which is larger than 4 GB, they are left out.
+    """
+    stream.seek(0)
+    order = stream.read(2)
+    mark = "<" if order == b"II" else ">"
+    magic, first = _unpacked(stream, mark + "HI")
+    if magic != 42:
+        return
+    stream.seek(first)
+    (count,) = _unpacked(stream, mark + "H")
+    entries = [stream.read(12) for _ in range(count)]
+    exif = Image.Exif()
+    exif.load(said.exif())
+    for tag in inner:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(order + struct.pack(mark + "HI", 42, 0))
+        for name, value in exif.get_ifd(tag).items():
+            directory[name] = value
+        at = _at_even_end(stream)
+        stream.write(directory.tobytes(at))
+        entries.append(struct.pack(mark + "HHII", tag, 4, 1, at))
+    entries.sort(key=lambda entry: struct.unpack_from(mark + "H", entry))
+    at = _at_even_end(stream)
+    stream.write(struct.pack(mark + "H", len(entries)) + b"".join(entries) + bytes(4))
+    stream.seek(4)
+    stream.write(struct.pack(mark + "I", at))
+    stream.seek(0, 2)
+
+
+def _unpacked(stream: IO[bytes], layout: str) -> tuple[Any, ...]:
+    return struct.unpack(layout, stream.read(struct.calcsize(layout)))
+
+
+def _at_even_end(stream: IO[bytes]) -> int:
+    """The end of a stream, made even, as TIFF wants the places of directories."""
+    end = stream.seek(0, 2)
+    return end + stream.write(bytes(end % 2))
+
+
+def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: _Said) -> None:
     """PNG (PNG Specification, third edition), its bands of rows packed side by side."""
     height, width, channels = samples.shape
     bits = 8 * samples.itemsize
@@ -94,6 +194,8 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None) -> None
     chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
     if profile:
         chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
+    for name, data in _png_words(said):
+        chunk(name, data)
     rows = max(1, _BAND_BYTES // samples[0].nbytes)
     pixels = 0
     checksum, start = 1, b"\x78\x01"  # of a zlib stream: deflate, packed fast
@@ -105,6 +207,21 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None) -> None
     pixels = zlib.crc32(chunk(b"IDAT", struct.pack(">I", checksum)), pixels)
     chunk(b"tEXt", png_mark(pixels))
     chunk(b"IEND", b"")
+
+
+def _png_words(said: _Said) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of the chunks that say something beside the pixels."""
+    metadata = said.metadata
+    if metadata.dpi:
+        yield b"pHYs", struct.pack(">IIB", *(round(dpi / INCH) for dpi in metadata.dpi), 1)
+    if exif := said.exif():
+        yield b"eXIf", exif.removeprefix(b"Exif\0\0")
+    if metadata.xmp:
+        yield b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp
+    for key, value in metadata.text:
+        keyword = key.encode("latin-1", "ignore")[:79]
+        if keyword:
+            yield b"iTXt", keyword + b"\0\0\0\0\0" + value.encode("utf-8")
 
 
 def _packed(samples: Codes, top: int, rows: int) -> tuple[bytes, int, int]:

@@ -46,6 +46,8 @@ def _marked(stream: IO[bytes]) -> bool:
         return _marked_png(stream)
     info = image.info
     said = [info.get("comment"), getattr(image, "tag_v2", {}).get(_SOFTWARE)]
+    if image.format in ("WEBP", "AVIF"):
+        said.append(image.getexif().get(_SOFTWARE))
     return info.get("xmp") == XMP or any(text in (MARK, MARK.encode()) for text in said)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +25,7 @@ from trimatte.images.arrays import (
 )
 from trimatte.images.decode import Decoded, Source, decode_source, is_source
 from trimatte.images.formats import MAX_PIXELS
+from trimatte.images.metadata import Metadata
 from trimatte.runtime.options import check_number
 
 
@@ -50,6 +51,8 @@ class Picture:
         The EXIF orientation of its file, which is undone here; 1 if it has none.
     notes : tuple of str
         What the user should know of how it was read, such as that only the first page was.
+    metadata : Metadata
+        What the file says beside its pixels: resolution, EXIF, XMP, IPTC, text.
     subject : (H, W) float32 array in [0, 1] or None
         Probability of foreground, where somebody has said what the subject is.
     """
@@ -62,6 +65,7 @@ class Picture:
     format: str
     orientation: int = 1
     notes: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
     subject: Floats | None = None
 
     @property
@@ -145,7 +149,8 @@ def read_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
     pixels, image, profile = _colours(decoded, notes)
     alpha = None if decoded.alpha is None else floats_of(decoded.alpha, "alpha")
     bits = 8 * pixels.itemsize
-    return Picture(image, pixels, alpha, profile, bits, decoded.format, decoded.orientation, tuple(notes))
+    known = decoded.format, decoded.orientation, tuple(notes), decoded.metadata
+    return Picture(image, pixels, alpha, profile, bits, *known)
 
 
 def warn_of(notes: Iterable[str]) -> None:

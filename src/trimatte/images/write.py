@@ -18,6 +18,7 @@ from trimatte.images.convert import as_alpha, as_image
 from trimatte.images.decode import is_source
 from trimatte.images.encode import encode
 from trimatte.images.formats import FORMATS, output_format
+from trimatte.images.metadata import Metadata
 from trimatte.images.read import ImageLike, Picture
 from trimatte.runtime.threads import for_each
 
@@ -75,10 +76,12 @@ def save_image(
     quality: int | None = None,
     format: str | None = None,
     background: Any = None,
+    metadata: Metadata | None = None,
+    chroma: str = "444",
 ) -> None:
     """Write a picture; a file appears only once it is complete.
 
-    No metadata is written but the colour profile and that trimatte made it: EXIF may tell places and names.
+    Without `metadata` none is written but the colour profile and that trimatte made it: EXIF may tell places and names.
 
     Parameters
     ----------
@@ -99,6 +102,10 @@ def save_image(
         "PNG", "WebP", "TIFF", "AVIF" or "JPEG", instead of the suffix; needed for a file object.
     background : colour, array or path, optional
         As for `composite`: what the picture is laid over, instead of keeping its alpha.
+    metadata : Metadata, optional
+        What the file says beside its pixels, such as `load_picture(photo).metadata.kept("copyright")`.
+    chroma : {'444', '422', '420'}
+        Of JPEG: colours at full resolution, or at half of it across, or across and down.
 
     Raises
     ------
@@ -118,10 +125,10 @@ def save_image(
         codes, opacity = _laid_over(codes, opacity, background, icc_profile), None
     if isinstance(path, (str, os.PathLike)):
         with atomic_write(path) as file:
-            encode(file, codes, opacity, format, icc_profile, quality)
+            encode(file, codes, opacity, format, icc_profile, quality, metadata, chroma)
         return
     buffer = io.BytesIO()  # a pipe cannot be gone back in, as TIFF does
-    encode(buffer, codes, opacity, format, icc_profile, quality)
+    encode(buffer, codes, opacity, format, icc_profile, quality, metadata, chroma)
     try:
         path.write(buffer.getbuffer())
     except OSError as error:

@@ -13,6 +13,7 @@ from trimatte.images import icc
 from trimatte.images.arrays import Box, Codes, Floats, floats_of, quantised
 from trimatte.images.background import background_image
 from trimatte.images.formats import FORMATS, MAX_PIXELS, output_format
+from trimatte.images.metadata import Metadata
 from trimatte.images.read import Picture
 from trimatte.images.write import restore_colours, save_image
 from trimatte.output.framing import Frame, framed, parse_aspect, parse_margins, parse_size, visible_box
@@ -40,6 +41,8 @@ class Finished:
         Of the colours; None for sRGB.
     background : (H, W, 3) float32 array in [0, 1] or None
         sRGB.
+    metadata : Metadata
+        What of the photo's is written.
     """
 
     colours: Codes
@@ -47,6 +50,7 @@ class Finished:
     matte: Floats
     profile: bytes | None
     background: Floats | None
+    metadata: Metadata
 
 
 def finished(
@@ -84,7 +88,10 @@ def finished(
     for colour, coverage in _under(matte, profile, picture.bits, output):
         colours, shown = laid_under(colours, shown, colour, coverage)
     behind = None if output.background is None else _behind(output.background, alpha.shape, frame)
-    return Finished(colours, shown, matte, profile, behind)
+    kept = picture.metadata.kept(output.metadata)
+    if output.dpi is not None:
+        kept = replace(kept, dpi=(output.dpi, output.dpi))
+    return Finished(colours, shown, matte, profile, behind, kept)
 
 
 def frame_of(alpha: Floats, output: Output, max_pixels: int = MAX_PIXELS) -> Frame:
@@ -122,6 +129,8 @@ def write_cutout(path: str | os.PathLike[str] | IO[bytes], made: Finished, outpu
         format=output.format,
         quality=output.quality,
         bits=output.bits,
+        metadata=made.metadata,
+        chroma=output.chroma,
     )
 
 
@@ -129,7 +138,8 @@ def write_matte(path: str | os.PathLike[str] | IO[bytes], made: Finished, output
     """Write the subject's matte as a grey picture, 16 bits deep where photo and format are."""
     written = output_format(path, output.format)
     bits = output.bits or min(8 * made.colours.itemsize, FORMATS[written].bits)
-    save_image(path, made.matte, format=output.format, quality=output.quality, bits=bits)
+    said = Metadata(dpi=made.metadata.dpi)
+    save_image(path, made.matte, format=output.format, quality=output.quality, bits=bits, metadata=said)
 
 
 def _on_canvas(colours: Codes, alpha: Floats, profile: bytes | None, frame: Frame) -> tuple[Codes, Floats]:

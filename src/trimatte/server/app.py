@@ -132,7 +132,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         return make()
 
     return [
-        *(Route(f"/v1/{o.name}", PictureEndpoint(service, o), methods=["POST"]) for o in table),
+        *(Route(o.address, PictureEndpoint(service, o), methods=["POST"]) for o in table),
         Route(removebg.PATH, removebg.RemoveBgEndpoint(service), methods=["POST"]),
         Route(removebg.PREFIX + "account", partial(answer, make=lambda: JSONResponse(removebg.ACCOUNT))),
         Route("/v1/models", partial(answer, make=lambda: JSONResponse(service.models))),

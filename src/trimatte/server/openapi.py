@@ -17,6 +17,7 @@ _FILES = {
     "image": "The photo: PNG, JPEG, WebP, TIFF, AVIF, GIF, BMP or PPM.",
     "trimap": "A grey picture of the photo's size: white is subject, black background, all between unknown.",
     "image_file": "The photo.",
+    "file": "The photo.",
     "bg_image_file": "A picture to lay the subject over.",
 }
 _BODY_ERRORS = (400, 401, 403, 408, 413, 415, 421, 422, 429, 431, 500, 501, 503, 504)
@@ -24,7 +25,7 @@ _BODY_ERRORS = (400, 401, 403, 408, 413, 415, 421, 422, 429, 431, 500, 501, 503,
 
 def document(operations: Sequence[Operation], removebg: Sequence[Parameter], *, token: bool) -> Document:
     """OpenAPI 3.1 of the service; `token` says whether clients need one."""
-    paths: Document = {f"/v1/{operation.name}": {"post": _operation(operation)} for operation in operations}
+    paths: Document = {operation.address: {"post": _operation(operation)} for operation in operations}
     paths["/v1.0/removebg"] = {"post": _removebg(removebg)}
     paths["/v1.0/account"] = {"get": _account()}
     paths["/v1/models"] = {"get": _plain("models", "Segmenters with their cards, and methods.", "application/json")}

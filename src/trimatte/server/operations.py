@@ -9,12 +9,31 @@ from typing import Any
 from trimatte.alpha import ready_methods
 from trimatte.errors import ArgumentError
 from trimatte.output.options import NAMES, OUTPUTS, PARAMETERS, output_of, presets, with_preset
-from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter
+from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter, Schema
 from trimatte.segmentation import segmenters
 from trimatte.server.pointing import PROMPTS
 from trimatte.server.problems import Problem
 
 Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FourNumbers:
+    """Red, green, blue and alpha of 0 to 255, with commas between."""
+
+    def parse(self, text: str) -> list[int]:
+        parts = text.split(",") if len(text) <= 64 else []
+        try:
+            return [Integer(0, 255).parse(part.strip()) for part in parts] if len(parts) == 4 else _no_numbers()
+        except ValueError:
+            return _no_numbers()
+
+    def schema(self) -> Schema:
+        return {"type": "string", "maxLength": 64, "examples": ["255,255,255,255"]}
+
+
+def _no_numbers() -> list[int]:
+    raise ValueError("four numbers of 0 to 255 with commas between")
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,8 @@ class Operation:
         What it can answer with; the first by default.
     check : callable
         Raises `Problem` where parameters do not go together.
+    path : str
+        Its address, where it is another.
     """
 
     name: str
@@ -44,6 +65,12 @@ class Operation:
     optional: tuple[str, ...]
     formats: tuple[str, ...]
     check: Callable[[Values], None]
+    path: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where it is asked for."""
+        return self.path or f"/v1/{self.name}"
 
 
 def served_methods() -> tuple[str, ...]:
@@ -111,7 +138,26 @@ def operations() -> tuple[Operation, ...]:
         formats=("png",),
         check=lambda values: None,
     )
-    return cutout, trimap, alpha
+    rembg = Operation(
+        name="rembg",
+        summary="Remove the background of a photo, for clients of rembg.",
+        parameters=(
+            Parameter("model", Choice(served_segmenters()), "lite", "The network."),
+            Parameter("a", Flag(), False, "Solve for alpha, rather than take the network's mask."),
+            Parameter("af", Integer(0, 255), 240, "Masks above are known to be foreground."),
+            Parameter("ab", Integer(0, 255), 10, "Masks below are known to be background."),
+            Parameter("ae", Integer(0, 255), 10, "Side of the square that makes the known parts smaller."),
+            Parameter("om", Flag(), False, "The mask alone."),
+            Parameter("ppm", Flag(), False, "Smooth the mask's edge and make it hard."),
+            Parameter("bgc", FourNumbers(), None, "Red, green, blue and alpha to lay the subject over."),
+        ),
+        required=("file",),
+        optional=(),
+        formats=("png",),
+        check=lambda values: None,
+        path="/api/remove",
+    )
+    return cutout, trimap, alpha, rembg
 
 
 def offered(operation: Operation, values: Values) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import trimatte
 from trimatte.cutout import find_trimap
 from trimatte.errors import SubjectNotFoundError
 from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
+from trimatte.images.arrays import codes_of
 from trimatte.images.hidden import without_hidden
 from trimatte.runtime.report import PlainReport
 from trimatte.server.operations import output_options
@@ -181,9 +182,30 @@ def _removebg(files: Files, values: Values) -> Product:
     return Product(made.body, WRITTEN[values["format"]].media_type, report_of(made.report), made.headers)
 
 
+def _rembg(files: Files, values: Values) -> Product:
+    from trimatte.compat import rembg
+
+    pixels = load_picture(files["file"], max_pixels=values["max_pixels"]).pixels
+    body = rembg.remove(
+        codes_of(pixels, 8, "file"),
+        alpha_matting=values["a"],
+        alpha_matting_foreground_threshold=values["af"],
+        alpha_matting_background_threshold=values["ab"],
+        alpha_matting_erode_size=values["ae"],
+        session=rembg.new_session(values["model"]),
+        only_mask=values["om"],
+        post_process_mask=values["ppm"],
+        bgcolor=values["bgc"],
+        force_return_bytes=True,
+    )
+    assert isinstance(body, bytes)
+    return Product(body, "image/png", Report())
+
+
 TASKS: dict[str, Callable[[Files, Values], Product]] = {
     "cutout": _cutout,
     "trimap": _trimap,
     "alpha": _alpha,
     "removebg": _removebg,
+    "rembg": _rembg,
 }

@@ -1,0 +1,148 @@
+"""Functions of pymatting by its names and signatures, solved by trimatte.
+
+Known trimap pixels are those of at most 0.1 and at least 0.9, as there. Preconditioners and callbacks are refused:
+trimatte has its own. Arrays come back as float64.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from trimatte import cutout as _cutout
+from trimatte.alpha import estimate_alpha
+from trimatte.errors import ArgumentError
+from trimatte.foreground import estimate_foreground
+from trimatte.images import as_alpha, as_image, save_image
+from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
+
+_BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
+_SAME_OPTIONS = {
+    "closed-form": {"epsilon": "epsilon", "radius": "radius", "rtol": "rtol"},
+    "knn": {"n_neighbors": "neighbours", "distance_weights": "distance_weights", "rtol": "rtol"},
+    "learning-based": {"epsilon": "epsilon", "rtol": "rtol"},
+    "large-kernel": {"epsilon": "epsilon", "radius": "radius", "rtol": "rtol"},
+    "random-walk": {"sigma": "sigma", "rtol": "rtol"},
+}
+"""What an option of pymatting is called here, by method; others are refused."""
+
+
+def cutout(image_path: str, trimap_path: str, cutout_path: str) -> None:
+    """Cut a picture out by its trimap, file to file: closed-form alpha and multi-level colours.
+
+    Raises `ArgumentError` if the sizes differ, and as `trimatte.cutout`.
+    """
+    trimap = _trimap(as_alpha(os.fspath(trimap_path), name="trimap"))
+    _cutout(os.fspath(image_path), trimap=trimap).save(cutout_path)
+
+
+def _estimator(method: str, doc: str) -> Callable[..., np.ndarray]:
+    def estimate(
+        image: Any,
+        trimap: Any,
+        preconditioner: None = None,
+        laplacian_kwargs: Mapping[str, Any] | None = None,
+        cg_kwargs: Mapping[str, Any] | None = None,
+    ) -> np.ndarray:
+        if preconditioner is not None:
+            raise ArgumentError("preconditioner: got one; wanted None, since trimatte has its own")
+        names, options = _SAME_OPTIONS[method], {}
+        for option, value in {**(laplacian_kwargs or {}), **(cg_kwargs or {})}.items():
+            if option not in names:
+                raise ArgumentError(f"{option}: no option here; wanted some of {', '.join(names)}")
+            options[names[option]] = value
+        matte = estimate_alpha(as_image(image), _trimap(as_alpha(trimap, name="trimap")), method=method, **options)
+        return matte.alpha.astype(np.float64)
+
+    estimate.__doc__ = f"""Estimate alpha by {doc}.
+
+    Parameters
+    ----------
+    image : (H, W, 3) array
+        Floats in [0, 1].
+    trimap : (H, W) array
+        Floats in [0, 1].
+    preconditioner : None
+        Others are refused.
+    laplacian_kwargs, cg_kwargs : mapping, optional
+        Options as of pymatting, where trimatte has the same.
+
+    Returns
+    -------
+    (H, W) float64 array in [0, 1]
+    """
+    return estimate
+
+
+estimate_alpha_cf = _estimator("closed-form", "closed-form matting (Levin et al., 2008)")
+estimate_alpha_knn = _estimator("knn", "KNN matting (Chen et al., 2013)")
+estimate_alpha_lbdm = _estimator("learning-based", "learning-based matting (Zheng and Kambhamettu, 2009)")
+estimate_alpha_lkm = _estimator("large-kernel", "large-kernel matting (He et al., 2010)")
+estimate_alpha_rw = _estimator("random-walk", "random-walk matting (Grady et al., 2005)")
+
+
+def estimate_alpha_sm(image: Any, trimap: Any) -> np.ndarray:
+    """Estimate alpha (H, W) float64 by shared matting (Gastal and Oliveira, 2010)."""
+    return estimate_alpha(as_image(image), _trimap(as_alpha(trimap, name="trimap")), method="shared").alpha.astype(
+        np.float64
+    )
+
+
+def estimate_foreground_ml(image: Any, alpha: Any, return_background: bool = False) -> Any:
+    """The subject's colours (H, W, 3) float64 by the multi-level method; with `return_background` a pair of both."""
+    if return_background:
+        from trimatte.foreground.multilevel import both_layers
+
+        foreground, background = both_layers(as_image(image), as_alpha(alpha))
+        return foreground.astype(np.float64), background.astype(np.float64)
+    return estimate_foreground(image, alpha, method="multilevel").astype(np.float64)
+
+
+def estimate_foreground_cf(image: Any, alpha: Any, rtol: float = 1e-5) -> np.ndarray:
+    """The subject's colours (H, W, 3) float64 by the closed-form method."""
+    return estimate_foreground(image, alpha, method="closed-form", rtol=rtol).astype(np.float64)
+
+
+def load_image(path: str, mode: str | None = None) -> np.ndarray:
+    """A picture as float64 in [0, 1]: (H, W, 3), or with "GRAY" (H, W), its greys."""
+    if mode not in (None, "RGB", "GRAY"):
+        raise ArgumentError(f"mode: got {mode!r}; wanted None, 'RGB' or 'GRAY'")
+    return (as_alpha(path, name="image") if mode == "GRAY" else as_image(path)).astype(np.float64)
+
+
+def stack_images(*images: Any) -> np.ndarray:
+    """Planes and pictures side by side along the last axis, such as colours and alpha."""
+    return np.concatenate([np.atleast_3d(np.asarray(image)) for image in images], axis=2)
+
+
+def blend(foreground: Any, background: Any, alpha: Any) -> np.ndarray:
+    """alpha F + (1 - alpha) B, (H, W, 3) float64; the background may be a colour of three floats."""
+    share = as_alpha(alpha)[..., None]
+    mixed: np.ndarray = share * np.asarray(foreground, np.float64) + (1 - share) * np.asarray(background, np.float64)
+    return mixed
+
+
+def _trimap(values: np.ndarray) -> np.ndarray:
+    trimap = np.full(values.shape, UNKNOWN, np.uint8)
+    trimap[values <= _BACKGROUND_BELOW], trimap[values >= _FOREGROUND_ABOVE] = BACKGROUND, FOREGROUND
+    return trimap
+
+
+__all__ = [
+    "blend",
+    "cutout",
+    "estimate_alpha_cf",
+    "estimate_alpha_knn",
+    "estimate_alpha_lbdm",
+    "estimate_alpha_lkm",
+    "estimate_alpha_rw",
+    "estimate_alpha_sm",
+    "estimate_foreground_cf",
+    "estimate_foreground_ml",
+    "load_image",
+    "save_image",
+    "stack_images",
+]

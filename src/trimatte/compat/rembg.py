@@ -1,0 +1,184 @@
+"""`remove` and `new_session` as rembg 2 has them, by trimatte's networks and its closed-form matting.
+
+Without `alpha_matting` alpha is the network's mask, as there; with it, the thresholds make a trimap, and alpha and
+colours are solved for. What is not there is refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from trimatte.cutout import cutout
+from trimatte.errors import ArgumentError
+from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, Codes, Floats, floats_of, quantised
+from trimatte.runtime.options import check_flag, check_number
+from trimatte.segmentation import find_segmenter, registry, segment, segmenters
+
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A network that finds the subject; it is loaded when it is first used, and stays loaded.
+
+    Attributes
+    ----------
+    model_name : str
+        As of `trimatte.segmenters()`.
+    """
+
+    model_name: str
+
+    def predict(self, img: Image.Image) -> list[Image.Image]:
+        """The one mask (mode "L") of a picture, in a list."""
+        return [Image.fromarray(quantised(segment(img.convert("RGB"), segmenter=self.model_name), 8))]
+
+
+def sessions_names() -> list[str]:
+    """Names that `new_session` takes now: the embedded networks, and those added with `trimatte models add`."""
+    return list(dict.fromkeys([*segmenters(), *registry.usable()]))
+
+
+def new_session(model_name: str = "lite", providers: Sequence[str] | None = None) -> Session:
+    """A network by its name.
+
+    Parameters
+    ----------
+    model_name : str
+        rembg's names, such as "u2net" or "isnet-general-use", stand for the same networks here, once their files are
+        added with `trimatte models add`.
+    providers : sequence of str, optional
+        None, or "CPUExecutionProvider" alone.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such network, or its file is not there.
+    """
+    if providers is not None and list(providers) != ["CPUExecutionProvider"]:
+        raise ArgumentError(f"providers: got {providers!r}; wanted None or ['CPUExecutionProvider']")
+    find_segmenter(model_name)
+    return Session(model_name)
+
+
+def remove(
+    data: bytes | Image.Image | np.ndarray,
+    alpha_matting: bool = False,
+    alpha_matting_foreground_threshold: int = 240,
+    alpha_matting_background_threshold: int = 10,
+    alpha_matting_erode_size: int = 10,
+    session: Session | None = None,
+    only_mask: bool = False,
+    post_process_mask: bool = False,
+    bgcolor: tuple[int, int, int, int] | None = None,
+    force_return_bytes: bool = False,
+    putalpha: bool = False,
+) -> bytes | Image.Image | np.ndarray:
+    """Remove the background of a picture.
+
+    Parameters
+    ----------
+    data : bytes, PIL image or (H, W, 3) uint8 array
+        The picture; the result is of the same type.
+    alpha_matting : bool
+        Solve for alpha and colours, rather than take the mask.
+    alpha_matting_foreground_threshold, alpha_matting_background_threshold : int
+        Masks above the one and below the other are known, 0 to 255.
+    alpha_matting_erode_size : int
+        Side in pixels of the square by which the known parts are made smaller.
+    session : Session, optional
+        Of `new_session`; by default the embedded network.
+    only_mask : bool
+        Give the mask instead of the cut-out.
+    post_process_mask : bool
+        Smooth the mask's edge and make it hard.
+    bgcolor : (int, int, int, int), optional
+        Red, green, blue and alpha to lay the subject over.
+    force_return_bytes : bool
+        Give a PNG, whatever came in.
+    putalpha : bool
+        Keep the photo's colours under transparency.
+
+    Returns
+    -------
+    bytes, PIL image or (H, W, 4) uint8 array
+        With `only_mask` in mode "L", or (H, W).
+
+    Raises
+    ------
+    ArgumentError
+        For a value that is another.
+    """
+    flags = {"alpha_matting": alpha_matting, "only_mask": only_mask, "post_process_mask": post_process_mask}
+    for name, flag in {**flags, "force_return_bytes": force_return_bytes, "putalpha": putalpha}.items():
+        check_flag(name, flag)
+    check_number("alpha_matting_erode_size", alpha_matting_erode_size, least=0, whole=True)
+    photo = _opened(data)
+    (mask,) = (session or new_session()).predict(photo)
+    codes = np.asarray(mask)
+    if post_process_mask:
+        codes = _post_processed(codes)
+    if only_mask:
+        return _as_given(codes, data, force_return_bytes)
+    thresholds = alpha_matting_foreground_threshold, alpha_matting_background_threshold
+    colours = np.asarray(photo.convert("RGB"))
+    if alpha_matting:
+        result = cutout(colours, trimap=_trimap(codes, *thresholds, alpha_matting_erode_size))
+        rgba = quantised(result.rgba(), 8)
+    else:
+        hidden = np.uint8(1) if putalpha else codes[..., None] > 0
+        rgba = np.dstack([colours * hidden, codes])
+    if bgcolor is not None:
+        rgba = _over(floats_of(rgba, "image"), bgcolor)
+    return _as_given(rgba, data, force_return_bytes)
+
+
+def _opened(data: Any) -> Image.Image:
+    """The picture, upright."""
+    if isinstance(data, (bytes, bytearray)):
+        data = Image.open(io.BytesIO(data))
+    elif isinstance(data, np.ndarray):
+        data = Image.fromarray(data)
+    elif not isinstance(data, Image.Image):
+        raise ArgumentError(f"data: got {type(data).__name__}; wanted bytes, a PIL image or an array")
+    return ImageOps.exif_transpose(data)
+
+
+def _trimap(mask: Codes, foreground: int, background: int, erode_size: int) -> Codes:
+    from scipy.ndimage import binary_erosion
+
+    square = np.ones((erode_size, erode_size), bool) if erode_size > 0 else None
+    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+    trimap[binary_erosion(mask > foreground, square)] = FOREGROUND
+    trimap[binary_erosion(mask < background, square, border_value=1)] = BACKGROUND
+    return trimap
+
+
+def _post_processed(mask: Codes) -> Codes:
+    from scipy.ndimage import gaussian_filter, grey_opening
+
+    smooth = gaussian_filter(grey_opening(mask, footprint=_CROSS).astype(np.float32), 2, radius=2)
+    return np.where(smooth < 127, 0, 255).astype(np.uint8)
+
+
+def _over(rgba: Floats, colour: Sequence[int]) -> Codes:
+    if len(colour) != 4 or not all(0 <= value <= 255 for value in colour):
+        raise ArgumentError(f"bgcolor: got {colour!r}; wanted red, green, blue and alpha of 0 to 255")
+    behind = np.asarray(colour, np.float32) / np.float32(255)
+    share = rgba[..., 3:]
+    opaque = np.concatenate([rgba[..., :3], np.ones_like(share)], axis=2)
+    return quantised(np.clip(behind + share * (opaque - behind), 0, 1), 8)
+
+
+def _as_given(codes: Codes, data: Any, to_bytes: bool) -> bytes | Image.Image | np.ndarray:
+    if isinstance(data, (bytes, bytearray)) or to_bytes:
+        stream = io.BytesIO()
+        Image.fromarray(codes).save(stream, "PNG")
+        return stream.getvalue()
+    return Image.fromarray(codes) if isinstance(data, Image.Image) else codes

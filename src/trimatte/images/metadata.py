@@ -1,0 +1,228 @@
+"""What a picture's file says beside its pixels: resolution, author, camera, place; read, chosen from, and packed.
+
+A file's metadata are taken apart and put together anew: thumbnails, which may show the background that was cut away,
+maker notes, whose inner offsets break when they move, and the orientation, which is applied, never come along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from PIL import Image
+
+from trimatte.images.xmp import cleaned_xmp
+
+LEVELS = ("none", "copyright", "all", "all+gps")
+INCH = 0.0254
+
+DESCRIPTION, MAKE, MODEL, X_DPI, Y_DPI, UNIT, SOFTWARE, TIME, ARTIST, COPYRIGHT = (
+    *(270, 271, 272, 282, 283, 296, 305, 306, 315, 33432),
+)
+CAMERA, PLACE = 0x8769, 0x8825
+COLOUR_SPACE, WIDTH, HEIGHT = 40961, 40962, 40963
+_XP = range(40091, 40096)  # Windows' title, comment, author, keywords, subject
+_BASE = frozenset({DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT, 316, 18246, 18249, *_XP})
+_NOT_CAMERA = frozenset({37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932, 59933})
+"""Maker note, interoperability, what is of the picture before, padding."""
+_IPTC_TAG, _PHOTOSHOP_IPTC = 33723, 0x0404
+_IPTC_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
+_IPTC_PREVIEWS = frozenset({200, 201, 202})
+_CREDITS = ((ARTIST, 80, "creator", "Author"), (COPYRIGHT, 116, "rights", "Copyright"))
+"""Where credits are: tag of EXIF, dataset of IPTC, property of Dublin Core, keyword of PNG."""
+_MOST_TEXT = 1 << 16
+_SHORT = 2000
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says beside its pixels.
+
+    Attributes
+    ----------
+    dpi : (float, float) or None
+        Pixels per inch, across and down.
+    base, camera, place : mapping of int to object
+        EXIF by its tags: of the picture, of the camera, and GPS.
+    xmp : bytes
+        An XMP packet.
+    iptc : bytes
+        IPTC-IIM datasets.
+    text : tuple of (str, str)
+        Of PNG.
+    """
+
+    dpi: tuple[float, float] | None = None
+    base: Mapping[int, Any] = field(default_factory=dict)
+    camera: Mapping[int, Any] = field(default_factory=dict)
+    place: Mapping[int, Any] = field(default_factory=dict)
+    xmp: bytes = b""
+    iptc: bytes = b""
+    text: tuple[tuple[str, str], ...] = ()
+
+    def kept(self, level: str) -> Metadata:
+        """What is written at a level of `LEVELS`; the resolution always is."""
+        if level == "none":
+            return Metadata(dpi=self.dpi)
+        if level == "copyright":
+            return Metadata(dpi=self.dpi, base=self.credits)
+        with_place = level == "all+gps"
+        return replace(
+            self,
+            base={**self.base, **self.credits},
+            place=self.place if with_place else {},
+            xmp=cleaned_xmp(self.xmp, place=with_place),
+            iptc=_cleaned_iptc(self.iptc, place=with_place),
+        )
+
+    @property
+    def credits(self) -> dict[int, str]:
+        """Author and copyright as EXIF has them, from wherever the file has them."""
+        datasets = dict(_datasets(self.iptc))
+        text = dict(self.text)
+        named = {}
+        for tag, number, name, key in _CREDITS:
+            values = self.base.get(tag), datasets.get(number), _of_xmp(self.xmp, name), text.get(key)
+            named[tag] = next((words for value in values if (words := _words(value))), "")
+        return {tag: words for tag, words in named.items() if words}
+
+    def exif(self, size: tuple[int, int], software: str, *, srgb: bool, always: bool = False) -> bytes:
+        """An EXIF block of it, empty if there is nothing to say.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Width and height of the picture that it goes with.
+        software : str
+            That writes it.
+        srgb : bool
+            Whether the colours are sRGB.
+        always : bool, default False
+            Say the resolution here, too, for formats that have no other place for it.
+        """
+        if not (self.base or self.camera or self.place or (always and (self.dpi or self.xmp))):
+            return b""
+        exif = Image.Exif()
+        exif.update({**self.base, SOFTWARE: software})
+        if self.dpi:
+            exif.update({X_DPI: self.dpi[0], Y_DPI: self.dpi[1], UNIT: 2})
+        if self.camera:
+            whole = {**self.camera, COLOUR_SPACE: 1 if srgb else 0xFFFF, WIDTH: size[0], HEIGHT: size[1]}
+            exif.get_ifd(CAMERA).update(whole)
+        if self.place:
+            exif.get_ifd(PLACE).update(self.place)
+        try:
+            return exif.tobytes()
+        except Exception:  # what a damaged block was read as may not be written
+            if not (self.camera or self.place):
+                return b""
+            return Metadata(self.dpi, self.credits).exif(size, software, srgb=srgb, always=always)
+
+
+def metadata_of(image: Image.Image) -> Metadata:
+    """What an opened and decoded picture's file says; what is damaged is left out."""
+    base: dict[int, Any] = {}
+    camera: dict[int, Any] = {}
+    place: dict[int, Any] = {}
+    stored: dict[int, Any] = {}
+    with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
+        exif = image.getexif()
+        stored = dict(exif)
+        base = {tag: value for tag, value in stored.items() if tag in _BASE}
+        camera = {tag: value for tag, value in exif.get_ifd(CAMERA).items() if tag not in _NOT_CAMERA}
+        place = dict(exif.get_ifd(PLACE))
+    info = image.info
+    xmp = info.get("xmp") or b""
+    return Metadata(
+        dpi=_dpi(info.get("dpi")) or _exif_dpi(stored),
+        base=base,
+        camera=camera,
+        place=place,
+        xmp=xmp if isinstance(xmp, bytes) else str(xmp).encode(),
+        iptc=_iptc_of(image, info),
+        text=tuple(_texts(image)),
+    )
+
+
+def _dpi(value: Any) -> tuple[float, float] | None:
+    try:
+        x, y = (float(number) for number in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not (1 <= x <= 1e5 and 1 <= y <= 1e5):
+        return None
+    return _whole(x), _whole(y)
+
+
+def _whole(dpi: float) -> float:
+    """Without the rounding of files that count in metres."""
+    return float(round(dpi)) if abs(dpi - round(dpi)) < 0.02 else dpi
+
+
+def _exif_dpi(stored: Mapping[int, Any]) -> tuple[float, float] | None:
+    scale = {2: 1.0, 3: 2.54}.get(stored.get(UNIT, 2))
+    found = _dpi((stored.get(X_DPI), stored.get(Y_DPI)))
+    return None if scale is None or found is None else (found[0] * scale, found[1] * scale)
+
+
+def _iptc_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes:
+    blocks = info.get("photoshop")
+    found = blocks.get(_PHOTOSHOP_IPTC, b"") if isinstance(blocks, Mapping) else b""
+    if not found and image.format == "TIFF":
+        found = getattr(image, "tag_v2", {}).get(_IPTC_TAG, b"")
+        found = b"".join(found) if isinstance(found, tuple) and all(isinstance(x, bytes) for x in found) else found
+    return found if isinstance(found, bytes) else b""
+
+
+def _texts(image: Image.Image) -> Iterator[tuple[str, str]]:
+    if image.format != "PNG":
+        return
+    for key, value in getattr(image, "text", {}).items():
+        if key != "Software" and not key.startswith(("XML:", "Raw profile")) and len(value) <= _MOST_TEXT:
+            yield str(key), str(value)
+
+
+def _words(value: Any) -> str:
+    """A name or notice as text, cut where it is as long as none is."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return value.replace("\0", " ").strip()[:_SHORT] if isinstance(value, str) else ""
+
+
+def _of_xmp(xmp: bytes, name: str) -> str:
+    """The first value of a property of Dublin Core in an XMP packet."""
+    text = xmp[: 16 * _MOST_TEXT].decode("utf-8", "replace")
+    match = re.search(rf"<dc:{name}[ >].*?<rdf:li[^>]*>([^<]*)</rdf:li>", text, re.DOTALL)
+    return html.unescape(match[1]) if match else ""
+
+
+def _datasets(iptc: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and value of each dataset of record 2 (IPTC-IIM 4.2); what is damaged ends them."""
+    yield from ((number, iptc[start + 5 : end]) for number, start, end in _spans(iptc))
+
+
+def _spans(iptc: bytes) -> Iterator[tuple[int, int, int]]:
+    at = 0
+    while at + 5 <= len(iptc) and iptc[at] == 0x1C:
+        length = int.from_bytes(iptc[at + 3 : at + 5], "big")
+        end = at + 5 + length
+        if length & 0x8000 or end > len(iptc):
+            return
+        yield (iptc[at + 2] if iptc[at + 1] == 2 else -1), at, end
+        at = end
+
+
+def _cleaned_iptc(iptc: bytes, *, place: bool) -> bytes:
+    left_out = _IPTC_PREVIEWS if place else _IPTC_PREVIEWS | _IPTC_PLACES
+    return b"".join(iptc[start:end] for number, start, end in _spans(iptc) if number not in left_out)
+
+
+def photoshop_block(iptc: bytes) -> bytes:
+    """IPTC as an APP13 segment of JPEG has it."""
+    body = b"Photoshop 3.0\0" + b"8BIM" + _PHOTOSHOP_IPTC.to_bytes(2, "big") + b"\0\0"
+    body += len(iptc).to_bytes(4, "big") + iptc + b"\0" * (len(iptc) % 2)
+    return b"\xff\xed" + (len(body) + 2).to_bytes(2, "big") + body if len(body) < 65533 else b""

@@ -1,0 +1,127 @@
+"""What shops, printers and pipelines ask of `trimatte cutout`: presets, metadata, mattes, lists, events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+
+Trimatte = Callable[..., Result]
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+@pytest.fixture
+def deep_file(tmp_path: Path, photo: np.ndarray) -> Path:
+    """The photo at 300 dpi with its author."""
+    exif = Image.Exif()
+    exif[315] = "Ann"
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(photo).save(path, quality=95, dpi=(300, 300), exif=exif)
+    return path
+
+
+def test_a_preset_decides_also_on_the_format(trimatte: Trimatte, deep_file: Path, bright: str) -> None:
+    small = ("--segmenter", bright, "--preset", "marketplace", "--size", "120x120")
+    result = trimatte("cutout", deep_file, *small, "-o", deep_file.parent / "out/")
+    assert result.exit_code == 0, result.stderr
+    with Image.open(deep_file.parent / "out/photo.jpg") as image:
+        assert (image.format, image.size, image.info["dpi"]) == ("JPEG", (120, 120), (300, 300))
+        assert image.layer[0][1:3] == (1, 1)  # type: ignore[attr-defined] # no subsampling of colours
+        assert not image.getexif()
+    rgb = pixels(deep_file.parent / "out/photo.jpg")
+    assert (rgb[:6] > 250).all()
+
+
+def test_the_default_keeps_resolution_and_author(trimatte: Trimatte, deep_file: Path, bright: str) -> None:
+    assert trimatte("cutout", deep_file, "--segmenter", bright).exit_code == 0
+    with Image.open(deep_file.with_suffix(".png")) as image:
+        assert round(image.info["dpi"][0]) == 300
+        assert image.getexif()[315] == "Ann"
+
+
+def test_both_are_the_cut_out_and_its_matte(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
+    framing = ("--segmenter", bright, "--crop", "--margin", "10%")
+    assert trimatte("cutout", photo_file, *framing, "--output", "both").exit_code == 0
+    rgba = pixels(photo_file.with_suffix(".png"))
+    np.testing.assert_array_equal(pixels(photo_file.with_name("photo-matte.png")), rgba[..., 3])
+    alone = photo_file.with_name("alone.jpg")
+    assert trimatte("cutout", photo_file, *framing, "--output", "matte", "-o", alone).exit_code == 0
+    assert np.abs(pixels(alone).astype(int) - rgba[..., 3]).max() < 12
+
+
+def test_a_folders_mattes_in_a_batch(trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str) -> None:
+    command = ("cutout", photo_file.parent, "-o", tmp_path / "out", "--segmenter", bright, "--output", "both")
+    result = trimatte(*command, "--workers", 1, "--preset", "thumbnail", "--json-lines")
+    assert result.exit_code == 0, result.stderr
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["start", "picture", "end"]
+    assert (events[0]["pictures"], events[2]["done"], events[2]["failed"]) == (1, 1, 0)
+    assert pixels(tmp_path / "out/photo.webp").shape == (256, 256, 4)
+    assert pixels(tmp_path / "out/photo-matte.png").shape == (256, 256)
+
+
+def test_inputs_are_listed_on_standard_input(trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str) -> None:
+    second = tmp_path / "zweites Foto.jpg"
+    second.write_bytes(photo_file.read_bytes())
+    listed = f"{photo_file}\n\n{second}\n{tmp_path / 'missing.jpg'}\n".encode()
+    command = ("cutout", "--stdin-list", "--segmenter", bright, "-o", tmp_path / "out", "--json-lines")
+    result = trimatte(*command, input=listed)
+    assert result.exit_code == 1
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event.get("done") for event in events] == [None, True, True, False, 2]
+    assert [event.get("number") for event in events] == [None, 1, 2, 3, None]
+    assert (tmp_path / "out/zweites Foto.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (["--stdin-list"], "no input"),
+        (["-", "--stdin-list"], "standard input"),
+        (["a.jpg", "--margin", "5"], "no crop"),
+        (["a.jpg", "--margin", "a lot"], "--margin"),
+        (["a.jpg", "--size", "huge"], "--size"),
+        (["a.jpg", "--preset", "nothing"], "preset"),
+        (["a.jpg", "--srgb", "--profile", "keep"], "exclude"),
+        (["a.jpg", "--outline-colour", "no"], "--outline-colour"),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_work(trimatte: Trimatte, options: list[str], match: str) -> None:
+    result = trimatte("cutout", *options, input=b"\n")
+    assert result.exit_code in (1, 2)
+    assert match in result.stderr
+
+
+def test_alpha_and_composite_pair_folders_by_name(
+    trimatte: Trimatte, photo: np.ndarray, trimap: np.ndarray, tmp_path: Path
+) -> None:
+    for folder in ("photos/inner", "trimaps/inner"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("a", "inner/b", "lonely"):
+        Image.fromarray(photo).save(tmp_path / f"photos/{name}.jpg", quality=95)
+    for name in ("a", "inner/b", "other"):
+        Image.fromarray(trimap).save(tmp_path / f"trimaps/{name}.png")
+    photos, mattes = tmp_path / "photos", tmp_path / "mattes"
+    result = trimatte("alpha", photos, tmp_path / "trimaps", "-o", mattes)
+    assert result.exit_code == 1
+    assert "trimap: got none for 'lonely'" in result.stderr
+    assert {path.relative_to(mattes).as_posix() for path in mattes.rglob("*.png")} == {"a.png", "inner/b.png"}
+    (photos / "lonely.jpg").unlink()
+    result = trimatte("composite", photos, "--alpha", mattes, "--background", "#00ff00", "-o", tmp_path / "over")
+    assert result.exit_code == 0, result.stderr
+    assert (pixels(tmp_path / "over/inner/b.png")[0, 0] == (0, 255, 0)).all()
+    Image.fromarray(trimap).save(tmp_path / "trimaps/a.tif")
+    several = trimatte("alpha", photos, tmp_path / "trimaps", "-o", mattes)
+    assert "several" in several.stderr
+    for wrong in (("alpha", photos / "a.jpg", tmp_path / "trimaps"), ("alpha", photos, tmp_path / "trimaps/a.png")):
+        assert "wanted two folders" in trimatte(*wrong, "-o", mattes).stderr
+    one = trimatte("composite", photos / "a.jpg", "--alpha", mattes, "--background", "white")
+    assert "wanted one folder of photos" in one.stderr

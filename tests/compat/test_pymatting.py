@@ -1,0 +1,78 @@
+"""pymatting's calls, answered here, against pymatting itself where it is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trimatte.compat import pymatting as ours
+from trimatte.errors import ArgumentError
+
+METHODS = ("cf", "knn", "lbdm", "lkm", "rw", "sm")
+
+
+@pytest.fixture
+def floats(photo: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return photo / 255.0, trimap / 255.0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_finds_alpha(name: str, floats: Any, truth: np.ndarray) -> None:
+    image, trimap = floats
+    alpha = getattr(ours, f"estimate_alpha_{name}")(image, trimap)
+    assert (alpha.dtype, alpha.shape) == (np.float64, (72, 96))
+    assert np.abs(alpha - truth).mean() < 0.03
+
+
+def test_options_have_the_names_that_they_have_there(floats: Any) -> None:
+    image, trimap = floats
+    plain = ours.estimate_alpha_cf(image, trimap)
+    for options in ({"laplacian_kwargs": {"epsilon": 1e-3, "radius": 2}}, {"cg_kwargs": {"rtol": 0.3}}):
+        other = ours.estimate_alpha_cf(image, trimap, **options)
+        assert 0 < np.abs(other - plain).max() < 0.5
+    ours.estimate_alpha_knn(image, trimap, laplacian_kwargs={"n_neighbors": [10, 5], "distance_weights": [2.0, 0.1]})
+    for options in ({"laplacian_kwargs": {"kernel": "soft"}}, {"cg_kwargs": {"callback": print}}):
+        with pytest.raises(ArgumentError, match=r"kernel|callback"):
+            ours.estimate_alpha_cf(image, trimap, **options)
+    with pytest.raises(ArgumentError, match="preconditioner"):
+        ours.estimate_alpha_cf(image, trimap, preconditioner=lambda r: r)
+
+
+def test_colours_and_helpers(floats: Any, truth: np.ndarray) -> None:
+    image, trimap = floats
+    alpha = ours.estimate_alpha_cf(image, trimap)
+    foreground, background = ours.estimate_foreground_ml(image, alpha, return_background=True)
+    for colours in (foreground, ours.estimate_foreground_ml(image, alpha), ours.estimate_foreground_cf(image, alpha)):
+        assert abs(colours[(truth > 0.4) & (truth < 0.9)].mean(axis=0) - (0.95, 0.85, 0.75)).max() < 0.05
+    assert np.abs(ours.blend(foreground, background, alpha) - image).mean() < 0.02
+    assert ours.stack_images(foreground, alpha).shape == (72, 96, 4)
+
+
+def test_file_to_file(photo: np.ndarray, trimap: np.ndarray, tmp_path: Path, truth: np.ndarray) -> None:
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    grey = np.where(trimap == 0, 20, np.where(trimap == 255, 240, 128)).astype(np.uint8)  # within the thresholds
+    Image.fromarray(grey).save(tmp_path / "trimap.png")
+    ours.cutout(str(tmp_path / "photo.png"), str(tmp_path / "trimap.png"), str(tmp_path / "out.png"))
+    rgba = np.asarray(Image.open(tmp_path / "out.png"))
+    assert np.abs(rgba[..., 3] / 255 - truth).mean() < 0.02
+    assert ours.load_image(str(tmp_path / "trimap.png"), "GRAY").shape == (72, 96)
+    assert ours.load_image(str(tmp_path / "photo.png"), "RGB").shape == (72, 96, 3)
+    with pytest.raises(ArgumentError, match="mode"):
+        ours.load_image(str(tmp_path / "photo.png"), "HSV")
+
+
+def test_the_names_and_signatures_are_theirs() -> None:
+    theirs = pytest.importorskip("pymatting")
+    import inspect
+
+    for name in set(ours.__all__) - {"save_image"}:
+        own = list(inspect.signature(getattr(ours, name)).parameters)
+        there = list(inspect.signature(getattr(theirs, name)).parameters)
+        if name == "estimate_alpha_lkm":  # which has no preconditioner there
+            own.remove("preconditioner")
+        assert set(own) <= set(there), name
+        assert own[:2] == there[:2], name

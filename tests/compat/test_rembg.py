@@ -1,0 +1,97 @@
+"""rembg's calls, answered here."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trimatte.compat.rembg import Session, new_session, remove, sessions_names
+from trimatte.errors import ArgumentError, TrimatteError
+
+
+@pytest.fixture
+def session(bright: str) -> Session:
+    return new_session(bright)
+
+
+def encoded(photo: np.ndarray, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "PNG", **options)
+    return stream.getvalue()
+
+
+def test_a_result_is_of_the_type_that_came_in(photo: np.ndarray, session: Session) -> None:
+    content = remove(encoded(photo), session=session)
+    assert isinstance(content, bytes)
+    picture = remove(Image.fromarray(photo), session=session)
+    assert isinstance(picture, Image.Image)
+    array = remove(photo, session=session)
+    assert isinstance(array, np.ndarray)
+    assert (picture.mode, array.shape) == ("RGBA", (72, 96, 4))
+    np.testing.assert_array_equal(np.asarray(picture), array)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), array)
+    assert isinstance(remove(photo, session=session, force_return_bytes=True), bytes)
+
+
+def test_without_matting_alpha_is_the_mask(photo: np.ndarray, session: Session) -> None:
+    mask = remove(photo, session=session, only_mask=True)
+    rgba: Any = remove(photo, session=session)
+    np.testing.assert_array_equal(rgba[..., 3], mask)
+    np.testing.assert_array_equal(rgba[mask == 255][:, :3], photo[mask == 255])
+    assert not rgba[mask == 0].any()
+    kept: Any = remove(photo, session=session, putalpha=True)
+    np.testing.assert_array_equal(kept[..., :3], photo)
+
+
+def test_matting_solves_between_the_thresholds(photo: np.ndarray, truth: np.ndarray, session: Session) -> None:
+    options: dict[str, Any] = {"alpha_matting": True, "alpha_matting_erode_size": 3, "session": session}
+    rgba: Any = remove(photo, **options)
+    assert np.abs(rgba[..., 3] / 255 - truth).mean() < 0.02
+    edge = (rgba[..., 3] > 60) & (rgba[..., 3] < 200)
+    assert rgba[edge][:, 0].mean() > 200  # the subject's colour, not the mixed one
+    wide: Any = remove(photo, **{**options, "alpha_matting_erode_size": 9})
+    assert not np.array_equal(wide, rgba)
+
+
+def test_a_post_processed_mask_is_hard(photo: np.ndarray, session: Session) -> None:
+    mask: Any = remove(photo, session=session, only_mask=True, post_process_mask=True)
+    assert set(np.unique(mask)) == {0, 255}
+
+
+def test_a_background_colour_has_an_alpha(photo: np.ndarray, session: Session) -> None:
+    rgba: Any = remove(photo, session=session, bgcolor=(255, 0, 0, 255))
+    assert (rgba[0, 0] == (255, 0, 0, 255)).all()
+    assert (rgba[..., 3] == 255).all()
+    half: Any = remove(photo, session=session, bgcolor=(0, 0, 0, 128))
+    assert half[0, 0, 3] == 128
+    assert half[36, 43, 3] == 255
+
+
+def test_a_photo_is_turned_upright(photo: np.ndarray, session: Session) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    turned: Any = Image.open(io.BytesIO(remove(encoded(photo, exif=exif), session=session)))  # type: ignore[arg-type]
+    assert turned.size == (72, 96)
+
+
+def test_what_is_not_there_is_refused(photo: np.ndarray, session: Session) -> None:
+    for options, match in (
+        ({"bgcolor": (1, 2, 3)}, "bgcolor"),
+        ({"alpha_matting": 3}, "alpha_matting"),
+        ({"alpha_matting_erode_size": -1}, "alpha_matting_erode_size"),
+    ):
+        with pytest.raises(ArgumentError, match=match):
+            remove(photo, session=session, **options)
+    with pytest.raises(ArgumentError, match="data: got str"):
+        remove("photo.jpg")
+    with pytest.raises(TypeError, match="sam_prompt"):
+        remove(photo, session=session, sam_prompt=[])
+    with pytest.raises(TrimatteError, match="u3net"):
+        new_session("u3net")
+    with pytest.raises(ArgumentError, match="providers"):
+        new_session("lite", providers=["CUDAExecutionProvider"])
+    assert {"lite", "lite-plus"} <= set(sessions_names())

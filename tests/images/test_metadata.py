@@ -1,0 +1,207 @@
+"""What of a photo's metadata is written: by Pillow, tifffile and, where it is installed, exiftool."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+from PIL.TiffImagePlugin import IFDRational
+
+import trimatte
+from trimatte.images import is_marked, load_picture
+from trimatte.images.metadata import Metadata, photoshop_block
+from trimatte.images.xmp import cleaned_xmp
+
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF")
+CAMERA, PLACE = 0x8769, 0x8825
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/"
+ xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+ xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"
+ tiff:Orientation="6" exif:GPSLatitude="52,30N" photoshop:City="Berlin" xmp:Rating="4">
+<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">All of Ann &amp; Bob</rdf:li></rdf:Alt></dc:rights>
+<xmp:Thumbnails><rdf:Alt><rdf:li>SECRET</rdf:li></rdf:Alt></xmp:Thumbnails>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def dataset(number: int, value: bytes) -> bytes:
+    return bytes((0x1C, 2, number)) + len(value).to_bytes(2, "big") + value
+
+
+IPTC = dataset(120, b"A caption") + dataset(90, b"Berlin") + dataset(80, b"Ann") + dataset(202, b"SECRET")
+
+
+def exif_of(**tags: Any) -> Image.Exif:
+    exif = Image.Exif()
+    exif.update({271: "Maker", 272: "Model", 274: 6, 315: "Ann", 33432: "(c) Ann", 305: "darkroom 1"})
+    camera = {33437: IFDRational(28, 10), 37386: IFDRational(50, 1), 34855: 100, 37500: b"SECRET", 40962: 7}
+    exif.get_ifd(CAMERA).update(camera)
+    exif.get_ifd(PLACE).update({0: b"\2\3\0\0", 1: "N", 2: (52.0, 30.0, 0.0)})
+    exif.update(tags)
+    return exif
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    """A JPEG that lies on its side, with all that a camera and an archive write, at 300 dpi."""
+    pixels = np.zeros((72, 96, 3), np.uint8)
+    pixels[20:50, 30:60] = 230
+    stream = io.BytesIO()
+    options: dict[str, Any] = {"dpi": (300, 300), "exif": exif_of(), "xmp": XMP, "extra": photoshop_block(IPTC)}
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95, **options)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def cut(photo: bytes) -> trimatte.Cutout:
+    trimap = np.zeros((96, 72), np.uint8)
+    trimap[30:60, 22:52] = 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return trimatte.cutout(photo, trimap=trimap)
+
+
+def written(cut: trimatte.Cutout, format: str, **options: Any) -> tuple[bytes, Any]:
+    """A file, and the same opened by Pillow."""
+    stream = io.BytesIO()
+    cut.save(stream, format=format, background="white", **options)
+    image: Any = Image.open(io.BytesIO(stream.getvalue()))
+    image.load()
+    return stream.getvalue(), image
+
+
+def dpi_of(image: Any) -> float:
+    return float(image.info["dpi"][0] if "dpi" in image.info else image.getexif()[282])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("level", ["none", "copyright", "all", "all+gps"])
+def test_each_level_in_each_format(cut: trimatte.Cutout, format: str, level: str) -> None:
+    content, image = written(cut, format, metadata=level)
+    exif = image.getexif()
+    assert abs(dpi_of(image) - 300) < 0.01
+    assert exif.get(274, 1) == 1
+    assert exif.get(315) == (None if level == "none" else "Ann")
+    assert exif.get(33432) == (None if level == "none" else "(c) Ann")
+    camera, whole = exif.get_ifd(CAMERA), level.startswith("all")
+    assert camera.get(33437) == (2.8 if whole else None)
+    assert (camera.get(40962), camera.get(40963)) == ((72, 96) if whole else (None, None))
+    assert bool(exif.get_ifd(PLACE)) == (level == "all+gps")
+    assert (b"Berlin" in content) == (level == "all+gps")
+    assert (b"xmp:Rating" in content) == whole
+    for secret in (b"SECRET", b"darkroom", b"Orientation"):
+        assert secret not in content
+    assert is_marked(content)
+    again = load_picture(content).metadata
+    assert again.dpi == (300, 300)
+
+
+def test_the_default_keeps_copyright_and_resolution_only(cut: trimatte.Cutout) -> None:
+    default, image = written(cut, "JPEG")
+    assert default == written(cut, "JPEG", metadata="copyright")[0]
+    assert set(image.getexif()) <= {282, 283, 296, 305, 315, 33432}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_resolution_of_ones_own(cut: trimatte.Cutout, format: str) -> None:
+    assert abs(dpi_of(written(cut, format, dpi=240)[1]) - 240) < 0.01
+
+
+def test_without_a_resolution_none_is_made_up() -> None:
+    cut = trimatte.cutout(np.zeros((9, 9, 3), np.uint8), trimap=np.full((9, 9), 255, np.uint8))
+    for format in FORMATS:
+        content, _ = written(cut, format)
+        assert load_picture(content).metadata.dpi is None or format in ("JPEG", "TIFF")
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        (Metadata(iptc=IPTC), {315: "Ann"}),
+        (Metadata(xmp=XMP), {33432: "All of Ann & Bob"}),
+        (Metadata(text=(("Author", "Eve"), ("Copyright", "Eve 2026"))), {315: "Eve", 33432: "Eve 2026"}),
+        (Metadata(base={315: "Ann"}, text=(("Author", "Eve"),)), {315: "Ann"}),
+        (Metadata(base={315: 3, 33432: "\0 "}), {}),
+    ],
+)
+def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int, str]) -> None:
+    assert source.credits == wanted
+    assert source.kept("copyright") == Metadata(base=wanted)
+
+
+def test_text_of_png_comes_along_with_all_only(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", "Zoë")
+    info.add_text("Comment", "private")
+    info.add_text("Software", "darkroom")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info, dpi=(150, 150))
+    found = load_picture(tmp_path / "a.png").metadata
+    assert found.dpi == (150, 150)
+    assert dict(found.text) == {"Author": "Zoë", "Comment": "private"}
+    trimatte.save_image(tmp_path / "b.png", np.zeros((8, 8, 3), np.uint8), metadata=found.kept("all"))
+    text = Image.open(tmp_path / "b.png").text  # type: ignore[attr-defined]
+    assert (text["Author"], text["Comment"]) == ("Zoë", "private")
+    assert not found.kept("copyright").text
+
+
+def test_tiff_keeps_resolution_and_iptc(tmp_path: Path, cut: trimatte.Cutout) -> None:
+    content, _ = written(cut, "TIFF", metadata="all")
+    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        tags: Any = tiff.pages.first.tags
+        assert tags["XResolution"].value == (300, 1)
+        assert tags["ExifTag"].value["FNumber"] == (14, 5)
+        np.testing.assert_array_equal(tiff.asarray(), np.asarray(Image.open(io.BytesIO(content))))
+    assert load_picture(content).metadata.iptc == dataset(120, b"A caption") + dataset(80, b"Ann")
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs exiftool")
+def test_exiftool_reads_the_same(cut: trimatte.Cutout, tmp_path: Path) -> None:
+    for format in FORMATS:
+        (tmp_path / f"a.{format.lower()}").write_bytes(written(cut, format, metadata="all+gps")[0])
+    command = ["exiftool", "-json", "-n", *map(str, sorted(tmp_path.iterdir()))]
+    for read in json.loads(subprocess.run(command, capture_output=True, check=True).stdout):
+        assert "Warning" not in read or "after PNG IDAT" in read["Warning"]
+        assert (read["Artist"], read["Make"], read["FNumber"], read["GPSLatitude"]) == ("Ann", "Maker", 2.8, 52.5)
+        assert read.get("Orientation", 1) == 1
+        assert round(read.get("XResolution") or read["PixelsPerUnitX"] * 0.0254) == 300
+        assert not {"ThumbnailImage", "MakerNoteUnknown"} & set(read)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [b"<a", b"\xff\xfe", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a>" + b" " * (1 << 22) + b"</a>"],
+)
+def test_a_packet_that_cannot_be_read_is_left_out(packet: bytes) -> None:
+    assert cleaned_xmp(packet, place=True) == b""
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=300))
+def test_damaged_blocks_are_left_out(noise: bytes) -> None:
+    source = Metadata(xmp=noise, iptc=IPTC[:20] + noise)
+    for level in ("copyright", "all", "all+gps"):
+        source.kept(level)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_damaged_exif_block_leaves_the_picture_readable(photo: bytes, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    at = int(rng.integers(32, 330))
+    damaged = photo[:at] + rng.bytes(4) + photo[at + 4 :]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        picture = load_picture(damaged)
+    stream = io.BytesIO()
+    trimatte.save_image(stream, picture.pixels, format="JPEG", metadata=picture.metadata.kept("all+gps"))
+    assert Image.open(stream).size == picture.image.shape[1::-1]
