@@ -19,7 +19,10 @@ from trimatte.cli import main
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("data/*.md")])
-RUN = ["README.md", "docs/start.md", "docs/guide.md", "docs/gallery.md", "docs/evaluation.md", "docs/deployment.md"]
+RUN = [
+    *("README.md", "docs/start.md", "docs/guide.md", "docs/gallery.md", "docs/evaluation.md", "docs/deployment.md"),
+    *("docs/shops.md", "docs/print.md", "docs/pipelines.md"),
+]
 
 COMMAND = re.compile(r"^ {4}(?:\.venv/bin/)?(trimatte .*)$|`(trimatte [^`]+)`", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -77,6 +80,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray, tr
         Image.fromarray(photo).save(tmp_path / file, quality=95)
     for file in ("trimap.png", "mine.png", "photo-trimap.png", "mask.png"):
         trimatte.save_image(tmp_path / file, trimap)  # a result of ours, which a verb may replace
+    (tmp_path / "mine.toml").write_text('extends = "marketplace"\nsize = "64x64"\n')
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -30,7 +30,7 @@ def deep_file(tmp_path: Path, photo: np.ndarray) -> Path:
 
 def test_a_preset_decides_also_on_the_format(trimatte: Trimatte, deep_file: Path, bright: str) -> None:
     small = ("--segmenter", bright, "--preset", "marketplace", "--size", "120x120")
-    result = trimatte("cutout", deep_file, *small, "-o", deep_file.parent / "out/")
+    result = trimatte("cutout", deep_file, *small, "-o", f"{deep_file.parent}/out/")
     assert result.exit_code == 0, result.stderr
     with Image.open(deep_file.parent / "out/photo.jpg") as image:
         assert (image.format, image.size, image.info["dpi"]) == ("JPEG", (120, 120), (300, 300))

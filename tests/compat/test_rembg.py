@@ -74,7 +74,7 @@ def test_a_background_colour_has_an_alpha(photo: np.ndarray, session: Session) -
 def test_a_photo_is_turned_upright(photo: np.ndarray, session: Session) -> None:
     exif = Image.Exif()
     exif[274] = 6
-    turned: Any = Image.open(io.BytesIO(remove(encoded(photo, exif=exif), session=session)))  # type: ignore[arg-type]
+    turned: Any = Image.open(io.BytesIO(remove(encoded(photo, exif=exif), session=session)))
     assert turned.size == (72, 96)
 
 

@@ -225,11 +225,11 @@ def run(
             record, told, failed = _done(job, work, verbose)
             if failed:
                 failures.append((job, failed))
-            record = {"input": job.source, "output": job.target, **record}
+            line: dict[str, Any] = {"input": job.source, "output": job.target, **record}
             if events is not None:
-                events.picture(record)
+                events.picture(line)
             elif as_json:
-                _say(json.dumps(record, allow_nan=False))
+                _say(json.dumps(line, allow_nan=False))
             elif not failed and job.target != STREAM:
                 _say(job.target)
             for line in told:

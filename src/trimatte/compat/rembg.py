@@ -18,7 +18,7 @@ from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, Codes, Floats, floats_of, quantised
 from trimatte.runtime.options import check_flag, check_number
-from trimatte.segmentation import find_segmenter, registry, segment, segmenters
+from trimatte.segmentation import find_segmenter, segment, segmenters
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
 
@@ -42,7 +42,7 @@ class Session:
 
 def sessions_names() -> list[str]:
     """Names that `new_session` takes now: the embedded networks, and those added with `trimatte models add`."""
-    return list(dict.fromkeys([*segmenters(), *registry.usable()]))
+    return list(segmenters())
 
 
 def new_session(model_name: str = "lite", providers: Sequence[str] | None = None) -> Session:
