@@ -47,6 +47,9 @@ def _no_inputs(picture: str, trimap: str | None) -> dict[str, str]:
     return {}
 
 
+PHOTO, PHOTO_AND_TRIMAP, RESULTS = "photo", "photo and trimap", "results of another program"
+
+
 @dataclass(frozen=True)
 class Method:
     """Something to evaluate.
@@ -56,6 +59,7 @@ class Method:
     measured : whether its time and memory say anything (results read from files have none).
     alpha_method : of a pipeline, the alpha method in it.
     inputs : (picture, trimap) -> hashes of what it reads besides the trial.
+    given : what it gets to see, in words.
     """
 
     name: str
@@ -64,6 +68,7 @@ class Method:
     measured: bool = True
     alpha_method: str | None = None
     inputs: Callable[[str, str | None], dict[str, str]] = _no_inputs
+    given: str = PHOTO_AND_TRIMAP
 
 
 Function = Callable[[NDArray[np.float32], NDArray[np.uint8] | None], Any]
@@ -88,7 +93,7 @@ def resolve_methods(
         if name in named:
             raise ArgumentError(f"predictions: {name!r} is also the name of a method")
         results = _Predictions(open_folder(folder))
-        resolved.append(Method(name, results.read, measured=False, inputs=results.inputs))
+        resolved.append(Method(name, results.read, measured=False, inputs=results.inputs, given=RESULTS))
     if not resolved:
         raise ArgumentError("methods: got none, wanted at least one method or folder of predictions")
     return resolved
@@ -96,22 +101,27 @@ def resolve_methods(
 
 def _by_name(name: str, method: str) -> Method:
     from trimatte.alpha import find_method
+    from trimatte.segmentation import registry
 
     kind, _, detail = method.partition(":")
     if kind == "cutout":
         segmenter, _, alpha_method = (detail or "lite").partition("+")
         alpha_method = alpha_method or "closed-form"
         _check(segmenter, alpha_method)
-        return Method(name, partial(_run_cutout, segmenter, alpha_method), alpha_method=alpha_method)
+        return Method(name, partial(_run_cutout, segmenter, alpha_method), alpha_method=alpha_method, given=PHOTO)
     if kind == "segment":
         _check(detail or "lite")
-        return Method(name, partial(_run_segmenter, detail or "lite"))
+        return Method(name, partial(_run_segmenter, detail or "lite"), given=PHOTO)
     method, options = _with_options(method)
     _check(method=method)
-    inputs = partial(_weights, str(options["weights"])) if "weights" in options else _no_inputs
-    return Method(
-        name, partial(_run_alpha, method, options), needs_trimap=find_method(method).needs_trimap, inputs=inputs
-    )
+    inputs = _no_inputs
+    if "weights" in options:
+        inputs = partial(_weights, str(options["weights"]))
+    elif method in registry.added():
+        inputs = partial(_added_weights, method)
+    needs = find_method(method).needs_trimap
+    run, given = partial(_run_alpha, method, options), PHOTO_AND_TRIMAP if needs else PHOTO
+    return Method(name, run, needs_trimap=needs, inputs=inputs, given=given)
 
 
 def _weights(file: str, picture: str, trimap: str | None) -> dict[str, str]:
@@ -120,6 +130,13 @@ def _weights(file: str, picture: str, trimap: str | None) -> dict[str, str]:
         return {"weights": _digest(file, os.stat(file).st_mtime_ns)}
     except OSError:
         return {}  # the method will say that it cannot read them
+
+
+def _added_weights(name: str, picture: str, trimap: str | None) -> dict[str, str]:
+    """So that a run that goes on sees that another file was added under the name."""
+    from trimatte.segmentation import registry
+
+    return {"weights": registry.recorded_digest(name)}
 
 
 @lru_cache(maxsize=8)

@@ -28,6 +28,8 @@ class Row:
     rank : by the metric that was ranked by, 1 the best; methods that did not do every picture come last.
     behind : difference to the first in rank, its 95 % interval, p of sign flips, Holm-corrected; None for the first.
     losses : of a pipeline, the SAD by stage.
+    given : what it got to see, in words; empty in records that do not tell.
+    device : where it ran, such as "cpu"; empty if it was not measured.
     """
 
     dataset: str
@@ -45,6 +47,8 @@ class Row:
     rank: int = 0
     behind: tuple[float, Interval, float] | None = None
     losses: dict[str, float] = field(default_factory=dict)
+    given: str = ""
+    device: str = ""
 
     @property
     def complete(self) -> bool:
@@ -156,7 +160,16 @@ def _row(records: Sequence[Record], total: int) -> Row:
         peak_bytes=max(peaks) if peaks else None,
         jobs=max(cost.get("jobs", 1) for cost in costs) if costs else None,
         losses={name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]} if losses else {},
+        given=first.get("given", ""),
+        device=", ".join(dict.fromkeys(_device(record) for record in done if record["cost"])),
     )
+
+
+def _device(record: Record) -> str:
+    """Where a method ran: as its report, or a pipeline's report of its alpha method, says, or else on the CPU."""
+    report = record.get("report", {})
+    device: str = report.get("device") or report.get("alpha", {}).get("device") or "cpu"
+    return device
 
 
 def _within(metric: str, interval: Interval) -> Interval:

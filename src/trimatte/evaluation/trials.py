@@ -48,6 +48,7 @@ class Task:
             "picture": self.sample.name,
             "trimap": self.trimap,
             "method": self.method.name,
+            "given": self.method.given,
             "region": self.region,
             "status": "failed",
             "error": None,

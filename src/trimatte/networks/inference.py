@@ -162,7 +162,7 @@ OWN_SIZES = {
 
 def _interpolated(picture: Floats, size: tuple[int, int], how: str) -> Floats:
     """By OpenCV's rules, which the scripts use: without a blur when the picture shrinks."""
-    planes = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(picture).transpose(2, 0, 1)))[None]
+    planes = torch.from_numpy(np.atleast_3d(picture).transpose(2, 0, 1).copy())[None]
     corners = None if how == "nearest" else False
     new: Floats = torch.nn.functional.interpolate(planes, size, mode=how, align_corners=corners)[0].numpy()
     return np.clip(new, 0, 1).transpose(1, 2, 0).reshape(*size, *picture.shape[2:])
@@ -277,6 +277,6 @@ def _resize(picture: Floats, size: tuple[int, int]) -> Floats:
 
 def _adaptive_means(picture: Floats, size: tuple[int, int]) -> Floats:
     """Each new pixel is the mean of all old ones that it touches, as `interpolate(mode="area")` has it; both ways."""
-    planes = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(picture).transpose(2, 0, 1)))
+    planes = torch.from_numpy(np.atleast_3d(picture).transpose(2, 0, 1).copy())
     means: Floats = torch.nn.functional.interpolate(planes[None], size, mode="area")[0].numpy()
     return means.transpose(1, 2, 0).reshape(*size, *picture.shape[2:])
