@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -43,6 +44,15 @@ def test_the_others(tmp_path: Path, name: str, result: str) -> None:
     assert result in run(tmp_path, name)
     with Image.open(tmp_path / result) as image:
         assert image.mode == "RGB"
+
+
+def test_a_network_made_on_the_spot(tmp_path: Path) -> None:
+    printed = run(tmp_path, "network.py")
+    rows = {row["method"]: row for row in json.loads((tmp_path / "network.json").read_text())}
+    assert set(rows) == {"closed-form", "hybrid", "blur"}
+    for name, row in rows.items():
+        assert (row["given"], row["device"], row["pictures"]) == ("photo and trimap", "cpu", 2)
+        assert name in printed
 
 
 def test_each_example_is_named_in_the_readme() -> None:

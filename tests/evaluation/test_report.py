@@ -57,6 +57,16 @@ def noisy(method, mean, n=40, seed=0):
     return [record(method, f"p{k}", float(value)) for k, value in enumerate(values)]
 
 
+def test_rows_tell_what_was_given_and_the_device():
+    seen = record("net", "a", 1.0) | {"given": "photo", "report": {"device": "cuda"}}
+    pipeline = record("cutout", "a", 2.0) | {"given": "photo", "report": {"alpha": {"device": "coreml"}}}
+    rows = {row.method: row for row in summarize([seen, pipeline, record("plain", "a", 3.0)])}
+    assert (rows["net"].given, rows["net"].device) == ("photo", "cuda")
+    assert rows["cutout"].device == "coreml"
+    assert (rows["plain"].given, rows["plain"].device) == (None, "cpu")
+    assert summarize([record("net", "a", 1.0) | {"cost": {}}])[0].device == ""
+
+
 def test_ranks_intervals_and_significance():
     records = noisy("worse", 1.0) + noisy("best", 0.5) + noisy("near", 0.502, seed=1)
     rows = summarize(records)

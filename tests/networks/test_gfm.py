@@ -268,3 +268,13 @@ def test_refuses_three_in_one(two_classes, tmp_path):
     torch.save({**two_classes, "rim.0.weight": torch.ones(16, 3, 1, 1)}, tmp_path / "a.pth")
     with pytest.raises(ModelError, match="RIM"):
         load_checkpoint(tmp_path / "a.pth", "gfm")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("decoder0_g_spatial.weight", "AIM-Net"), ("residualmodule0_s.conv1.weight", "P3M-Net")]
+)
+def test_relatives_are_refused_by_their_name(tmp_path, key, name):
+    state = {"psp_module.bottleneck.weight": torch.zeros(1), key: torch.zeros(1)}
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "x.pth")
+    with pytest.raises(ModelError, match=f"holds {name} .* not supported; of its authors' networks GFM is"):
+        load_checkpoint(tmp_path / "x.pth", "gfm")

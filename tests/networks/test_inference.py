@@ -181,47 +181,92 @@ def test_gfm_unknown_sizing():
 
 @settings(max_examples=30, deadline=None)
 @given(old=st.integers(1, 20), new=st.integers(1, 20))
-def test_area_resampling(old, new):
-    """Against the definition: blow both up to their common multiple, average blocks."""
+def test_modnets_resampling(old, new):
+    """Against the definition: the mean of all pixels that a new one touches, each with the same weight."""
     x = np.random.default_rng(old * 50 + new).random((old, 3)).astype(np.float32)
-    fine = x.repeat(new, 0).reshape(new, old, 3).mean(1)
-    assert np.abs(inference.resize_area(x, (new, 3)) - fine).max() < 1e-5
+    touched = [x[i * old // new : -(-(i + 1) * old // new)].mean(0) for i in range(new)]
+    assert np.abs(inference._adaptive_means(x[..., None], (new, 3))[..., 0] - touched).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("layout", "size", "expected"),
+    [
+        ("huochaitiantang", (100, 130), (96, 128)),
+        ("huochaitiantang", (1700, 20), (1600, 32)),
+        ("indexnet", (100, 128), (128, 128)),
+        ("mmagic", (100, 130), (100, 130)),
+        ("trimatte", (100, 130), (100, 130)),
+    ],
+)
+def test_dims_own_sizes(layout, size, expected, monkeypatch):
+    """A network that gives its trimap back: what is resized twice is near what it was, and known pixels are kept."""
+    seen = []
+
+    def windowed(runner, image, known, unknown, window):
+        seen.append(image.shape[:2])
+        assert known.shape == unknown.shape == image.shape[:2]
+        np.testing.assert_array_equal(unknown, (known > 0) & (known < 1))
+        return known
+
+    monkeypatch.setattr(inference, "_windowed", windowed)
+    runner = inference.Runner(lively(SLIM), CPU, layout=layout)
+    image = np.full((*size, 3), 0.25, np.float32)
+    trimap = np.repeat(np.array([0, 128, 255], np.uint8), [size[1] // 4, size[1] // 2, size[1]])[: size[1]]
+    trimap = np.repeat(trimap[None], size[0], 0)
+    alpha = inference.dim_alpha(runner, image, trimap, sizing="own")
+    assert seen == [expected]
+    assert alpha.shape == size
+    np.testing.assert_array_equal(alpha[trimap != 128], trimap[trimap != 128] / 255)
+    assert np.abs(alpha - trimap / 255)[:, size[1] // 4 + 4 : -size[1] // 4 - 4].max(initial=0) < 0.1
+
+
+def test_dims_sizing_that_there_is_not():
+    with pytest.raises(ArgumentError, match="sizing: got 'crop', wanted mirror or own"):
+        inference.dim_alpha(inference.Runner(lively(SLIM), CPU), *scene(64, 64), sizing="crop")
+
+
+def test_opencvs_filters():
+    """Of two pixels, and of four by the cubic with a = -0.75: places and weights by hand."""
+    two = np.array([[0.2, 0.6]], np.float32)
+    np.testing.assert_allclose(inference._interpolated(two, (1, 4), "bilinear"), [[0.2, 0.3, 0.5, 0.6]], atol=1e-6)
+    np.testing.assert_allclose(inference._interpolated(two, (1, 4), "nearest"), [[0.2, 0.2, 0.6, 0.6]], atol=1e-6)
+    four = np.array([[0.1, 0.4, 0.3, 0.8]], np.float32)
+    weights = np.array([-0.10546875, 0.87890625, 0.26171875, -0.03515625])  # a quarter of a pixel after the second
+    cubic = inference._interpolated(four, (1, 8), "bicubic")
+    np.testing.assert_allclose(cubic[0, 3], four[0] @ weights, atol=1e-6)
 
 
 # Devices
 
 
-class Short(torch.nn.Module):
-    """A network that has too little memory for more than so many pixels, as CUDA and MPS say it."""
+def short(network, most, error):
+    """The network, with too little memory for more than so many pixels, as CUDA and MPS say it."""
+    forward = network.forward
 
-    def __init__(self, network, most, error):
-        super().__init__()
-        self.network, self.most, self.error = network, most, error
-        self.config = network.config
+    def limited(x):
+        if x.shape[2] * x.shape[3] > most:
+            raise error
+        return forward(x)
 
-    def forward(self, x):
-        if x.shape[2] * x.shape[3] > self.most:
-            raise self.error
-        return self.network(x)
+    network.forward = limited
+    return network
 
 
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("MPS backend out of memory")]
 )
 def test_out_of_memory_halves_the_window(error, monkeypatch):
-    network = lively(SLIM)
     rng = np.random.default_rng(0)
     image, trimap = rng.random((256, 256, 3), np.float32), np.full((256, 256), 128, np.uint8)
     monkeypatch.setattr(inference, "receptive_radius", lambda config: 16)
-    monkeypatch.setattr(inference, "DIM", Short)
-    runner = inference.Runner(Short(network, 192 * 192, error), CPU)
+    runner = inference.Runner(short(lively(SLIM), 192 * 192, error), CPU)
     alpha = inference.dim_alpha(runner, image, trimap, window=512)
     assert runner.notes == ["out of memory: windows of 128 pixels instead"]
-    plain = inference.dim_alpha(inference.Runner(Short(network, 10**9, error), CPU), image, trimap, window=128)
+    plain = inference.dim_alpha(inference.Runner(lively(SLIM), CPU), image, trimap, window=128)
     np.testing.assert_array_equal(alpha, plain)
     with pytest.raises(MemoryError, match="too little memory"):
-        inference.dim_alpha(inference.Runner(Short(network, 0, error), CPU), image, trimap, window=512)
-    other = inference.Runner(Short(network, 0, RuntimeError("shapes do not fit")), CPU)
+        inference.dim_alpha(inference.Runner(short(lively(SLIM), 0, error), CPU), image, trimap, window=512)
+    other = inference.Runner(short(lively(SLIM), 0, RuntimeError("shapes do not fit")), CPU)
     with pytest.raises(RuntimeError, match="do not fit"):
         inference.dim_alpha(other, image, trimap)
 

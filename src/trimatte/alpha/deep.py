@@ -98,6 +98,7 @@ def deep_image_matting(
     precision: Literal["auto", "single", "half"] = "auto",
     skips: bool | None = None,
     window: int = 512,
+    sizing: Literal["mirror", "own"] = "mirror",
 ) -> NDArray[np.float32]:
     """Deep Image Matting (Xu et al., CVPR 2017), in windows over the unknown band.
 
@@ -117,6 +118,8 @@ def deep_image_matting(
         Whether the network has skips, where the file does not tell.
     window : int, default 512
         Side in pixels of the parts that are computed at a time; memory grows with its square.
+    sizing : {'mirror', 'own'}, default "mirror"
+        Sides that are no multiple of 32 are mirrored, or resized as the script of the weights' authors does.
 
     Returns
     -------
@@ -133,7 +136,7 @@ def deep_image_matting(
     runner = _runner("deep-image-matting", weights, device, precision, report, skips=skips)
     from trimatte.networks.inference import dim_alpha
 
-    alpha = dim_alpha(runner, image, trimap, window=window)
+    alpha = dim_alpha(runner, image, trimap, window=window, sizing=sizing)
     report.fallbacks += runner.notes
     return alpha
 
@@ -207,7 +210,7 @@ def _runner(
     checkpoint = _load(method, Path(fspath(weights)), tuple(variant.items()))
     report.device = place.type
     report.solver = f"{checkpoint.layout} weights on {place.type}{' in half precision' if half else ''}"
-    return Runner(checkpoint.network, place, half, list(checkpoint.notes))
+    return Runner(checkpoint.network, place, half, list(checkpoint.notes), checkpoint.layout)
 
 
 def _load(method: NetworkName, path: Path, variant: tuple[tuple[str, Any], ...]) -> Checkpoint:

@@ -30,7 +30,7 @@ RADIUS = 5
 SPREAD = (2 * RADIUS + 1) ** 2 / (9 * np.pi)
 """Squared deviation of the smoothing weights, in pixels."""
 FIT, ODDS, NEAR_FRONT, NEAR_BACK = 3, 2, 1, 4
-"""Exponents of a pair's cost, with pymatting's defaults: of its colour error, of its odds, and of how far its colours are away."""
+"""Exponents of a pair's cost, with pymatting's defaults: of its colour error, its odds, and its colours' distances."""
 DOUBT = 0.1
 """Colour error at which confidence has fallen to 1/e."""
 SIGHT = 254

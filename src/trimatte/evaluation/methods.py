@@ -101,6 +101,7 @@ def resolve_methods(
 
 def _by_name(name: str, method: str) -> Method:
     from trimatte.alpha import find_method
+    from trimatte.segmentation import registry
 
     kind, _, detail = method.partition(":")
     if kind == "cutout":
@@ -113,7 +114,11 @@ def _by_name(name: str, method: str) -> Method:
         return Method(name, partial(_run_segmenter, detail or "lite"), given="photo")
     method, options = _with_options(method)
     _check(method=method)
-    inputs = partial(_weights, str(options["weights"])) if "weights" in options else _no_inputs
+    inputs = _no_inputs
+    if "weights" in options:
+        inputs = partial(_weights, str(options["weights"]))
+    elif method in registry.added():
+        inputs = partial(_added_weights, method)
     run, needs_trimap = partial(_run_alpha, method, options), find_method(method).needs_trimap
     return Method(name, run, needs_trimap, given="trimap" if needs_trimap else "photo", inputs=inputs)
 
@@ -124,6 +129,13 @@ def _weights(file: str, picture: str, trimap: str | None) -> dict[str, str]:
         return {"weights": _digest(file, os.stat(file).st_mtime_ns)}
     except OSError:
         return {}  # the method will say that it cannot read them
+
+
+def _added_weights(name: str, picture: str, trimap: str | None) -> dict[str, str]:
+    """So that a run that goes on sees that another file was added under the name."""
+    from trimatte.segmentation import registry
+
+    return {"weights": registry.recorded_digest(name)}
 
 
 @lru_cache(maxsize=8)

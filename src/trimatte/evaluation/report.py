@@ -177,6 +177,7 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
     return {
         "method": row.method,
         "given": row.given,
+        "device": row.device,
         "rank": row.rank,
         "cells": [cell(name) for name in columns],
         "behind": behind,

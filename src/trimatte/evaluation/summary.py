@@ -43,6 +43,7 @@ class Row:
     average_rank : the mean of its ranks on single pictures, by the metric that was ranked by. Methods alike share the
         mean of their ranks; on a picture that it did not do, it shares the last.
     categories : of pictures of a category, how many it did, and their mean of that metric.
+    device : where it ran, such as "cpu"; empty if it was not measured.
     """
 
     dataset: str
@@ -65,6 +66,7 @@ class Row:
     given: str | None = None
     average_rank: float = 0.0
     categories: dict[str, tuple[int, float]] = field(default_factory=dict)
+    device: str = ""
 
     @property
     def complete(self) -> bool:
@@ -216,6 +218,7 @@ def _row(records: Sequence[Record], total: int) -> Row:
         losses=_means(losses),
         segmentation=_means(segmentations),
         given=first.get("given"),
+        device=", ".join(dict.fromkeys(_device(record) for record in done if record["cost"])),
     )
 
 
@@ -235,6 +238,13 @@ def _peak(costs: Sequence[dict[str, Any]], isolated: bool | None) -> int | None:
     if isolated:  # what a first picture leaves allocated is taken again by the next: base is what was before all
         return max(peak for peak, _ in known) - min(base for _, base in known)
     return max(peak - base for peak, base in known)
+
+
+def _device(record: Record) -> str:
+    """Where a method ran: as its report, or a pipeline's report of its alpha method, says, or else on the CPU."""
+    report = record.get("report", {})
+    device: str = report.get("device") or report.get("alpha", {}).get("device") or "cpu"
+    return device
 
 
 def _within(metric: str, interval: Interval) -> Interval:

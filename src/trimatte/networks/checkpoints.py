@@ -41,6 +41,12 @@ _SIGNATURES: dict[str, tuple[str, NetworkName]] = {
     "gfm": ("psp_module.bottleneck.weight", "gfm"),
 }
 
+# Networks that look like one of these and are none; a key that only their files have.
+_OTHERS = {
+    "AIM-Net (Li, Zhang and Tao, IJCAI 2021)": "decoder0_g_spatial.weight",
+    "P3M-Net (Li, Ma, Zhang and Tao, ACM MM 2021)": "residualmodule0_s.conv1.weight",
+}
+
 # huochaitiantang's files hold the validation SAD (not divided by 1000) they were kept for; the one with skips got 52.9.
 _SAD_WITHOUT_SKIPS = (54_350.0, 54_500.0)
 _SAD_WITH_SKIPS = (52_850.0, 53_050.0)
@@ -144,6 +150,12 @@ def _module_tensors(module: Any, prefix: str) -> list[tuple[str, Tensor]]:
 
 
 def _layout_of(state: State, path: str | Path) -> str:
+    for other, key in _OTHERS.items():
+        if key in state:
+            raise ModelError(
+                f"{path}: holds {other}, which is not supported; of its authors' networks GFM is. An export to ONNX "
+                "can be added with a card: trimatte models add FILE --card CARD"
+            )
     for layout, (key, _) in _SIGNATURES.items():
         if key in state:
             return layout

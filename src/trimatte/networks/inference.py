@@ -35,7 +35,7 @@ WINDOW = 512
 
 @dataclass
 class Runner:
-    """A network on its device. `notes` gathers departures from what was asked.
+    """A network on its device, from a checkpoint of some layout. `notes` gathers departures from what was asked.
 
     What the device has no memory for is a `MemoryError`.
     """
@@ -44,6 +44,7 @@ class Runner:
     device: torch.device
     half: bool = False
     notes: list[str] = field(default_factory=list)
+    layout: str = ""
 
     def __post_init__(self) -> None:
         self._move()
@@ -103,31 +104,85 @@ def pick_device(device: str = "auto", precision: str = "auto") -> tuple[torch.de
     return torch.device(device), precision == "half" or (precision == "auto" and device == "cuda")
 
 
-def dim_alpha(runner: Runner, image: Floats, trimap: NDArray[np.uint8], *, window: int | None = WINDOW) -> Floats:
+def dim_alpha(
+    runner: Runner,
+    image: Floats,
+    trimap: NDArray[np.uint8],
+    *,
+    window: int | None = WINDOW,
+    sizing: Literal["mirror", "own"] = "mirror",
+) -> Floats:
     """Alpha of Deep Image Matting; the network runs only where the trimap is unknown.
 
     The unknown band is cut into cells of `window` pixels, each seen with as much around it as the network's output can
     depend on, at places that fit its pooling: so the windows' result is that of the whole picture (`window=None`) but
     for rounding, and memory depends on the window, not on the picture. Cells are blended over `OVERLAP` pixels. Where
     the device runs out of memory, the window is halved and the runner's notes say so.
+
+    Sides that are no multiple of 32 are mirrored, or with `sizing="own"` resized as the authors of the weights do.
     """
     if window is not None and window < 2 * OVERLAP:
         raise ArgumentError(f"window: got {window}, wanted at least {2 * OVERLAP} pixels")
+    if sizing not in ("mirror", "own"):
+        raise ArgumentError(f"sizing: got {sizing!r}, wanted mirror or own")
+    known = trimap / np.float32(255)
+    rule = OWN_SIZES.get(runner.layout) if sizing == "own" else None
+    if rule is None or image.shape[:2] == (size := rule.size(*image.shape[:2])):
+        return _windowed(runner, image, known, trimap == UNKNOWN, window)
+    codes = _interpolated(known, size, rule.trimap)
+    unknown = (codes > 0) & (codes < 1)
+    small = _windowed(runner, _interpolated(image, size, rule.picture), codes, unknown, window)
+    alpha = _interpolated(small, image.shape[:2], rule.picture)
+    return np.where(trimap == UNKNOWN, np.clip(alpha, 0, 1), known)
+
+
+@dataclass(frozen=True)
+class OwnSize:
+    """How the authors of a form bring sides to multiples of the stride: `size(height, width)`, and by which filters."""
+
+    size: Callable[[int, int], tuple[int, int]]
+    picture: str
+    trimap: str
+
+
+def _cut(height: int, width: int) -> tuple[int, int]:
+    return max(STRIDE, min(1600, height // STRIDE * STRIDE)), max(STRIDE, min(1600, width // STRIDE * STRIDE))
+
+
+def _raised(height: int, width: int) -> tuple[int, int]:
+    return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+
+
+OWN_SIZES = {
+    "huochaitiantang": OwnSize(_cut, "bilinear", "bilinear"),
+    "indexnet": OwnSize(_raised, "bicubic", "nearest"),
+}
+"""By the layout of the checkpoint. mmagic mirrors, and foamliu's unpooling takes sides as they are."""
+
+
+def _interpolated(picture: Floats, size: tuple[int, int], how: str) -> Floats:
+    """By OpenCV's rules, which the scripts use: without a blur when the picture shrinks."""
+    planes = torch.from_numpy(np.atleast_3d(picture).transpose(2, 0, 1).copy())[None]
+    corners = None if how == "nearest" else False
+    new: Floats = torch.nn.functional.interpolate(planes, size, mode=how, align_corners=corners)[0].numpy()
+    return np.clip(new, 0, 1).transpose(1, 2, 0).reshape(*size, *picture.shape[2:])
+
+
+def _windowed(runner: Runner, image: Floats, known: Floats, unknown: NDArray[np.bool_], window: int | None) -> Floats:
     if window is None:
-        return _dim_alpha(runner, image, trimap, None)
-    compute = partial(_dim_alpha, runner, image, trimap)
+        return _in_cells(runner, image, known, unknown, None)
+    compute = partial(_in_cells, runner, image, known, unknown)
     return with_less_memory(compute, window, least=2 * OVERLAP, notes=runner.notes)
 
 
-def _dim_alpha(runner: Runner, image: Floats, trimap: NDArray[np.uint8], window: int | None) -> Floats:
+def _in_cells(runner: Runner, image: Floats, known: Floats, unknown: NDArray[np.bool_], window: int | None) -> Floats:
     network = runner.network
     assert isinstance(network, DIM)
-    unknown = trimap == UNKNOWN
-    alpha = np.where(unknown, np.float32(0), trimap / np.float32(255))
+    alpha = np.where(unknown, np.float32(0), known)
     for box, weight in cells(unknown, window):
         top, bottom, left, right = box
         seen = _reach(box, receptive_radius(network.config), unknown.shape)
-        out = runner(_dim_input(image, trimap, seen))[0, 0].numpy()
+        out = runner(_dim_input(image, known, seen))[0, 0].numpy()
         part = out[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]]
         alpha[top:bottom, left:right] += np.where(unknown[top:bottom, left:right], weight * part, 0)
     return np.clip(alpha, 0, 1)
@@ -145,26 +200,26 @@ def _reach(box: Box, radius: int, shape: tuple[int, ...]) -> Box:
     )
 
 
-def _dim_input(image: Floats, trimap: NDArray[np.uint8], seen: Box) -> Tensor:
+def _dim_input(image: Floats, known: Floats, seen: Box) -> Tensor:
     """(1, 4, H, W): what the network sees of the picture, which is mirrored where the window ends beyond it."""
     top, bottom, left, right = seen
     view = image[top:bottom, left:right]
-    known = trimap[top:bottom, left:right]
+    codes = known[top:bottom, left:right]
     margin = ((0, bottom - top - view.shape[0]), (0, right - left - view.shape[1]))
     planes = np.empty((4, bottom - top, right - left), np.float32)
     for i in range(3):
         planes[i] = np.pad((view[..., i] - dim.MEAN[i]) / dim.STD[i], margin, mode="reflect")
-    planes[3] = np.pad(known, margin, mode="reflect") / np.float32(255)
+    planes[3] = np.pad(codes, margin, mode="reflect")
     return torch.from_numpy(planes)[None]
 
 
 def modnet_alpha(runner: Runner, image: Floats) -> Floats:
-    """Alpha of MODNet, seen at the size its authors use (`modnet_size`)."""
+    """Alpha of MODNet, at the size its authors use (`modnet_size`), resampled as by the script of its checkpoint."""
     assert isinstance(runner.network, MODNet)
     height, width = image.shape[:2]
-    small = resize_area(image, modnet_size(height, width))
+    small = _adaptive_means(image, modnet_size(height, width))
     x = torch.from_numpy(small.transpose(2, 0, 1).copy())[None] * 2 - 1
-    alpha = resize_area(runner(x)[0, 0].numpy(), (height, width))
+    alpha = _adaptive_means(runner(x)[0, 0].numpy(), (height, width))
     return np.clip(alpha, 0, 1)
 
 
@@ -220,21 +275,8 @@ def _resize(picture: Floats, size: tuple[int, int]) -> Floats:
     return np.asarray(resize(picture, size, order=1), np.float32)
 
 
-def resize_area(picture: Floats, size: tuple[int, int]) -> Floats:
-    """Each new pixel is the mean of the old ones under it; also when the picture grows."""
-    rows, columns = _area_weights(picture.shape[0], size[0]), _area_weights(picture.shape[1], size[1])
-    planes = np.atleast_3d(picture)
-    out = np.stack([rows @ (columns @ planes[..., i].T).T for i in range(planes.shape[2])], -1)
-    return out.reshape(*size, *picture.shape[2:]).astype(np.float32)
-
-
-def _area_weights(old: int, new: int) -> Any:
-    """(new, old) sparse: the share of new pixel i that lies on old pixel j."""
-    from scipy import sparse
-
-    edges = np.linspace(0, old, new + 1)
-    breaks = np.union1d(edges, np.arange(old + 1))
-    centre, length = (breaks[:-1] + breaks[1:]) / 2, np.diff(breaks)
-    target = np.minimum(np.searchsorted(edges, centre, side="right") - 1, new - 1)
-    share = (length * new / old).astype(np.float32)
-    return sparse.coo_array((share, (target, centre.astype(int))), shape=(new, old)).tocsr()
+def _adaptive_means(picture: Floats, size: tuple[int, int]) -> Floats:
+    """Each new pixel is the mean of all old ones that it touches, as `interpolate(mode="area")` has it; both ways."""
+    planes = torch.from_numpy(np.atleast_3d(picture).transpose(2, 0, 1).copy())
+    means: Floats = torch.nn.functional.interpolate(planes[None], size, mode="area")[0].numpy()
+    return means.transpose(1, 2, 0).reshape(*size, *picture.shape[2:])
