@@ -21,8 +21,9 @@ from trimatte.runtime.options import parse_options
 @click.command("cutout")
 @common.inputs
 @common.out
-@common.method
-@common.segmenter
+@common.qualities
+@common.chosen_method
+@common.chosen_segmenter
 @click.option("--trimap", metavar="FILE", help="Your own trimap of the one picture, instead of the segmenter's.")
 @common.prompts
 @common.band
@@ -32,7 +33,6 @@ from trimatte.runtime.options import parse_options
 @common.format
 @common.force
 @click.option("--background", metavar="COLOUR|FILE", help="Lay the subject over it instead of keeping alpha.")
-@common.quality
 @output.options
 @click.option(
     "--decontaminate/--keep-colours",
@@ -73,11 +73,13 @@ def command(
     A folder with --out is done by several processes, and manifest.jsonl there tells what was done: started again, the
     same command goes on where it was stopped. Both may be addresses such as s3://bucket/photos.
     """
+    options |= options.pop("qualities")
     of_output = output.taken_from(options, out)
     background, format = of_output.get("background"), of_output.pop("format", None)
     output_of(**of_output)
     foreground = "multilevel" if decontaminate else "keep"
-    common.check(segmenter=options["segmenter"], method=options["method"], foreground=foreground, refine=refine)
+    names = {name: options[name] for name in ("segmenter", "method")}
+    common.check(quality=options["way"], **names, foreground=foreground, refine=refine)
     of_batch = {name: options.pop(name) for name in batch.NAMES}
     options |= {"refine": refine, "refine_options": parse_options(refine_option), **parse_options(method_options)}
     options |= {"format": format, "trimap": trimap, "foreground": foreground, "sheet": sheet, **of_output}

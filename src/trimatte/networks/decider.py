@@ -17,7 +17,7 @@ WIDTH = 24
 
 
 class Decider(nn.Module):
-    """Planes (N, 4, H, W) that speak for or against foreground and (N, 1, H, W) of sureness, to a logit (N, 1, H, W)."""
+    """Planes (N, 4, H, W) for or against foreground and (N, 1, H, W) of sureness to a logit (N, 1, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
