@@ -22,7 +22,7 @@ FLOORS = (
     {"composite", "foreground", "networks", "output", "synthetic", "trimap"},
     {"segmentation"},
     {"alpha"},
-    {"confidence"},
+    {"confidence", "quality"},
     {"cutout"},
     {"cutter", "evaluation", "selection", "sheet"},
     {"metrics"},
@@ -31,7 +31,9 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-MODULES = {"composite", "confidence", "cutout", "cutter", "errors", "metrics", "selection", "sheet", "trimap"}
+MODULES = {"composite", "confidence", "cutout", "cutter", "errors", "metrics", "quality", "selection", "sheet"} | {
+    "trimap"
+}
 
 
 def name_of(path: Path) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from trimatte.alpha import Matte, complaints, find_method, quiet_matte
 from trimatte.alpha.refine import find_refiner
+from trimatte.alpha.settle import settled
 from trimatte.composite import composite
 from trimatte.confidence import doubt_map, picture_confidence
 from trimatte.errors import ArgumentError, SubjectNotFoundError, SubjectWarning
@@ -25,16 +26,19 @@ from trimatte.linalg.report import SolveReport
 from trimatte.output.finish import Finished, finished, write_cutout, write_matte
 from trimatte.output.framing import visible_box
 from trimatte.output.options import output_of, with_preset
+from trimatte.quality import USUAL, chosen
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.runtime.report import PlainReport
 from trimatte.segmentation import check_prompted, find_segmenter, segment
+from trimatte.segmentation.decide import decided
 from trimatte.segmentation.prompts import read_prompts
 from trimatte.trimap import (
     BACKGROUND,
     BOUND,
     KEPT,
     SPECK,
+    WIDEST,
     TrimapReport,
     check_widths,
     has_subject,
@@ -50,6 +54,8 @@ class CutoutReport(PlainReport):
 
     Attributes
     ----------
+    quality : str
+        What was asked for; what it came to are `segmenter` and `alpha.method`.
     segmenter : str
         Name, empty if a trimap was given or the method needs none.
     subject : bool
@@ -60,6 +66,10 @@ class CutoutReport(PlainReport):
         Half width of the unknown band in pixels, 0 if a trimap was given.
     specks : int
         Islands and holes of the segmenter's that were too small to be taken for the subject, or not for it.
+    decided : float
+        Share of the picture that its colours put on the other side than the segmenter did.
+    settled : float
+        Share of the unknown pixels' alpha that is the probability's, since nothing known is near.
     own_alpha : str
         What the picture's own alpha was taken for: "" if it has none, or is opaque; "kept" as the result, since it lies
         on transparent ground; or an upper "bound".
@@ -75,11 +85,14 @@ class CutoutReport(PlainReport):
         The process's greatest resident memory so far.
     """
 
+    quality: str = USUAL
     segmenter: str = ""
     subject: bool = True
     confidence: float = 0.0
     band: float = 0.0
     specks: int = 0
+    decided: float = 0.0
+    settled: float = 0.0
     own_alpha: str = ""
     warnings: list[str] = field(default_factory=list)
     alpha: SolveReport = field(default_factory=SolveReport)
@@ -215,8 +228,9 @@ class Cutout:
 def cutout(
     image: Any,
     *,
-    segmenter: str = "lite",
-    method: str = "closed-form",
+    quality: str = USUAL,
+    segmenter: str | None = None,
+    method: str | None = None,
     trimap: Any = None,
     points: Any = None,
     not_points: Any = None,
@@ -239,10 +253,12 @@ def cutout(
     image : a path, bytes, a file object, a PIL image, or an array (H, W, 3) or (H, W, 4) of uint8, uint16 or
         float in [0, 1]. Where an alpha that it has is 0 is background, and the colours there are not used. If it lies
         on transparent ground, its own alpha is the result, unless there is a trimap; else it is an upper bound.
-    segmenter : str, default "lite"
-        Who finds the subject, a name of `trimatte.segmenters()`.
-    method : str, default "closed-form"
-        How alpha is estimated, a name of `trimatte.alpha_methods()`.
+    quality : {'balanced', 'fast', 'best'}
+        Chooses segmenter and method, by what is to be had in a time (see `trimatte.quality`).
+    segmenter : str, optional
+        Who finds the subject instead, a name of `trimatte.segmenters()`.
+    method : str, optional
+        How alpha is estimated instead, a name of `trimatte.alpha_methods()`.
     trimap : (H, W) array, optional
         Replaces the segmenter's; 0 background, 255 foreground, all between unknown.
     points, not_points, box : optional
@@ -281,6 +297,7 @@ def cutout(
         With `strict`.
     """
     check_arguments(
+        quality=quality,
         segmenter=segmenter,
         method=method,
         trimap=trimap,
@@ -298,10 +315,12 @@ def cutout(
         max_pixels=max_pixels,
         **options,
     )
+    way = chosen(quality, segmenter=segmenter, method=method)
     return cutout_by(
-        partial(quiet_matte, method=method, strict=strict, given=trimap is not None, **options),
+        partial(quiet_matte, method=way.method, strict=strict, given=trimap is not None, **options),
         image,
-        segmenter=segmenter if find_method(method).needs_trimap else None,
+        quality=quality,
+        segmenter=way.segmenter if find_method(way.method).needs_trimap else None,
         trimap=trimap,
         points=points,
         not_points=not_points,
@@ -322,6 +341,7 @@ def cutout_by(
     matting: Callable[[np.ndarray, np.ndarray | None], Matte],
     image: Any,
     *,
+    quality: str,
     segmenter: str | None,
     trimap: Any,
     points: Any,
@@ -339,9 +359,9 @@ def cutout_by(
 ) -> Cutout:
     """`cutout` with any function from image and trimap to alpha; without a segmenter only a given trimap is known.
 
-    The other parameters are as of `cutout`.
+    The other parameters are as of `cutout`, the quality for the report alone.
     """
-    report = CutoutReport()
+    report = CutoutReport(quality=quality)
     with timed(report.seconds, "read"):
         picture = without_hidden(read_picture(image, max_pixels=max_pixels))
     report.warnings.extend(picture.notes)
@@ -371,6 +391,7 @@ def cutout_by(
             seconds=report.seconds,
         )
         report.subject, report.band, report.specks = notes.subject, notes.band, notes.specks
+        report.decided = notes.decided
         report.warnings.extend(notes.notes)
     if own is not None:
         report.own_alpha = "bound"
@@ -379,6 +400,8 @@ def cutout_by(
     alpha = np.zeros(size, np.float32)
     if report.subject:
         alpha = _alpha(matting, picture.image, known, report)
+        if probability is not None and known is not None and report.band:
+            alpha = _settled(alpha, probability, known, WIDEST * report.band if adaptive_band else report.band, report)
         if refine is not None:
             alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
         alpha = alpha if own is None else np.minimum(alpha, own)
@@ -408,6 +431,16 @@ def _alpha(
         report.subject = False
         report.warnings.append("no subject found")
     return matte.alpha
+
+
+def _settled(
+    alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray, reach: float, report: CutoutReport
+) -> np.ndarray:
+    """Alpha that far from what is known passes into the probability; the report has how much of it."""
+    with timed(report.seconds, "settle"):
+        alpha, share = settled(alpha, probability, trimap, reach)
+        report.settled = float(share.sum(dtype=np.float64)) / max(1, report.alpha.unknown)
+    return alpha
 
 
 def _colours(foreground: str, picture: Picture, alpha: np.ndarray, report: CutoutReport, strict: bool) -> np.ndarray:
@@ -469,8 +502,9 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
 
 def check_arguments(
     *,
-    segmenter: str = "lite",
-    method: str = "closed-form",
+    quality: str = USUAL,
+    segmenter: str | None = None,
+    method: str | None = None,
     trimap: Any = None,
     points: Any = None,
     not_points: Any = None,
@@ -487,6 +521,8 @@ def check_arguments(
     **options: Any,
 ) -> None:
     """Raise `ArgumentError` for options of `cutout` that no picture could be done with."""
+    way = chosen(quality, segmenter=segmenter, method=method)
+    segmenter, method = way.segmenter, way.method
     check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
     row = find_method(method)
     check_options(method, row.load(), options)
@@ -545,6 +581,10 @@ def find_trimap(
         if probability is None:
             seen = pointed_at(picture) if prompted else image
             probability = segment(seen, segmenter=segmenter, points=points, not_points=not_points, box=box)
+    if not prompted:
+        with timed(seconds, "decide"):
+            found, probability = probability, decided(image, probability)
+            report.decided = float(np.mean((found > 0.5) != (probability > 0.5)))
     with timed(seconds, "trimap"):
         mixed = None
         if adaptive_band:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from itertools import islice
 from typing import Any, Literal
 
@@ -18,10 +19,13 @@ from trimatte.alpha import find_method
 from trimatte.alpha.sequence import SequenceAlpha
 from trimatte.cutout import Cutout, check_arguments, cutout, cutout_by
 from trimatte.errors import ArgumentError, TrimatteError, failure
+from trimatte.images import as_image
 from trimatte.images.arrays import UNKNOWN
+from trimatte.quality import chosen
 from trimatte.runtime.options import check_flag, check_number
 from trimatte.runtime.threads import available_threads
 from trimatte.segmentation import segment
+from trimatte.segmentation.decide import decided
 
 Result = Cutout | TrimatteError
 
@@ -35,7 +39,8 @@ class Cutter:
     ----------
     sequence : bool, default False
         The photos given to `map` are frames of one scene: alpha is kept where nothing has changed, and the rest is
-        solved for from there (see `trimatte.alpha.sequence`). Takes less time where the camera stands still.
+        solved for from there (see `trimatte.alpha.sequence`), by "closed-form" unless there is a `method`. Takes less
+        time where the camera stands still.
     **options : Any
         Of `trimatte.cutout`, for every photo; `points`, `not_points` and `box` can also be given with each.
 
@@ -47,10 +52,14 @@ class Cutter:
 
     def __init__(self, *, sequence: bool = False, **options: Any) -> None:
         check_flag("sequence", sequence)
+        if sequence and options.get("method") is None:
+            options["method"] = "closed-form"  # which can go on from the frame before
         self.sequence, self.options = sequence, options
         usual = inspect.signature(cutout).parameters.values()
         self._stages = {p.name: options.get(p.name, p.default) for p in usual if p.kind is p.KEYWORD_ONLY}
         check_arguments(**options)
+        named = {name: self._stages[name] for name in ("segmenter", "method")}
+        self._stages |= asdict(chosen(self._stages["quality"], **named))
         self._turn: AbstractContextManager[Any] = nullcontext()
         if sequence:
             self._matting()
@@ -143,7 +152,7 @@ class Cutter:
             of_trimap = of_subject | {"adaptive_band": False, "strict": False}
             cutout(scene, **{**self.options, **of_trimap, "trimap": trimap, "max_pixels": scene.size})
             if self._stages["trimap"] is None and find_method(self._stages["method"]).needs_trimap:
-                segment(scene, segmenter=self._stages["segmenter"])
+                decided(as_image(scene), segment(scene, segmenter=self._stages["segmenter"]))
         from trimatte.runtime.jit import takes_turns
 
         if takes_turns():

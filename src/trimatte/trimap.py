@@ -53,6 +53,8 @@ class TrimapReport(PlainReport):
         Half width of the band in pixels.
     islands, holes : int
         How many were too small, and follow what surrounds them.
+    decided : float
+        Share of the picture that its colours had put on the other side before, than the segmenter did.
     notes : list of str
         Departures from what was asked.
     """
@@ -61,6 +63,7 @@ class TrimapReport(PlainReport):
     band: float = 0.0
     islands: int = 0
     holes: int = 0
+    decided: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     @property

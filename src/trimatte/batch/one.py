@@ -84,18 +84,22 @@ def cut_out(
     companions : mapping of str to str or binary file object, optional
         Where further results go, by the ends of their names.
     **options : Any
-        Of `trimatte.output.options.Output`, `output` of the command line, and of `trimatte.cutout`.
+        Of `trimatte.output.options.Output`, `output` of the command line, and of `trimatte.cutout`, whose quality is
+        `way` here, or a word.
     """
     from trimatte.cutout import cutout
     from trimatte.images import save_image
     from trimatte.output.finish import check_format
     from trimatte.output.options import NAMES, output_of
+    from trimatte.quality import USUAL, apart
     from trimatte.sheet import make_sheet
 
+    options = apart(options)
+    way = options.pop("way", None) or USUAL
     of_file = {name: options.pop(name) for name in NAMES if name in options}
     kind = options.pop("output", "cutout")
     check_format(output_of(**of_file), target, kind)
-    result = cutout(source, **options)
+    result = cutout(source, quality=way, **options)
     result.save(target, output="matte" if kind == "matte" else "cutout", **of_file)
     for tag, place in (companions or {}).items():
         if tag == MATTE:

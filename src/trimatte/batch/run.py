@@ -201,7 +201,9 @@ def plan_batch(
 def _with_preset(format: str | None, options: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """Format and options, with those of a preset among them."""
     from trimatte.output.options import with_preset
+    from trimatte.quality import apart
 
+    options = apart(options)
     preset = options.get("preset")
     whole = with_preset(preset, {**{k: v for k, v in options.items() if k != "preset"}, "format": format})
     return whole.pop("format", None), whole
@@ -212,11 +214,12 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
     from trimatte.cutout import check_arguments, cutout
     from trimatte.output.finish import check_format
     from trimatte.output.options import NAMES, OUTPUTS, output_of
+    from trimatte.quality import apart
 
     defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    asked = {**defaults, **options, "format": format or "png"}
-    of_file = ("sheet", "output", *NAMES)
-    check_arguments(**{name: value for name, value in asked.items() if name not in of_file})
+    asked = {**apart(defaults), **apart(options), "format": format or "png"}
+    of_file = ("sheet", "output", "way", *NAMES)
+    check_arguments(quality=asked["way"], **{name: asked[name] for name in asked if name not in of_file})
     check_flag("sheet", asked.get("sheet", False))
     kind = asked.get("output", "cutout")
     if kind not in OUTPUTS:

@@ -27,6 +27,7 @@ out = click.option(
 method = click.option(
     "--method", default="closed-form", show_default=True, metavar="NAME", help="How alpha is estimated."
 )
+chosen_method = click.option("--method", metavar="NAME", help="How alpha is estimated, instead of as --quality says.")
 method_options = click.option(
     "--option", "method_options", multiple=True, metavar="NAME=VALUE", help="Of the method, such as epsilon=1e-5."
 )
@@ -36,6 +37,11 @@ segmenter = click.option(
     show_default=True,
     metavar="NAME",
     help="Who finds the subject, see `trimatte models list`.",
+)
+chosen_segmenter = click.option(
+    "--segmenter",
+    metavar="NAME",
+    help="Who finds the subject, instead of as --quality says; see `trimatte models list`.",
 )
 
 
@@ -95,6 +101,41 @@ format = click.option(
     "--format",
     type=click.Choice([*WRITTEN], case_sensitive=False),
     help="Of the result; by default as --out says, or PNG.",
+)
+
+
+class _Quality(click.ParamType[Any]):
+    """A word for the way to a cut-out, or a number for its file."""
+
+    name = "WORD|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from trimatte.quality import WAYS
+
+        if value in WAYS:
+            return value
+        try:
+            return click.IntRange(1, 100).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"got {value!r}, wanted {', '.join(WAYS)}, or a number of 1 to 100", param, ctx)
+
+
+def _qualities(ctx: click.Context, parameter: click.Parameter, given: tuple[Any, ...]) -> dict[str, Any]:
+    """The way's word and the file's number; None for what is not given."""
+    words, numbers = ([v for v in given if isinstance(v, str) is word] for word in (True, False))
+    if max(len(words), len(numbers)) > 1:
+        raise click.BadParameter("wanted a word, a number, or one of each")
+    return {"way": next(iter(words), None), "quality": next(iter(numbers), None)}
+
+
+qualities = click.option(
+    "--quality",
+    "qualities",
+    type=_Quality(),
+    multiple=True,
+    callback=_qualities,
+    help="fast, balanced or best: how the subject is found and alpha estimated. 1 to 100: of JPEG, WebP and AVIF. "
+    "May be given twice.  [default: balanced]",
 )
 quality = click.option("--quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF.")
 force = click.option(
@@ -163,12 +204,20 @@ def suffix(format: str | None) -> str:
 
 
 def check(
-    *, segmenter: str = "lite", method: str = "closed-form", foreground: str = "keep", refine: str | None = None
+    *,
+    quality: str | None = None,
+    segmenter: str | None = None,
+    method: str | None = None,
+    foreground: str = "keep",
+    refine: str | None = None,
 ) -> None:
     """Raise `ArgumentError` for a name there is none of, once for all pictures."""
     from trimatte.cutout import check_names
+    from trimatte.quality import USUAL, chosen
 
-    check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
+    way = chosen(quality or USUAL, segmenter=segmenter, method=method)
+
+    check_names(segmenter=way.segmenter, method=way.method, foreground=foreground, refine=refine)
 
 
 def listed_inputs(inputs: Sequence[str], stdin_list: bool) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ from trimatte.runtime.options import parse_options
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
 @common.stdin_list
 @common.out
-@common.method
-@common.segmenter
+@common.qualities
+@common.chosen_method
+@common.chosen_segmenter
 @click.option("--trimap", metavar="FILE", help="Your own trimap of the one picture, instead of the segmenter's.")
 @common.prompts
 @common.band
@@ -33,7 +34,6 @@ from trimatte.runtime.options import parse_options
 @common.format
 @common.force
 @click.option("--background", metavar="COLOUR|FILE", help="Lay the subject over it instead of keeping alpha.")
-@common.quality
 @output.options
 @click.option(
     "--decontaminate/--keep-colours",
@@ -83,11 +83,13 @@ def command(
     same command goes on where it was stopped. Both may be addresses such as s3://bucket/photos.
     """
     inputs = common.listed_inputs(inputs, stdin_list)
+    options |= options.pop("qualities")
     of_output = output.taken_from(options, out)
     background, format = of_output.get("background"), of_output.pop("format", None)
     output_of(**of_output)
     foreground = "multilevel" if decontaminate else "keep"
-    common.check(segmenter=options["segmenter"], method=options["method"], foreground=foreground, refine=refine)
+    names = {name: options[name] for name in ("segmenter", "method")}
+    common.check(quality=options["way"], **names, foreground=foreground, refine=refine)
     of_batch = {name: options.pop(name) for name in batch.NAMES}
     options |= {"refine": refine, "refine_options": parse_options(refine_option), **parse_options(method_options)}
     options |= {"format": format, "trimap": trimap, "foreground": foreground, "sheet": sheet, **of_output}

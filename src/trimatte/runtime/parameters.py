@@ -71,6 +71,25 @@ class Integer:
 
 
 @dataclass(frozen=True)
+class WordOrInteger:
+    """One of a few words, or a whole number within bounds."""
+
+    words: Choice
+    numbers: Integer
+
+    def parse(self, text: str) -> str | int:
+        if text in self.words.values:
+            return text
+        try:
+            return self.numbers.parse(text)
+        except ValueError as error:
+            raise ValueError(f"one of {', '.join(self.words.values)}, or {error}") from None
+
+    def schema(self) -> Schema:
+        return {"oneOf": [self.words.schema(), self.numbers.schema()]}
+
+
+@dataclass(frozen=True)
 class Flag:
     """Yes or no."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte.alpha import ready_methods
 from trimatte.errors import ArgumentError
 from trimatte.output.options import NAMES, OUTPUTS, PARAMETERS, output_of, presets, with_preset
-from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter, Schema
+from trimatte.quality import USUAL, WAYS, apart
+from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter, Schema, WordOrInteger
 from trimatte.segmentation import segmenters
 from trimatte.server.pointing import PROMPTS
 from trimatte.server.problems import Problem
@@ -87,6 +88,7 @@ def operations() -> tuple[Operation, ...]:
     """All operations, with the methods and segmenters that are installed."""
     segmenter = Parameter("segmenter", Choice(served_segmenters()), "lite", "Who finds the subject.")
     method = Parameter("method", Choice(served_methods()), "closed-form", "How alpha is estimated.")
+    ways = Choice(tuple(WAYS))
     band = Parameter("band", Number(0, 1), None, "Half width of the unknown band, relative to the subject.")
     pixels = Parameter("band_pixels", Number(0, 1000), None, "Half width of the unknown band in pixels, instead.")
     adaptive = Parameter("adaptive_band", Flag(), False, "Let the band be wide at hair and narrow at hard edges.")
@@ -95,9 +97,10 @@ def operations() -> tuple[Operation, ...]:
         name="cutout",
         summary="Cut the subject out of a photo.",
         parameters=(
-            segmenter,
+            Parameter("way", ways, None, f"How the subject is found and alpha estimated.  [default: {USUAL}]"),
+            replace(segmenter, default=None, meaning="Who finds the subject, instead of as the way says."),
             *PROMPTS,
-            method,
+            replace(method, default=None, meaning="How alpha is estimated, instead of as the way says."),
             band,
             pixels,
             adaptive,
@@ -108,7 +111,7 @@ def operations() -> tuple[Operation, ...]:
                 "How the subject's own colours are estimated; keep leaves the photo's.",
             ),
             Parameter("format", Choice(("png", "webp", "jpeg")), None, "Of the answer; by default as Accept says."),
-            Parameter("quality", Integer(1, 100), None, "Of WebP and JPEG."),
+            Parameter("quality", WordOrInteger(ways, Integer(1, 100)), None, "Of WebP and JPEG; or a way's word."),
             Parameter("background", Colour(), None, "A colour to lay the subject over, instead of keeping alpha."),
             Parameter("output", Choice(OUTPUTS[:2]), "cutout", "The cut-out, or its matte alone as a grey picture."),
             Parameter("preset", Choice(tuple(presets())), None, "Options that those given replace."),
@@ -174,6 +177,7 @@ def _check_band(values: Values) -> None:
 def _check_cutout(values: Values) -> None:
     _check_band(values)
     try:
+        apart(values)
         output = output_of(**output_options(values))
     except ArgumentError as error:
         raise Problem("bad-parameter", f"{error}.", parameter=str(error).partition(":")[0]) from None
@@ -183,4 +187,5 @@ def _check_cutout(values: Values) -> None:
 
 def output_options(values: Mapping[str, Any]) -> Values:
     """What of a request's values says how the result is written, with its preset's."""
-    return with_preset(values["preset"], {name: values[name] for name in NAMES if name in values})
+    given = apart(values)
+    return with_preset(values["preset"], {name: given[name] for name in NAMES if name in given})

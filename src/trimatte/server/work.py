@@ -16,6 +16,7 @@ from trimatte.errors import SubjectNotFoundError
 from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
 from trimatte.images.arrays import codes_of
 from trimatte.images.hidden import without_hidden
+from trimatte.quality import USUAL, apart
 from trimatte.runtime.report import PlainReport
 from trimatte.server.operations import output_options
 from trimatte.server.pointing import prompts_of
@@ -90,6 +91,7 @@ def _cutout(files: Files, values: Values) -> Product:
     result = trimatte.cutout(
         files["image"],
         trimap=files.get("trimap"),
+        quality=apart(values)["way"] or USUAL,
         segmenter=values["segmenter"],
         **prompts_of(values),
         method=values["method"],

@@ -1,0 +1,52 @@
+"""Where nothing known is near, alpha is what the segmenter's probability says.
+
+A method spreads what is known over the unknown band. Inside a region that is unknown as a whole, half of a bush or a
+fringe, nothing known is near, and what it finds there is worth less than what the segmenter thinks: so the further
+a pixel lies from known ones, in half widths of the band, the less the method counts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trimatte.images.arrays import UNKNOWN
+
+NEAR, FAR = 1.0, 2.0
+"""In half widths of the band: up to the first the method alone counts, from the second on the probability alone."""
+
+
+def settled(
+    alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha that passes into the probability far from known pixels.
+
+    Parameters
+    ----------
+    alpha, probability : (H, W) float32 array in [0, 1]
+        A method's, and the segmenter's.
+    trimap : (H, W) uint8 array
+        That the method was given.
+    reach : float
+        Half width of the band in pixels.
+
+    Returns
+    -------
+    alpha : (H, W) float32 array in [0, 1]
+        Known pixels, and unknown ones near them, are as they were.
+    share : (H, W) float32 array in [0, 1]
+        How much the probability counts.
+    """
+    share = _share(trimap == UNKNOWN, reach)
+    # Nearer to 0 and 1 than the probability itself: it hesitates longer than it is wrong.
+    clear = probability * probability * (3 - 2 * probability)
+    result: np.ndarray = alpha + share * (clear - alpha)
+    return np.clip(result, 0, 1, out=result), share
+
+
+def _share(unknown: np.ndarray, reach: float) -> np.ndarray:
+    """From 0 where known pixels are near to 1 where none is."""
+    from trimatte.planes.distance import squared_distance
+
+    distance = np.sqrt(squared_distance(~unknown, int(np.ceil(FAR * reach)) + 1))
+    share: np.ndarray = np.clip((distance / np.float32(reach) - NEAR) / (FAR - NEAR), 0, 1).astype(np.float32)
+    return share

@@ -1,0 +1,141 @@
+"""What a segmenter is unsure of, decided by what it is sure of: by colour, and by what hangs together with what.
+
+A segmenter sees a small picture and knows things, not colours. Where it hesitates, half of a bush or a dark sleeve, the
+photo itself often settles the matter: these colours are those of the sure foreground, or of the sure background, and no
+edge parts the doubtful place from one of them. As in GrabCut (Rother et al., SIGGRAPH 2004) colours of both are learnt
+from the picture, and as in guided filtering (He et al., ECCV 2010) the probability follows the photo's edges; in place
+of an energy and a cut, a network of 793 numbers weighs the evidence of each pixel (`trimatte.networks.decider`). How it
+was trained is in `trimatte.training.decider`, on what in `weights/decider.toml`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import as_file, files
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from trimatte.planes.resize import resized
+from trimatte.runtime.onnx import open_session
+
+SIDE = 160
+"""It is decided on a small picture, of so many pixels on its long side,"""
+SHORTEST = 8
+"""and no fewer on the other."""
+LEAST = np.float32(0.003)
+"""Probabilities are kept so far from 0 and 1 before their logit is taken."""
+SURE = np.float32(0.8)
+"""Colours are learnt where a side's probability is above this."""
+BINS, BLUR = 12, 0.8
+"""Steps of a channel in which colours are counted, and by how many the counts are blurred."""
+RARE = np.float32(3e-4)
+"""A colour of less than this share of a side speaks neither for it nor against it."""
+MOST = np.float32(6)
+"""Of the logarithm of the odds by colour."""
+EDGE = np.float32(1e-3)
+"""Variance of colour, in a window, that counts as an edge."""
+SCALE = np.float32(3)
+"""The network gets logits divided by this."""
+ENOUGH = 1e-3
+"""Both sides must be sure of more than this share of the picture."""
+
+
+def decided(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Probability of foreground after what is unsure was decided.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
+    probability : (H, W) float32 array in [0, 1]
+        The segmenter's.
+
+    Returns
+    -------
+    (H, W) float32 array in [0, 1]
+        The probability itself where next to nothing is sure foreground, or sure background.
+    """
+    height, width = probability.shape
+    scale = SIDE / max(height, width)
+    size = tuple(max(SHORTEST, round(side * scale)) for side in (height, width))
+    small = np.clip(resized(image, size, "box"), 0, 1)
+    p = np.clip(resized(probability, size, "box"), 0, 1)
+    if min(np.mean(p > SURE), np.mean(p < 1 - SURE)) < ENOUGH:
+        return probability
+    before = logit(p)
+    signs, sureness = evidence(small, p)
+    (after,) = _session().run(None, {"signs": signs[None], "sureness": sureness[None]})
+    change = resized(after[0, 0] - before, (height, width))
+    moved = np.float32(1) / (np.float32(1) + np.exp(-(logit(probability) + change)))
+    result: np.ndarray = np.clip((moved - LEAST) / (1 - 2 * LEAST), 0, 1)
+    return result
+
+
+def evidence(image: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the network is given of a small picture (H, W, 3) and its probability (H, W): (4, H, W) and (1, H, W).
+
+    The logit; the odds by colour, blurred; the logit as the photo's edges have it, and the odds likewise. And how sure
+    the surroundings are.
+    """
+    own, colour = logit(probability), by_colour(image, probability)
+    signs = [own, _blurred(colour, 1.5), guided(image, own, 8), guided(image, colour, 6)]
+    sureness = [_blurred(np.abs(own), 4)]
+    return np.stack(signs).astype(np.float32) / SCALE, np.stack(sureness).astype(np.float32) / SCALE
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    """Logarithm of the odds, of probabilities that are not quite 0 and 1."""
+    p = np.clip(probability, LEAST, 1 - LEAST)
+    odds: np.ndarray = np.log(p / (1 - p))
+    return odds
+
+
+def by_colour(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Logarithm of the odds (H, W) that a pixel's colour is the foreground's, as far as each side is sure of itself."""
+    place = [np.ascontiguousarray(channel).ravel() * (BINS - 1) for channel in np.moveaxis(image, -1, 0)]
+    shares = []
+    for side in (probability, 1 - probability):
+        weights = np.where(side > SURE, side, 0) ** 2
+        shares.append(ndimage.map_coordinates(_counts(place, weights.ravel()), place, order=1, mode="nearest"))
+    foreground, background = shares
+    odds: np.ndarray = np.clip(np.log((foreground + RARE) / (background + RARE)), -MOST, MOST)
+    return odds.reshape(probability.shape).astype(np.float32)
+
+
+def _counts(place: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """How often each colour is, blurred, as shares of 1 (BINS, BINS, BINS)."""
+    bins = np.ravel_multi_index([np.rint(channel).astype(np.intp) for channel in place], (BINS,) * 3)
+    counts = np.bincount(bins, weights, BINS**3).reshape(BINS, BINS, BINS)
+    blurred: np.ndarray = ndimage.gaussian_filter(counts, BLUR, mode="nearest")
+    return blurred / max(blurred.sum(), 1e-6)
+
+
+def guided(image: np.ndarray, plane: np.ndarray, radius: int) -> np.ndarray:
+    """A plane (H, W) smoothed along the edges of image (H, W, 3): in each window an affine function of colour."""
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        size = (2 * radius + 1, 2 * radius + 1) + (0,) * (x.ndim - 2)
+        averaged: np.ndarray = ndimage.uniform_filter(x, size, mode="nearest")
+        return averaged
+
+    colour, level = mean(image), mean(plane)
+    joint = mean(image * plane[..., None]) - colour * level[..., None]
+    spread = mean(image[..., :, None] * image[..., None, :]) - colour[..., :, None] * colour[..., None, :]
+    slope = np.linalg.solve(spread + EDGE * np.eye(3, dtype=np.float32), joint[..., None])[..., 0]
+    offset = level - (slope * colour).sum(-1)
+    smooth: np.ndarray = (mean(slope) * image).sum(-1) + mean(offset)
+    return smooth
+
+
+def _blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
+    smooth: np.ndarray = ndimage.gaussian_filter(plane, sigma)
+    return smooth
+
+
+@lru_cache(maxsize=1)
+def _session() -> Any:
+    """The onnxruntime session of the network."""
+    with as_file(files("trimatte.segmentation").joinpath("weights", "decider.onnx")) as path:
+        return open_session(path)
