@@ -22,7 +22,7 @@ FLOORS = (
     {"composite", "foreground", "networks", "output", "synthetic", "trimap"},
     {"segmentation"},
     {"alpha"},
-    {"confidence"},
+    {"backdrop", "confidence"},
     {"cutout"},
     {"cutter", "evaluation", "sheet"},
     {"metrics"},

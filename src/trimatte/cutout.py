@@ -13,9 +13,10 @@ import numpy as np
 
 from trimatte.alpha import Matte, complaints, find_method, quiet_matte
 from trimatte.alpha.refine import find_refiner
+from trimatte.backdrop import BackdropMatte, check_backdrop
 from trimatte.composite import composite
 from trimatte.confidence import doubt_map, picture_confidence
-from trimatte.errors import ArgumentError, SubjectNotFoundError, SubjectWarning
+from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError, SubjectWarning
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
 from trimatte.images import MAX_PIXELS, Picture, output_format, read_picture, read_trimap
@@ -60,6 +61,10 @@ class CutoutReport(PlainReport):
         Half width of the unknown band in pixels, 0 if a trimap was given.
     specks : int
         Islands and holes of the segmenter's that were too small to be taken for the subject, or not for it.
+    backdrop : str
+        The plain backdrop's colour as #rrggbb, empty if none was asked for or found.
+    backdrop_note : str
+        How far the picture's border has it, or why it was not taken for plain.
     own_alpha : str
         What the picture's own alpha was taken for: "" if it has none, or is opaque; "kept" as the result, since it lies
         on transparent ground; or an upper "bound".
@@ -80,6 +85,8 @@ class CutoutReport(PlainReport):
     confidence: float = 0.0
     band: float = 0.0
     specks: int = 0
+    backdrop: str = ""
+    backdrop_note: str = ""
     own_alpha: str = ""
     warnings: list[str] = field(default_factory=list)
     alpha: SolveReport = field(default_factory=SolveReport)
@@ -221,6 +228,8 @@ def cutout(
     points: Any = None,
     not_points: Any = None,
     box: Any = None,
+    backdrop: Any = "off",
+    shadow: str = "drop",
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
@@ -247,6 +256,12 @@ def cutout(
         Replaces the segmenter's; 0 background, 255 foreground, all between unknown.
     points, not_points, box : optional
         Where the subject is, and where it is not, as of `trimatte.segment`.
+    backdrop : {'off', 'auto'} or a colour, default "off"
+        That the background is of one colour, as `trimatte.composite` takes one: its colour is then known, and alpha and
+        colours are solved for before it (see `trimatte.backdrop`) instead of by `method`, `refine` and `foreground`
+        (but for "keep"). "auto" takes it where the border says so, else the ordinary way; the report tells which.
+    shadow : {'drop', 'keep'}, default "drop"
+        Whether shadows on a backdrop go, or stay as black with an alpha of their own.
     band, band_pixels : float, optional
         Half width of the unknown band, relative to the subject or in pixels; one of them.
     adaptive_band : bool, default False
@@ -287,6 +302,8 @@ def cutout(
         points=points,
         not_points=not_points,
         box=box,
+        backdrop=backdrop,
+        shadow=shadow,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
@@ -306,6 +323,8 @@ def cutout(
         points=points,
         not_points=not_points,
         box=box,
+        backdrop=backdrop,
+        shadow=shadow,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
@@ -327,6 +346,8 @@ def cutout_by(
     points: Any,
     not_points: Any,
     box: Any,
+    backdrop: Any,
+    shadow: str,
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
@@ -349,6 +370,7 @@ def cutout_by(
     own = picture.alpha if picture.alpha is not None and (picture.alpha < 1).any() else None
     probability: np.ndarray | None = None
     known: np.ndarray | None = None
+    keyed: BackdropMatte | None = None
     if trimap is not None:
         known = read_trimap(trimap, shape=picture, max_pixels=max_pixels)
     elif is_matte(own) and picture.subject is None and not read_prompts(points, not_points, box):
@@ -371,22 +393,31 @@ def cutout_by(
             seconds=report.seconds,
         )
         report.subject, report.band, report.specks = notes.subject, notes.band, notes.specks
-        report.warnings.extend(notes.notes)
+        if probability is not None and not _is_off(backdrop):
+            pointed = picture.subject is not None or bool(read_prompts(points, not_points, box))
+            keyed = _keyed(picture.image, probability, backdrop, shadow, pointed, report, strict)
+        if keyed is None:
+            report.warnings.extend(notes.notes)
+        else:
+            known = keyed.trimap
     if own is not None:
         report.own_alpha = "bound"
         report.warnings.append(BOUND)
         known = None if known is None else np.where(own > 0, known, np.uint8(BACKGROUND))
     alpha = np.zeros(size, np.float32)
     if report.subject:
-        alpha = _alpha(matting, picture.image, known, report)
-        if refine is not None:
+        alpha = keyed.alpha if keyed is not None else _alpha(matting, picture.image, known, report)
+        if refine is not None and keyed is None:
             alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
         alpha = alpha if own is None else np.minimum(alpha, own)
         report.confidence = picture_confidence(alpha, probability, known)
     if not report.subject:
         alpha, report.confidence = np.zeros(size, np.float32), 0.0
     with timed(report.seconds, "foreground"):
-        colours = _colours(foreground, picture, alpha, report, strict)
+        if keyed is not None and foreground != "keep" and alpha.any():
+            colours = keyed.foreground
+        else:
+            colours = _colours(foreground, picture, alpha, report, strict)
     report.peak_bytes = peak_bytes()
     _tell(report, strict)
     return Cutout(picture.image, probability, known, alpha, colours, report, picture)
@@ -408,6 +439,36 @@ def _alpha(
         report.subject = False
         report.warnings.append("no subject found")
     return matte.alpha
+
+
+def _is_off(backdrop: Any) -> bool:
+    return isinstance(backdrop, str) and backdrop == "off"
+
+
+def _keyed(
+    image: np.ndarray,
+    probability: np.ndarray,
+    backdrop: Any,
+    shadow: str,
+    pointed: bool,
+    report: CutoutReport,
+    strict: bool,
+) -> BackdropMatte | None:
+    """What stands before a plain backdrop, or None if there is none; the report says which."""
+    from trimatte.backdrop import find_backdrop, hexadecimal, key
+
+    with timed(report.seconds, "backdrop"):
+        field, report.backdrop_note = find_backdrop(image, backdrop, probability=probability)
+        if field is None:
+            return None
+        report.backdrop, report.alpha = hexadecimal(field.colour), SolveReport(method="backdrop")
+        keyed = key(image, field, probability=probability, shadow=shadow, only=pointed, report=report.alpha)
+    report.subject, report.band, report.specks = bool((keyed.alpha >= 0.5).any()), 0.0, 0
+    report.warnings.extend([] if report.subject else ["no subject found"])
+    report.warnings.extend(faults := complaints(report.alpha))
+    if strict and faults:
+        raise SolverError("; ".join(faults))
+    return keyed
 
 
 def _colours(foreground: str, picture: Picture, alpha: np.ndarray, report: CutoutReport, strict: bool) -> np.ndarray:
@@ -475,6 +536,8 @@ def check_arguments(
     points: Any = None,
     not_points: Any = None,
     box: Any = None,
+    backdrop: Any = "off",
+    shadow: str = "drop",
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
@@ -495,10 +558,15 @@ def check_arguments(
     check_number("max_pixels", max_pixels, least=1, whole=True)
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
     check_refine(refine, refine_options)
+    check_backdrop(backdrop, shadow)
     of_trimap = {"band": band, "band_pixels": band_pixels, "speck": speck, "adaptive_band": adaptive_band or None}
     if read_prompts(points, not_points, box):
         check_prompted(segmenter)
         of_trimap |= {"points": points, "not_points": not_points, "box": box}
+    if not _is_off(backdrop):
+        of_trimap |= {"backdrop": backdrop}
+    elif shadow != "drop":
+        raise ArgumentError(f"shadow: got {shadow!r}, but no backdrop")
     for name, value in of_trimap.items():
         if value is not None and (trimap is not None or not row.needs_trimap):
             why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"

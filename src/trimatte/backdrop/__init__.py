@@ -1,8 +1,8 @@
 """Cutting out before a plain backdrop: studio grey, a green screen, paper. Its colours are known, so alpha is exact.
 
-The backdrop's colour field is fitted from the picture's border on (`field`); what is surely backdrop and surely subject is
-told (`known`), shadows too (`shadow`); alpha is solved for in between (`keying`), and the subject's colours are freed of
-the backdrop (`colours`).
+The backdrop's colour field is fitted from the picture's border on (`field`); what is surely backdrop and surely subject
+is found (`known`), shadows too (`shadow`); alpha is solved for in between (`keying`), and the subject's colours are freed
+of the backdrop (`colours`).
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ def key(
     *,
     probability: np.ndarray | None = None,
     shadow: str = "drop",
+    only: bool = False,
     report: SolveReport | None = None,
 ) -> BackdropMatte:
     """Alpha and foreground colours before a known backdrop.
@@ -122,18 +123,21 @@ def key(
         Of foreground; without it, all that is of the backdrop's colour is backdrop, and there are no shadows.
     shadow : {'drop', 'keep'}, default "drop"
         Whether shadows that the subject throws on the backdrop go, or stay as black with an alpha of their own.
+    only : bool, default False
+        Somebody has pointed at the subject: all that the probability knows nothing of goes.
     report : SolveReport, optional
         Filled in.
     """
     report = SolveReport() if report is None else report
+    report.method = "backdrop"
     behind = field.at(image.shape[:2])
-    sides = find_sides(image, behind, field.noise, probability)
+    sides = find_sides(image, behind, field.noise, probability, only=only)
     shade = np.ones(image.shape[:2], np.float32)
     if probability is not None and sides.trusted:
         shade = find_shade(image, behind, field.noise, probability)
         if (shade < 1).any():
             behind = behind * shade[..., None]
-            sides = find_sides(image, behind, field.noise, probability)
+            sides = find_sides(image, behind, field.noise, probability, only=only)
     trimap, alpha = solve_alpha(image, behind, sides, probability, report)
     foreground = known_colours(image, behind, alpha)
     if shadow == "keep":

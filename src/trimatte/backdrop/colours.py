@@ -1,7 +1,7 @@
 """Foreground colours before a known backdrop, freed of what it reflects onto the subject.
 
-With alpha and B known, alpha F = I - (1 - alpha) B is known too. It is divided by alpha where that is large, and filled up
-from what is near where it is small: from one pixel up to full size,
+With alpha and B known, alpha F = I - (1 - alpha) B is known too. It is divided by alpha where that is large, and filled
+up from what is near where it is small: from one pixel up to full size,
 
     F = (alpha (I - (1 - alpha) B) + c F') / (alpha^2 + c),
 
@@ -21,7 +21,8 @@ WEIGHT = 0.05
 COLOURED = 0.2
 """A backdrop is coloured whose strongest channel exceeds the second by so much."""
 INSIDE, SPILLED = 0.08, 0.1
-"""From the first depth on, relative to the shorter side, the subject's own hue is read; from the second there is no spill."""
+"""From the first depth on, relative to the shorter side, the subject's own hue is read; from the second on there is no
+spill."""
 LEAST_SPILL, MOST_SPILL = 0.02, 0.25
 """Hue in excess up to the first is the subject's own; more of the backdrop than the second is no spill."""
 
@@ -59,11 +60,11 @@ def _without_spill(foreground: np.ndarray, behind: np.ndarray, alpha: np.ndarray
     own = _excess(foreground, strong, others)
     depth = depth_of(alpha > 0.5) / np.float32(min(alpha.shape))
     inside = depth > INSIDE
-    inside = (inside if inside.any() else alpha > 0.98).astype(np.float32)[..., None]
-    usual = filled(np.maximum(own, 0)[..., None] * inside, inside)[..., 0]
+    weight = (inside if inside.any() else alpha > 0.98).astype(np.float32)[..., None]
+    usual = filled(np.maximum(own, 0)[..., None] * weight, weight)[..., 0]
     spill = (own - usual - np.float32(LEAST_SPILL)) / np.maximum(_excess(behind, strong, others), np.float32(COLOURED))
     spill = np.clip(spill, 0, MOST_SPILL) * np.clip(1 - depth / np.float32(SPILLED), 0, 1)
-    return np.clip(foreground - spill[..., None] * behind, 0, 1)
+    return np.asarray(np.clip(foreground - spill[..., None] * behind, 0, 1))
 
 
 def _excess(colours: np.ndarray, strong: int, others: list[int]) -> np.ndarray:

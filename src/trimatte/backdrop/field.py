@@ -20,6 +20,8 @@ RING = 0.02
 """Width of the border relative to the shorter side."""
 NEAR = 0.08
 """Border pixels this near to the first colour begin the fit, in each channel."""
+LIKE = 0.25
+"""A colour that is named is meant this roughly, in each channel."""
 TOLERANCE, SIGMAS = 0.02, 3.5
 """A pixel fits that is off by less in each channel, or by less than so many times the noise."""
 LEAST_NOISE, MOST_NOISE = 0.25 / 255, 0.05
@@ -66,19 +68,23 @@ def fit_field(image: np.ndarray, first: np.ndarray | None = None) -> Field:
     ----------
     image : (H, W, 3) float32 array in [0, 1]
     first : (3,) array, optional
-        The colour to begin with, by default the border's most frequent one.
+        About the backdrop's colour. The most frequent of the border that are like it begins the fit, by default the
+        most frequent of all.
 
     Returns
     -------
     Field
-        Its share is 0 if nothing at the border is near the first colour.
+        Its share is 0 if nothing at the border is like the colour.
     """
     scale = min(1.0, SMALL / max(image.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     small = np.ascontiguousarray(downsampled(image, (height, width), "box"), np.float32)
     border = border_of(height, width)
-    colour = _most_frequent(small[border]) if first is None else np.asarray(first, np.float32)
-    fitting = border & (np.abs(small - colour) < NEAR).all(axis=-1)
+    colour = np.asarray(small[0, 0] if first is None else first, np.float32)
+    like = border if first is None else border & (np.abs(small - colour) <= LIKE).all(axis=-1)
+    if like.any():
+        colour = _most_frequent(small[like])
+    fitting = like & (np.abs(small - colour) < NEAR).all(axis=-1)
     field = np.broadcast_to(colour, small.shape).astype(np.float64)
     basis = _basis(height, width)
     for step in range(STEPS):
@@ -152,7 +158,8 @@ def _smoothed(residual: np.ndarray, fitting: np.ndarray) -> np.ndarray:
     sigma = SMOOTH * max(fitting.shape)
     weight = ndimage.gaussian_filter(fitting.astype(np.float64), sigma, mode="nearest") + 0.02
     planes = [ndimage.gaussian_filter(np.where(fitting, residual[..., c], 0), sigma, mode="nearest") for c in range(3)]
-    return np.stack(planes, axis=-1) / weight[..., None]
+    smooth: np.ndarray = np.stack(planes, axis=-1) / weight[..., None]
+    return smooth
 
 
 def _noise(image: np.ndarray, field: np.ndarray, fitting: np.ndarray) -> np.ndarray:

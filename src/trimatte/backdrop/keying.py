@@ -1,8 +1,8 @@
 """Alpha before a known backdrop B.
 
 Of I = alpha F + (1 - alpha) B, F and alpha are unknown: four numbers from three (Smith and Blinn, SIGGRAPH 1996). F is
-taken from pixels near by that lie farthest from B, as those in the middle of a strand do: alpha is where I projects onto
-the line from B to F. Several such F vote. No F in range can make alpha less than the smallest that reaches I, which
+taken from pixels near by that lie farthest from B, as those in the middle of a strand do: alpha is where I projects
+onto the line from B to F. Several such F vote. No F in range can make alpha less than the smallest that reaches I, which
 settles black ink on white paper. What the votes leave open the matting Laplacian decides (Levin et al., PAMI 2008), in
 which they are a prior with the weight that they have.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.alpha.closed_form import closed_form
+from trimatte.backdrop.field import SIGMAS
 from trimatte.backdrop.known import SURE, Sides, depth_of
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.distance import squared_distance
@@ -23,6 +24,8 @@ CHUNK = 65536
 """Pixels that are looked up at a time."""
 RIDGE, AROUND = 0.5, 8
 """A sample of F is the farthest from B of 5x5, and half as far at least as the farthest within 8 pixels."""
+RIM = 0.8
+"""Where the subject can be seen through, a sample is as far as this part of the farthest twentieth."""
 REACH = 4.0
 """A vote counts half from so many pixels away."""
 DOUBT = 0.01
@@ -49,7 +52,7 @@ def solve_alpha(
     unknown = ~(subject | sides.backdrop)
     votes, weight = _votes(sides, unknown)
     np.maximum(votes, least, out=votes, where=unknown)
-    if not sides.whole:
+    if not (sides.whole or sides.clear):
         subject |= unknown & (votes >= PLATEAU) & (depth_of(~sides.backdrop) > _transition(sides))
         unknown &= ~subject
     trimap = np.where(subject, np.uint8(FOREGROUND), np.where(unknown, np.uint8(UNKNOWN), np.uint8(BACKGROUND)))
@@ -87,6 +90,8 @@ def _samples(sides: Sides) -> np.ndarray:
     ridge = contrast >= np.float32(0.95) * widest(contrast, 2)
     ridge &= contrast >= np.float32(RIDGE) * widest(contrast, AROUND)
     ridge &= contrast > 2 * np.sqrt(np.square(sides.slack).sum())
+    if sides.clear:  # only its rim is dense enough to show the colour of what can be seen through
+        ridge &= contrast >= np.float32(RIM) * np.quantile(contrast[~sides.backdrop], 0.95)
     ridge &= ~sides.backdrop
     return ridge if ridge.any() else ~sides.backdrop & (contrast >= contrast.max())
 
@@ -95,19 +100,22 @@ def _votes(sides: Sides, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Alpha by the samples near each unknown pixel, and the weight of that (H, W) float32."""
     from scipy.spatial import cKDTree
 
+    from trimatte.runtime.threads import available_threads
+
     votes, weight = np.zeros(unknown.shape, np.float32), np.zeros(unknown.shape, np.float32)
     where, samples = np.argwhere(unknown), np.argwhere(_samples(sides))
     if not len(where) or not len(samples):
         return votes, weight
     tree = cKDTree(samples)
     colours = sides.difference[tuple(samples.T)].astype(np.float64)
-    noise = float(sides.slack.max()) / 3.5
+    noise = float(sides.slack.max()) / SIGMAS
+    nearby = list(range(1, min(VOTES, len(samples)) + 1))
     for first in range(0, len(where), CHUNK):
         part = where[first : first + CHUNK]
-        distance, nearest = tree.query(part, k=list(range(1, min(VOTES, len(samples)) + 1)))
+        distance, nearest = tree.query(part, k=nearby, workers=available_threads())
         place = tuple(part.T)
         own = sides.difference[place].astype(np.float64)
-        votes[place], weight[place] = _vote(own, colours[nearest], distance, noise)
+        votes[place], weight[place] = _vote(own, colours[nearest], np.asarray(distance), noise)
     return votes, weight
 
 

@@ -1,7 +1,7 @@
 """Shadows on a plain backdrop: the backdrop itself, darker.
 
-A shadow has the backdrop's colour times a factor below 1 that changes slowly, hangs together with the backdrop, and is not
-what the segmenter takes for the subject.
+A shadow has the backdrop's colour times a factor below 1 that changes slowly, hangs together with the backdrop, and is
+not what the segmenter takes for the subject.
 """
 
 from __future__ import annotations

@@ -75,9 +75,7 @@ def _colour(background: Any, name: str = "background") -> NDArray[np.float32] | 
         return None
     white = 255 if values.dtype.kind in "iu" else 1
     if values.shape != (3,) or values.dtype.kind not in "iuf" or not ((values >= 0) & (values <= white)).all():
-        raise ArgumentError(
-            f"{name}: got {background!r}; wanted three integers of 0 to 255, or three floats in [0, 1]"
-        )
+        raise ArgumentError(f"{name}: got {background!r}; wanted three integers of 0 to 255, or three floats in [0, 1]")
     return (values / white).astype(np.float32)
 
 

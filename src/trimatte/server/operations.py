@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trimatte.alpha import ready_methods
+from trimatte.backdrop import SHADOWS, WORDS
 from trimatte.errors import ArgumentError
 from trimatte.output.options import NAMES, OUTPUTS, PARAMETERS, output_of, presets, with_preset
-from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter
+from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter, WordOrColour
 from trimatte.segmentation import segmenters
 from trimatte.server.pointing import PROMPTS
 from trimatte.server.problems import Problem
@@ -70,6 +71,8 @@ def operations() -> tuple[Operation, ...]:
         parameters=(
             segmenter,
             *PROMPTS,
+            Parameter("backdrop", WordOrColour(WORDS), "off", "That the background is of one colour; auto: if so."),
+            Parameter("shadow", Choice(SHADOWS), "drop", "Whether shadows on a backdrop go, or stay as black."),
             method,
             band,
             pixels,
@@ -127,6 +130,8 @@ def _check_band(values: Values) -> None:
 
 def _check_cutout(values: Values) -> None:
     _check_band(values)
+    if values["shadow"] != "drop" and values["backdrop"] == "off":
+        raise Problem("bad-parameter", "shadow goes with a backdrop.", parameter="shadow")
     try:
         output = output_of(**output_options(values))
     except ArgumentError as error:
