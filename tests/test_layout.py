@@ -22,7 +22,7 @@ FLOORS = (
     {"composite", "foreground", "networks", "output", "synthetic", "trimap"},
     {"segmentation"},
     {"alpha"},
-    {"confidence", "quality"},
+    {"backdrop", "confidence", "quality"},
     {"cutout"},
     {"cutter", "evaluation", "selection", "sheet"},
     {"metrics"},

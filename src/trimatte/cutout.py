@@ -14,9 +14,10 @@ import numpy as np
 from trimatte.alpha import Matte, complaints, find_method, quiet_matte
 from trimatte.alpha.refine import find_refiner
 from trimatte.alpha.settle import settled
+from trimatte.backdrop import BackdropMatte, check_backdrop
 from trimatte.composite import composite
 from trimatte.confidence import doubt_map, picture_confidence
-from trimatte.errors import ArgumentError, SubjectNotFoundError, SubjectWarning
+from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError, SubjectWarning
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
 from trimatte.images import MAX_PIXELS, Picture, output_format, read_picture, read_trimap
@@ -70,6 +71,10 @@ class CutoutReport(PlainReport):
         Share of the picture that its colours put on the other side than the segmenter did.
     settled : float
         Share of the unknown pixels' alpha that is the probability's, since nothing known is near.
+    backdrop : str
+        The plain backdrop's colour as #rrggbb, empty if none was asked for or found.
+    backdrop_note : str
+        How far the picture's border has it, or why it was not taken for plain.
     own_alpha : str
         What the picture's own alpha was taken for: "" if it has none, or is opaque; "kept" as the result, since it lies
         on transparent ground; or an upper "bound".
@@ -93,6 +98,8 @@ class CutoutReport(PlainReport):
     specks: int = 0
     decided: float = 0.0
     settled: float = 0.0
+    backdrop: str = ""
+    backdrop_note: str = ""
     own_alpha: str = ""
     warnings: list[str] = field(default_factory=list)
     alpha: SolveReport = field(default_factory=SolveReport)
@@ -235,6 +242,8 @@ def cutout(
     points: Any = None,
     not_points: Any = None,
     box: Any = None,
+    backdrop: Any = "off",
+    shadow: str = "drop",
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
@@ -263,6 +272,12 @@ def cutout(
         Replaces the segmenter's; 0 background, 255 foreground, all between unknown.
     points, not_points, box : optional
         Where the subject is, and where it is not, as of `trimatte.segment`.
+    backdrop : {'off', 'auto'} or a colour, default "off"
+        That the background is of one colour, as `trimatte.composite` takes one: its colour is then known, and alpha and
+        colours are solved for before it (see `trimatte.backdrop`) instead of by `method`, `refine` and `foreground`
+        (but for "keep"). "auto" takes it where the border says so, else the ordinary way; the report tells which.
+    shadow : {'drop', 'keep'}, default "drop"
+        Whether shadows on a backdrop go, or stay as black with an alpha of their own.
     band, band_pixels : float, optional
         Half width of the unknown band, relative to the subject or in pixels; one of them.
     adaptive_band : bool, default False
@@ -304,6 +319,8 @@ def cutout(
         points=points,
         not_points=not_points,
         box=box,
+        backdrop=backdrop,
+        shadow=shadow,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
@@ -325,6 +342,8 @@ def cutout(
         points=points,
         not_points=not_points,
         box=box,
+        backdrop=backdrop,
+        shadow=shadow,
         band=band,
         band_pixels=band_pixels,
         adaptive_band=adaptive_band,
@@ -347,6 +366,8 @@ def cutout_by(
     points: Any,
     not_points: Any,
     box: Any,
+    backdrop: Any,
+    shadow: str,
     band: float | None,
     band_pixels: float | None,
     adaptive_band: bool,
@@ -369,6 +390,7 @@ def cutout_by(
     own = picture.alpha if picture.alpha is not None and (picture.alpha < 1).any() else None
     probability: np.ndarray | None = None
     known: np.ndarray | None = None
+    keyed: BackdropMatte | None = None
     if trimap is not None:
         known = read_trimap(trimap, shape=picture, max_pixels=max_pixels)
     elif is_matte(own) and picture.subject is None and not read_prompts(points, not_points, box):
@@ -392,24 +414,33 @@ def cutout_by(
         )
         report.subject, report.band, report.specks = notes.subject, notes.band, notes.specks
         report.decided = notes.decided
-        report.warnings.extend(notes.notes)
+        if probability is not None and not _is_off(backdrop):
+            pointed = picture.subject is not None or bool(read_prompts(points, not_points, box))
+            keyed = _keyed(picture.image, probability, backdrop, shadow, pointed, report, strict)
+        if keyed is None:
+            report.warnings.extend(notes.notes)
+        else:
+            known = keyed.trimap
     if own is not None:
         report.own_alpha = "bound"
         report.warnings.append(BOUND)
         known = None if known is None else np.where(own > 0, known, np.uint8(BACKGROUND))
     alpha = np.zeros(size, np.float32)
     if report.subject:
-        alpha = _alpha(matting, picture.image, known, report)
-        if probability is not None and known is not None and report.band:
+        alpha = keyed.alpha if keyed is not None else _alpha(matting, picture.image, known, report)
+        if keyed is None and probability is not None and known is not None and report.band:
             alpha = _settled(alpha, probability, known, WIDEST * report.band if adaptive_band else report.band, report)
-        if refine is not None:
+        if refine is not None and keyed is None:
             alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
         alpha = alpha if own is None else np.minimum(alpha, own)
         report.confidence = picture_confidence(alpha, probability, known)
     if not report.subject:
         alpha, report.confidence = np.zeros(size, np.float32), 0.0
     with timed(report.seconds, "foreground"):
-        colours = _colours(foreground, picture, alpha, report, strict)
+        if keyed is not None and foreground != "keep" and alpha.any():
+            colours = keyed.foreground
+        else:
+            colours = _colours(foreground, picture, alpha, report, strict)
     report.peak_bytes = peak_bytes()
     _tell(report, strict)
     return Cutout(picture.image, probability, known, alpha, colours, report, picture)
@@ -441,6 +472,36 @@ def _settled(
         alpha, share = settled(alpha, probability, trimap, reach)
         report.settled = float(share.sum(dtype=np.float64)) / max(1, report.alpha.unknown)
     return alpha
+
+
+def _is_off(backdrop: Any) -> bool:
+    return isinstance(backdrop, str) and backdrop == "off"
+
+
+def _keyed(
+    image: np.ndarray,
+    probability: np.ndarray,
+    backdrop: Any,
+    shadow: str,
+    pointed: bool,
+    report: CutoutReport,
+    strict: bool,
+) -> BackdropMatte | None:
+    """What stands before a plain backdrop, or None if there is none; the report says which."""
+    from trimatte.backdrop import find_backdrop, hexadecimal, key
+
+    with timed(report.seconds, "backdrop"):
+        field, report.backdrop_note = find_backdrop(image, backdrop, probability=probability)
+        if field is None:
+            return None
+        report.backdrop, report.alpha = hexadecimal(field.colour), SolveReport(method="backdrop")
+        keyed = key(image, field, probability=probability, shadow=shadow, only=pointed, report=report.alpha)
+    report.subject, report.band, report.specks = bool((keyed.alpha >= 0.5).any()), 0.0, 0
+    report.warnings.extend([] if report.subject else ["no subject found"])
+    report.warnings.extend(faults := complaints(report.alpha))
+    if strict and faults:
+        raise SolverError("; ".join(faults))
+    return keyed
 
 
 def _colours(foreground: str, picture: Picture, alpha: np.ndarray, report: CutoutReport, strict: bool) -> np.ndarray:
@@ -509,6 +570,8 @@ def check_arguments(
     points: Any = None,
     not_points: Any = None,
     box: Any = None,
+    backdrop: Any = "off",
+    shadow: str = "drop",
     band: float | None = None,
     band_pixels: float | None = None,
     adaptive_band: bool = False,
@@ -531,10 +594,15 @@ def check_arguments(
     check_number("max_pixels", max_pixels, least=1, whole=True)
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
     check_refine(refine, refine_options)
+    check_backdrop(backdrop, shadow)
     of_trimap = {"band": band, "band_pixels": band_pixels, "speck": speck, "adaptive_band": adaptive_band or None}
     if read_prompts(points, not_points, box):
         check_prompted(segmenter)
         of_trimap |= {"points": points, "not_points": not_points, "box": box}
+    if not _is_off(backdrop):
+        of_trimap |= {"backdrop": backdrop}
+    elif shadow != "drop":
+        raise ArgumentError(f"shadow: got {shadow!r}, but no backdrop")
     for name, value in of_trimap.items():
         if value is not None and (trimap is not None or not row.needs_trimap):
             why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"

@@ -149,7 +149,7 @@ class Cutter:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             of_subject = dict.fromkeys(("band", "band_pixels", "speck", "points", "not_points", "box"))
-            of_trimap = of_subject | {"adaptive_band": False, "strict": False}
+            of_trimap = of_subject | {"adaptive_band": False, "strict": False, "backdrop": "off", "shadow": "drop"}
             cutout(scene, **{**self.options, **of_trimap, "trimap": trimap, "max_pixels": scene.size})
             if self._stages["trimap"] is None and find_method(self._stages["method"]).needs_trimap:
                 decided(as_image(scene), segment(scene, segmenter=self._stages["segmenter"]))

@@ -83,6 +83,20 @@ _PROMPTS = [
     ),
     click.option("--box", metavar="X0,Y0,X1,Y1", callback=_prompt, help="A box about what is to be cut out."),
 ]
+backdrop = click.option(
+    "--backdrop",
+    metavar="auto|COLOUR|off",
+    default="off",
+    show_default=True,
+    help="That the background is of one colour, such as white, green or #00b140; auto: where the border says so.",
+)
+shadow = click.option(
+    "--shadow",
+    type=click.Choice(["drop", "keep"]),
+    default="drop",
+    show_default=True,
+    help="Of shadows on a --backdrop: whether they go, or stay as transparent black.",
+)
 band = click.option("--band", type=float, metavar="X", help="Half width of the unknown band, relative to the subject.")
 band_pixels = click.option("--band-pixels", type=float, metavar="N", help="Half width of the unknown band in pixels.")
 speck = click.option(

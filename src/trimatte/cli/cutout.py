@@ -27,6 +27,8 @@ from trimatte.runtime.options import parse_options
 @common.chosen_segmenter
 @click.option("--trimap", metavar="FILE", help="Your own trimap of the one picture, instead of the segmenter's.")
 @common.prompts
+@common.backdrop
+@common.shadow
 @common.band
 @common.band_pixels
 @common.adaptive_band

@@ -50,10 +50,24 @@ def lay_over(foreground: Floats, alpha: Floats, behind: Floats) -> Floats:
     return np.clip(image, 0, 1, out=image)  # rounding may leave the range by a bit
 
 
-def _colour(background: Any) -> NDArray[np.float32] | None:
+def as_colour(colour: Any, name: str, also: str = "") -> NDArray[np.float32]:
+    """An opaque colour (3,) float32 in [0, 1] from a word, three integers of 0 to 255 or three floats in [0, 1].
+
+    Raises `ArgumentError`, which calls it by `name` and ends with what else is allowed, for what is none.
+    """
+    try:
+        values = _colour(colour, name)
+    except ArgumentError as error:
+        raise ArgumentError(f"{error}{also}") from None
+    if values is None:
+        raise ArgumentError(f"{name}: got {colour!r}; wanted a colour such as 'white' or '#1e90ff'{also}")
+    return values
+
+
+def _colour(background: Any, name: str = "background") -> NDArray[np.float32] | None:
     """The three values of a colour, or None if it is a picture."""
     if isinstance(background, str):
-        return _named_colour(background)
+        return _named_colour(background, name)
     if is_source(background):
         return None
     values = np.asarray(background)
@@ -61,23 +75,21 @@ def _colour(background: Any) -> NDArray[np.float32] | None:
         return None
     white = 255 if values.dtype.kind in "iu" else 1
     if values.shape != (3,) or values.dtype.kind not in "iuf" or not ((values >= 0) & (values <= white)).all():
-        raise ArgumentError(
-            f"background: got {background!r}; wanted three integers of 0 to 255, or three floats in [0, 1]"
-        )
+        raise ArgumentError(f"{name}: got {background!r}; wanted three integers of 0 to 255, or three floats in [0, 1]")
     return (values / white).astype(np.float32)
 
 
-def _named_colour(name: str) -> NDArray[np.float32] | None:
+def _named_colour(word: str, name: str) -> NDArray[np.float32] | None:
     try:
-        values = ImageColor.getrgb(name)
+        values = ImageColor.getrgb(word)
     except ValueError:
-        could_be_path = os.path.splitext(name)[1] or os.path.exists(name)
-        if could_be_path and not name.startswith(("#", "rgb(", "rgba(", "hsl(", "hsv(", "hsb(")):
+        could_be_path = name == "background" and (os.path.splitext(word)[1] or os.path.exists(word))
+        if could_be_path and not word.startswith(("#", "rgb(", "rgba(", "hsl(", "hsv(", "hsb(")):
             return None
-        wanted = "a colour such as 'white' or '#1e90ff', or a path"
-        raise ArgumentError(f"background: got {name!r}; wanted {wanted}") from None
+        wanted = "a colour such as 'white' or '#1e90ff'" + (", or a path" if name == "background" else "")
+        raise ArgumentError(f"{name}: got {word!r}; wanted {wanted}") from None
     if len(values) == 4 and values[3] != 255:
-        raise ArgumentError(f"background: got {name!r}; wanted an opaque colour")
+        raise ArgumentError(f"{name}: got {word!r}; wanted an opaque colour")
     return np.asarray(values[:3], np.float32) / np.float32(255)
 
 

@@ -123,6 +123,23 @@ class Colour:
 
 
 @dataclass(frozen=True)
+class WordOrColour:
+    """One of a few words, or an opaque colour."""
+
+    words: tuple[str, ...]
+
+    def parse(self, text: str) -> str | tuple[int, ...]:
+        try:
+            return text if text in self.words else Colour().parse(text)
+        except ValueError as error:
+            raise ValueError(f"{', '.join(self.words)} or {error}") from None
+
+    def schema(self) -> Schema:
+        colour = Colour().schema()
+        return {**colour, "examples": [*self.words, *colour["examples"]]}
+
+
+@dataclass(frozen=True)
 class Parameter:
     """A parameter's name, type, default (None for none) and what it means."""
 

@@ -7,10 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trimatte.alpha import ready_methods
+from trimatte.backdrop import SHADOWS, WORDS
 from trimatte.errors import ArgumentError
 from trimatte.output.options import NAMES, OUTPUTS, PARAMETERS, output_of, presets, with_preset
 from trimatte.quality import USUAL, WAYS, apart
-from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter, Schema, WordOrInteger
+from trimatte.runtime.parameters import (
+    Choice,
+    Colour,
+    Flag,
+    Integer,
+    Number,
+    Parameter,
+    Schema,
+    WordOrColour,
+    WordOrInteger,
+)
 from trimatte.segmentation import segmenters
 from trimatte.server.pointing import PROMPTS
 from trimatte.server.problems import Problem
@@ -100,6 +111,8 @@ def operations() -> tuple[Operation, ...]:
             Parameter("way", ways, None, f"How the subject is found and alpha estimated.  [default: {USUAL}]"),
             replace(segmenter, default=None, meaning="Who finds the subject, instead of as the way says."),
             *PROMPTS,
+            Parameter("backdrop", WordOrColour(WORDS), "off", "That the background is of one colour; auto: if so."),
+            Parameter("shadow", Choice(SHADOWS), "drop", "Whether shadows on a backdrop go, or stay as black."),
             replace(method, default=None, meaning="How alpha is estimated, instead of as the way says."),
             band,
             pixels,
@@ -176,6 +189,8 @@ def _check_band(values: Values) -> None:
 
 def _check_cutout(values: Values) -> None:
     _check_band(values)
+    if values["shadow"] != "drop" and values["backdrop"] == "off":
+        raise Problem("bad-parameter", "shadow goes with a backdrop.", parameter="shadow")
     try:
         apart(values)
         output = output_of(**output_options(values))

@@ -40,6 +40,8 @@ class Report(PlainReport):
         Of the alpha matte, as in `trimatte.SolveReport`.
     band : float
         Half width of the unknown band in pixels.
+    backdrop : str
+        The plain backdrop's colour as #rrggbb, empty if there was none.
     seconds : dict of str to float
         Wall time by stage.
     """
@@ -52,6 +54,7 @@ class Report(PlainReport):
     residual: float = 0.0
     converged: bool = True
     band: float = 0.0
+    backdrop: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -94,6 +97,8 @@ def _cutout(files: Files, values: Values) -> Product:
         quality=apart(values)["way"] or USUAL,
         segmenter=values["segmenter"],
         **prompts_of(values),
+        backdrop=values["backdrop"],
+        shadow=values["shadow"],
         method=values["method"],
         band=values["band"],
         band_pixels=values["band_pixels"],
@@ -119,6 +124,7 @@ def report_of(report: trimatte.CutoutReport) -> Report:
         residual=alpha.residual,
         converged=alpha.converged,
         band=report.band,
+        backdrop=report.backdrop,
         seconds=report.seconds,
     )
 
