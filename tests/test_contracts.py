@@ -112,9 +112,15 @@ def contracts(folder: Path) -> dict[str, Contract]:
         "shadow_softness": ["a", -1, 2],
         "dpi": ["a", 0],
         "quality": ["a", 0, 101],
+    no_points = [5, "ab", object(), [5], [(1,)], [(1, "x")], [(1, float("nan"))]]
+    prompts: dict[str, list[Any]] = {
+        "points": no_points,
+        "not_points": no_points,
+        "box": [5, "ab", (1, 2, 3), (5, 5, 1, 9), (0, 0, "x", 9)],
     }
     of_cutout: dict[str, list[Any]] = {
         **stages,
+        **prompts,
         **widths,
         "speck": widths["band"],
         "adaptive_band": NO_FLAG,
@@ -142,7 +148,12 @@ def contracts(folder: Path) -> dict[str, Contract]:
             {"sequence": NO_FLAG, **{k: v for k, v in of_cutout.items() if k not in widths}},
             options=True,
         ),
-        "segment": Contract(trimatte.segment, {"image": PHOTO}, {**image, "segmenter": NO_NAME}),
+        "segment": Contract(trimatte.segment, {"image": PHOTO}, {**image, **prompts, "segmenter": NO_NAME}),
+        "Selection": Contract(
+            trimatte.Selection,
+            {"image": PHOTO},
+            {**image, "segmenter": NO_NAME, "automatic": NO_FLAG, "max_pixels": NO_COUNT},
+        ),
         "make_trimap": Contract(
             trimatte.make_trimap,
             {"probability": ALPHA},
@@ -232,6 +243,7 @@ def contracts(folder: Path) -> dict[str, Contract]:
                 "workers": [value for value in NO_COUNT if value is not None],
                 "max_memory": [value for value in NO_COUNT if value is not None],
                 "shard": [3, "x", "3/2", "0/2"],
+                "prompts": [3, folder / "missing.jsonl"],
                 **dict.fromkeys(("retry_failed", "force", "watch", "review"), NO_FLAG),
                 "format": [3, "xyz", "jpeg"],
                 "sheet": NO_FLAG,

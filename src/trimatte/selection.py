@@ -65,6 +65,12 @@ class Selection:
         """All that was pointed at and not undone."""
         return self._states[-1].prompts
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that is kept of the photo, without its pixels."""
+        states = sum(state.logits.nbytes for state in self._states if state.logits is not None)
+        return states + int(getattr(self._photo, "nbytes", 0))
+
     def add(self, x: float, y: float) -> Selection:
         """Say that the pixel at (x, y) belongs to the subject. Raises `ArgumentError` for one outside of the photo."""
         return self._pointed([(x, y)], None, None)

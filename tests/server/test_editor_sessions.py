@@ -207,7 +207,7 @@ def test_the_photos_own_alpha_bounds_what_is_shown(photo: np.ndarray, trimap: np
 
 
 def test_a_photo_without_subject_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "segment", lambda image: np.zeros(image.shape[:2], np.float32))
+    monkeypatch.setattr(module.Selection, "probability", np.zeros((40, 50), np.float32))
     session = Session(file_of(np.full((40, 50, 3), 90, np.uint8)))
     assert session.state()["notes"] == ["no subject found"]
     browser = Browser(session)
@@ -330,3 +330,61 @@ def test_kernels_run_one_by_one_where_threads_cannot_be_shared(monkeypatch: pyte
     layer = "omp"
     with module._kernels():
         assert not module._one_by_one.locked()
+
+
+def two(photo: np.ndarray) -> bytes:
+    """A file of two subjects alike, side by side."""
+    return file_of(np.concatenate([photo, photo], axis=1))
+
+
+def test_clicks_choose_the_subject_and_are_taken_back(photo: np.ndarray) -> None:
+    session = Session(two(photo))
+    width, browser = photo.shape[1], Browser(session)
+    before, trimap = browser.alpha.copy(), session.auto
+    clicks: list[module.Click] = [("add", 48, 36), ("remove", width + 48, 36)]
+    patch = browser.take(session.click(clicks, browser.version))
+    assert not patch.exact
+    shown = browser.alpha.copy()
+    assert browser.refine().exact
+    for alpha in (shown, browser.alpha):
+        assert alpha[:, :width].mean() > 3 * alpha[:, width:].mean()
+    exact_alpha = exact(np.concatenate([photo, photo], axis=1), session.auto)
+    assert close(browser.alpha, exact_alpha)
+    browser.take(session.click([("box", 0, 0, width, 72)], browser.version))
+    assert browser.alpha[:, :width].mean() > 3 * browser.alpha[:, width:].mean()
+    browser.take(session.click([], browser.version))
+    np.testing.assert_array_equal(session.auto, trimap)
+    browser.refine()
+    np.testing.assert_allclose(browser.alpha, before, atol=2)
+
+
+def test_strokes_hold_over_clicks_and_the_band_goes_with_them(photo: np.ndarray) -> None:
+    session = Session(two(photo))
+    browser = Browser(session)
+    browser.paint(0, 0, 10, 10, 255)
+    browser.take(session.click([("add", 48, 36)], browser.version))
+    browser.paint(20, 0, 10, 10, 255)
+    assert (browser.alpha[:10, [0, 9, 20, 29]] == 255).all()
+    before = (session.auto == 128).sum()
+    session.change(band=0.2)
+    assert (session.auto == 128).sum() > before
+    browser.refine()
+    assert (browser.alpha[:10, [0, 9, 20, 29]] == 255).all()
+
+
+def test_clicks_after_a_trimap_begin_with_nothing(session: Session, photo: np.ndarray, truth: np.ndarray) -> None:
+    browser, given = Browser(session), session.auto
+    assert session.state()["band"] is None
+    browser.take(session.click([("add", 48, 36)], browser.version))
+    assert session.state()["band"] == 0.05
+    assert np.abs(browser.alpha / 255 - truth).mean() < 0.1
+    session.click([])
+    np.testing.assert_array_equal(session.auto, given)
+
+
+def test_a_click_outside_is_refused_and_the_session_goes_on(session: Session) -> None:
+    before = session.nbytes()
+    with pytest.raises(ArgumentError, match=r"outside of the photo of 96 x 72 pixels"):
+        session.click([("add", 96, 5)])
+    assert session.click([("add", 48, 36)]).alpha.any()
+    assert session.nbytes() > before

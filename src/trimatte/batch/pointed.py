@@ -7,8 +7,6 @@ columns; points are written as "120,80 30%,40%", a box as "10,10,300,200".
 
 from __future__ import annotations
 
-import csv
-import difflib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +14,6 @@ from typing import Any
 
 from trimatte.errors import ArgumentError
 from trimatte.files import store
-from trimatte.segmentation.prompts import parse_box, parse_point, read_prompts
 
 KINDS = ("points", "not_points", "box")
 Prompts = dict[str, Any]
@@ -30,6 +27,8 @@ def read_prompt_file(path: str | os.PathLike[str] | None) -> dict[str, Prompts]:
     """
     if path is None:
         return {}
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"prompts: got {path!r}, wanted a file")
     address = os.fspath(path)
     found: dict[str, Prompts] = {}
     number = 0
@@ -44,7 +43,7 @@ def read_prompt_file(path: str | os.PathLike[str] | None) -> dict[str, Prompts]:
             if name in found:
                 raise ArgumentError(f"{name!r} is there more than once")
             found[name] = prompts
-    except (ValueError, csv.Error) as error:  # no UTF-8, no JSON, no such prompts
+    except ValueError as error:  # no UTF-8, no JSON, no such prompts
         raise ArgumentError(f"prompts: {address!r}, line {max(1, number)}: {error}") from error
     return found
 
@@ -53,6 +52,8 @@ def check_known(prompts: Mapping[str, Any], names: Sequence[str]) -> None:
     """Raise `ArgumentError` for prompts of pictures that there are not."""
     unknown = sorted(set(prompts) - set(names))
     if unknown:
+        import difflib
+
         near = difflib.get_close_matches(unknown[0], names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         more = f", and {len(unknown) - 1} more that there are not" if len(unknown) > 1 else ""
@@ -68,10 +69,17 @@ def _json_row(line: str) -> Prompts:
 
 def _table_row(lines: Sequence[str]) -> Callable[[str], Prompts]:
     """Reads a line below the first, which has the names of the columns."""
+    import csv
+
+    from trimatte.segmentation.prompts import parse_box, parse_point
+
     columns = next(csv.reader(lines[:1]), [])
 
     def read(line: str) -> Prompts:
-        fields = next(csv.reader([line], strict=True))
+        try:
+            fields = next(csv.reader([line], strict=True))
+        except csv.Error as error:
+            raise ArgumentError(str(error)) from error
         if len(fields) != len(columns):
             raise ArgumentError(f"got {len(fields)} fields, wanted {len(columns)} as in the first line")
         row: Prompts = {name.strip(): text for name, text in zip(columns, fields, strict=True) if text.strip()}
@@ -83,6 +91,8 @@ def _table_row(lines: Sequence[str]) -> Callable[[str], Prompts]:
 
 
 def _checked(row: Prompts) -> tuple[str, Prompts]:
+    from trimatte.segmentation.prompts import read_prompts
+
     name = row.pop("name", None)
     if not (isinstance(name, str) and name):
         raise ArgumentError("it names no picture")

@@ -9,6 +9,7 @@ command = Verbs(
         "alpha": "Train a network that estimates alpha.",
         "light": "Train the network of the method light.",
         "glance": "Train the second decoder of the method glance.",
+        "clicks": "Train the decoder of clicks, which answers what is pointed at.",
         "hybrid": "Train the network inside the method hybrid.",
         "classes": "List the classes of segmentation sets, with a verdict on each.",
         "pack": "Pack a training set of the segmenter into a few files.",

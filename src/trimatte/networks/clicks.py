@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trimatte.networks.lite import SeparableConv, doubled
-from trimatte.segmentation.clicks import MAPS as NAMES
-from trimatte.segmentation.prompts import PROMPTS
+from trimatte.networks.lite_maps import PROMPTS
 
 WIDTHS = (32, 64, 128)
 """Channels at 1/4, 1/8 and 1/16."""
@@ -25,8 +24,6 @@ HEADS = 4
 SPREADS = 2
 APART = 4.0
 """Taken from the likeness to a click that is none of a kind."""
-MAPS = dict(zip(NAMES, (4, 8, 16, 32, 2, 4, 8, 16), strict=True))
-"""The segmenter's maps that are taken, and their strides."""
 CHANNELS = (24, 48, 120, 352, 24, 48, 64, 96)
 """Of `MAPS`, with the embedded segmenter."""
 

@@ -14,24 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trimatte.networks.lite_maps import MAPS
 from trimatte.planes.resize import resized
 from trimatte.runtime.onnx import open_session
-from trimatte.segmentation import onnx, registry
+from trimatte.segmentation import onnx
 from trimatte.segmentation.contract import Contract
 from trimatte.segmentation.prompts import Prompts, positions, prompt_maps
 
 Floats = NDArray[np.float32]
-MAPS = (
-    "quarter",
-    "eighth",
-    "sixteenth",
-    "thirtysecond",
-    "drawn_half",
-    "drawn_quarter",
-    "drawn_eighth",
-    "drawn_sixteenth",
-)
-"""What is asked of the segmenter's file: maps of its encoder, and of its decoder."""
 SURE = np.float32(8)
 """Logits of an answer to begin with are no farther from 0."""
 CLEAR = np.float32(1)
@@ -39,7 +29,7 @@ CLEAR = np.float32(1)
 
 
 class ClickedPhoto:
-    """A photo (H, W, 3) float32 in [0, 1], as the segmenter of a contract has seen it.
+    """A photo (H, W, 3) float32 in [0, 1], as the segmenter `lite` in a session has seen it by a contract.
 
     Attributes
     ----------
@@ -49,8 +39,7 @@ class ClickedPhoto:
         Logits of the segmenter's own answer, if it was to give one.
     """
 
-    def __init__(self, image: Floats, contract: Contract, *, automatic: bool) -> None:
-        session = _segmenter()
+    def __init__(self, image: Floats, session: Any, contract: Contract, *, automatic: bool) -> None:
         self.shape = image.shape[0], image.shape[1]
         self._maps: dict[str, Floats] = {}
 
@@ -72,6 +61,11 @@ class ClickedPhoto:
         else:
             self._automatic = np.zeros(self.shape, np.float32)
             ask(onnx.as_seen(image, contract)[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the maps."""
+        return sum(plane.nbytes for plane in self._maps.values())
 
     def answer(self, prompts: Prompts, before: Floats | None) -> Floats:
         """Logits (h, w) of what is pointed at; `before` are those of the answer before."""
@@ -125,12 +119,6 @@ def _obedient(logits: Floats, points: NDArray[np.floating], signs: Floats) -> Fl
         around = logits[top : top + 2, left : left + 2]
         np.copyto(around, sign * np.maximum(sign * around, CLEAR))
     return logits
-
-
-@lru_cache(maxsize=1)
-def _segmenter() -> Any:
-    with registry.network_file(registry.card("lite")) as path:
-        return open_session(path)
 
 
 @lru_cache(maxsize=1)

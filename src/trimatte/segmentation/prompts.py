@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError
+from trimatte.networks.lite_maps import PROMPTS
 from trimatte.runtime.options import check_number, check_sequence
 
 Floats = NDArray[np.float32]
@@ -26,8 +27,6 @@ NEAR, FAR = 6.0, 64.0
 """Reach of a click in the two maps of its distance, in pixels of the network's input."""
 STEEP = 4.0
 """Logits of the answer before enter as the hyperbolic tangent of their part of this."""
-PROMPTS = 6
-"""Maps: near and far about what to keep, the same about what to drop, the box, the answer before."""
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,19 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trimatte.errors import ArgumentError, ModelError
 from trimatte.files.atomic import atomic_write, reason, sha256
+from trimatte.runtime.onnx import open_session
 from trimatte.runtime.plugins import check_name, known, resolve
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
-from trimatte.segmentation.contract import Contract
 from trimatte.segmentation.fetch import Progress, discard, download
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Embedded:
     """An embedded segmenter: as such a function, and one that can be pointed at."""
 
     run: Callable[[np.ndarray], np.ndarray]
-    contract: Contract
+    card: Card
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         return self.run(image)
@@ -74,7 +74,12 @@ class Embedded:
         """The photo (H, W, 3), seen once, to be asked of clicks."""
         from trimatte.segmentation.clicks import ClickedPhoto
 
-        return ClickedPhoto(image, self.contract, automatic=automatic)
+        return ClickedPhoto(image, self._session, self.card.contract, automatic=automatic)
+
+    @cached_property
+    def _session(self) -> Any:
+        with network_file(self.card) as path:
+            return open_session(path)
 
 
 def models() -> list[Card]:
@@ -282,7 +287,7 @@ def network_file(chosen: Card) -> Iterator[Path]:
 def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
     with network_file(chosen) as path:
         if chosen.name in EMBEDDED:
-            return Embedded(onnx.segmenter(path, chosen.contract), chosen.contract)
+            return Embedded(onnx.segmenter(path, chosen.contract), chosen)
         return onnx.segmenter(path, chosen.contract, "auto")
 
 

@@ -24,10 +24,11 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from trimatte.files.atomic import atomic_write
-from trimatte.networks.clicks import CHANNELS, MAPS, Clicks
+from trimatte.networks.clicks import CHANNELS, Clicks
+from trimatte.networks.lite_maps import MAPS, PROMPTS
 from trimatte.runtime.onnx import open_session
 from trimatte.runtime.threads import limit_threads
-from trimatte.segmentation.prompts import CELL, PROMPTS, positions, prompt_maps
+from trimatte.segmentation.prompts import CELL, positions, prompt_maps
 from trimatte.training import segmenter
 from trimatte.training.augment import random_colour, random_damage, random_view
 from trimatte.training.export import export
@@ -278,11 +279,18 @@ def loss(outputs: list[Tensor], batch: Targets) -> Tensor:
     return total
 
 
-def train(recipe: Recipe, folder: Path, *, watch: Callable[[int, float], None] | None = None) -> Clicks:
-    """Run or resume `recipe` in `folder`; returns the network of averaged weights, which `folder`/best.pt holds too."""
+def train(
+    recipe: Recipe, folder: Path, *, initial: Path | None = None, watch: Callable[[int, float], None] | None = None
+) -> Clicks:
+    """Run or resume `recipe` in `folder`, at first from the weights of `initial` if it is given.
+
+    Returns the network of averaged weights, which `folder`/best.pt holds too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = Clicks()
+    if initial is not None:
+        network.load_state_dict(torch.load(initial, map_location="cpu", weights_only=True))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.decay)

@@ -26,17 +26,17 @@ TAPS = {
     "half": "merge2/lateral/lateral.0",
     "quarter": "merge4/lateral/lateral.0",
     "eighth": "merge8/lateral/lateral.0",
+}
+"""The encoder's finer maps by their scale, and the convolution that each goes into."""
+DEEPER = {
     "sixteenth": "merge16/lateral/lateral.0",
     "thirtysecond": "context/reduce/reduce.0",
-}
-"""The encoder's maps by their scale, and the convolution that each goes into."""
-DRAWN = {
     "drawn_half": "heads.0",
     "drawn_quarter": "merge2/descend/descend.0",
     "drawn_eighth": "merge4/descend/descend.0",
     "drawn_sixteenth": "merge8/descend/descend.0",
 }
-"""The same of the decoder's maps."""
+"""The same of its deeper maps, and of the decoder's."""
 TOLERANCES = {32: 1e-3, 16: 0.02, 8: 0.25}
 """Largest difference from torch, in standard deviations of the output on noise, by the bits of a weight."""
 
@@ -44,8 +44,7 @@ TOLERANCES = {32: 1e-3, 16: 0.02, 8: 0.25}
 def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> float:
     """Write the segmenter of `weights` as ONNX: `image` (1, 3, h, w), multiples of 32, to `logits` (1, 1, h, w).
 
-    It gives the encoder's maps `TAPS` and its decoder's `DRAWN`, too, on which the decoders of "glance" and of clicks
-    draw.
+    It gives the maps `TAPS` and `DEEPER`, too, on which the decoders of "glance" and of clicks draw.
     """
     off = export(Lite(variant=variant), weights, out, inputs={"image": (3, 1)}, outputs=["logits"], bits=bits)
     for path in (out, out.with_suffix(FULL)):
@@ -57,7 +56,7 @@ def tapped(model: onnx.ModelProto) -> onnx.ModelProto:
     """The segmenter's model with what goes into some of its convolutions as outputs of its own."""
     graph = model.graph
     seen = {node.name: node.input[0] for node in graph.node if node.op_type == "Conv"}
-    for name, convolution in {**TAPS, **DRAWN}.items():
+    for name, convolution in {**TAPS, **DEEPER}.items():
         graph.node.append(helper.make_node("Identity", [seen[f"/{convolution}/Conv"]], [name]))
         graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", None, None, None]))
     onnx.checker.check_model(model)

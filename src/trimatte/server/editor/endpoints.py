@@ -28,12 +28,13 @@ from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.images.formats import MAX_PIXELS
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
-from trimatte.server.editor.session import BANDS, DOWNLOADS, Patch, Session
+from trimatte.server.editor.session import BANDS, CLICKS, DOWNLOADS, Click, Patch, Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
 from trimatte.server.guard import CLIENT_GONE, CheckFraming, CheckHost, SecurityHeaders
 from trimatte.server.problems import Problem, of_error, problem_response
 from trimatte.server.settings import Settings
 
+CLICKS_BYTES = 100_000
 STATIC = Path(__file__).parent / "static"
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -68,6 +69,7 @@ def routes(
         Route(one + "/trimap", _answered(editor.automatic)),
         Route(one + "/marks", _answered(editor.marks), methods=["GET"]),
         Route(one + "/marks", _answered(editor.paint), methods=["PATCH"]),
+        Route(one + "/clicks", _answered(editor.click), methods=["PUT"]),
         Route(one + "/alpha", _answered(editor.alpha)),
         Route(one + "/{what}", _answered(editor.download)),
     ]
@@ -147,6 +149,12 @@ class _Editor:
             raise ArgumentError(f"width, height: got {width}, {height}; wanted 1 to {session.size[::-1]}")
         marks = _inflated(await self._body(request, width * height + 1000), width * height).reshape(height, width)
         return _patch(await _in(self._quick, partial(session.paint, x, y, marks, since)))
+
+    async def click(self, request: Request) -> Response:
+        """JSON of all clicks, such as [["add", 20, 30]] -> a patch of alpha."""
+        session, since = self._session(request), _whole(request, "since")
+        clicks = _clicks(await self._body(request, CLICKS_BYTES))
+        return _patch(await _in(self._quick, partial(session.click, clicks, since)))
 
     async def alpha(self, request: Request) -> Response:
         """The exact alpha, once it is there, as a patch."""
@@ -264,6 +272,23 @@ def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not math.isfinite(number):
         raise ArgumentError(f"{name}: got {str(value)[:20]!r}, wanted a number")
     return number
+
+
+def _clicks(body: bytes) -> list[Click]:
+    """The clicks of a JSON list."""
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, list) or not all(isinstance(click, list) for click in given):
+        raise Problem("bad-body", 'clicks: wanted a JSON list such as [["add", 20, 30], ["box", 5, 5, 90, 60]]')
+    for kind, *place in (click or [None] for click in given):
+        if kind not in CLICKS or len(place) != CLICKS[kind]:
+            wanted = ", ".join(f"{name} with {count} numbers" for name, count in CLICKS.items())
+            raise ArgumentError(f"clicks: got {str(kind)[:20]!r} with {len(place)}, wanted {wanted}")
+        for value in place:
+            _number(value, "clicks")
+    return [tuple(click) for click in given]
 
 
 def _settings(body: bytes) -> dict[str, Any]:

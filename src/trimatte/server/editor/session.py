@@ -8,9 +8,9 @@ from __future__ import annotations
 import copy
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from trimatte.images.arrays import quantised
 from trimatte.images.formats import format_of
 from trimatte.images.hidden import without_hidden
 from trimatte.planes.resize import downsampled, resized
-from trimatte.segmentation import segment
+from trimatte.selection import Selection
 from trimatte.trimap import (
     BACKGROUND,
     BOUND,
@@ -55,6 +55,10 @@ DOWNLOADS = {
 }
 """What can be downloaded: format and media type by name."""
 
+Click = tuple[Any, ...]
+"""Such as ("add", 20, 30)."""
+CLICKS = {"add": 2, "remove": 2, "box": 4}
+"""Methods of `Selection` that a click calls, and how many numbers each takes."""
 _MARKS = np.zeros(256, bool)
 _MARKS[[BACKGROUND, UNTOUCHED, UNKNOWN, FOREGROUND]] = True
 _one_by_one = threading.Lock()
@@ -139,8 +143,16 @@ class Session:
         self.notes = [*picture.notes, *kept]
         self._lasting = (*picture.notes, BOUND)
         self._lock = threading.Lock()
+        whole_alpha = None if self._bound is None else (self._bound / np.float32(255)).astype(np.float32)
+        self._seen = replace(picture, image=self.image, alpha=whole_alpha, notes=())
+        self._selection: Selection | None = None
+        self._clicks: list[Click] = []
+        self._draft: np.ndarray | None = None
         with _kernels():
-            self._probability = None if trimap is not None or own else segment(self.image)
+            self._probability = None
+            if trimap is None and not own:
+                self._selection = Selection(self._seen)
+                self._probability = self._selection.probability
             if self._probability is not None:
                 self.auto = self._automatic(band)
             elif trimap is None and self._bound is not None:
@@ -148,6 +160,7 @@ class Session:
             else:
                 self.auto = resized(read_trimap(trimap, shape=picture), self.size, "nearest")
             self._prepared = prepare_alpha(self.image, self.auto, method=method)
+        self._unclicked = self._probability, self.auto
         self.marks = np.full(self.size, UNTOUCHED, np.uint8)
         self._trimap = self.auto
         self._exact = True
@@ -171,7 +184,8 @@ class Session:
         """Memory that the session keeps."""
         arrays = [self.image, self.auto, self.marks, self._trimap, self._shown, self._prepared.alpha, self._bound]
         arrays.append(self._probability)
-        return len(self.body) + sum(array.nbytes for array in arrays if array is not None)
+        kept = 0 if self._selection is None else self._selection.nbytes
+        return len(self.body) + kept + sum(array.nbytes for array in arrays if array is not None)
 
     def paint(self, x: int, y: int, marks: np.ndarray, since: int = -1) -> Patch:
         """Set the marks (h, w) of a rectangle, and follow them where they are.
@@ -202,6 +216,40 @@ class Session:
             self._follow()
             return self._patch(since)
 
+    def click(self, clicks: Sequence[Click], since: int = -1) -> Patch:
+        """Let all these clicks say what the subject is, one after the other, and none but these.
+
+        Where alpha is then unknown, it is the network's probability until `refine`.
+
+        Parameters
+        ----------
+        clicks : sequence of tuple, by `CLICKS`
+            ("add", x, y) and ("remove", x, y) in pixels of the picture, ("box", left, top, right, bottom).
+        since : int, default -1
+            As of `paint`.
+
+        Raises
+        ------
+        ArgumentError
+            For a click outside of the picture; those before it hold.
+        """
+        with self._lock:
+            if self._selection is None:
+                self._selection = Selection(self._seen, automatic=False)
+            same = _common(self._clicks, clicks)
+            for _ in self._clicks[same:]:
+                self._selection.undo()
+            self._clicks = self._clicks[:same]
+            for kind, *place in clicks[same:]:
+                getattr(self._selection, kind)(*place)
+                self._clicks.append((kind, *place))
+            given, self.auto = self._unclicked
+            self._probability = self._selection.probability if self._clicks else given
+            if self._probability is not None:
+                self.auto = self._automatic(self.band)
+            self._trimap, self._exact, self._draft = self._merged(), False, self._probability
+            return self._patch(since)
+
     def refine(self, since: int = -1) -> Patch:
         """Make alpha exact, unless a stroke comes in between; strokes are followed meanwhile."""
         with self._lock:
@@ -214,7 +262,7 @@ class Session:
                 twin.solve()
         with self._lock:
             if self._trimap is trimap and self._prepared.method == twin.method:
-                self._prepared, self._exact = twin, True
+                self._prepared, self._exact, self._draft = twin, True, None
             return self._patch(since)
 
     def change(self, *, method: str | None = None, band: float | None = None) -> None:
@@ -233,7 +281,7 @@ class Session:
         with _kernels():
             prepared = prepare_alpha(self.image, trimap, method=method or self.method)
         with self._lock:
-            self._prepared, self.method = prepared, prepared.method
+            self._prepared, self.method, self._draft = prepared, prepared.method, None
             self._exact = self._trimap is trimap
             if not self._exact:
                 self._catch_up()
@@ -280,7 +328,8 @@ class Session:
         trimap = self._merged()
         if (trimap != self._trimap).any():
             self._trimap, self._exact = trimap, False
-            self._catch_up()
+            if self._draft is None:
+                self._catch_up()
 
     def _catch_up(self) -> None:
         """Solve about what has changed. Methods that cannot keep alpha as it is where it is still unknown."""
@@ -291,7 +340,7 @@ class Session:
 
     def _patch(self, since: int) -> Patch:
         """What has changed since a version; all of it, if that is not the last one that went out."""
-        alpha = quantised(self._prepared.alpha, 8)
+        alpha = quantised(self._prepared.alpha if self._draft is None else self._draft, 8)
         if not self._exact:
             alpha = np.where(self._trimap == UNKNOWN, alpha, self._trimap)
         if self._bound is not None:
@@ -305,6 +354,12 @@ class Session:
     def _told(self) -> list[str]:
         report = self._prepared.report
         return [*complaints(report), *report.fallbacks]
+
+
+def _common(first: Sequence[Click], second: Sequence[Click]) -> int:
+    """How many of the first clicks are the same."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 @contextmanager
