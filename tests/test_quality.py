@@ -19,7 +19,7 @@ def test_names_given_override_the_word() -> None:
 @pytest.mark.parametrize("word", ["good", "", None, 90])
 def test_other_words_are_refused_with_those_there_are(word: object) -> None:
     with pytest.raises(ArgumentError, match=r"quality: got .*fast, balanced, best"):
-        chosen(word)  # type: ignore[arg-type]
+        chosen(word)
 
 
 def test_a_number_is_the_files_and_a_word_the_ways() -> None:

@@ -429,7 +429,9 @@ def cutout_by(
     if report.subject:
         alpha = keyed.alpha if keyed is not None else _alpha(matting, picture.image, known, report)
         if keyed is None and probability is not None and known is not None and report.band:
-            alpha = _settled(alpha, probability, known, WIDEST * report.band if adaptive_band else report.band, report)
+            alpha = _settled(
+                alpha, probability, known, float(WIDEST) * report.band if adaptive_band else report.band, report
+            )
         if refine is not None and keyed is None:
             alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
         alpha = alpha if own is None else np.minimum(alpha, own)

@@ -35,9 +35,10 @@ def test_options_have_the_names_that_they_have_there(floats: Any) -> None:
         other = ours.estimate_alpha_cf(image, trimap, **options)
         assert 0 < np.abs(other - plain).max() < 0.5
     ours.estimate_alpha_knn(image, trimap, laplacian_kwargs={"n_neighbors": [10, 5], "distance_weights": [2.0, 0.1]})
-    for options in ({"laplacian_kwargs": {"kernel": "soft"}}, {"cg_kwargs": {"callback": print}}):
-        with pytest.raises(ArgumentError, match=r"kernel|callback"):
-            ours.estimate_alpha_cf(image, trimap, **options)
+    with pytest.raises(ArgumentError, match="kernel"):
+        ours.estimate_alpha_cf(image, trimap, laplacian_kwargs={"kernel": "soft"})
+    with pytest.raises(ArgumentError, match="callback"):
+        ours.estimate_alpha_cf(image, trimap, cg_kwargs={"callback": print})
     with pytest.raises(ArgumentError, match="preconditioner"):
         ours.estimate_alpha_cf(image, trimap, preconditioner=lambda r: r)
 

@@ -1,8 +1,8 @@
 """Cutting out before a plain backdrop: studio grey, a green screen, paper. Its colours are known, so alpha is exact.
 
 The backdrop's colour field is fitted from the picture's border on (`field`); what is surely backdrop and surely subject
-is found (`known`), shadows too (`shadow`); alpha is solved for in between (`keying`), and the subject's colours are freed
-of the backdrop (`colours`).
+is found (`known`), shadows too (`shadow`); alpha is solved for in between (`keying`), and the subject's colours are
+freed of the backdrop (`colours`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Of I = alpha F + (1 - alpha) B, F and alpha are unknown: four numbers from three (Smith and Blinn, SIGGRAPH 1996). F is
 taken from pixels near by that lie farthest from B, as those in the middle of a strand do: alpha is where I projects
-onto the line from B to F. Several such F vote. No F in range can make alpha less than the smallest that reaches I, which
+onto the line from B to F. Several such F vote. No F in range can make alpha less than the smallest that reaches I: that
 settles black ink on white paper. What the votes leave open the matting Laplacian decides (Levin et al., PAMI 2008), in
 which they are a prior with the weight that they have.
 """

@@ -1,8 +1,8 @@
 """What is surely the backdrop and surely the subject where the backdrop's colours are known.
 
 **Backdrop** is what has its colour, within the noise, and hangs together with the picture's border. Enclosed regions of
-its colour are backdrop too, such as the inside of a handle or the counter of a letter, unless the segmenter is sure that
-they are the subject. Its word has no weight
+its colour are backdrop too, such as the inside of a handle or the counter of a letter, unless the segmenter is sure
+that they are the subject. Its word has no weight
 
 - where its subject is not within the silhouette that stands before the backdrop;
 - in drawings and text, whose colours are flat, about enclosed regions;

@@ -295,8 +295,8 @@ def run(
                 _say(json.dumps(line, allow_nan=False))
             elif not failed and job.target != STREAM:
                 _say(job.target)
-            for line in told:
-                _say(f"{job.source}: {line}", err=True)
+            for remark in told:
+                _say(f"{job.source}: {remark}", err=True)
     finally:
         if events is not None:
             events.end()

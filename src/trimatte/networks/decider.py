@@ -32,4 +32,5 @@ class Decider(nn.Module):
 
     def forward(self, signs: Tensor, sureness: Tensor) -> Tensor:
         swing = self.weigh(torch.cat([signs, sureness], 1)) - self.weigh(torch.cat([-signs, sureness], 1))
-        return SCALE * signs[:, :1] + 4 * swing
+        out: Tensor = SCALE * signs[:, :1] + 4 * swing
+        return out

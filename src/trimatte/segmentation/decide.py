@@ -109,7 +109,8 @@ def _counts(place: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
     bins = np.ravel_multi_index([np.rint(channel).astype(np.intp) for channel in place], (BINS,) * 3)
     counts = np.bincount(bins, weights, BINS**3).reshape(BINS, BINS, BINS)
     blurred: np.ndarray = ndimage.gaussian_filter(counts, BLUR, mode="nearest")
-    return blurred / max(blurred.sum(), 1e-6)
+    blurred /= max(float(blurred.sum()), 1e-6)
+    return blurred
 
 
 def guided(image: np.ndarray, plane: np.ndarray, radius: int) -> np.ndarray:
