@@ -112,6 +112,7 @@ def contracts(folder: Path) -> dict[str, Contract]:
         "shadow_softness": ["a", -1, 2],
         "dpi": ["a", 0],
         "quality": ["a", 0, 101],
+    }
     no_points = [5, "ab", object(), [5], [(1,)], [(1, "x")], [(1, float("nan"))]]
     prompts: dict[str, list[Any]] = {
         "points": no_points,
