@@ -92,7 +92,7 @@ def lively(config: dim.DIMConfig, image: np.ndarray, trimap: np.ndarray) -> dim.
         module.reset_parameters()  # the refinement's last one begins with zeros
     hooks = [module.register_forward_hook(scale) for module in convs.values()]
     top, left = (max(0, n // 2 - 256) for n in trimap.shape)
-    part = inference._dim_input(image, trimap, (top, top + 512, left, left + 512))
+    part = inference._dim_input(image, trimap / np.float32(255), (top, top + 512, left, left + 512))
     with torch.no_grad():
         network(part)
         for hook in hooks:

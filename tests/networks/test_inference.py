@@ -314,6 +314,7 @@ def test_half_precision_is_for_cuda_by_default(monkeypatch):
     assert inference.pick_device("cpu") == (CPU, False)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_agrees_with_cpu():
     image, trimap = scene(300, 400)
