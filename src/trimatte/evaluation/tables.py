@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from trimatte.evaluation.alpha_metrics import VARIANTS
@@ -111,15 +111,21 @@ class Table:
 
 
 def markdown(rows: Sequence[Row], metric: str = "mse") -> str:
-    """A table for each benchmark and trimap, in which `metric` has a column, whichever it is, and the `supplements`."""
-    tables = [_ranking(table, metric, lambda text: f"**{text}**") for table in by_group(rows)]
-    return "\n\n".join(map(_markdown, [*tables, *supplements(rows, metric)]))
+    """Tables of each benchmark and trimap, and one over all of them; `metric` has a column, whichever it is."""
+    return "\n\n".join(map(_markdown, _all(rows, metric, lambda text: f"**{text}**")))
 
 
 def latex(rows: Sequence[Row], metric: str = "mse") -> str:
     """The same as `markdown` as booktabs tables."""
-    tables = [_ranking(table, metric, _bold) for table in by_group(rows)]
-    return "\n\n".join(map(_latex, [*tables, *supplements(rows, metric)]))
+    return "\n\n".join(map(_latex, _all(rows, metric, _bold)))
+
+
+def _all(rows: Sequence[Row], metric: str, bold: Callable[[str], str]) -> Iterator[Table]:
+    for group in by_group(rows):
+        yield _ranking(group, metric, bold)
+        yield from group_supplements(group, metric)
+    if over_all := overview(rows, metric):
+        yield over_all
 
 
 def _markdown(table: Table) -> str:
@@ -165,15 +171,8 @@ def _given(rows: Sequence[Row]) -> list[str]:
     return ["given", *(row.given or "–" for row in rows)]
 
 
-def supplements(rows: Sequence[Row], metric: str = "mse") -> list[Table]:
-    """What referees ask for beside the ranking: tables of each benchmark and trimap, and one over all of them."""
-    of_groups = [table for group in by_group(rows) for table in group_supplements(group, metric)]
-    over_all = overview(rows, metric)
-    return [*of_groups, *([over_all] if over_all else [])]
-
-
 def group_supplements(rows: Sequence[Row], metric: str = "mse") -> list[Table]:
-    """Those of one benchmark and trimap: further figures, segmentation, categories."""
+    """What stands beside the ranking on a benchmark and trimap: further figures, segmentation, categories."""
     tables = (_further(rows), _segmentation(rows), _kinds(rows, metric))
     return [table for table in tables if table is not None]
 
