@@ -188,7 +188,10 @@ def _further(rows: Sequence[Row]) -> Table | None:
         note += " Variants are those of published ports."
     if any(m in COLOURS for m in metrics):
         note += " Colours: of the foreground where true alpha exceeds 0.01; MAD and MSE times 1000."
-    lines = [[row.method, *(figure_text(m, row.means[m]) if m in row.means else "–" for m in metrics)] for row in rows]
+    chosen = [row for row in rows if any(m in row.means for m in metrics)]
+    lines = [
+        [row.method, *(figure_text(m, row.means[m]) if m in row.means else "–" for m in metrics)] for row in chosen
+    ]
     head = ["method", *(HEADINGS[m] for m in metrics)]
     return Table(f"{title(rows[0])}: further figures", note, _label(rows[0], "further"), head, lines)
 
@@ -260,7 +263,7 @@ def overview(rows: Sequence[Row], metric: str) -> Table | None:
             known = row is not None and metric in row.means
             mean = figure_text(metric, row.means[metric]) if row is not None and known else "–"
             cells += [mean + ("" if row is None or row.complete else "*"), f"{row.average_rank:.2f}" if row else "–"]
-        given = next((row.given for row in here if row is not None), None)
+        given = next((row.given for row in here if row is not None and row.given), None)
         return [method, *([given or "–"] if any(row.given for row in rows) else []), *cells]
 
     heading, _ = heading_and_factor(metric)
