@@ -264,6 +264,8 @@ def contracts(folder: Path) -> dict[str, Contract]:
                 "region": ["x", 3],
                 "jobs": NO_COUNT,
                 "limit": [value for value in NO_COUNT if value is not None],
+                "isolate": NO_FLAG,
+                "variants": [3, "gradient", ["ssim"], [None]],
                 "retry_failed": NO_FLAG,
                 "layout": ["x", 3],
             },
@@ -280,13 +282,15 @@ def contracts(folder: Path) -> dict[str, Contract]:
     )
     pairs = {
         name: {"alpha": plane, "target": plane, "trimap": [v for v in given_trimap if v is not None]}
-        for name in ("sad", "mse", "mad", "gradient_error", "connectivity_error")
+        for name in ("sad", "sad_by_region", "mse", "mad", "gradient_error", "connectivity_error")
     }
-    pairs |= {name: {"probability": plane, "mask": plane} for name in ("mae", "iou", "f_measures")}
+    of_masks = ("mae", "iou", "f_measures", "s_measure", "e_measure", "weighted_f_measure", "boundary_iou")
+    pairs |= {name: {"probability": plane, "mask": plane} for name in of_masks}
     for name, bad in pairs.items():
         good = dict.fromkeys(list(bad)[:2], ALPHA)
         table[f"metrics.{name}"] = Contract(getattr(metrics, name), good, bad)
     table["metrics.iou"].bad["threshold"] = ["a", -1, 2, True]
+    table["metrics.boundary_iou"].bad |= {"threshold": ["a", -1, 2, True], "width": ["a", -1, 0, 2, True]}
     table["metrics.f_measures"].bad["beta2"] = ["a", -1, 0]
     table["metrics.max_f_measure"] = Contract(
         metrics.max_f_measure,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from trimatte.errors import ArgumentError
 from trimatte.images import ImageLike, as_alpha, read_trimap
 from trimatte.images.arrays import UNKNOWN, Box, bounding_box, grown
+from trimatte.runtime.options import check_sequence
 
 __all__ = ["VARIANTS", "connectivity_error", "gradient_error", "mad", "measure", "mse", "sad", "sad_by_region"]
 
@@ -160,7 +161,8 @@ def measure(
 
 
 def check_variants(variants: Sequence[str]) -> None:
-    """Raise `ArgumentError` for a name that is not among `VARIANTS`."""
+    """Raise `ArgumentError` for what is no sequence, or a name that is not among `VARIANTS`."""
+    check_sequence("variants", variants, "a sequence of names")
     for name in variants:
         if name not in VARIANTS:
             raise ArgumentError(f"variants: got {name!r}, wanted some of {', '.join(VARIANTS)}")

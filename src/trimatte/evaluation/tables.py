@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from trimatte.evaluation.alpha_metrics import VARIANTS
@@ -111,15 +111,21 @@ class Table:
 
 
 def markdown(rows: Sequence[Row], metric: str = "mse") -> str:
-    """A table for each benchmark and trimap, in which `metric` has a column, whichever it is, and the `supplements`."""
-    tables = [_ranking(table, metric, lambda text: f"**{text}**") for table in by_group(rows)]
-    return "\n\n".join(map(_markdown, [*tables, *supplements(rows, metric)]))
+    """Tables of each benchmark and trimap, and one over all of them; `metric` has a column, whichever it is."""
+    return "\n\n".join(map(_markdown, _all(rows, metric, lambda text: f"**{text}**")))
 
 
 def latex(rows: Sequence[Row], metric: str = "mse") -> str:
     """The same as `markdown` as booktabs tables."""
-    tables = [_ranking(table, metric, _bold) for table in by_group(rows)]
-    return "\n\n".join(map(_latex, [*tables, *supplements(rows, metric)]))
+    return "\n\n".join(map(_latex, _all(rows, metric, _bold)))
+
+
+def _all(rows: Sequence[Row], metric: str, bold: Callable[[str], str]) -> Iterator[Table]:
+    for group in by_group(rows):
+        yield _ranking(group, metric, bold)
+        yield from group_supplements(group, metric)
+    if over_all := overview(rows, metric):
+        yield over_all
 
 
 def _markdown(table: Table) -> str:
@@ -165,15 +171,8 @@ def _given(rows: Sequence[Row]) -> list[str]:
     return ["given", *(row.given or "–" for row in rows)]
 
 
-def supplements(rows: Sequence[Row], metric: str = "mse") -> list[Table]:
-    """What referees ask for beside the ranking: tables of each benchmark and trimap, and one over all of them."""
-    of_groups = [table for group in by_group(rows) for table in group_supplements(group, metric)]
-    over_all = overview(rows, metric)
-    return [*of_groups, *([over_all] if over_all else [])]
-
-
 def group_supplements(rows: Sequence[Row], metric: str = "mse") -> list[Table]:
-    """Those of one benchmark and trimap: further figures, segmentation, categories."""
+    """What stands beside the ranking on a benchmark and trimap: further figures, segmentation, categories."""
     tables = (_further(rows), _segmentation(rows), _kinds(rows, metric))
     return [table for table in tables if table is not None]
 
@@ -189,7 +188,10 @@ def _further(rows: Sequence[Row]) -> Table | None:
         note += " Variants are those of published ports."
     if any(m in COLOURS for m in metrics):
         note += " Colours: of the foreground where true alpha exceeds 0.01; MAD and MSE times 1000."
-    lines = [[row.method, *(figure_text(m, row.means[m]) if m in row.means else "–" for m in metrics)] for row in rows]
+    chosen = [row for row in rows if any(m in row.means for m in metrics)]
+    lines = [
+        [row.method, *(figure_text(m, row.means[m]) if m in row.means else "–" for m in metrics)] for row in chosen
+    ]
     head = ["method", *(HEADINGS[m] for m in metrics)]
     return Table(f"{title(rows[0])}: further figures", note, _label(rows[0], "further"), head, lines)
 
@@ -261,7 +263,7 @@ def overview(rows: Sequence[Row], metric: str) -> Table | None:
             known = row is not None and metric in row.means
             mean = figure_text(metric, row.means[metric]) if row is not None and known else "–"
             cells += [mean + ("" if row is None or row.complete else "*"), f"{row.average_rank:.2f}" if row else "–"]
-        given = next((row.given for row in here if row is not None), None)
+        given = next((row.given for row in here if row is not None and row.given), None)
         return [method, *([given or "–"] if any(row.given for row in rows) else []), *cells]
 
     heading, _ = heading_and_factor(metric)
