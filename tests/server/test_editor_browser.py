@@ -288,6 +288,46 @@ def test_downloads_hold_the_strokes(make_page: Callable[..., Page]) -> None:
     page.settled()
 
 
+def test_a_download_as_shown(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+
+    def exported(**values: str) -> Image.Image:
+        page.page.click("#download")
+        page.page.click("#export-open")
+        for name, value in values.items():
+            field = page.page.locator(f'#export-form [name="{name}"]')
+            if name == "crop":
+                field.set_checked(value == "true", force=True)
+            elif field.evaluate("field => field.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+        with page.page.expect_download() as waiting:
+            page.page.click("#export-form .primary")
+        page.page.wait_for_selector("#export", state="hidden")
+        return Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
+
+    page.choose("backdrop", "#000000")
+    shown = exported(format="jpg", crop="true", margin="10%", size="120x100")
+    assert (shown.format, shown.size) == ("JPEG", (120, 100))
+    picture = np.asarray(shown)
+    assert picture[0].max() < 12
+    assert picture[50, 60].min() > 150
+    page.choose("backdrop", "checks")
+    shop = exported(preset="marketplace", size="90x90", margin="")
+    assert np.asarray(shop)[0].min() > 243
+    page.page.reload()
+    page.settled()
+    page.page.click("#download")
+    page.page.click("#export-open")
+    assert page.page.input_value("#export-preset") == "marketplace"
+    page.page.fill('#export-form [name="size"]', "60000x60000")
+    page.page.click("#export-form .primary")
+    page.until(lambda: "60000" in (page.page.text_content("#export-trouble") or ""))
+    page.complaints = [text for text in page.complaints if "400" not in text]  # the browser's own line
+
+
 def test_by_keyboard_alone(make_page: Callable[..., Page]) -> None:
     page = make_page()
     page.open()

@@ -160,6 +160,20 @@ def test_photos_of_too_many_pixels(http: TestClient) -> None:
     assert answer.json()["type"] == "/problems/picture-too-large"
 
 
+def test_a_cut_out_is_laid_out_as_asked(http: TestClient, path: str, body: bytes) -> None:
+    answer = http.get(f"{path}/cutout.jpg?crop=true&margin=10%25&size=60x40&background=%2300ff00")
+    picture = Image.open(io.BytesIO(answer.content))
+    assert (picture.format, picture.size) == ("JPEG", (60, 40))
+    assert np.abs(np.asarray(picture)[0, 0].astype(int) - (0, 255, 0)).max() < 12
+    behind = io.BytesIO()
+    Image.new("RGB", (30, 30), "#0000ff").save(behind, "PNG")
+    over = Image.open(io.BytesIO(http.post(f"{path}/cutout.png?preset=sticker", content=behind.getvalue()).content))
+    assert (over.mode, over.getpixel((0, 0))) == ("RGB", (0, 0, 255))
+    for wrong in ("cutout.jpg", "cutout.png?size=huge", "cutout.png?banana=1", "cutout.png?size=60000x60000"):
+        assert http.get(f"{path}/{wrong}").status_code == 400
+    assert http.post(f"{path}/cutout.png", content=b"no picture").status_code == 415
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"[1]", b"{", b'{"radius": 3}', b'{"band": "x"}', b'{"band": true}', b'{"method": 3}', b"[" * 900]
 )

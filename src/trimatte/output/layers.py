@@ -94,6 +94,8 @@ def laid_under(codes: Codes, alpha: Floats, colour: Floats, coverage: Floats) ->
     share = coverage * (1 - alpha)
     whole = alpha + share
     seen = share > 0
+    if not seen.any():
+        return codes, alpha
     mixed = floats_of(codes[seen], "codes") * alpha[seen, None] + colour * share[seen, None]
     mixed /= whole[seen, None]
     result = codes.copy()

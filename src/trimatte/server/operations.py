@@ -85,6 +85,15 @@ class Operation:
         return self.path or f"/v1/{self.name}"
 
 
+LOOKS = (
+    Parameter("quality", Integer(1, 100), None, "Of WebP and JPEG."),
+    Parameter("background", Colour(), None, "A colour to lay the subject over, instead of keeping alpha."),
+    Parameter("preset", Choice(tuple(presets())), None, "Options that those given replace."),
+    *PARAMETERS,
+)
+"""How a cut-out is written, as clients may ask for it."""
+
+
 def served_methods() -> tuple[str, ...]:
     """Alpha methods that need no weights of the operator's, and take a trimap."""
     return tuple(ready_methods())
@@ -125,10 +134,9 @@ def operations() -> tuple[Operation, ...]:
             ),
             Parameter("format", Choice(("png", "webp", "jpeg")), None, "Of the answer; by default as Accept says."),
             Parameter("quality", WordOrInteger(ways, Integer(1, 100)), None, "Of WebP and JPEG; or a way's word."),
-            Parameter("background", Colour(), None, "A colour to lay the subject over, instead of keeping alpha."),
+            LOOKS[1],
             Parameter("output", Choice(OUTPUTS[:2]), "cutout", "The cut-out, or its matte alone as a grey picture."),
-            Parameter("preset", Choice(tuple(presets())), None, "Options that those given replace."),
-            *PARAMETERS,
+            *LOOKS[2:],
             strict,
         ),
         required=("image",),

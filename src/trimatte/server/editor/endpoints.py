@@ -25,12 +25,16 @@ from starlette.types import Scope
 
 from trimatte.alpha import ready_methods
 from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.images.background import opaque_image
 from trimatte.images.formats import MAX_PIXELS
+from trimatte.output.options import presets
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
 from trimatte.server.editor.session import BANDS, CLICKS, DOWNLOADS, Click, Patch, Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
 from trimatte.server.guard import CLIENT_GONE, CheckFraming, CheckHost, SecurityHeaders
+from trimatte.server.operations import LOOKS
+from trimatte.server.parameters import parse_parameters
 from trimatte.server.problems import Problem, of_error, problem_response
 from trimatte.server.settings import Settings
 
@@ -71,7 +75,7 @@ def routes(
         Route(one + "/marks", _answered(editor.paint), methods=["PATCH"]),
         Route(one + "/clicks", _answered(editor.click), methods=["PUT"]),
         Route(one + "/alpha", _answered(editor.alpha)),
-        Route(one + "/{what}", _answered(editor.download)),
+        Route(one + "/{what}", _answered(editor.download), methods=["GET", "POST"]),
     ]
 
 
@@ -165,10 +169,20 @@ class _Editor:
         session, what = self._session(request), request.path_params["what"]
         if what not in DOWNLOADS:
             raise Problem("not-found", f"there is no {what!r}, there are {', '.join(DOWNLOADS)}")
-        body = await _in(self._long, partial(session.download, what))
+        options = await self._looks(request) if what.startswith("cutout") else {}
+        body = await _in(self._long, partial(session.download, what, **options))
         name = quote(f"{os.path.splitext(session.name)[0]}-{what}", safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         return Response(body, 200, headers, DOWNLOADS[what][1])
+
+    async def _looks(self, request: Request) -> dict[str, Any]:
+        """How a cut-out is to be laid out; a body is the picture behind it."""
+        values = parse_parameters(LOOKS, request.query_params.multi_items())
+        options = {name: value for name, value in values.items() if value is not None}
+        if request.method == "POST":
+            behind = await self._body(request, self.settings.max_bytes)
+            options["background"] = opaque_image(behind, max_pixels=self.settings.max_pixels)
+        return {**options, "max_pixels": self.settings.max_pixels}
 
     async def _body(self, request: Request, limit: int) -> bytes:
         with self._held.share() as share:
@@ -194,7 +208,7 @@ async def _page(request: Request) -> Response:
 async def _options(request: Request) -> Response:
     """What the page offers."""
     methods = [{"name": name, "label": row.label or name} for name, row in ready_methods().items()]
-    return JSONResponse({"methods": methods, "bands": BANDS})
+    return JSONResponse({"methods": methods, "bands": BANDS, "presets": list(presets())})
 
 
 def _answered(handler: Handler) -> Handler:

@@ -50,7 +50,7 @@ BANDS = 0.005, 0.3
 """Least and greatest half width of the automatic band, relative to the subject."""
 DOWNLOADS = {
     name: (row.name, row.media_type)
-    for name in ("cutout.png", "cutout.webp", "trimap.png", "alpha.png")
+    for name in ("cutout.png", "cutout.webp", "cutout.jpg", "trimap.png", "alpha.png")
     if (row := format_of(name))
 }
 """What can be downloaded: format and media type by name."""
@@ -297,8 +297,11 @@ class Session:
         with _kernels():
             return _jpeg(estimate_foreground(self.image, alpha))
 
-    def download(self, what: str) -> bytes:
-        """A file of `DOWNLOADS`, of the photo's own size: what `trimatte.cutout` makes of photo and trimap."""
+    def download(self, what: str, *, max_pixels: int = MAX_PIXELS, **options: Any) -> bytes:
+        """A file of `DOWNLOADS`, of the photo's own size: what `trimatte.cutout` makes of photo and trimap.
+
+        Options are those of `Cutout.save`; they go with a cut-out.
+        """
         with self._lock:
             trimap, method = resized(self._trimap, self.full_size, "nearest"), self.method
         format, buffer = DOWNLOADS[what][0], io.BytesIO()
@@ -311,7 +314,7 @@ class Session:
         if alone:
             save_image(buffer, result.alpha, format=format)
         else:
-            result.save(buffer, format=format)
+            result.save(buffer, format=format, max_pixels=max_pixels, **options)
         return buffer.getvalue()
 
     def _automatic(self, band: float) -> np.ndarray:

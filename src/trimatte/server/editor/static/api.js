@@ -105,8 +105,9 @@ class Session {
     this.state = await (await this.ask("PUT", "/settings", { body: JSON.stringify(settings) })).json();
   }
 
-  async download(what, signal) {
-    return (await this.ask("GET", `/${what}`, { signal })).blob();
+  // With options, and a picture behind, a cut-out is laid out as they say.
+  async download(what, options = {}, behind = null) {
+    return (await this.ask(behind ? "POST" : "GET", `/${what}`, { query: options, body: behind ?? undefined })).blob();
   }
 
   close() {

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { Editor } from "./editor.js";
+import { joinExport } from "./export.js";
 import { Stage } from "./stage.js";
 import { joinTools } from "./tools.js";
 
@@ -160,7 +161,7 @@ function pill(kind, words) {
   $("pill").textContent = words;
 }
 
-async function download(what) {
+async function download(what, options, behind) {
   $("downloads").hidePopover();
   if (!(await editor.upToDate())) return;
   const [kind, words, preparing] = [$("pill").dataset.kind, $("pill").textContent, `Preparing ${what} …`];
@@ -168,11 +169,12 @@ async function download(what) {
   say(`Preparing ${what}.`);
   $("download").disabled = true;
   try {
-    save(await editor.session.download(what), `${editor.session.state.name.replace(/\.[^.]+$/, "")}-${what}`);
+    save(await editor.session.download(what, options, behind), `${editor.session.state.name.replace(/\.[^.]+$/, "")}-${what}`);
     if ($("pill").textContent === preparing) pill(kind, words); // else it tells of strokes that came meanwhile
     say(`${what} is downloaded.`);
   } catch (error) {
-    failed(error, () => download(what));
+    if (options && error.kind === "refused") return error;
+    failed(error, () => download(what, options, behind));
   } finally {
     $("download").disabled = false;
   }
@@ -185,6 +187,8 @@ function save(blob, name) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
+
+const exporting = joinExport({ behind: () => stage.backdrop, download });
 
 for (const button of document.querySelectorAll("[data-download]")) {
   button.addEventListener("click", () => download(button.dataset.download));
@@ -242,7 +246,9 @@ async function start() {
   $("host").textContent = /^(127\.|localhost|\[::1\])/.test(location.hostname) ? "this computer" : location.host;
   const id = location.hash.slice(1);
   try {
-    tools.offer(await api.options());
+    const offered = await api.options();
+    tools.offer(offered);
+    exporting.offer(offered.presets);
     if (!id) return;
     $("opening-text").textContent = "Opening …";
     screen("opening");

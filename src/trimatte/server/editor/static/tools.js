@@ -64,6 +64,7 @@ export function joinTools(editor, { change, say }) {
     if (!picture) return;
     try {
       backdrop.image = await createImageBitmap(picture);
+      backdrop.file = picture;
       backdrop();
     } catch {
       say("That picture cannot be shown.");
@@ -75,7 +76,7 @@ export function joinTools(editor, { change, say }) {
   function backdrop() {
     const value = chosen("backdrop");
     if (value === "checks" || (value === "image" && !backdrop.image)) stage.backdrop = { kind: "checks" };
-    else if (value === "image") stage.backdrop = { kind: "image", image: backdrop.image };
+    else if (value === "image") stage.backdrop = { kind: "image", image: backdrop.image, file: backdrop.file };
     else stage.backdrop = { kind: "colour", colour: value === "colour" ? $("colour").value : value };
     stage.draw();
   }

@@ -1,0 +1,81 @@
+// The dialog of a download as it is shown: background, format, crop, size, and presets of shops.
+
+const KEPT = "trimatte-export";
+const $ = (id) => document.getElementById(id);
+
+export function joinExport({ behind, download }) {
+  const [form, dialog] = [$("export-form"), $("export")];
+  const fields = () => [...form.elements].filter((field) => field.name);
+
+  function show() {
+    $("export-trouble").textContent = "";
+    follow();
+    dialog.showModal();
+  }
+
+  // What goes with what: a margin with a crop, a background of the preset's own where none is chosen.
+  function follow() {
+    const preset = form.preset.value;
+    form.margin.disabled = !form.crop.checked && !preset;
+    form.crop.disabled = Boolean(preset);
+    const words = { checks: "Behind it: nothing", colour: `Behind it: ${behind().colour}`, image: "Behind it: your picture" };
+    const bare = preset ? "what the preset says" : form.format.value === "jpg" ? "white, since JPEG is opaque" : "nothing";
+    $("export-behind").textContent =
+      behind().kind === "checks" ? `Behind it: ${bare}. Choose another under View.` : `${words[behind().kind]}, as shown.`;
+  }
+
+  // The options of the service that the form stands for.
+  function options() {
+    const found = {};
+    for (const field of fields()) {
+      if (field.disabled || field.name === "format") continue;
+      const value = field.type === "checkbox" ? field.checked && "true" : field.value.trim();
+      if (value) found[field.name] = value;
+    }
+    if (found.outline === "0") delete found.outline;
+    const shown = behind();
+    if (shown.kind === "colour") found.background = shown.colour;
+    else if (shown.kind === "checks" && !found.preset && form.format.value === "jpg") found.background = "white";
+    return found;
+  }
+
+  function keep() {
+    const values = fields().map((field) => [field.name, field.type === "checkbox" ? field.checked : field.value]);
+    localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(values)));
+  }
+
+  function remember() {
+    let values = {};
+    try {
+      values = JSON.parse(localStorage.getItem(KEPT)) ?? {};
+    } catch {
+      localStorage.removeItem(KEPT);
+    }
+    for (const field of fields()) {
+      if (!(field.name in values)) continue;
+      if (field.type === "checkbox") field.checked = values[field.name] === true;
+      else field.value = values[field.name];
+    }
+  }
+
+  $("export-open").addEventListener("click", () => {
+    $("downloads").hidePopover();
+    show();
+  });
+  form.addEventListener("input", follow);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    keep();
+    const shown = behind();
+    const refused = await download(`cutout.${form.format.value}`, options(), shown.kind === "image" ? shown.file : null);
+    if (refused) $("export-trouble").textContent = refused.message;
+    else dialog.close();
+  });
+
+  return {
+    offer(presets) {
+      for (const name of presets) form.preset.append(new Option(name[0].toUpperCase() + name.slice(1), name));
+      remember();
+    },
+  };
+}

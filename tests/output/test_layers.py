@@ -1,0 +1,98 @@
+"""What lies under a subject: outlines and shadows."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import trimatte
+from trimatte.images.read import read_picture
+from trimatte.output.layers import contact_shadow, drop_shadow, laid_under, outline
+
+
+def rectangle() -> np.ndarray:
+    alpha = np.zeros((120, 100), np.float32)
+    alpha[30:80, 40:60] = 1
+    return alpha
+
+
+def made(bits: int = 8, **options: Any) -> np.ndarray:
+    image = np.full((120, 100, 3), 200 * (257 if bits == 16 else 1), f"uint{bits}")
+    picture, report = read_picture(image), trimatte.CutoutReport()
+    cut = trimatte.Cutout(picture.image, None, None, rectangle(), picture.image, report, picture)
+    stream = io.BytesIO()
+    cut.save(stream, format="png", **options)
+    return np.asarray(Image.open(stream))
+
+
+def test_an_outline_has_its_width_on_all_sides_and_is_round_at_corners() -> None:
+    covered = outline(rectangle(), 6)
+    rows, columns = np.nonzero(covered)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (24, 85, 34, 65)
+    assert covered[24:30, 50].min() == 1
+    assert covered[24, 34] == 0
+
+
+def test_an_outline_lies_under_the_subject_and_within_the_margin() -> None:
+    rgba = made(crop=True, margin=4, outline=6, outline_colour="#ff0000")
+    assert rgba.shape == (50 + 20, 20 + 20, 4)
+    assert (rgba[10:60, 10:30] == (200, 200, 200, 255)).all()
+    assert (rgba[4:10, 20] == (255, 0, 0, 255)).all()
+    assert not rgba[:4].any()
+
+
+@pytest.mark.parametrize("kind", ["drop", "contact"])
+def test_a_shadow_is_as_dark_as_asked_and_leaves_the_subject_alone(kind: str) -> None:
+    options = {"cast_shadow": kind, "shadow_strength": 0.6, "background": "white"}
+    rgb, plain = made(**options), made(background="white")
+    assert (rgb[30:80, 40:60] == 200).all()
+    assert (rgb <= plain).all()
+    assert 255 * 0.35 < rgb[80:].min() < 255 * 0.7
+    assert (made(**{**options, "shadow_strength": 0}) == plain).all()
+    transparent = made(cast_shadow=kind)
+    shadow = (transparent[..., 3] > 0) & (rectangle() == 0)
+    assert shadow.any()
+    assert not transparent[shadow][:, :3].any()
+
+
+def test_a_drop_shadow_falls_down_and_to_the_right_and_a_contact_shadow_on_the_ground() -> None:
+    drop = drop_shadow(rectangle(), 1.0, 0.05)
+    assert drop[80:, 60:].sum() > 10 * drop[:30, :40].sum()
+    contact = contact_shadow(rectangle(), 1.0, 0.03)
+    rows = (np.arange(120) * contact.sum(axis=1)).sum() / contact.sum()
+    assert abs(rows - 80) < 3
+    assert not contact[:60].any()
+    assert not contact_shadow(np.zeros((9, 9), np.float32), 1.0, 0.1).any()
+
+
+def test_softness_spreads_a_shadow() -> None:
+    for shadow in (drop_shadow, contact_shadow):
+        hard, soft = (np.count_nonzero(shadow(rectangle(), 1.0, softness) > 0.02) for softness in (0.01, 0.1))
+        assert soft > 1.5 * hard
+
+
+def test_the_matte_is_of_the_subject_alone() -> None:
+    matte = made(output="matte", outline=6, cast_shadow="drop")
+    np.testing.assert_array_equal(matte, rectangle() * 255)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 1000), bits=st.sampled_from([8, 16]))
+def test_over_a_background_layers_are_as_if_laid_one_by_one(seed: int, bits: int) -> None:
+    rng = np.random.default_rng(seed)
+    white = (1 << bits) - 1
+    codes = rng.integers(0, white + 1, (7, 9, 3)).astype(f"uint{bits}")
+    alpha, coverage = (np.clip(rng.normal(0.5, 0.6, (7, 9)), 0, 1).astype(np.float32) for _ in range(2))
+    colour, behind = (rng.random(3).astype(np.float32) for _ in range(2))
+    under, whole = laid_under(codes, alpha, colour, coverage)
+    below = coverage[..., None] * colour + (1 - coverage[..., None]) * behind
+    wanted = alpha[..., None] * (codes / white) + (1 - alpha[..., None]) * below
+    got = whole[..., None] * (under / white) + (1 - whole[..., None]) * behind
+    np.testing.assert_allclose(got, wanted, atol=1 / white)
+    np.testing.assert_array_equal(under[alpha == 1], codes[alpha == 1])
