@@ -384,10 +384,10 @@ def test_the_report_of_a_run_that_was_short_of_memory(tmp_path: Path, monkeypatc
         device, square = "cuda", False
 
         @staticmethod
-        def ask(*given: np.ndarray) -> np.ndarray:
+        def infer(*given: np.ndarray) -> np.ndarray:
             if given[0].shape[-1] > 256:
                 raise MemoryError
-            return real.ask(*given)
+            return real.infer(*given)
 
     monkeypatch.setattr("trimatte.alpha.added._network", lambda *_: Short)
     matte = trimatte.estimate_alpha(image, trimap, method="matteformer")

@@ -43,7 +43,7 @@ def test_a_failed_ingredient_is_replaced_and_told(noisy_edge: Edge, monkeypatch:
 
 def test_without_any_ingredient_there_is_no_result(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     image, trimap, _ = noisy_edge()
-    for name in ("knn", "closed_form", "shared_samples", "looked_at"):
+    for name in ("knn", "closed_form", "shared_samples", "predict"):
         monkeypatch.setattr(module, name, _fails)
     with pytest.raises(SolverError, match="all failed"):
         estimate_alpha(image, trimap, method="hybrid")

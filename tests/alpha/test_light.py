@@ -10,7 +10,7 @@ import pytest
 from trimatte import estimate_alpha
 from trimatte.alpha import _network
 from trimatte.alpha._network import distances
-from trimatte.alpha.light import CHANNELS, features, looked_at
+from trimatte.alpha.light import CHANNELS, features, predict
 from trimatte.alpha.shared import shared_samples
 from trimatte.linalg.report import SolveReport
 
@@ -52,9 +52,9 @@ def test_features_are_what_they_say(noisy_edge: Edge) -> None:
 def test_windows_are_near_the_whole(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     image, trimap, _ = noisy_edge(300, 320)
     pairs = shared_samples(image, trimap, SolveReport())[1]
-    whole, doubt = looked_at(image, trimap, pairs)
+    whole, doubt = predict(image, trimap, pairs)
     monkeypatch.setattr(_network, "WINDOW", 160)
-    parts, part_doubt = looked_at(image, trimap, pairs)
+    parts, part_doubt = predict(image, trimap, pairs)
     assert np.abs(parts - whole).mean() < 0.01
     assert doubt.shape == part_doubt.shape == trimap.shape
     assert ((doubt > 0) == (trimap == 128)).all()

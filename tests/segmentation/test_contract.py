@@ -123,5 +123,5 @@ def test_temperature_may_stand_in_either_table() -> None:
 
 def test_looks_are_one_for_each_size() -> None:
     card = read_card(CARD.replace("size = 32", "long_side = 32\nlong_sides = [32, 48]"))
-    assert [look.long_side for look in card.contract.looks()] == [32, 48]
-    assert np.all([look.looks() == [look] for look in card.contract.looks()])
+    assert [one.long_side for one in card.contract.passes()] == [32, 48]
+    assert np.all([one.passes() == [one] for one in card.contract.passes()])

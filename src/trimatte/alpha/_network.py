@@ -1,4 +1,4 @@
-"""What the methods share whose embedded networks look at a trimap: sessions, windows over the band, distances."""
+"""What the methods share whose embedded networks infer at a trimap: sessions, windows over the band, distances."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trimatte.runtime.onnx import open_session
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 FAR = 64
-"""Distances to known pixels are told to a network up to this."""
+"""Distances to known pixels are an input of a network up to this."""
 WINDOW, MARGIN = 768, 64
 """A network runs on parts of the picture of about so many pixels a side and sees so many more on each."""
 
@@ -29,17 +29,17 @@ def network_session(name: str) -> Any:
         return open_session(path)
 
 
-def looked_at_in_windows(
-    trimap: np.ndarray, multiple: int, look: Callable[[Part], np.ndarray]
+def predict_in_windows(
+    trimap: np.ndarray, multiple: int, infer: Callable[[Part], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Alpha (H, W) and its expected absolute error (H, W) of the unknown pixels, both float32 and exact where known.
 
-    `look` gives both (2, h, w) for a part of the picture; more rows and columns at its ends do not matter.
+    `infer` gives both (2, h, w) for a part of the picture; more rows and columns at its ends do not matter.
     """
     alpha, doubt = (trimap == FOREGROUND).astype(np.float32), np.zeros(trimap.shape, np.float32)
     unknown = trimap == UNKNOWN
     for seen, inner, part in windows(unknown, multiple):
-        for whole, plane in zip((alpha, doubt), look(seen), strict=True):
+        for whole, plane in zip((alpha, doubt), infer(seen), strict=True):
             np.copyto(whole[part], plane[inner], where=unknown[part])
     return alpha, doubt
 

@@ -76,7 +76,7 @@ def without_trimap(
     """
     network, contract = _opened(name, device, report)
     with timed(report.seconds, "network"):
-        return keep_known(run_whole(network.ask, image, contract), trimap)
+        return keep_known(run_whole(network.infer, image, contract), trimap)
 
 
 def _opened(name: str, device: str, report: SolveReport) -> tuple[Network, Contract]:
@@ -98,7 +98,7 @@ def _in_windows(network: Network, contract: Contract, image: np.ndarray, trimap:
     reach = min(window // 8, (room - 2 * OVERLAP) // 2)  # smaller cells would overlap all over
     for box, share in cells(unknown, room - 2 * reach):
         seen = _seen(box, reach, trimap.shape, contract.multiple, window if network.square else None)
-        answer = network.ask(*tensors(image, trimap, contract, seen))
+        answer = network.infer(*tensors(image, trimap, contract, seen))
         _check_size(answer, seen)
         top, bottom, left, right = box
         part = as_probability(answer[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]], contract)

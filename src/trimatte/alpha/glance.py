@@ -20,7 +20,7 @@ from trimatte.runtime.measure import timed
 from trimatte.runtime.onnx import open_session
 from trimatte.segmentation import registry, segment
 from trimatte.segmentation.contract import Contract
-from trimatte.segmentation.onnx import as_seen
+from trimatte.segmentation.onnx import network_input
 from trimatte.trimap import UNKNOWN
 
 LONG_SIDE = 512
@@ -33,7 +33,7 @@ MAPS = ("half", "quarter", "eighth")
 def glance(image: np.ndarray, trimap: np.ndarray | None, report: SolveReport) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3); known pixels of a trimap (H, W), if there is one, are kept."""
     with timed(report.seconds, "network"):
-        alpha = _looked_at(image)[0]
+        alpha = _predict(image)[0]
     report.solver = "network"
     if trimap is None:
         return alpha
@@ -45,13 +45,13 @@ def mixed_pixels(image: np.ndarray, probability: np.ndarray | None = None) -> np
 
     Of image (H, W, 3) float32 in [0, 1], about the subject of `probability` (H, W), or the one that `lite` finds.
     """
-    return _looked_at(image, probability)[1]
+    return _predict(image, probability)[1]
 
 
-def _looked_at(image: np.ndarray, probability: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _predict(image: np.ndarray, probability: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Alpha (H, W) of image (H, W, 3), and the probability that a pixel is mixed (H, W), both float32 in [0, 1]."""
     segmenter, contract = _segmenter()
-    x, _ = as_seen(image, contract)
+    x, _ = network_input(image, contract)
     maps = dict(zip(MAPS, segmenter.run(list(MAPS), {"image": x}), strict=True))
     probability = segment(image) if probability is None else probability
     found = np.clip(resized(probability, x.shape[2:]), SURE, 1 - SURE)

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded, pair_planes
+from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
 from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.knn import knn
-from trimatte.alpha.light import looked_at
+from trimatte.alpha.light import predict
 from trimatte.alpha.shared import shared_samples
 from trimatte.errors import SolverError
 from trimatte.linalg.report import SolveReport
@@ -46,7 +46,7 @@ MULTIPLE = 16
 """The network wants sides that are multiples of this."""
 VIEWS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((0, 1, 2), ()), ((1, 2, 0), (2,)))
 """Orders of the colours and axes turned round; the network's answers to all are averaged. A band of more than
-KNN_PIXELS is looked at once."""
+KNN_PIXELS gets one pass."""
 SHRINKAGE = 0.2
 """So much of the prior is shared matting's: the networks, which have seen composites alone, trust themselves too much
 on photos."""
@@ -89,13 +89,13 @@ def corrected(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients) -
     away = distances(trimap)
     views = VIEWS if np.count_nonzero(trimap == UNKNOWN) <= KNN_PIXELS else VIEWS[:1]
 
-    def look(seen: Part) -> np.ndarray:
+    def infer(seen: Part) -> np.ndarray:
         own = Ingredients(ingredients.alphas[:, seen[0], seen[1]], ingredients.pairs[seen])
         x = padded(features(image[seen], trimap[seen], own, away[:, seen[0], seen[1]]), MULTIPLE)
         mean: np.ndarray = np.stack([_asked(x, *view) for view in views]).mean(0)
         return mean
 
-    return looked_at_in_windows(trimap, MULTIPLE, look)
+    return predict_in_windows(trimap, MULTIPLE, infer)
 
 
 def _asked(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> np.ndarray:
@@ -163,9 +163,9 @@ def features(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients, aw
     Colour; known foreground and background; the four alphas; by how much the sampled foreground and background differ
     from the pixel's colour; how far the sampled pair misses it, and how far apart the pair is; the distances `away`.
     """
-    told = pair_planes(image, ingredients.pairs, ingredients.alphas[SHARED], trimap == UNKNOWN)
+    pair = pair_planes(image, ingredients.pairs, ingredients.alphas[SHARED], trimap == UNKNOWN)
     planes = [trimap == FOREGROUND, trimap == BACKGROUND, *ingredients.alphas]
-    stack = [*np.moveaxis(image, -1, 0), *planes, *told, *away]
+    stack = [*np.moveaxis(image, -1, 0), *planes, *pair, *away]
     out: np.ndarray = np.stack(stack).astype(np.float32, copy=False)
     return out
 
@@ -209,11 +209,11 @@ def _reduced_light(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, mos
     while trimap.size > most * factor**2:
         factor *= 2
     if factor == 1:
-        return looked_at(image, trimap, pairs)[0]
+        return predict(image, trimap, pairs)[0]
     middle = factor // 2
     smaller, coarse = _reduced(image, trimap, factor)
     kept = np.pad(pairs, [(0, -side % factor) for side in trimap.shape] + [(0, 0)], mode="edge")
-    alpha = looked_at(smaller, coarse, kept[middle::factor, middle::factor])[0]
+    alpha = predict(smaller, coarse, kept[middle::factor, middle::factor])[0]
     return resized(alpha, trimap.shape)
 
 

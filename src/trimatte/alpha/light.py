@@ -1,6 +1,6 @@
 """Alpha from a photo and its trimap by a small network alone, run by onnxruntime.
 
-No system is solved. The network (`trimatte.networks.light`) looks at windows of the band; to each pixel it is told a
+No system is solved. The network (`trimatte.networks.light`) runs over windows of the band; for each pixel its input has a
 foreground and a background colour that explain it, sampled as shared matting does (Gastal and Oliveira, 2010), so that
 it need not carry colours across the band itself. It is shipped; how it was trained is in `trimatte.training.light`, on
 what in `weights/light.toml`.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte.alpha._network import Part, distances, looked_at_in_windows, network_session, padded, pair_planes
+from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
 from trimatte.alpha.shared import shared_samples
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import timed
@@ -27,22 +27,22 @@ def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndar
         pairs = shared_samples(image, trimap, report)[1]
     report.solver, report.device = "network", "cpu"
     with timed(report.seconds, "network"):
-        return looked_at(image, trimap, pairs)[0]
+        return predict(image, trimap, pairs)[0]
 
 
-def looked_at(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def predict(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known.
 
     `pairs` (H, W, 6) are the foreground and the background colour sampled for each unknown pixel.
     """
     away = distances(trimap)
 
-    def look(seen: Part) -> np.ndarray:
+    def infer(seen: Part) -> np.ndarray:
         x = padded(features(image[seen], trimap[seen], pairs[seen], away[:, seen[0], seen[1]]), MULTIPLE)
         planes: np.ndarray = np.concatenate(network_session("light").run(None, {"features": x[None]}))[:, 0]
         return planes
 
-    return looked_at_in_windows(trimap, MULTIPLE, look)
+    return predict_in_windows(trimap, MULTIPLE, infer)
 
 
 def features(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> np.ndarray:
@@ -53,8 +53,8 @@ def features(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.
     """
     share = _between(image, pairs)
     share[trimap != UNKNOWN] = trimap[trimap != UNKNOWN] == FOREGROUND
-    told = pair_planes(image, pairs, share, trimap == UNKNOWN)
-    planes = [*np.moveaxis(image, -1, 0), trimap == FOREGROUND, trimap == BACKGROUND, *away, share, *told]
+    pair = pair_planes(image, pairs, share, trimap == UNKNOWN)
+    planes = [*np.moveaxis(image, -1, 0), trimap == FOREGROUND, trimap == BACKGROUND, *away, share, *pair]
     out: np.ndarray = np.stack(planes).astype(np.float32, copy=False)
     return out
 

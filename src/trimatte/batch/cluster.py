@@ -106,7 +106,7 @@ class _Census:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._threads, self._counted, self._since = 0, float("-inf"), time.monotonic()
-        self._told = False
+        self._warned = False
 
     def threads(self) -> int:
         """Threads of all workers. Raises `TrimatteError` if there have been none for minutes."""
@@ -114,14 +114,14 @@ class _Census:
         if now - self._counted >= _COUNTED:
             self._threads, self._counted = sum(self._client.nthreads().values()), now
             if self._threads:
-                self._since, self._told = now, False
+                self._since, self._warned = now, False
             elif now - self._since >= _WORKERLESS:
                 raise TrimatteError(
                     f"the cluster has had no workers for {_WORKERLESS:g} s; what is done stays, "
                     "the same command goes on once there are some"
                 )
-            elif now - self._since >= _COUNTED and not self._told:
-                self._told = True
+            elif now - self._since >= _COUNTED and not self._warned:
+                self._warned = True
                 warnings.warn(
                     f"the scheduler answers but has no workers; they are waited for, {_WORKERLESS:g} s at most",
                     ClusterWarning,

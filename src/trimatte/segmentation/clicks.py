@@ -43,7 +43,7 @@ class ClickedPhoto:
         self.shape = image.shape[0], image.shape[1]
         self._maps: dict[str, Floats] = {}
 
-        def ask(x: np.ndarray) -> np.ndarray:
+        def infer(x: np.ndarray) -> np.ndarray:
             """The segmenter's logits; of what it sees first, the maps are kept."""
             if self._maps:
                 logits = session.run(["logits"], {"image": np.ascontiguousarray(x)})[0]
@@ -56,11 +56,11 @@ class ClickedPhoto:
 
         self.found: Floats | None = None
         if automatic:
-            self._automatic = onnx.run_whole(ask, image, contract)
+            self._automatic = onnx.run_whole(infer, image, contract)
             self.found = self._logits(self._automatic)
         else:
             self._automatic = np.zeros(self.shape, np.float32)
-            ask(onnx.as_seen(image, contract)[0])
+            infer(onnx.network_input(image, contract)[0])
 
     @property
     def nbytes(self) -> int:

@@ -153,12 +153,12 @@ class Contract:
         """Whether the network is given one."""
         return any(plane in OF_TRIMAP for planes in self.inputs for plane in planes)
 
-    def looks(self) -> list[Contract]:
-        """One contract for each size that the network looks at the picture."""
+    def passes(self) -> list[Contract]:
+        """One contract for each size at which the network takes the picture."""
         return [replace(self, long_side=side, long_sides=()) for side in self.long_sides] or [self]
 
     def in_doubt(self) -> Contract:
-        """That of the third look, which is one look only."""
+        """That of the third pass, which has no other."""
         return replace(
             self,
             long_side=self.third_side,

@@ -16,12 +16,12 @@ from trimatte.runtime.onnx import open_session, session_device
 from trimatte.segmentation.contract import PLANES, Contract
 from trimatte.segmentation.inputs import tensors
 
-Ask = Callable[..., np.ndarray]
+Infer = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network in a session: `ask(*inputs)` gives (h, w) float32.
+    """A network in a session: `infer(*inputs)` gives (h, w) float32.
 
     device : str
         Where it runs, one of `trimatte.runtime.device.DEVICES`.
@@ -29,14 +29,14 @@ class Network:
         Whether it takes nothing but windows of the contract's size.
     """
 
-    ask: Ask
+    infer: Infer
     device: str
     square: bool
 
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 MARGIN = 0.25
-"""A box is widened by this share of its sides for the second look, so that the subject has surroundings."""
+"""A box is widened by this share of its sides for the second pass, so that the subject has surroundings."""
 NOTHING = 1e-3
 """A picture of a mean probability below this shows no subject to be in doubt about."""
 DOUBTED = 512
@@ -48,31 +48,31 @@ LONGEST = 4
 def segmenter(path: Path, contract: Contract, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
     """Build a segmenter from an ONNX file. Raises `ModelError` if the file does not fit the contract."""
     network = open_network(path, contract, device=device)
-    return lambda image: run_whole(network.ask, image, contract)
+    return lambda image: run_whole(network.infer, image, contract)
 
 
-def run_whole(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
+def run_whole(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
     """Probability or alpha (H, W) of a picture by a network that takes no trimap; `ask` gets all of it first."""
-    probability = _looked_twice(ask, image, contract)
+    probability = _predict_refined(infer, image, contract)
     if contract.third_look and _doubt(probability) > contract.third_look:
-        probability += 2 * _looked(lambda x: ask(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
+        probability += 2 * _predict(lambda x: infer(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
         probability /= 3
     return probability
 
 
-def _looked_twice(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
-    """Probability (H, W) of a picture, and of a small subject's surroundings the mean with a second look at them."""
-    probability = _looked(ask, image, contract)
+def _predict_refined(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
+    """Probability (H, W) of a picture, and of a small subject's surroundings the mean with a second pass over them."""
+    probability = _predict(infer, image, contract)
     box = bounding_box(probability > 0.5) if contract.second_look else None
     if box is not None and probability[box].size <= contract.second_look * probability.size:
         box = grown(box, [max(1, round(MARGIN * (side.stop - side.start))) for side in box], probability.shape)
-        probability[box] = (probability[box] + _looked(ask, image[box], contract)) / 2
+        probability[box] = (probability[box] + _predict(infer, image[box], contract)) / 2
     return probability
 
 
-def _looked(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
-    """Probability (H, W) of a picture (H, W, 3), the mean over all sizes at which it is seen."""
-    answers = [_answer(ask, image, seen) for seen in contract.looks()]
+def _predict(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
+    """Probability (H, W) of a picture (H, W, 3), the mean over all sizes at which the network takes it."""
+    answers = [_output_for(infer, image, seen) for seen in contract.passes()]
     largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
     mean = np.stack([resized(answer, largest) for answer in answers]).mean(axis=0)
     probability: np.ndarray = np.clip(resized(as_probability(mean, contract), image.shape[:2]), 0, 1)
@@ -110,11 +110,11 @@ def _trial(network: Network, contract: Contract) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     if contract.window is None:
         picture = rng.random((96, 128, 3), np.float32)
-        return [_answer(network.ask, picture, look) for look in contract.looks()]
+        return [_output_for(network.infer, picture, one) for one in contract.passes()]
     side = contract.window if network.square else 4 * contract.multiple
     trimap = np.repeat(np.array([0, 128, 128, 255], np.uint8), side // 4)[None].repeat(side, 0)
     picture = rng.random((side, side, 3), np.float32)
-    return [network.ask(*tensors(picture, trimap, contract, (0, side, 0, side)))]
+    return [network.infer(*tensors(picture, trimap, contract, (0, side, 0, side)))]
 
 
 def open_network(path: Path, contract: Contract, *, called: str = "", device: str = "cpu") -> Network:
@@ -135,7 +135,7 @@ def open_network(path: Path, contract: Contract, *, called: str = "", device: st
     fixed = _fixed(session, contract, called)
     output = _output(session, contract, called)
 
-    def ask(*given: np.ndarray) -> np.ndarray:
+    def infer(*given: np.ndarray) -> np.ndarray:
         height, width = given[0].shape[-2:]
         feed = fixed(height, width)
         for (name, kind), x in zip(inputs.items(), given, strict=True):
@@ -150,7 +150,7 @@ def open_network(path: Path, contract: Contract, *, called: str = "", device: st
 
     window = contract.window
     square = window is not None and _shape(session, next(iter(inputs)))[2:] == [window, window]
-    return Network(ask, session_device(session), square)
+    return Network(infer, session_device(session), square)
 
 
 def _plane(y: np.ndarray, contract: Contract, called: str) -> np.ndarray:
@@ -249,16 +249,16 @@ def as_probability(answer: np.ndarray, contract: Contract) -> np.ndarray:
     return probability
 
 
-def _answer(ask: Ask, image: np.ndarray, contract: Contract) -> np.ndarray:
-    """What the network says of a picture, at its own resolution."""
-    x, box = as_seen(image, contract)
-    answer = ask(x)
+def _output_for(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
+    """The network's output for a picture, at its own resolution."""
+    x, box = network_input(image, contract)
+    answer = infer(x)
     if contract.flip:
-        answer = (answer + ask(x[..., ::-1])[..., ::-1]) / 2
+        answer = (answer + infer(x[..., ::-1])[..., ::-1]) / 2
     return resized(answer, x.shape[2:])[box] if contract.fit != "stretch" else answer
 
 
-def as_seen(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
+def network_input(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
     """The picture as the network wants it, (1, 3, h, w), and where in it the picture lies."""
     height, width = image.shape[:2]
     canvas = network_size(height, width, contract)

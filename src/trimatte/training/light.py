@@ -115,10 +115,10 @@ def _recoloured(image: Floats, pairs: Floats, rng: np.random.Generator) -> tuple
     order = rng.permutation(3) if rng.random() < 0.3 else np.arange(3)
     gain, power = np.float32(rng.uniform(0.7, 1.15)), np.float32(np.exp(rng.uniform(-0.3, 0.3)))
     seen: Floats = np.clip(gain * image[..., order] ** power, 0, 1)
-    told: Floats = np.clip(gain * pairs[..., np.concatenate([order, order + 3])] ** power, 0, 1)
+    pair_planes: Floats = np.clip(gain * pairs[..., np.concatenate([order, order + 3])] ** power, 0, 1)
     if rng.random() < 0.3:
         seen = np.clip(seen + rng.normal(0, rng.uniform(0, 0.02), seen.shape).astype(np.float32), 0, 1)
-    return seen, told
+    return seen, pair_planes
 
 
 def _resized(picture: Bytes, size: int, how: Image.Resampling) -> Floats:

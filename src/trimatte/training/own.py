@@ -110,7 +110,7 @@ def _figures(out: Path, validation: Labelled | None) -> dict[str, str]:
         *_, last = csv.DictReader(file)
     figures = {"steps": last["step"], "loss": last["loss"]}
     if validation:
-        figures |= {"validation": _told(validation), "mean_absolute_error": last["mae"], "iou": last["iou"]}
+        figures |= {"validation": _described(validation), "mean_absolute_error": last["mae"], "iou": last["iou"]}
     return figures
 
 
@@ -131,7 +131,7 @@ def _input(recipe: Recipe) -> dict[str, float | list[float]]:
     return {"long_side": recipe.long_side, "multiple": 32, "mean": list(MEAN), "std": list(STD), "temperature": 1.0}
 
 
-def _told(source: Labelled) -> str:
+def _described(source: Labelled) -> str:
     described = source.describe()
     return f"{described['data']}: {described['photos']} photos"
 
@@ -139,7 +139,7 @@ def _told(source: Labelled) -> str:
 def _data(recipe: Recipe) -> dict[str, str]:
     if recipe.pack is not None:
         return summary(recipe.pack)
-    return {f"set {i}": f"{_told(s)}, weight {s.weight:g}" for i, s in enumerate(recipe.sources, 1)}
+    return {f"set {i}": f"{_described(s)}, weight {s.weight:g}" for i, s in enumerate(recipe.sources, 1)}
 
 
 def _card(name: str, network: Path, recipe: Recipe, figures: Mapping[str, str]) -> str:

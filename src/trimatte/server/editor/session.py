@@ -352,9 +352,9 @@ class Session:
         y, x = _span(changed, axis=1), _span(changed, axis=0)
         self._shown = alpha
         self._version += 1
-        return Patch(x.start, y.start, alpha[y, x], self._version, self._exact, self._told() if self._exact else [])
+        return Patch(x.start, y.start, alpha[y, x], self._version, self._exact, self._warnings() if self._exact else [])
 
-    def _told(self) -> list[str]:
+    def _warnings(self) -> list[str]:
         report = self._prepared.report
         return [*complaints(report), *report.fallbacks]
 
