@@ -12,6 +12,7 @@ import trimatte
 from trimatte.alpha import ready_methods
 from trimatte.alpha.prepared import PreparedAlpha
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
+from trimatte.selection import Selection
 from trimatte.server.editor import session as module
 from trimatte.server.editor.session import Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
@@ -207,7 +208,7 @@ def test_the_photos_own_alpha_bounds_what_is_shown(photo: np.ndarray, trimap: np
 
 
 def test_a_photo_without_subject_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.Selection, "probability", np.zeros((40, 50), np.float32))
+    monkeypatch.setattr(Selection, "probability", np.zeros((40, 50), np.float32))
     session = Session(file_of(np.full((40, 50, 3), 90, np.uint8)))
     assert session.state()["notes"] == ["no subject found"]
     browser = Browser(session)

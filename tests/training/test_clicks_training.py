@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -29,7 +31,7 @@ def disc(x: float, y: float, radius: float, height: int = HEIGHT // 2, width: in
     return np.hypot(columns - x, rows - y) < radius
 
 
-def maps_of(pictures: int) -> list[torch.Tensor]:
+def maps_of(pictures: int) -> list[Any]:
     generator = torch.Generator().manual_seed(pictures)
     return [
         torch.randn(pictures, count, HEIGHT // stride, WIDTH // stride, generator=generator)
@@ -135,8 +137,8 @@ def test_layers_are_what_can_be_seen():
 
 
 def test_what_is_meant_is_a_layer_two_a_part_or_the_rest():
-    one, two = (np.uint8(255 * disc(x, 16, 8)) for x in (10, 36))
-    small = np.uint8(255 * disc(20, 2, 0.5))
+    one, two = ((255 * disc(x, 16, 8)).astype(np.uint8) for x in (10, 36))
+    small = (255 * disc(20, 2, 0.5)).astype(np.uint8)
     apart = np.maximum(one, two)
     wanted = [one, two, apart, 255 - one, 255 - two]
     for seed in range(40):

@@ -124,7 +124,7 @@ def _basis(height: int, width: int) -> np.ndarray:
 def _most_frequent(colours: np.ndarray) -> np.ndarray:
     """Of colours (n, 3) the one with most others about it, as the mean of those."""
     few = colours[:: max(1, len(colours) // 800)].astype(np.float64)
-    near: np.ndarray = (np.abs(few[:, None] - few[None]) < NEAR / 2).all(axis=-1)
+    near = np.asarray((np.abs(few[:, None] - few[None]) < NEAR / 2).all(axis=-1))
     colour: np.ndarray = few[near[int(np.argmax(near.sum(axis=1)))]].mean(axis=0)
     return colour.astype(np.float32)
 

@@ -238,7 +238,7 @@ def listed_inputs(inputs: Sequence[str], stdin_list: bool) -> tuple[str, ...]:
     """The inputs, and those that standard input names one a line. Raises `UsageError` if there are none."""
     if stdin_list and STREAM in inputs:
         raise click.UsageError("--stdin-list and a picture on standard input do not go together.")
-    lines = click.get_binary_stream("stdin").read().splitlines() if stdin_list else []
+    lines = sys.stdin.buffer.read().splitlines() if stdin_list else []
     found = (*inputs, *(os.fsdecode(line) for line in lines if line.strip()))
     if not found:
         raise click.UsageError("There is no input: name files or folders, or list them with --stdin-list.")

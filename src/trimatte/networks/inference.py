@@ -125,7 +125,7 @@ def dim_alpha(
         raise ArgumentError(f"window: got {window}, wanted at least {2 * OVERLAP} pixels")
     if sizing not in ("mirror", "own"):
         raise ArgumentError(f"sizing: got {sizing!r}, wanted mirror or own")
-    known: Floats = trimap / np.float32(255)
+    known = (trimap / np.float32(255)).astype(np.float32, copy=False)
     rule = OWN_SIZES.get(runner.layout) if sizing == "own" else None
     if rule is None or image.shape[:2] == (size := rule.size(*image.shape[:2])):
         return _windowed(runner, image, known, trimap == UNKNOWN, window)
