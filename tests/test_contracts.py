@@ -290,7 +290,8 @@ def contracts(folder: Path) -> dict[str, Contract]:
         good = dict.fromkeys(list(bad)[:2], ALPHA)
         table[f"metrics.{name}"] = Contract(getattr(metrics, name), good, bad)
     table["metrics.iou"].bad["threshold"] = ["a", -1, 2, True]
-    table["metrics.boundary_iou"].bad |= {"threshold": ["a", -1, 2, True], "width": ["a", -1, 0, 2, True]}
+    table["metrics.boundary_iou"].bad["threshold"] = ["a", -1, 2, True]
+    table["metrics.boundary_iou"].bad["width"] = ["a", -1, 0, 2, True]
     table["metrics.f_measures"].bad["beta2"] = ["a", -1, 0]
     table["metrics.max_f_measure"] = Contract(
         metrics.max_f_measure,
