@@ -1,13 +1,14 @@
 """The whole way from photo to alpha, over the whole picture: what each quality gives, beside the segmenter's own map.
 
-    python benchmarks/whole_way.py --alphamatting FOLDER --composition FOLDER --cutouts FOLDER ... --backgrounds FOLDER ...
-        --u2netp u2netp.onnx [--count 200] [--limit N] [--rows fast balanced]
+    python benchmarks/whole_way.py --alphamatting FOLDER --composition FOLDER --cutouts FOLDER ...
+        --backgrounds FOLDER ... --u2netp u2netp.onnx [--count 200] [--limit N] [--rows fast balanced]
 
-alphamatting and Composition-1k are folders of photos and alpha, `input` and `gt` or `image` and `alpha`. Composites are of
-cut-outs (RGBA) over backgrounds, of which always the same are kept aside by their names, as training keeps them aside;
-synthetic scenes need nothing. Beside ours U2NetP as rembg uses it: its map as it is, and with pymatting's closed-form
-matting from the map's trimap as `rembg -a` makes it. A subject is found where the intersection over union of alpha and
-truth, both above 0.5, is at least 0.8. The results go to benchmarks/results/whole-way.md, or with --limit to runs/.
+alphamatting and Composition-1k are folders of photos and alpha, `input` and `gt` or `image` and `alpha`. Composites are
+of cut-outs (RGBA) over backgrounds, of which always the same are kept aside by their names, as training keeps them
+aside; synthetic scenes need nothing. Beside ours U2NetP as rembg uses it: its map as it is, and with pymatting's
+closed-form matting from the map's trimap as `rembg -a` makes it. A subject is found where the intersection over union
+of alpha and truth, both above 0.5, is at least 0.8. The results go to benchmarks/results/whole-way.md, or with --limit
+to runs/.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ SIDE = 480
 """Long side of the composites."""
 KINDS_OF_FILE = (".png", ".jpg", ".jpeg", ".webp")
 
+MEANING = """Means over the whole picture, alpha in 8 bits: SAD, Grad and Conn divided by 1000, MSE times 1000. Found:
+an IoU of 0.8 and more. Interior: 1 - alpha where the true alpha is 1, of the found. Worse: the share of the found whose
+MSE is more than 5 % above that of the segmenter's own map."""
+
 Planes = np.ndarray
 Row = Callable[[Planes], Planes]
 
@@ -65,15 +70,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     rows = {name: row for name, row in ways(given.u2netp).items() if not given.rows or name in given.rows}
     lines = [*heading("From photo to alpha: the whole way")]
-    lines += [
-        "",
-        "Means over the whole picture, alpha in 8 bits: SAD, Grad and Conn divided by 1000, MSE times 1000. Found: an",
-        "",
-    ]
-    lines[-1:] = [
-        "IoU of 0.8 and more. Interior: 1 - alpha where the true alpha is 1. Worse: the share of the found pictures"
-    ]
-    lines += ["whose MSE is more than 5 % above that of the segmenter's own map."]
+    lines += ["", MEANING]
     for title, pictures in sets(given).items():
         print(title, flush=True)
         lines += ["", *table(title, pictures, rows, given.limit)]

@@ -30,7 +30,7 @@ def test_every_stage_is_there(photo: np.ndarray, truth: np.ndarray, bright: str)
     report = result.report
     assert (report.segmenter, report.subject, report.warnings) == (bright, True, [])
     assert report.band > 0
-    assert report.alpha.method == "closed-form"
+    assert (report.quality, report.alpha.method) == ("balanced", "light")
     assert report.as_dict()["alpha"]["unknown"] == np.count_nonzero(result.trimap == 128)
 
 

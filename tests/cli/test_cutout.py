@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_json_has_a_line_for_each_picture(trimatte: Trimatte, photo_file: Path, 
     for record in records:
         assert record["done"]
         assert record["report"]["segmenter"] == "bright"
-        assert record["report"]["alpha"]["method"] == "closed-form"
+        assert (record["report"]["quality"], record["report"]["alpha"]["method"]) == ("balanced", "light")
         assert record["report"]["alpha"]["unknown"] > 0
         assert set(record["report"]["seconds"]) >= {"read", "segment", "trimap", "alpha", "foreground"}
 
@@ -183,7 +184,7 @@ def test_a_photo_without_subject_is_transparent_with_a_warning_and_an_error_if_s
 def test_verbose_tells_stages(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
     result = trimatte("cutout", photo_file, "--segmenter", bright, "-v", "--threads", 1)
     assert result.exit_code == 0
-    assert "closed-form: " in result.stderr
+    assert "light: " in result.stderr
     assert "segment 0." in result.stderr
 
 
@@ -209,11 +210,46 @@ def test_the_embedded_network_finds_the_astronaut(trimatte: Trimatte, tmp_path: 
 
 
 def test_options_reach_the_method(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
-    result = trimatte("cutout", photo_file, "--segmenter", bright, "--option", "rtol=1e-3", "--json")
+    result = trimatte(
+        "cutout", photo_file, "--segmenter", bright, "--quality", "fast", "--option", "rtol=1e-3", "--json"
+    )
     assert result.exit_code == 0, result.stderr
     residual = json.loads(result.stdout)["report"]["alpha"]["residual"]
-    finer = trimatte("cutout", photo_file, "--segmenter", bright, "--option", "rtol=1e-9", "--json")
+    given = ["--method", "closed-form", "--option", "rtol=1e-9"]
+    finer = trimatte("cutout", photo_file, "--segmenter", bright, *given, "--json")
     assert json.loads(finer.stdout)["report"]["alpha"]["residual"] < 1e-8 < residual
+
+
+def test_quality_is_a_word_for_the_way_a_number_for_the_file_or_both(
+    trimatte: Trimatte, photo_file: Path, bright: str, tmp_path: Path
+) -> None:
+    def cut(name: str, *given: object) -> dict[str, Any]:
+        out = ["-o", tmp_path / name, "--force", "--background", "red", "--json"]
+        result = trimatte("cutout", photo_file, "--segmenter", bright, *out, *given)
+        assert result.exit_code == 0, result.stderr
+        report: dict[str, Any] = json.loads(result.stdout)["report"]
+        return report
+
+    assert cut("a.jpg", "--quality", "fast")["alpha"]["method"] == "closed-form"
+    assert cut("b.jpg", "--quality", 20)["quality"] == "balanced"
+    both = cut("c.jpg", "--quality", "fast", "--quality", 20)
+    assert both["quality"] == "fast"
+    sizes = {name: (tmp_path / name).stat().st_size for name in ("a.jpg", "b.jpg", "c.jpg")}
+    assert max(sizes["b.jpg"], sizes["c.jpg"]) < sizes["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--quality", "good"], "fast, balanced, best, or a number of 1 to 100"),
+        (["--quality", "101"], "fast, balanced, best, or a number of 1 to 100"),
+        (["--quality", "fast", "--quality", "best"], "a word, a number, or one of each"),
+    ],
+)
+def test_other_qualities_are_refused(trimatte: Trimatte, photo_file: Path, given: list[str], said: str) -> None:
+    result = trimatte("cutout", photo_file, *given)
+    assert result.exit_code != 0
+    assert said in " ".join(result.stderr.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
@@ -263,9 +299,10 @@ def test_a_refiner_without_weights_says_how_to_add_them(trimatte: Trimatte, phot
 def test_a_methods_memory_is_not_that_of_a_folder(
     trimatte: Trimatte, photo_file: Path, bright: str, tmp_path: Path
 ) -> None:
-    said = trimatte("cutout", photo_file, "--segmenter", bright, "--option", "max_memory=10")
+    given = ["--quality", "fast", "--option", "max_memory=10"]
+    said = trimatte("cutout", photo_file, "--segmenter", bright, *given)
     assert said.exit_code != 0
     assert "unknown pixels take at least" in said.stderr
-    folder = trimatte("cutout", photo_file.parent, "--out", tmp_path / "out", "--option", "max_memory=10")
+    folder = trimatte("cutout", photo_file.parent, "--out", tmp_path / "out", *given)
     assert folder.exit_code != 0
     assert "--max-memory" in folder.stderr

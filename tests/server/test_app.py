@@ -52,8 +52,9 @@ def test_cutout_of_a_multipart_body(client: TestClient) -> None:
     assert seen["task"] == "cutout"
     assert seen["files"] == {"image": 5, "trimap": 3}
     assert seen["values"] == {
-        "segmenter": "lite",
-        "method": "closed-form",
+        "way": None,
+        "segmenter": None,
+        "method": None,
         "band": 0.1,
         "band_pixels": None,
         "adaptive_band": False,

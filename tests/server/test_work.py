@@ -65,7 +65,7 @@ def test_cutout(photo_bytes: bytes, truth: np.ndarray, bright: str) -> None:
     assert rgba.shape == (*truth.shape, 4)
     assert np.abs(rgba[..., 3] / 255 - truth).mean() < 0.03
     report = product.report
-    assert (report.subject, report.method, report.converged) == (True, "closed-form", True)
+    assert (report.subject, report.quality, report.method) == (True, "balanced", "light")
     assert report.unknown > 0
     assert {"read", "segment", "alpha"} <= set(report.seconds)
 
@@ -249,3 +249,12 @@ def test_prompts_with_a_trimap_or_a_segmenter_that_takes_none(
     for task in ("cutout", "trimap"):
         with pytest.raises(ArgumentError, match="segmenter: 'bright' takes no points"):
             run(task, {"image": photo_bytes}, segmenter=bright, points="9,9")
+
+
+def test_quality_is_a_word_for_the_way_and_a_number_for_the_file(photo_bytes: bytes, bright: str) -> None:
+    given = {"format": "webp", "background": "red", "segmenter": bright}
+    word = run("cutout", {"image": photo_bytes}, quality="fast", **given)
+    assert (word.report.quality, word.report.method) == ("fast", "closed-form")
+    both = run("cutout", {"image": photo_bytes}, way="fast", quality="5", **given)
+    assert both.report.quality == "fast"
+    assert len(both.body) < len(word.body)

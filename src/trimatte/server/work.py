@@ -36,6 +36,8 @@ class Report(PlainReport):
         Whether one was found.
     warnings : list of str
         Whatever the user should know, in words.
+    quality : str
+        What was asked for, of a cut-out.
     method, unknown, iterations, residual, converged : str, int, int, float, bool
         Of the alpha matte, as in `trimatte.SolveReport`.
     band : float
@@ -48,6 +50,7 @@ class Report(PlainReport):
 
     subject: bool = True
     warnings: list[str] = field(default_factory=list)
+    quality: str = ""
     method: str = ""
     unknown: int = 0
     iterations: int = 0
@@ -118,6 +121,7 @@ def report_of(report: trimatte.CutoutReport) -> Report:
     return Report(
         subject=report.subject,
         warnings=report.warnings,
+        quality=report.quality,
         method=alpha.method,
         unknown=alpha.unknown,
         iterations=alpha.iterations,
