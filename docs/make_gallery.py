@@ -25,6 +25,7 @@ RESULTS = {
     "methods.py": ["methods.png"],
     "fringe.py": ["fringe.png"],
     "click.py": ["click.png"],
+    "backdrop.py": ["backdrop.png"],
 }
 
 

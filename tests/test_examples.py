@@ -39,6 +39,7 @@ def test_demo(tmp_path: Path) -> None:
         ("methods.py", "methods.png"),
         ("fringe.py", "fringe.png"),
         ("click.py", "click.png"),
+        ("backdrop.py", "backdrop.png"),
     ],
 )
 def test_the_others(tmp_path: Path, name: str, result: str) -> None:

@@ -17,8 +17,8 @@ from trimatte.planes.regions import regions
 DARKEST = 0.25
 HUE = 0.04
 """How far a shadow's colour may be off that of the backdrop, in each channel."""
-STEEPEST = 0.02
-"""Change of a shadow's factor from a pixel to the next."""
+STEEPEST, ACROSS = 0.02, 6.0
+"""Change of a shadow's factor from a pixel to the next: up to the first, or the second over the picture's shorter side."""
 SOFT = 2.0
 """The factor is averaged over so many pixels about each."""
 
@@ -32,7 +32,8 @@ def find_shade(image: np.ndarray, behind: np.ndarray, noise: np.ndarray, probabi
     level = float(np.sqrt(np.einsum("hwc,hwc->hw", behind, behind).mean() / 3))
     unsteady = float(noise.max()) / max(level, 0.05) / 3
     rise = np.hypot(*(ndimage.sobel(smooth, axis, mode="nearest") / 8 for axis in (0, 1)))
-    like = (factor >= DARKEST) & (factor < 1.1) & ~off.any(axis=-1) & (rise < STEEPEST + unsteady) & (probability < 0.5)
+    steepest = max(STEEPEST, ACROSS / min(factor.shape)) + unsteady
+    like = (factor >= DARKEST) & (factor < 1.1) & ~off.any(axis=-1) & (rise < steepest) & (probability < 0.5)
     found = regions(like)
     shaded = np.zeros(like.shape, bool)
     found.paint(found.touched(picture_edge(like.shape)), True, shaded)

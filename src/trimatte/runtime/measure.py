@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import time
 from collections.abc import Iterator
@@ -33,6 +32,8 @@ def peak_bytes() -> int:
 def give_back_memory() -> None:
     """Let glibc return to the system what it keeps of arrays that are gone."""
     if sys.platform == "linux":
+        import ctypes
+
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
