@@ -80,8 +80,8 @@ def run_batch(
     prompts : str or path, optional
         File that says what to cut out of which picture (see `trimatte.batch.pointed`).
     **options : Any
-        `sheet`, `output` ("cutout", "matte" or "both") and `preset` as of the command line, those of
-        `trimatte.output.options.Output`, and those of `trimatte.cutout`, of types that JSON has.
+        `sheet`, `output` ("cutout", "matte" or "both"), `frames` ("first" or "all") and `preset` as of the command
+        line, those of `trimatte.output.options.Output`, and those of `trimatte.cutout`, of types that JSON has.
 
     Returns
     -------
@@ -213,12 +213,12 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
     """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
     from trimatte.cutout import check_arguments, cutout
     from trimatte.output.finish import check_format
-    from trimatte.output.options import NAMES, OUTPUTS, output_of
+    from trimatte.output.options import FRAMES, NAMES, OUTPUTS, output_of
     from trimatte.quality import apart
 
     defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
     asked = {**apart(defaults), **apart(options), "format": format or "png"}
-    of_file = ("sheet", "output", "way", *NAMES)
+    of_file = ("sheet", "output", "frames", "way", *NAMES)
     check_arguments(quality=asked["way"], **{name: asked[name] for name in asked if name not in of_file})
     check_flag("sheet", asked.get("sheet", False))
     kind = asked.get("output", "cutout")
@@ -226,8 +226,11 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
         raise ArgumentError(f"output: got {kind!r}; wanted one of {', '.join(OUTPUTS)}")
     check_format(output_of(**{name: asked[name] for name in NAMES if name in asked}), io.BytesIO(), kind)
     given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
-    if kind == "cutout":
-        given.pop("output", None)
+    if asked.get("frames", "first") not in FRAMES:
+        raise ArgumentError(f"frames: got {asked['frames']!r}; wanted one of {', '.join(FRAMES)}")
+    for name, usual in (("output", "cutout"), ("frames", "first")):
+        if given.get(name) == usual:
+            del given[name]
     return Settings.of(given, retry_failed, force)
 
 
