@@ -101,8 +101,10 @@ def cut_out_animation(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         cuts = Cutter(sequence=len(animation.frames) > 1, **options).map(animation.frames)
-        finished, first = [], None
+        finished = []
+        first: Cutout | None = None
         for cut in cuts:
+            assert isinstance(cut, Cutout)  # errors are raised
             first = first or cut
             made = cut.finished(max_pixels=max_pixels, **of_file)
             colours = made.colours

@@ -8,15 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from inspect import signature
-from multiprocessing import current_process
 from typing import Any
 
 from trimatte.batch.folders import arriving_tasks, folders_of, listed, tasks_of, unread_task, watch_over
-from trimatte.batch.local import in_this_process, on_this_machine
 from trimatte.batch.manifest import Manifest, open_manifest, read_manifests
 from trimatte.batch.plan import WHOLE, of_shard, parse_shard
 from trimatte.batch.publish import published
-from trimatte.batch.queue import Queue
 from trimatte.batch.summary import BatchSummary
 from trimatte.batch.tasks import Outcome, Settings, State, Task, standing
 from trimatte.errors import ArgumentError, TrimatteError
@@ -133,6 +130,9 @@ def run_batch(
         if progress is not None:
             for name, why in list(summary.failed.items()):
                 progress(Outcome(unread_task(name, folders), "failed", error=why), summary)
+        from trimatte.batch.local import in_this_process, on_this_machine
+        from trimatte.batch.queue import Queue
+
         queue = Queue(tasks)
         if cluster is not None:
             from trimatte.batch.cluster import on_cluster
@@ -236,6 +236,8 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
 
 def _refuse_while_importing() -> None:
     """A script without a guard runs once more in each worker, which would start workers of its own."""
+    from multiprocessing import current_process
+
     if getattr(current_process(), "_inheriting", False):
         raise TrimatteError(
             "a batch was started by a worker's import of the main script: put it under `if __name__ == '__main__':`"
