@@ -162,12 +162,15 @@ def test_photos_of_too_many_pixels(http: TestClient) -> None:
 
 def test_a_cut_out_is_laid_out_as_asked(http: TestClient, path: str, body: bytes) -> None:
     answer = http.get(f"{path}/cutout.jpg?crop=true&margin=10%25&size=60x40&background=%2300ff00")
+    assert answer.status_code == 200, answer.text
     picture = Image.open(io.BytesIO(answer.content))
     assert (picture.format, picture.size) == ("JPEG", (60, 40))
     assert np.abs(np.asarray(picture)[0, 0].astype(int) - (0, 255, 0)).max() < 12
     behind = io.BytesIO()
     Image.new("RGB", (30, 30), "#0000ff").save(behind, "PNG")
-    over = Image.open(io.BytesIO(http.post(f"{path}/cutout.png?preset=sticker", content=behind.getvalue()).content))
+    over = Image.open(
+        io.BytesIO(http.post(f"{path}/cutout.png?preset=sticker&size=60x40", content=behind.getvalue()).content)
+    )
     assert (over.mode, over.getpixel((0, 0))) == ("RGB", (0, 0, 255))
     for wrong in ("cutout.jpg", "cutout.png?size=huge", "cutout.png?banana=1", "cutout.png?size=60000x60000"):
         assert http.get(f"{path}/{wrong}").status_code == 400

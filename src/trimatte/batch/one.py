@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from trimatte.batch.jobs import MATTE, STREAM, Job, companions_of
-from trimatte.errors import ImageWriteError
+from trimatte.errors import ArgumentError, ImageWriteError
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout, CutoutReport
@@ -84,8 +84,8 @@ def cut_out(
     companions : mapping of str to str or binary file object, optional
         Where further results go, by the ends of their names.
     **options : Any
-        Of `trimatte.output.options.Output`, `output` of the command line, and of `trimatte.cutout`, whose quality is
-        `way` here, or a word.
+        Of `trimatte.output.options.Output`, `output` and `frames` of the command line, and of `trimatte.cutout`, whose
+        quality is `way` here, or a word.
     """
     from trimatte.cutout import cutout
     from trimatte.images import save_image
@@ -97,7 +97,13 @@ def cut_out(
     options = apart(options)
     way = options.pop("way", None) or USUAL
     of_file = {name: options.pop(name) for name in NAMES if name in options}
-    kind = options.pop("output", "cutout")
+    kind, frames = options.pop("output", "cutout"), options.pop("frames", "first")
+    if frames == "all":
+        from trimatte.batch.animation import cut_out_animation
+
+        if kind != "cutout" or companions:
+            raise ArgumentError("frames: got 'all' beside a matte or a sheet, which are of one frame")
+        return cut_out_animation(source, target, of_file=of_file, quality=way, **options)
     check_format(output_of(**of_file), target, kind)
     result = cutout(source, quality=way, **options)
     result.save(target, output="matte" if kind == "matte" else "cutout", **of_file)

@@ -8,15 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from inspect import signature
-from multiprocessing import current_process
 from typing import Any
 
 from trimatte.batch.folders import arriving_tasks, folders_of, listed, tasks_of, unread_task, watch_over
-from trimatte.batch.local import in_this_process, on_this_machine
 from trimatte.batch.manifest import Manifest, open_manifest, read_manifests
 from trimatte.batch.plan import WHOLE, of_shard, parse_shard
 from trimatte.batch.publish import published
-from trimatte.batch.queue import Queue
 from trimatte.batch.summary import BatchSummary
 from trimatte.batch.tasks import Outcome, Settings, State, Task, standing
 from trimatte.errors import ArgumentError, TrimatteError
@@ -80,8 +77,8 @@ def run_batch(
     prompts : str or path, optional
         File that says what to cut out of which picture (see `trimatte.batch.pointed`).
     **options : Any
-        `sheet`, `output` ("cutout", "matte" or "both") and `preset` as of the command line, those of
-        `trimatte.output.options.Output`, and those of `trimatte.cutout`, of types that JSON has.
+        `sheet`, `output` ("cutout", "matte" or "both"), `frames` ("first" or "all") and `preset` as of the command
+        line, those of `trimatte.output.options.Output`, and those of `trimatte.cutout`, of types that JSON has.
 
     Returns
     -------
@@ -133,6 +130,9 @@ def run_batch(
         if progress is not None:
             for name, why in list(summary.failed.items()):
                 progress(Outcome(unread_task(name, folders), "failed", error=why), summary)
+        from trimatte.batch.local import in_this_process, on_this_machine
+        from trimatte.batch.queue import Queue
+
         queue = Queue(tasks)
         if cluster is not None:
             from trimatte.batch.cluster import on_cluster
@@ -213,12 +213,12 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
     """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
     from trimatte.cutout import check_arguments, cutout
     from trimatte.output.finish import check_format
-    from trimatte.output.options import NAMES, OUTPUTS, output_of
+    from trimatte.output.options import FRAMES, NAMES, OUTPUTS, output_of
     from trimatte.quality import apart
 
     defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
     asked = {**apart(defaults), **apart(options), "format": format or "png"}
-    of_file = ("sheet", "output", "way", *NAMES)
+    of_file = ("sheet", "output", "frames", "way", *NAMES)
     check_arguments(quality=asked["way"], **{name: asked[name] for name in asked if name not in of_file})
     check_flag("sheet", asked.get("sheet", False))
     kind = asked.get("output", "cutout")
@@ -226,13 +226,18 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
         raise ArgumentError(f"output: got {kind!r}; wanted one of {', '.join(OUTPUTS)}")
     check_format(output_of(**{name: asked[name] for name in NAMES if name in asked}), io.BytesIO(), kind)
     given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
-    if kind == "cutout":
-        given.pop("output", None)
+    if asked.get("frames", "first") not in FRAMES:
+        raise ArgumentError(f"frames: got {asked['frames']!r}; wanted one of {', '.join(FRAMES)}")
+    for name, usual in (("output", "cutout"), ("frames", "first")):
+        if given.get(name) == usual:
+            del given[name]
     return Settings.of(given, retry_failed, force)
 
 
 def _refuse_while_importing() -> None:
     """A script without a guard runs once more in each worker, which would start workers of its own."""
+    from multiprocessing import current_process
+
     if getattr(current_process(), "_inheriting", False):
         raise TrimatteError(
             "a batch was started by a worker's import of the main script: put it under `if __name__ == '__main__':`"

@@ -34,7 +34,7 @@ BASE_BYTES = 300_000_000
 """What a worker process takes without a picture: libraries, network and compiled kernels. Measured: 240 MB."""
 BYTES_PER_PIXEL = 400
 """Of a cut-out from reading to encoding. Measured: up to 350 where half of the picture is unknown."""
-_NAMES = {"way", "method", "segmenter", "foreground", "refine", "output"}
+_NAMES = {"way", "method", "segmenter", "foreground", "refine", "output", "frames"}
 _UNWRITTEN = bytes(64)
 """How a file ends that was given its length before its content."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from trimatte.output.options import OUTPUTS, PARAMETERS, with_preset
+from trimatte.output.options import FRAMES, OUTPUTS, PARAMETERS, with_preset
 from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Kind, Number
 
 
@@ -47,6 +47,13 @@ def options(command: Any) -> Any:
 _MORE = (
     click.option(
         "--output", type=click.Choice(OUTPUTS), default="cutout", show_default=True, help="both is NAME-matte.png, too."
+    ),
+    click.option(
+        "--frames",
+        type=click.Choice(FRAMES),
+        default="first",
+        show_default=True,
+        help="Of an animation (GIF, APNG, WebP): all are cut out, and written as APNG or WebP.",
     ),
     click.option(
         "--preset",

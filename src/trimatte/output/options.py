@@ -16,6 +16,7 @@ from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, P
 
 ALIGN = ("center", "bottom")
 OUTPUTS = ("cutout", "matte", "both")
+FRAMES = ("first", "all")
 METADATA = ("none", "copyright", "all", "all+gps")
 PROFILES = ("keep", "srgb")
 CHROMA = ("444", "422", "420")
