@@ -24,6 +24,7 @@ RESULTS = {
     "own_trimap.py": ["head.webp"],
     "methods.py": ["methods.png"],
     "fringe.py": ["fringe.png"],
+    "click.py": ["click.png"],
 }
 
 

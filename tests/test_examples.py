@@ -38,6 +38,7 @@ def test_demo(tmp_path: Path) -> None:
         ("own_trimap.py", "head.webp"),
         ("methods.py", "methods.png"),
         ("fringe.py", "fringe.png"),
+        ("click.py", "click.png"),
     ],
 )
 def test_the_others(tmp_path: Path, name: str, result: str) -> None:

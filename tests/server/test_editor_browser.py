@@ -81,6 +81,7 @@ class Page:
     def open(self) -> None:
         self.page.goto(self.address)
         self.settled()
+        self.choose("brush", "255")
 
     def settled(self) -> None:
         """Wait until alpha is exact."""
@@ -220,6 +221,7 @@ def test_without_a_subject_the_photo_is_there_to_paint_on(
         page.choose("backdrop", backdrop)
         assert near(page.colour(160, 120), ground)
     page.page.click("#again")
+    page.choose("brush", "255")
     page.stroke((150, 120), (170, 120))
     page.choose("brush", "0")
     page.stroke((20, 20), (60, 20))
@@ -227,6 +229,90 @@ def test_without_a_subject_the_photo_is_there_to_paint_on(
     assert near(page.colour(160, 120), ground)
     page.page.click("#clear")
     page.until(lambda: near(page.colour(40, 20), ground))
+
+
+def two_discs(folder: Path) -> Path:
+    """A photo of two discs alike."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    disc = np.minimum(np.hypot(y - 120, x - 80), np.hypot(y - 120, x - 240)) < 60
+    noise = np.random.default_rng(0).normal(0, 4, (*SIZE, 3))
+    photo = np.where(disc[..., None], SUBJECT, GROUND) + noise
+    Image.fromarray(np.clip(photo, 0, 255).astype(np.uint8)).save(folder / "two.png")
+    return folder / "two.png"
+
+
+def open_two(page: Page, folder: Path) -> None:
+    page.page.goto(page.address)
+    page.page.set_input_files("#photo-file", two_discs(folder))
+    page.settled()
+    page.choose("backdrop", "#ffffff")
+    page.page.mouse.move(2, 2)
+
+
+WHITE = (255, 255, 255)
+LEFT, RIGHT = (80, 120), (240, 120)
+
+
+def shows(page: Page, left: bool, right: bool) -> bool:
+    """Whether of the two discs these are kept, looked at beside the clicks."""
+    kept = [
+        near(page.colour(x + 25, y + 25), SUBJECT if keep else WHITE) for (x, y), keep in ((LEFT, left), (RIGHT, right))
+    ]
+    return all(kept)
+
+
+def test_clicks_say_what_the_subject_is(make_page: Callable[..., Page], address: str, tmp_path: Path) -> None:
+    page = make_page(address=address.partition("#")[0])
+    open_two(page, tmp_path)
+    assert page.page.is_checked('input[name="brush"][value="click"]')
+    page.page.evaluate("addEventListener('trimatte-alpha', (event) => (window.shown ??= []).push(event.detail))")
+    page.page.mouse.click(*page.place(*LEFT))
+    page.page.mouse.click(*page.place(*RIGHT), button="right")
+    page.until(lambda: shows(page, left=True, right=False))
+    assert page.page.evaluate("shown[0].ms") >= 0
+    page.settled()
+    page.page.keyboard.press("Control+z")
+    page.page.keyboard.press("Control+z")
+    page.page.keyboard.down("Alt")
+    page.page.mouse.click(*page.place(*LEFT))
+    page.page.keyboard.up("Alt")
+    page.page.mouse.click(*page.place(*RIGHT))
+    page.until(lambda: shows(page, left=False, right=True))
+    page.page.reload()
+    page.settled()
+    page.choose("backdrop", "#ffffff")
+    page.until(lambda: shows(page, left=False, right=True))
+    page.page.click("#clear")
+    page.page.keyboard.down("Shift")
+    page.stroke((12, 50), (150, 190))
+    page.page.keyboard.up("Shift")
+    page.until(lambda: near(page.colour(105, 145), SUBJECT))
+    page.settled()
+    assert page.download("trimap.png")[145, 105] == 255
+
+
+def test_clicks_by_keyboard_and_by_finger(make_page: Callable[..., Page], address: str, tmp_path: Path) -> None:
+    page = make_page(address=address.partition("#")[0], has_touch=True)
+    open_two(page, tmp_path)
+    page.page.touchscreen.tap(*page.place(*LEFT))
+    page.choose("pointing", "remove")
+    page.page.touchscreen.tap(*page.place(*RIGHT))
+    page.until(lambda: shows(page, left=True, right=False))
+    page.page.click("#clear")
+    page.choose("brush", "255")
+    page.page.locator("#stage").focus()
+    page.page.keyboard.press("p")
+    assert page.page.is_checked('input[name="brush"][value="click"]')
+    page.choose("pointing", "add")
+    page.page.locator("#stage").focus()
+    for _ in range(8):
+        page.page.keyboard.press("ArrowLeft")
+    page.page.keyboard.press("Shift+Enter")
+    assert page.page.text_content("#live") == "Removed."
+    page.settled()
+    page.page.keyboard.press("Enter")
+    page.settled()
+    assert not page.page.is_disabled("#undo")
 
 
 def test_views_backdrops_and_the_slider(make_page: Callable[..., Page], tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ class Session:
             "method": self.method,
             "band": None if self._probability is None else self.band,
             "notes": self.notes,
+            "clicks": self._clicks,
         }
 
     def nbytes(self) -> int:

@@ -96,6 +96,11 @@ class Session {
     return this.patchOf(await this.ask("PATCH", "/marks", { query: { ...rect, since: this.version }, body }));
   }
 
+  // All clicks, such as ["add", x, y] or ["box", x0, y0, x1, y1]; a patch of alpha comes back.
+  async click(clicks) {
+    return this.patchOf(await this.ask("PUT", "/clicks", { query: { since: this.version }, body: JSON.stringify(clicks) }));
+  }
+
   // The exact alpha, as a patch, once it is there.
   async alpha() {
     return this.patchOf(await this.ask("GET", "/alpha", { query: { since: this.version } }));

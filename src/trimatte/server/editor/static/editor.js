@@ -4,6 +4,8 @@ import { Gestures } from "./gestures.js";
 import { History, Picture, UNTOUCHED, union } from "./picture.js";
 import { Sync } from "./sync.js";
 
+export const CLICK = "click"; // in place of a brush's value
+const LEAST = 4; // pixels of the picture: a smaller box is a click
 const FADE = 220; // ms in which a stroke's colour goes, once alpha shows what it did
 
 export class Editor extends EventTarget {
@@ -11,7 +13,10 @@ export class Editor extends EventTarget {
   constructor(stage) {
     super();
     this.stage = stage;
-    this.brush = { value: 255, radius: 20 };
+    this.brush = { value: CLICK, radius: 20 };
+    this.pointing = "add"; // what a click does: "add", "remove" or "box"
+    this.clicks = [];
+    this.press = null; // { kind, from, to } of a click that is being made
     this.session = null;
     this.picture = null;
     this.history = new History();
@@ -23,6 +28,7 @@ export class Editor extends EventTarget {
     const [photo, trimap, marks] = await Promise.all([session.photo(), session.trimap(), session.marks()]);
     this.session?.close();
     this.history = new History();
+    this.clicks = this.stage.clicks = session.state.clicks;
     this.picture = new Picture(photo, trimap, marks);
     this.stage.show(this.picture);
     this.connect(session);
@@ -33,6 +39,7 @@ export class Editor extends EventTarget {
   // Go on with a new session of the same photo: it gets all marks.
   resume(session) {
     this.connect(session);
+    if (this.clicks.length) this.sync.click(this.clicks);
     this.sync.touch(this.picture.whole);
   }
 
@@ -57,10 +64,19 @@ export class Editor extends EventTarget {
   // Whether the service has every mark, once what is under way is sent.
   async upToDate() {
     await this.sync.run();
-    return !this.sync.unsent;
+    return !this.sync.waiting;
   }
 
-  begin(point) {
+  get clicking() {
+    return this.brush.value === CLICK;
+  }
+
+  begin(point, { drops = false, boxes = false } = {}) {
+    if (this.clicking) {
+      const kind = drops ? "remove" : boxes ? "box" : this.pointing;
+      this.press = { kind, from: point, to: point };
+      return;
+    }
     this.stroke = { before: this.picture.marks.slice(), rect: null, last: point };
     const { radius, value } = this.brush;
     clearTimeout(this.fading);
@@ -70,6 +86,11 @@ export class Editor extends EventTarget {
   }
 
   move(point) {
+    if (this.press) {
+      this.press.to = point;
+      this.stage.box = this.press.kind === "box" ? boxOf(this.press, this.picture) : null;
+      this.stage.draw();
+    }
     if (!this.stroke) return;
     const rect = this.picture.stamp(this.stroke.last, point, this.brush.radius, this.brush.value);
     this.stroke.last = point;
@@ -80,6 +101,7 @@ export class Editor extends EventTarget {
   }
 
   end() {
+    if (this.press) this.point();
     if (!this.stroke) return;
     const { before, rect } = this.stroke;
     this.stroke = null;
@@ -90,7 +112,26 @@ export class Editor extends EventTarget {
     this.sync.end();
   }
 
+  // What was pressed is a click, or a box where it was dragged.
+  point() {
+    const { kind, from } = this.press;
+    const box = boxOf(this.press, this.picture);
+    this.press = this.stage.box = null;
+    this.stage.draw();
+    const { width, height } = this.picture;
+    if (from.x < 0 || from.y < 0 || from.x >= width || from.y >= height) return;
+    const drawn = kind === "box" && box.width >= LEAST && box.height >= LEAST;
+    const click = drawn
+      ? ["box", box.x, box.y, box.x + box.width, box.y + box.height]
+      : [kind === "box" ? "add" : kind, Math.floor(from.x), Math.floor(from.y)];
+    const after = [...this.clicks, click];
+    this.history.note(this.clicks, after);
+    this.put({ clicks: after });
+    this.tell("say", { add: "Added.", remove: "Removed.", box: "Boxed." }[click[0]]);
+  }
+
   cancel() {
+    this.press = this.stage.box = null;
     if (!this.stroke) return;
     const { before, rect } = this.stroke;
     this.stroke = this.stage.stroke = null;
@@ -99,11 +140,11 @@ export class Editor extends EventTarget {
   }
 
   undo() {
-    if (!this.stroke) this.put(this.history.undo());
+    if (!this.stroke && !this.press) this.put(this.history.undo());
   }
 
   redo() {
-    if (!this.stroke) this.put(this.history.redo());
+    if (!this.stroke && !this.press) this.put(this.history.redo());
   }
 
   clear() {
@@ -111,15 +152,19 @@ export class Editor extends EventTarget {
     const { picture } = this;
     const before = picture.marksOf(picture.whole);
     const after = new Uint8Array(before.length).fill(UNTOUCHED);
-    this.history.add(picture.whole, before, after);
-    this.put({ rect: picture.whole, marks: after });
+    this.history.add(picture.whole, before, after, this.clicks, []);
+    this.put({ rect: picture.whole, marks: after, clicks: [] });
   }
 
   put(step) {
     if (!step) return;
-    this.picture.setMarks(step.rect, step.marks);
+    if (step.rect) this.picture.setMarks(step.rect, step.marks);
+    if (step.clicks && step.clicks !== this.clicks) {
+      this.clicks = this.stage.clicks = step.clicks;
+      this.sync.click(step.clicks);
+    }
     this.stage.draw();
-    this.sync.touch(step.rect);
+    if (step.rect) this.sync.touch(step.rect);
     this.tell("history");
   }
 
@@ -140,7 +185,8 @@ export class Editor extends EventTarget {
   }
 
   hover(point, cross = false) {
-    this.stage.brush = point && !this.gestures.panning ? { ...point, radius: this.brush.radius, cross } : null;
+    const shape = this.clicking ? { radius: 0, cross: true } : { radius: this.brush.radius, cross };
+    this.stage.brush = point && !this.gestures.panning ? { ...point, ...shape } : null;
     this.stage.draw();
   }
 
@@ -155,4 +201,12 @@ export class Editor extends EventTarget {
   tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+// The rectangle between two points, within the picture, in whole pixels.
+function boxOf({ from, to }, { width, height }) {
+  const within = (value, most) => Math.min(most, Math.max(0, Math.round(value)));
+  const [left, right] = [from.x, to.x].map((x) => within(x, width)).sort((a, b) => a - b);
+  const [top, bottom] = [from.y, to.y].map((y) => within(y, height)).sort((a, b) => a - b);
+  return { x: left, y: top, width: right - left, height: bottom - top };
 }

@@ -3,7 +3,7 @@
 const YOUNG = 12; // CSS pixels: a stroke this short is given up when a second finger comes down
 
 export class Gestures {
-  // hands: { begin(point), move(point), end(), cancel(), hover(point or null), say(words), radius() },
+  // hands: { clicking, begin(point, { drops, boxes }), move(point), end(), cancel(), hover(point or null), say(words), radius() },
   // points being those of the picture.
   constructor(stage, hands) {
     this.stage = stage;
@@ -32,19 +32,20 @@ export class Gestures {
   }
 
   down(event) {
-    if (!this.stage.picture || event.button > 1) return;
+    if (!this.stage.picture || event.button > (this.hands.clicking ? 2 : 1)) return;
     event.preventDefault();
     this.lift();
     this.stage.canvas.focus({ preventScroll: true, focusVisible: false });
     this.stage.canvas.setPointerCapture(event.pointerId);
     this.fingers.set(event.pointerId, this.point(event));
     if (this.fingers.size === 2) {
-      if (this.action === "stroke") this.travelled < YOUNG ? this.hands.cancel() : this.hands.end();
+      if (this.action === "stroke") this.hands.clicking || this.travelled < YOUNG ? this.hands.cancel() : this.hands.end();
       this.action = "pinch";
     } else if (this.fingers.size === 1) {
       this.travelled = 0;
       this.action = this.panning || event.button === 1 ? "pan" : "stroke";
-      if (this.action === "stroke") this.hands.begin(this.stage.toPicture(this.point(event)));
+      const how = { drops: event.button === 2 || event.altKey, boxes: event.shiftKey };
+      if (this.action === "stroke") this.hands.begin(this.stage.toPicture(this.point(event)), how);
     }
   }
 
@@ -99,7 +100,8 @@ export class Gestures {
   key(event) {
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const { picture } = this.stage;
-    if (!picture || event.ctrlKey || event.metaKey || event.altKey) return;
+    const drops = this.hands.clicking && event.key === "Enter" && (event.altKey || event.shiftKey);
+    if (!picture || event.ctrlKey || event.metaKey || (event.altKey && !drops)) return;
     if (arrow) {
       event.preventDefault();
       this.pen ??= { x: picture.width / 2, y: picture.height / 2 };
@@ -114,6 +116,11 @@ export class Gestures {
       if (event.repeat) return;
       if (this.penDown) return this.lift();
       this.pen ??= { x: picture.width / 2, y: picture.height / 2 };
+      if (this.hands.clicking) {
+        this.hands.begin(this.pen, { drops });
+        this.hands.end();
+        return;
+      }
       this.penDown = true;
       this.hands.begin(this.pen);
       this.hands.hover(this.pen, true);

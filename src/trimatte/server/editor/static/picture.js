@@ -150,8 +150,18 @@ export class History {
     this.undone = [];
   }
 
-  add(rect, before, after) {
-    this.done.push({ rect, before, after });
+  // Marks of a rectangle, and all clicks, if these change, too.
+  add(rect, before, after, clicksBefore, clicksAfter) {
+    this.push({ rect, before, after, clicksBefore, clicksAfter });
+  }
+
+  // Clicks alone.
+  note(clicksBefore, clicksAfter) {
+    this.push({ rect: null, before: [], after: [], clicksBefore, clicksAfter });
+  }
+
+  push(step) {
+    this.done.push(step);
     this.undone = [];
     let bytes = 0;
     for (let at = this.done.length - 1; at >= 0; at--) {
@@ -163,19 +173,19 @@ export class History {
     }
   }
 
-  // The rectangle and marks to go back to, or null.
+  // The rectangle, marks and clicks to go back to, or null.
   undo() {
     const stroke = this.done.pop();
     if (!stroke) return null;
     this.undone.push(stroke);
-    return { rect: stroke.rect, marks: stroke.before };
+    return { rect: stroke.rect, marks: stroke.before, clicks: stroke.clicksBefore };
   }
 
   redo() {
     const stroke = this.undone.pop();
     if (!stroke) return null;
     this.done.push(stroke);
-    return { rect: stroke.rect, marks: stroke.after };
+    return { rect: stroke.rect, marks: stroke.after, clicks: stroke.clicksAfter };
   }
 }
 

@@ -1,6 +1,7 @@
 // Draws the picture: what is shown, over what, at which zoom, with the brush and the stroke that is being made.
 
 const CHECK = 12; // side of a square, in CSS pixels
+const DOT = 6; // radius of a click, in CSS pixels
 const FAINT = 0.25; // how strong the removed part is shown
 const STROKES = {
   0: "rgb(234 88 12 / 55%)",
@@ -19,6 +20,9 @@ export class Stage {
     this.removed = true; // whether the checkerboard lets the removed part through
     this.split = null; // share of the width that shows the photo, when comparing
     this.brush = null; // { x, y, radius } in pixels of the picture
+    this.clicks = []; // such as ["add", x, y] and ["box", x0, y0, x1, y1]
+    this.pointing = false; // whether they are shown
+    this.box = null; // rectangle that is being drawn
     this.stroke = null; // { points, radius, value, strength }
     this.view = { scale: 1, x: 0, y: 0 }; // of the picture's top left corner, in CSS pixels
     this.fitted = true;
@@ -113,6 +117,7 @@ export class Stage {
     this.clipToPicture();
     if (this.stroke) this.paintStroke();
     context.restore();
+    if (this.pointing) this.paintClicks(ratio);
     if (this.brush) this.paintBrush(ratio);
     this.onpaint();
   }
@@ -218,6 +223,44 @@ export class Stage {
     context.moveTo(points[0].x, points[0].y);
     for (const { x, y } of points) context.lineTo(x, y);
     context.stroke();
+  }
+
+  // Clicks are of one size on the screen; of the boxes the last one holds.
+  paintClicks(ratio) {
+    const { context } = this;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const [, x0, y0, x1, y1] = this.clicks.findLast(([kind]) => kind === "box") ?? [];
+    const last = x0 === undefined ? null : { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
+    const box = this.box ?? last;
+    if (box) {
+      const from = this.toCanvas(box);
+      for (const [dash, colour] of [[[], "rgb(0 0 0 / 55%)"], [[6, 5], "#fff"]]) {
+        context.setLineDash(dash);
+        context.lineWidth = 1.5;
+        context.strokeStyle = colour;
+        context.strokeRect(from.x, from.y, box.width * this.view.scale, box.height * this.view.scale);
+      }
+      context.setLineDash([]);
+    }
+    for (const [kind, px, py] of this.clicks) {
+      if (kind === "box") continue;
+      const { x, y } = this.toCanvas({ x: px + 0.5, y: py + 0.5 });
+      context.beginPath();
+      context.arc(x, y, DOT, 0, 2 * Math.PI);
+      context.fillStyle = kind === "add" ? "rgb(37 99 235)" : "rgb(234 88 12)";
+      context.fill();
+      context.lineWidth = 1.5;
+      context.strokeStyle = "#fff";
+      context.stroke();
+      context.beginPath();
+      context.moveTo(x - 3, y);
+      context.lineTo(x + 3, y);
+      if (kind === "add") {
+        context.moveTo(x, y - 3);
+        context.lineTo(x, y + 3);
+      }
+      context.stroke();
+    }
   }
 
   paintBrush(ratio) {

@@ -12,6 +12,7 @@ export class Sync extends EventTarget {
     this.session = session;
     this.picture = picture;
     this.unsent = null; // rectangle of marks that the service does not have
+    this.clicks = null; // all clicks, if the service does not have them
     this.exact = true;
     this.running = null; // the promise of `send`
     this.refining = false;
@@ -27,6 +28,14 @@ export class Sync extends EventTarget {
     this.run();
   }
 
+  // These are all clicks now.
+  click(clicks) {
+    this.clicks = clicks;
+    this.exact = false;
+    this.ended = performance.now();
+    this.run();
+  }
+
   // A stroke begins: what is shown meanwhile is not yet an answer to it.
   begin() {
     this.ended = null;
@@ -35,13 +44,17 @@ export class Sync extends EventTarget {
   // A stroke is over.
   end() {
     this.ended = performance.now();
-    if (!this.unsent && !this.running) this.answered();
+    if (!this.waiting && !this.running) this.answered();
   }
 
   // Ask anew: at first, after a change of settings, and after trouble.
   load() {
     this.exact = false;
     return this.run();
+  }
+
+  get waiting() {
+    return this.unsent !== null || this.clicks !== null;
   }
 
   // Send what is unsent; then, after a pause, ask for the exact solution.
@@ -53,7 +66,7 @@ export class Sync extends EventTarget {
   async send() {
     clearTimeout(this.timer);
     try {
-      while (this.unsent) await this.follow();
+      while (this.waiting) await (this.clicks ? this.point() : this.follow());
       if (!this.exact) this.timer = setTimeout(() => this.refine(), this.session.version < 0 ? 0 : PAUSE);
     } catch (error) {
       this.tell("state", { kind: "trouble", error });
@@ -70,17 +83,32 @@ export class Sync extends EventTarget {
       this.unsent = union(this.unsent, rect); // sent again with the next try
       throw error;
     }
-    if (!this.unsent) this.answered();
+    if (!this.waiting) this.answered();
+  }
+
+  async point() {
+    const { clicks } = this;
+    this.clicks = null;
+    this.tell("state", { kind: "updating" });
+    try {
+      this.show(await this.session.click(clicks));
+      if (!this.waiting) this.answered();
+      this.picture.setAutomatic(await this.session.trimap());
+      this.tell("changed");
+    } catch (error) {
+      if (error.kind !== "refused") this.clicks ??= clicks; // sent again with the next try
+      throw error;
+    }
   }
 
   async refine() {
-    if (this.running || this.unsent || this.refining) return;
+    if (this.running || this.waiting || this.refining) return;
     this.refining = true;
     this.tell("state", { kind: "refining" });
     try {
       const patch = await this.session.alpha();
       const newest = this.show(patch);
-      if (this.running || this.unsent) return; // a stroke came in between: once it is sent, this is asked again
+      if (this.running || this.waiting) return; // a stroke came in between: once it is sent, this is asked again
       this.exact = newest && patch.exact;
       if (!this.exact) return void this.load();
       this.answered();

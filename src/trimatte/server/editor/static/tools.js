@@ -1,7 +1,10 @@
 // The panel, the bar and the keys: every control, and what it does to the editor.
 
 const $ = (id) => document.getElementById(id);
+import { CLICK } from "./editor.js";
+
 const HINTS = {
+  click: "Click on what belongs to the subject. The right button, or Alt, takes away; drag with Shift for a box.",
   255: "Brush over what belongs to the subject.",
   0: "Brush over what does not belong to it.",
   128: "Brush over hair, fur and glass: it is solved for.",
@@ -26,8 +29,14 @@ export function joinTools(editor, { change, say }) {
 
   // Brush
   function brush() {
-    editor.brush.value = Number(chosen("brush"));
-    $("brush-hint").textContent = HINTS[editor.brush.value];
+    const value = chosen("brush");
+    editor.brush.value = value === CLICK ? value : Number(value);
+    $("brush-hint").textContent = HINTS[value];
+    $("size").disabled = value === CLICK;
+    $("pointing").hidden = value !== CLICK;
+    stage.pointing = value === CLICK;
+    stage.draw();
+    if (stage.brush) editor.hover({ x: stage.brush.x, y: stage.brush.y }, stage.brush.cross);
   }
   function size() {
     const largest = editor.picture ? Math.max(editor.picture.width, editor.picture.height) / 3 : 300;
@@ -37,6 +46,7 @@ export function joinTools(editor, { change, say }) {
     if (stage.brush) editor.hover({ x: stage.brush.x, y: stage.brush.y }, stage.brush.cross);
   }
   onChoice("brush", brush);
+  onChoice("pointing", () => (editor.pointing = chosen("pointing")));
   $("size").addEventListener("input", size);
   $("clear").addEventListener("click", () => editor.clear());
   $("undo").addEventListener("click", () => editor.undo());
@@ -164,6 +174,7 @@ export function joinTools(editor, { change, say }) {
     };
     const modes = ["cutout", "marks", "alpha", "photo"];
     const actions = {
+      p: () => choose("brush", CLICK),
       1: () => choose("brush", 255),
       2: () => choose("brush", 0),
       3: () => choose("brush", 128),
