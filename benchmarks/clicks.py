@@ -4,8 +4,8 @@
 
 FOLDER holds image/* and mask/*.png, of which greys equal to UNKNOWN are not judged. The protocol is the usual one:
 each click goes to the middle of the largest region of error, the first one on nothing, so that each method gets the
-clicks that its own errors ask for. The rivals see photos at `SIDE` pixels at most. What they need beside clicks is given
-to them: GrabCut (Rother et al., SIGGRAPH 2004) gets the true subject's box; the random walker (Grady, PAMI 2006) and
+clicks that its own errors ask for. The rivals see photos at `SIDE` pixels at most. What they need beside clicks they
+are given: GrabCut (Rother et al., SIGGRAPH 2004) gets the true subject's box; the random walker (Grady, PAMI 2006) and
 closed-form matting (Levin et al., PAMI 2008) take the photo's border for background. GrabCut is run if the package
 opencv-python-headless is there.
 """
