@@ -4,10 +4,10 @@
 
 A hundred scenes: hair, net, glass and solid things painted before white, grey with a gradient, and a green or blue
 screen that shines onto them, with noise and JPEG; and drawings (letters, rings, signatures, and with --drawn RGBA
-pictures of that folder) on the same. Further scenes have a subject that shares the backdrop's colour: patches of it, and
-all of its colours moved towards it. Each is cut out three ways: automatically; by closed-form matting from the trimap
-that the backdrop gives; and with `backdrop="auto"`. The constants of `trimatte.backdrop` were chosen on the other kinds
-(fur, feather, foliage, lace, smoke, motion, defocus) and, for what can be seen through, on glass of other seeds.
+pictures of that folder) on the same. Further scenes have a subject that shares the backdrop's colour: patches of it,
+and all of its colours moved towards it. Each is cut out three ways: automatically; by closed-form matting from the
+trimap that the backdrop gives; and with `backdrop="auto"`. The constants of `trimatte.backdrop` were chosen on other
+kinds (fur, feather, foliage, lace, smoke, motion, defocus) and, for what can be seen through, on glass of other seeds.
 """
 
 from __future__ import annotations
@@ -192,8 +192,8 @@ def table(rows: list[dict[str, object]]) -> list[str]:
     for value in ("patch", "alike"):
         parts[f"shares the colour: {value}"] = [row for row in rows if row["group"] == value]
     lines = [
-        "Means of SAD / 1000 over the whole picture, and of the foreground's error, weighted by alpha, / 1000. 'taken' is",
-        "the share of the scenes whose border said that there is a plain backdrop; the others went the automatic way.",
+        "Means of SAD / 1000 over the whole picture, and of the foreground's error, weighted by alpha, / 1000. 'taken'",
+        "is the share of scenes whose border said that there is a plain backdrop; the others went the automatic way.",
         "'closed-form' has the trimap of `backdrop`.",
         "",
         "| scenes | taken | " + " | ".join(figures) + " |",

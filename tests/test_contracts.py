@@ -125,6 +125,8 @@ def contracts(folder: Path) -> dict[str, Contract]:
         **widths,
         "speck": widths["band"],
         "adaptive_band": NO_FLAG,
+        "backdrop": [3, "no such colour", "x.png", (1, 2), (0.1, 0.2, 2.0), None],
+        "shadow": ["no such way", 3, None],
         "refine_options": [3, {"weights": "x"}, ["a"]],
         "strict": NO_FLAG,
         "max_pixels": NO_COUNT,

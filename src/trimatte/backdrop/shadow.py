@@ -18,7 +18,7 @@ DARKEST = 0.25
 HUE = 0.04
 """How far a shadow's colour may be off that of the backdrop, in each channel."""
 STEEPEST, ACROSS = 0.02, 6.0
-"""Change of a shadow's factor from a pixel to the next: up to the first, or the second over the picture's shorter side."""
+"""Change of a shadow's factor from a pixel to the next: up to the first, or the second over the shorter side."""
 SOFT = 2.0
 """The factor is averaged over so many pixels about each."""
 
