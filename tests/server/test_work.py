@@ -106,7 +106,7 @@ def test_a_preset_and_the_matte_alone(photo_bytes: bytes, trimap_bytes: bytes) -
     files = {"image": photo_bytes, "trimap": trimap_bytes}
     shop = decoded(run("cutout", files, preset="marketplace", size="90x90", format="jpeg").body)
     assert shop.shape == (90, 90, 3)
-    assert (shop[0] == 255).all()
+    assert (shop[0] >= 253).all()  # as white as JPEG has it beside a subject
     matte = decoded(run("cutout", files, output="matte", crop="true", margin="5%", format="jpeg").body)
     assert matte.ndim == 2
     with pytest.raises(Problem, match="margin"):

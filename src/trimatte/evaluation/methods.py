@@ -2,7 +2,7 @@
 
 - "closed-form", "pymatting:sm", ...: an alpha method that is given the trimap (or none, if it needs none)
 - "modnet:weights=FILE", "closed-form:epsilon=1e-5;rtol=1e-6": one with options
-- "cutout", "cutout:SEGMENTER", "cutout:SEGMENTER+METHOD": the whole pipeline from the photo alone
+- "cutout", "cutout:QUALITY", "cutout:SEGMENTER", "cutout:SEGMENTER+METHOD": the whole pipeline from the photo alone
 - "segment", "segment:SEGMENTER": a segmenter whose probability is taken for alpha
 - a folder of another program's results, DIR/PICTURE.png; DIR/cost.json may say what they took (see `read_costs`)
 - any function (image, trimap) -> alpha
@@ -28,6 +28,7 @@ from trimatte.evaluation.layouts import PICTURE
 from trimatte.evaluation.pictures import Trial
 from trimatte.files.atomic import sha256
 from trimatte.images import as_alpha
+from trimatte.quality import USUAL, WAYS, Way, chosen
 from trimatte.runtime.options import parse_options
 
 Given = Literal["photo", "trimap"]
@@ -105,10 +106,11 @@ def _by_name(name: str, method: str) -> Method:
 
     kind, _, detail = method.partition(":")
     if kind == "cutout":
-        segmenter, _, alpha_method = (detail or "lite").partition("+")
-        alpha_method = alpha_method or "closed-form"
-        _check(segmenter, alpha_method)
-        return Method(name, partial(_run_cutout, segmenter, alpha_method), alpha_method=alpha_method, given="photo")
+        word, named = (detail, "") if detail in WAYS else (USUAL, detail)
+        segmenter, _, alpha_method = named.partition("+")
+        way = chosen(word, segmenter=segmenter or None, method=alpha_method or None)
+        _check(way.segmenter, way.method)
+        return Method(name, partial(_run_cutout, word, way), alpha_method=way.method, given="photo")
     if kind == "segment":
         _check(detail or "lite")
         return Method(name, partial(_run_segmenter, detail or "lite"), given="photo")
@@ -170,10 +172,10 @@ def _run_alpha(method: str, options: dict[str, Any], trial: Trial) -> Outcome:
     return Outcome(matte.alpha, matte.report.as_dict())
 
 
-def _run_cutout(segmenter: str, method: str, trial: Trial) -> Outcome:
+def _run_cutout(word: str, way: Way, trial: Trial) -> Outcome:
     from trimatte.cutout import cutout
 
-    cut = cutout(trial.image, segmenter=segmenter, method=method)
+    cut = cutout(trial.image, quality=word, segmenter=way.segmenter, method=way.method)
     return Outcome(cut.alpha, cut.report.as_dict(), cut.probability, cut.trimap, cut.foreground)
 
 
