@@ -13,7 +13,6 @@ from typing import Any
 from trimatte.batch.folders import arriving_tasks, folders_of, listed, tasks_of, unread_task, watch_over
 from trimatte.batch.manifest import Manifest, open_manifest, read_manifests
 from trimatte.batch.plan import WHOLE, of_shard, parse_shard
-from trimatte.batch.publish import published
 from trimatte.batch.summary import BatchSummary
 from trimatte.batch.tasks import Outcome, Settings, State, Task, standing
 from trimatte.errors import ArgumentError, TrimatteError
@@ -131,6 +130,7 @@ def run_batch(
             for name, why in list(summary.failed.items()):
                 progress(Outcome(unread_task(name, folders), "failed", error=why), summary)
         from trimatte.batch.local import in_this_process, on_this_machine
+        from trimatte.batch.publish import published
         from trimatte.batch.queue import Queue
 
         queue = Queue(tasks)
