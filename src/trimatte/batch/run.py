@@ -214,10 +214,11 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
     from trimatte.cutout import check_arguments, cutout
     from trimatte.output.finish import check_format
     from trimatte.output.options import FRAMES, NAMES, OUTPUTS, output_of
-    from trimatte.quality import apart
+    from trimatte.quality import USUAL, apart
 
     defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
     asked = {**apart(defaults), **apart(options), "format": format or "png"}
+    asked["way"] = USUAL if asked["way"] is None else asked["way"]
     of_file = ("sheet", "output", "frames", "way", *NAMES)
     check_arguments(quality=asked["way"], **{name: asked[name] for name in asked if name not in of_file})
     check_flag("sheet", asked.get("sheet", False))
