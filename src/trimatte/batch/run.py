@@ -13,7 +13,6 @@ from typing import Any
 from trimatte.batch.folders import arriving_tasks, folders_of, listed, tasks_of, unread_task, watch_over
 from trimatte.batch.manifest import Manifest, open_manifest, read_manifests
 from trimatte.batch.plan import WHOLE, of_shard, parse_shard
-from trimatte.batch.publish import published
 from trimatte.batch.summary import BatchSummary
 from trimatte.batch.tasks import Outcome, Settings, State, Task, standing
 from trimatte.errors import ArgumentError, TrimatteError
@@ -131,6 +130,7 @@ def run_batch(
             for name, why in list(summary.failed.items()):
                 progress(Outcome(unread_task(name, folders), "failed", error=why), summary)
         from trimatte.batch.local import in_this_process, on_this_machine
+        from trimatte.batch.publish import published
         from trimatte.batch.queue import Queue
 
         queue = Queue(tasks)
@@ -214,10 +214,11 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
     from trimatte.cutout import check_arguments, cutout
     from trimatte.output.finish import check_format
     from trimatte.output.options import FRAMES, NAMES, OUTPUTS, output_of
-    from trimatte.quality import apart
+    from trimatte.quality import USUAL, apart
 
     defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
     asked = {**apart(defaults), **apart(options), "format": format or "png"}
+    asked["way"] = USUAL if asked["way"] is None else asked["way"]
     of_file = ("sheet", "output", "frames", "way", *NAMES)
     check_arguments(quality=asked["way"], **{name: asked[name] for name in asked if name not in of_file})
     check_flag("sheet", asked.get("sheet", False))
