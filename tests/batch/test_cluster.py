@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,66 +14,80 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_batch import QUICK, command, wait_for, wait_until, write_photo
+from toy_batch import command, wait_for, wait_until, write_photo
 
+from toy_pool import ThisProcess
 from trimatte.batch import BatchSummary, run_batch
-from trimatte.batch.cluster import _await_nanny
+from trimatte.batch.cluster import _await_nanny, on_cluster
+from trimatte.batch.queue import Queue
+from trimatte.batch.tasks import Settings, Task
 from trimatte.errors import ArgumentError, ClusterWarning, MissingExtraError, TrimatteError
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
-pytestmark = pytest.mark.cluster
+busy_machines = "ignore:the scheduler answers but has no workers"  # while a dead one is replaced
+pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings(busy_machines)]
 PlugIn = Callable[[str, str], str]
 Batch = Callable[..., BatchSummary]
 
-SLOW = QUICK.replace("return image.mean(axis=2)", "import time; time.sleep(0.3); return image.mean(axis=2)")
-
-
-KILLER = """
-import os, signal, sys
+PATIENT = {"distributed.deploy.lost-worker-timeout": "1 hour"}
+"""As it is, this kind of cluster replaces a worker no more that is missing 15 s after one was lost."""
+TOY = """
+import os, signal, sys, time
 import numpy as np
+from trimatte import AlphaMethod
+
+def bright(image):
+    return np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
 
 def build():
-    def find(image):
-        if image.shape[1] == 50:
-            with open(os.environ["TRIES"], "a") as file:
-                file.write("among " if "distributed" in sys.modules else "alone ")
-            os.kill(os.getpid(), signal.SIGKILL)
-        return np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
-    return find
+    return bright
+
+def act(image):
+{act}
+
+def matte(image, trimap, report):
+    act(image)
+    return bright(image)
+
+alpha = AlphaMethod(function=matte, label="Toy", needs_trimap=False)
+"""
+"""A method that needs no trimap, so that a worker need not load kernels."""
+SLOW = """
+    time.sleep(0.3)
+"""
+KILLER = """
+    if image.shape[1] == 50:
+        with open(os.environ["TRIES"], "a") as file:
+            file.write("among " if "distributed" in sys.modules else "alone ")
+        os.kill(os.getpid(), signal.SIGKILL)
 """
 UNLUCKY = """
-import os, signal, sys
-import numpy as np
-
-def build():
-    def find(image):
-        with open(os.environ["TRIES"], "a+") as file:
-            file.write("x")
-            file.seek(0)
-            lost = len(file.read()) <= 3
-        if lost:
-            os.kill(os.getpid() if "distributed" in sys.modules else os.getppid(), signal.SIGKILL)
-        return np.clip(3 * image.mean(axis=2) - 1, 0, 1).astype(np.float32)
-    return find
+    with open(os.environ["TRIES"], "a+") as file:
+        file.write("x")
+        file.seek(0)
+        lost = len(file.read()) <= 3
+    if lost:
+        os.kill(os.getpid() if "distributed" in sys.modules else os.getppid(), signal.SIGKILL)
 """
 
 
 @pytest.fixture
 def slow(plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch) -> str:
     """A plug-in that takes a third of a second."""
-    name = plug_in("slow", SLOW)
+    name = plug_in("slow", TOY.format(act=SLOW))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if "segmenter" in path))
     return name
 
 
 @pytest.fixture
 def cluster(slow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Three worker processes, each replaced when it dies; they work elsewhere than this process."""
+    """Two worker processes, each replaced when it dies; they work elsewhere than this process."""
     (tmp_path / "elsewhere").mkdir()
     with (
+        dask.config.set(PATIENT),
         distributed.LocalCluster(
-            n_workers=3,
+            n_workers=2,
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
@@ -88,9 +103,9 @@ def batch(cluster: Any, slow: str, photos: Path, tmp_path: Path) -> Batch:
     for seed in range(8):
         write_photo(photos / f"more{seed}.jpg", seed)
 
-    def run(**options: Any) -> BatchSummary:
+    def run(out: Path = tmp_path / "out", **options: Any) -> BatchSummary:
         usual = {"segmenter": slow, "method": slow, "foreground": "keep", "cluster": cluster.scheduler_address}
-        return run_batch(photos, tmp_path / "out", **{**usual, **options})
+        return run_batch(photos, out, **{**usual, **options})
 
     return run
 
@@ -122,25 +137,21 @@ def test_a_worker_killed_midway_and_a_client_started_anew(
     assert len(done) == 12
     assert not list((tmp_path / "out/.trimatte/staging").iterdir())
     assert batch().unchanged == 12
-    run_batch(photos, tmp_path / "whole", segmenter=slow, method=slow, foreground="keep", workers=2)
+    monkeypatch.setattr("trimatte.batch.local.Pool", ThisProcess)
+    run_batch(photos, tmp_path / "whole", segmenter=slow, method=slow, foreground="keep", workers=1)
     assert results(tmp_path / "whole") == done
 
 
 @pytest.fixture
-def one_worker(quick: str, plug_in: PlugIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """One worker of one thread, whose death makes Dask give up all that was sent to it; it finds the plug-ins.
-
-    A worker that is missing 15 s after another was lost would not be replaced any more by this kind of cluster.
-    """
-    plug_in("killer", KILLER)
-    plug_in("unlucky", UNLUCKY)
+def one_worker(plug_in: PlugIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """One worker of one thread, whose death makes Dask give up all that was sent to it; it finds the plug-ins."""
+    plug_in("killer", TOY.format(act=KILLER))
+    plug_in("unlucky", TOY.format(act=UNLUCKY))
     monkeypatch.setenv("TRIES", str(tmp_path / "tries"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if "segmenter" in path))
     (tmp_path / "here").mkdir()
     with (
-        dask.config.set(
-            {"distributed.scheduler.allowed-failures": 0, "distributed.deploy.lost-worker-timeout": "1 hour"}
-        ),
+        dask.config.set({"distributed.scheduler.allowed-failures": 0, **PATIENT}),
         distributed.LocalCluster(
             n_workers=1,
             threads_per_worker=1,
@@ -162,9 +173,9 @@ def busy() -> Iterator[None]:
         process.wait()
 
 
-def check_killers(one_worker: Any, photos: Path, tmp_path: Path, quick: str, killers: int) -> None:
-    """Of eight photos and some killers between them all but the killers are done, and these were tried alone."""
-    for seed in range(4):
+def check_killers(one_worker: Any, photos: Path, tmp_path: Path, more: int, killers: int) -> None:
+    """Of four photos and more, and killers between them, all but the killers are done, and these were tried alone."""
+    for seed in range(more):
         write_photo(photos / f"m{seed}.jpg", seed)
     names = [f"l{number}.jpg" for number in range(killers)]
     for name in names:
@@ -172,12 +183,11 @@ def check_killers(one_worker: Any, photos: Path, tmp_path: Path, quick: str, kil
     summary = run_batch(
         photos,
         tmp_path / "out",
-        segmenter="killer",
-        method=quick,
+        method="killer",
         foreground="keep",
         cluster=one_worker.scheduler_address,
     )
-    assert summary.done == 8
+    assert summary.done == 4 + more
     assert sorted(summary.failed) == names
     for why in summary.failed.values():
         assert "killed by signal 9" in why
@@ -187,26 +197,20 @@ def check_killers(one_worker: Any, photos: Path, tmp_path: Path, quick: str, kil
     assert len(tries) <= 4 * killers  # once each among others
 
 
-def test_only_pictures_that_kill_their_workers_are_given_up(
-    one_worker: Any, photos: Path, tmp_path: Path, quick: str
-) -> None:
-    check_killers(one_worker, photos, tmp_path, quick, killers=2)
+def test_only_pictures_that_kill_their_workers_are_given_up(one_worker: Any, photos: Path, tmp_path: Path) -> None:
+    check_killers(one_worker, photos, tmp_path, more=4, killers=2)
 
 
 @pytest.mark.usefixtures("busy")
-def test_the_same_on_a_busy_machine(one_worker: Any, photos: Path, tmp_path: Path, quick: str) -> None:
-    check_killers(one_worker, photos, tmp_path, quick, killers=1)
+def test_the_same_on_a_busy_machine(one_worker: Any, photos: Path, tmp_path: Path) -> None:
+    check_killers(one_worker, photos, tmp_path, more=0, killers=1)
 
 
-@pytest.mark.filterwarnings("ignore:the scheduler answers but has no workers")  # which is true on a busy machine
-def test_a_worker_lost_for_outside_reasons_condemns_nothing(
-    one_worker: Any, photos: Path, tmp_path: Path, quick: str
-) -> None:
+def test_a_worker_lost_for_outside_reasons_condemns_nothing(one_worker: Any, photos: Path, tmp_path: Path) -> None:
     summary = run_batch(
         photos,
         tmp_path / "out",
-        segmenter="unlucky",
-        method=quick,
+        method="unlucky",
         foreground="keep",
         cluster=one_worker.scheduler_address,
     )
@@ -254,17 +258,26 @@ def test_workers_that_come_late_do_the_work(no_worker: Any, photos: Path, tmp_pa
     assert (summary.done, len(said)) == (4, 1)
 
 
-def test_options_that_name_files_are_of_the_same_files(batch: Batch, cluster: Any, tmp_path: Path) -> None:
+def test_workers_that_would_do_something_else_and_a_cluster_that_goes_away(
+    batch: Batch, cluster: Any, tmp_path: Path
+) -> None:
     background = tmp_path / "teal.png"
     write_photo(background)
     assert batch(background=str(background)).done == 12
     with distributed.Client(cluster) as client:
-        client.run(_other_content, str(background))
-        with pytest.raises(TrimatteError, match="not the same files"):
-            batch(background=str(background), band_pixels=3.0)
-        client.run(_other_version)
-        with pytest.raises(TrimatteError, match=r"has trimatte 0\.0, wanted"):
-            batch(cluster=client, band_pixels=4.0)
+        for spoil, arguments, words in (
+            (_other_content, [str(background)], "not the same files"),
+            (_other_version, [], r"has trimatte 0\.0, wanted"),
+            (_forget, [], r"cannot do the work.*trimatte"),
+        ):
+            client.run(spoil, *arguments)
+            with pytest.raises(TrimatteError, match=words):
+                batch(background=str(background), cluster=client, crop=len(words))
+        client.run(_recall)
+
+    with pytest.raises(TrimatteError, match="gone away"):
+        batch(out=tmp_path / "other", progress=lambda outcome, summary: cluster.close())
+    assert len(results(tmp_path / "other")) < 12
 
 
 def _other_content(path: str) -> None:
@@ -281,22 +294,29 @@ def _other_version() -> None:
     module.__version__ = "0.0"  # type: ignore[attr-defined]
 
 
-def test_workers_without_trimatte_and_a_cluster_that_goes_away(batch: Batch, cluster: Any, tmp_path: Path) -> None:
-    with distributed.Client(cluster) as client:
-        client.run(_forget)
-        with pytest.raises(TrimatteError, match=r"cannot do the work.*trimatte"):
-            batch()
-        client.restart()
+class Lost:
+    """A client that finds its scheduler gone when it counts the workers, or when it gives one a task."""
 
-    def close() -> None:
-        wait_until(lambda: len(results(tmp_path / "out")) > 0)
-        cluster.close()
+    status = "closed"
 
-    closing = threading.Thread(target=close, daemon=True)
-    closing.start()
+    def __init__(self, counts: bool) -> None:
+        self.counts = counts
+
+    def nthreads(self) -> dict[str, int]:
+        if self.counts:
+            return {"worker": 1}
+        raise OSError("Timed out trying to connect after 10 s")
+
+    def submit(self, *arguments: Any, **options: Any) -> None:
+        raise RuntimeError("Client is closed")
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_scheduler_that_goes_away_at_any_moment(counts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trimatte.batch.cluster._connected", contextlib.nullcontext)
+    queue = Queue(iter([Task("a.jpg", "a.png", "a.jpg", "a.png", "0.png")]))
     with pytest.raises(TrimatteError, match="gone away"):
-        batch()
-    closing.join()
+        next(on_cluster(queue, Settings.of({"format": "png"}), Lost(counts)))
 
 
 def _forget() -> None:
@@ -304,6 +324,11 @@ def _forget() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "trimatte"]:
         del sys.modules[name]
     sys.modules["trimatte"] = None  # type: ignore[assignment]
+
+
+def _recall() -> None:
+    """Let this worker import trimatte again, all of it anew."""
+    del sys.modules["trimatte"]
 
 
 def test_no_scheduler_and_no_dask(photos: Path, tmp_path: Path, quick: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_batch import command
+from toy_batch import command, wait_for
 
+from toy_pool import ThisProcess
 from trimatte.batch import BatchSummary, lease, manifest, run_batch
 from trimatte.batch.lease import leased
 from trimatte.batch.plan import relative
@@ -324,14 +325,12 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.cluster
 def test_on_s3_with_worker_processes_killed_and_resumed(
-    bucket: str, photos: Path, tmp_path: Path, with_plug_ins: str
+    bucket: str, photos: Path, tmp_path: Path, with_plug_ins: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, out = f"{bucket}/photos/", f"{bucket}/cut"
     upload(photos, f"{bucket}/photos")
     process = subprocess.Popen(command(source, out, with_plug_ins), stderr=subprocess.PIPE)
-    while not store.matching(out, "*.png"):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
+    wait_for(lambda: bool(store.matching(out, "*.png")), process)
     process.kill()
     process.communicate()
     done = subprocess.run(command(source, out, with_plug_ins), capture_output=True, text=True)
@@ -339,10 +338,11 @@ def test_on_s3_with_worker_processes_killed_and_resumed(
     check_consistent(f"{bucket}/photos", out)
     names = set(download(out))
     assert names == {"a.jpg.png", "a.png.png", "in/b.png", "in/deep/c.png"}
-    again = subprocess.run(command(source, out, with_plug_ins), capture_output=True, text=True)
-    assert "0 made, 4 done before" in again.stderr
-    here = subprocess.run(command(photos, tmp_path / "out", with_plug_ins), capture_output=True, text=True)
-    assert here.returncode == 0, here.stderr
+    monkeypatch.setattr("trimatte.batch.local.Pool", ThisProcess)
+    usual = {"segmenter": with_plug_ins, "method": with_plug_ins, "foreground": "keep"}
+    again = run_batch(source, out, **usual)
+    assert (again.done, again.unchanged) == (0, 4)
+    assert run_batch(photos, tmp_path / "out", **usual).done == 4
     assert download(out) == {name: (tmp_path / "out" / name).read_bytes() for name in names}
 
 

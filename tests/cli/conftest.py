@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,8 +34,10 @@ def trimatte(monkeypatch: pytest.MonkeyPatch) -> Trimatte:
 
     def call(*arguments: object, input: bytes | None = None) -> Result:
         options: dict[str, Any] = {"input": input}
-        return CliRunner().invoke(
-            main, [os.fspath(a) if isinstance(a, os.PathLike) else str(a) for a in arguments], **options
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # as in a process of its own
+            return CliRunner().invoke(
+                main, [os.fspath(a) if isinstance(a, os.PathLike) else str(a) for a in arguments], **options
+            )
 
     return call

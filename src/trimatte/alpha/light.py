@@ -1,9 +1,9 @@
 """Alpha from a photo and its trimap by a small network alone, run by onnxruntime.
 
-No system is solved. The network (`trimatte.networks.light`) runs over windows of the band; for each pixel its input has
-a foreground and a background colour that explain it, sampled as shared matting does (Gastal and Oliveira, 2010): it
-need not carry colours across the band itself. It is shipped; how it was trained is in `trimatte.training.light`, on
-what in `weights/light.toml`.
+No system is solved. The network (`trimatte.networks.light`) runs over windows of the band. For each pixel its input has
+a foreground and a background colour that explain it, sampled as shared matting does (Gastal and Oliveira, 2010), so
+that it need not carry colours across the band itself. It is shipped; how it was trained is in
+`trimatte.training.light`, on what in `weights/light.toml`.
 """
 
 from __future__ import annotations

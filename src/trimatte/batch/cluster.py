@@ -82,7 +82,13 @@ def on_cluster(queue: Queue, settings: Settings, cluster: Any) -> Outcomes:
         census = _Census(client)
 
         def submit(work: _Work) -> None:
-            future = client.submit(pickle.loads, pickle.dumps(work), key=f"trimatte-{secrets.token_hex(8)}", pure=False)
+            key = f"trimatte-{secrets.token_hex(8)}"
+            try:
+                future = client.submit(pickle.loads, pickle.dumps(work), key=key, pure=False)
+            except Exception as error:
+                if client.status != "running":
+                    raise _gone() from error
+                raise
             flying[future.key] = work
             future.add_done_callback(finished.put)
 
@@ -109,10 +115,13 @@ class _Census:
         self._warned = False
 
     def threads(self) -> int:
-        """Threads of all workers. Raises `TrimatteError` if there have been none for minutes."""
+        """Threads of all workers. Raises `TrimatteError` if no scheduler answers, or there are none for minutes."""
         now = time.monotonic()
         if now - self._counted >= _COUNTED:
-            self._threads, self._counted = sum(self._client.nthreads().values()), now
+            try:
+                self._threads, self._counted = sum(self._client.nthreads().values()), now
+            except OSError as error:
+                raise _gone() from error
             if self._threads:
                 self._since, self._warned = now, False
             elif now - self._since >= _WORKERLESS:
