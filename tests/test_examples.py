@@ -53,7 +53,7 @@ def test_a_network_made_on_the_spot(tmp_path: Path) -> None:
     rows = {row["method"]: row for row in json.loads((tmp_path / "network.json").read_text())}
     assert set(rows) == {"closed-form", "hybrid", "blur"}
     for name, row in rows.items():
-        assert (row["given"], row["device"], row["pictures"]) == ("photo and trimap", "cpu", 2)
+        assert (row["given"], row["device"], row["pictures"]) == ("trimap", "cpu", 2)
         assert name in printed
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -15,7 +17,10 @@ from scipy import ndimage
 import trimatte
 from trimatte.alpha.added import _span
 from trimatte.alpha.refine import find_refiner, refine_alpha, refiners
+from trimatte.cli import main
 from trimatte.errors import ArgumentError, ModelError
+from trimatte.evaluation.runs import evaluate
+from trimatte.evaluation.synthetic import synthesize
 from trimatte.images.cells import with_less_memory
 from trimatte.linalg.report import SolveReport
 from trimatte.segmentation import registry
@@ -125,6 +130,8 @@ def imposed(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
     return np.where(trimap == 128, alpha, trimap / 255)
 
 
+BOTH = {"image": [1.0, 2.0, -3.0], "trimap": [-4.0, 0.5, 4.0]}
+OTHER = {"a": [-1.0, 0.0, 3.0], "b": [-4.0, 0.5, 4.0]}
 WINDOW = ("window = 1024  # the exports take this size alone", "window = 128")
 
 
@@ -450,3 +457,29 @@ def test_the_whole_way_with_an_added_network(tmp_path: Path, photo: np.ndarray) 
     assert (cut.report.refine.method, cut.report.refine.device) == (name, "cpu")
     assert cut.report.refine.unknown > 0
     assert trimatte.cutout(photo, method=name).report.alpha.device == "cpu"
+
+
+def test_on_the_command_line_and_in_an_evaluation(tmp_path: Path, photo_file: Path) -> None:
+    file = network(tmp_path / "m.onnx", {"image": (1, 3, "h", "w"), "trimap": (1, 3, "h", "w")}, BOTH)
+    card = tmp_path / "card.toml"
+    card.write_text(ONE_HOT.replace("matteformer", "knn"))
+    result = CliRunner().invoke(main, ["models", "add", str(file), "--card", str(card)])
+    assert "'knn' is the name of an alpha method" in result.stderr
+    card.write_text(ONE_HOT)
+    assert CliRunner().invoke(main, ["models", "add", str(file), "--card", str(card)]).exit_code == 0
+    result = CliRunner().invoke(main, ["cutout", str(photo_file), "--refine", "matteformer", "--json"])
+    assert result.exit_code == 0, result.stderr
+    refine = json.loads(result.stdout)["report"]["refine"]
+    assert (refine["method"], refine["device"]) == ("matteformer", "cpu")
+
+    scenes = synthesize(tmp_path / "scenes", count=1, size=(64, 64))
+    evaluation = evaluate(scenes, ["matteformer"], out=tmp_path / "run")
+    (record,) = evaluation.records
+    assert record["status"] == "ok", record["error"]
+    assert (record["given"], record["report"]["device"]) == ("trimap", "cpu")
+    registry.add(
+        network(tmp_path / "n.onnx", {"a": (1, 3, "h", "w"), "b": (1, 3, "h", "w")}, OTHER), read_card(ONE_HOT)
+    )
+    (again,) = evaluate(scenes, ["matteformer"], out=tmp_path / "run").records
+    assert again["inputs"]["weights"] != record["inputs"]["weights"]
+    assert again["alpha"] != record["alpha"]

@@ -139,6 +139,8 @@ def test_doctor_tells_versions_threads_caches_and_the_card(trimatte: Trimatte) -
     assert findings["versions"]["trimatte"] == "0.1.0"
     assert findings["threads"]["usable"] >= 1
     assert findings["network"]["input"]["long_side"] > 0
+    assert "cpu" in findings["devices"]["onnxruntime"].split(", ")
+    assert findings["devices"]["chosen"].startswith("auto: ")
     assert findings["problems"] == []
 
 
