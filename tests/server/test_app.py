@@ -54,6 +54,11 @@ def test_cutout_of_a_multipart_body(client: TestClient) -> None:
     assert seen["values"] == {
         "way": None,
         "segmenter": None,
+        "points": None,
+        "not_points": None,
+        "box": None,
+        "backdrop": "off",
+        "shadow": "drop",
         "method": None,
         "band": 0.1,
         "band_pixels": None,
