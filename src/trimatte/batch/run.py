@@ -220,7 +220,6 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
     asked = {**apart(defaults), **apart(options), "format": format or "png"}
     asked["way"] = USUAL if asked["way"] is None else asked["way"]
     of_file = ("sheet", "output", "frames", "way", *NAMES)
-    asked["way"] = asked["way"] or USUAL
     check_arguments(quality=asked["way"], **{name: asked[name] for name in asked if name not in of_file})
     check_flag("sheet", asked.get("sheet", False))
     kind = asked.get("output", "cutout")
