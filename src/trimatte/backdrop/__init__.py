@@ -68,6 +68,7 @@ def find_backdrop(
     Parameters
     ----------
     image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
     backdrop : str or three numbers, default "auto"
         A colour as `trimatte.composite` takes it, or "auto": none unless the border says that there is one.
     probability : (H, W) float32 array in [0, 1], optional
@@ -117,6 +118,7 @@ def key(
     Parameters
     ----------
     image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
     field : Field
         Of `find_backdrop`.
     probability : (H, W) float32 array in [0, 1], optional

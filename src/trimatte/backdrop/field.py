@@ -67,6 +67,7 @@ def fit_field(image: np.ndarray, first: np.ndarray | None = None) -> Field:
     Parameters
     ----------
     image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
     first : (3,) array, optional
         About the backdrop's colour. The most frequent of the border that are like it begins the fit, by default the
         most frequent of all.

@@ -48,7 +48,9 @@ def contact_shadow(alpha: Floats, strength: float, softness: float) -> Floats:
 
     Parameters
     ----------
-    alpha, strength, softness
+    alpha : (H, W) float32 array in [0, 1]
+        Of the subject.
+    strength, softness : float
         As of `drop_shadow`; what lies deepest, in the middle, is twice as sharp.
     """
     from scipy.ndimage import gaussian_filter
@@ -81,10 +83,12 @@ def laid_under(codes: Codes, alpha: Floats, colour: Floats, coverage: Floats) ->
     ----------
     codes : (H, W, 3) uint8 or uint16 array
         Straight colours.
-    alpha, coverage : (H, W) float32 arrays in [0, 1]
-        Of the picture and of the layer.
+    alpha : (H, W) float32 array in [0, 1]
+        Of the picture.
     colour : (3,) float32 array in [0, 1]
         Of the layer, in the same space as `codes`.
+    coverage : (H, W) float32 array in [0, 1]
+        Of the layer.
 
     Returns
     -------
