@@ -98,7 +98,8 @@ def contracts(folder: Path) -> dict[str, Contract]:
         (scored / part).mkdir(parents=True, exist_ok=True)
         trimatte.save_image(scored / part / "a.png", array)
     image = {"image": [*NO_IMAGE, *files]}
-    stages = {"segmenter": NO_NAME, "method": NO_NAME, "foreground": NO_NAME, "refine": NO_NAME[:1] + NO_NAME[2:]}
+    not_none = [value for value in NO_NAME if value is not None]
+    stages = {"segmenter": not_none, "method": not_none, "foreground": NO_NAME, "refine": not_none}
     widths = {name: [value for value in (*NO_NUMBER, -1) if value is not None] for name in ("band", "band_pixels")}
     of_output: dict[str, list[Any]] = {
         "preset": [3, "nothing", "missing.toml"],
@@ -135,7 +136,7 @@ def contracts(folder: Path) -> dict[str, Contract]:
     given_trimap = [value for value in plane if value is not None]
     size = np.zeros((3, 4), np.float32)
     table = {
-        "cutout": Contract(cutout, {}, {**image, **of_cutout}, options=True),
+        "cutout": Contract(cutout, {}, {**image, **of_cutout, "quality": [*NO_NAME, 90]}, options=True),
         "cutout of a trimap": Contract(
             cutout,
             {"trimap": TRIMAP},
@@ -148,7 +149,7 @@ def contracts(folder: Path) -> dict[str, Contract]:
         "Cutter": Contract(
             trimatte.Cutter,
             {"trimap": TRIMAP},
-            {"sequence": NO_FLAG, **{k: v for k, v in of_cutout.items() if k not in widths}},
+            {"sequence": NO_FLAG, "quality": NO_NAME, **{k: v for k, v in of_cutout.items() if k not in widths}},
             options=True,
         ),
         "segment": Contract(trimatte.segment, {"image": PHOTO}, {**image, **prompts, "segmenter": NO_NAME}),
@@ -391,7 +392,7 @@ def test_errors_and_warnings_are_reached_from_the_top() -> None:
 
 
 def test_an_unknown_option_is_refused_though_there_is_no_subject(bright: str) -> None:
-    with pytest.raises(ArgumentError, match="banana: no option of 'closed-form'"):
+    with pytest.raises(ArgumentError, match="banana: no option of 'light'"):
         trimatte.cutout(np.zeros((*SIZE, 3)), segmenter=bright, banana=3)
 
 
