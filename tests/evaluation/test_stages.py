@@ -57,7 +57,7 @@ def test_a_trimap_that_holds_half_of_the_mixed_pixels():
 def test_a_pipeline_is_judged_by_stage_and_as_a_whole(benchmark, monkeypatch):
     module = importlib.import_module("trimatte.cutout")  # as an attribute it is the function
 
-    def by_brightness(image, *, segmenter):
+    def by_brightness(image, **_):
         return np.clip(image.mean(axis=2), 0, 1).astype(np.float32)
 
     monkeypatch.setattr(module, "segment", by_brightness)
