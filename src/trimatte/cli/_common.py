@@ -280,7 +280,8 @@ def run(
     `work` does one job and returns its report. The process exits with 1 unless every job was done.
     """
     if (as_json or json_lines) and any(job.target == STREAM for job in jobs):
-        raise click.UsageError("JSON and a picture on standard output do not go together: give --out a file.")
+        lines = "--json" if as_json else "--json-lines"
+        raise click.UsageError(f"{lines} and a picture on standard output do not go together: give --out a file.")
     failures: list[tuple[Job, str]] = []
     events = Events(len(jobs)) if json_lines else None
     try:

@@ -88,7 +88,10 @@ def command(
     options |= options.pop("qualities")
     of_output = output.taken_from(options, out)
     background, format = of_output.get("background"), of_output.pop("format", None)
-    output_of(**of_output)
+    try:
+        output_of(**of_output)
+    except ArgumentError as error:
+        raise click.UsageError(f"{error}.") from None
     foreground = "multilevel" if decontaminate else "keep"
     names = {name: options[name] for name in ("segmenter", "method")}
     common.check(quality=options["way"], **names, foreground=foreground, refine=refine)
