@@ -33,8 +33,8 @@ def test_a_network_that_was_unsure_counts_also_where_alpha_was_solved_for() -> N
 
 
 def test_a_soft_picture_is_less_sure_than_a_crisp_one_and_none_is_0(photo: np.ndarray, bright: str) -> None:
-    crisp = trimatte.cutout(photo, segmenter=bright)
-    faint = trimatte.cutout((photo * 0.77).astype(np.uint8), segmenter=bright)
+    crisp = trimatte.cutout(photo, segmenter=bright, quality="fast")
+    faint = trimatte.cutout((photo * 0.77).astype(np.uint8), segmenter=bright, quality="fast")
     with pytest.warns(UserWarning, match="no subject"):
         empty = trimatte.cutout(np.zeros_like(photo), segmenter=bright)
     assert empty.report.confidence == 0 < faint.report.confidence < crisp.report.confidence < 1

@@ -99,7 +99,12 @@ def contracts(folder: Path) -> dict[str, Contract]:
         trimatte.save_image(scored / part / "a.png", array)
     image = {"image": [*NO_IMAGE, *files]}
     not_none = [value for value in NO_NAME if value is not None]
-    stages = {"segmenter": not_none, "method": not_none, "foreground": NO_NAME, "refine": not_none}
+    stages: dict[str, list[Any]] = {
+        "segmenter": not_none,
+        "method": not_none,
+        "foreground": NO_NAME,
+        "refine": not_none,
+    }
     widths = {name: [value for value in (*NO_NUMBER, -1) if value is not None] for name in ("band", "band_pixels")}
     of_output: dict[str, list[Any]] = {
         "preset": [3, "nothing", "missing.toml"],

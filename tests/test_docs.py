@@ -80,6 +80,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray, tr
         Image.fromarray(photo).save(tmp_path / file, quality=95)
     for file in ("trimap.png", "mine.png", "photo-trimap.png", "mask.png"):
         trimatte.save_image(tmp_path / file, trimap)  # a result of ours, which a verb may replace
+    frames = [Image.fromarray(photo).rotate(angle) for angle in (0, 5)]
+    frames[0].save(tmp_path / "wave.gif", save_all=True, append_images=frames[1:])
     (tmp_path / "mine.toml").write_text('extends = "marketplace"\nsize = "64x64"\n')
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -22,6 +22,18 @@ def test_other_words_are_refused_with_those_there_are(word: object) -> None:
         chosen(word)
 
 
+def test_a_large_band_is_solved_as_fast_does_unless_a_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, trimap = np.full((40, 60, 3), 0.4, np.float32), np.zeros((40, 60), np.uint8)
+    trimap[10:30, 10:30], trimap[15:25, 15:25] = 128, 255
+    photo[10:30, 10:30] = 0.9
+    unknown = int((trimap == 128).sum())
+    for limit, method in ((unknown + 1, "light"), (unknown, "closed-form")):
+        monkeypatch.setattr("trimatte.quality.LARGE", limit)
+        assert trimatte.cutout(photo, trimap=trimap).report.alpha.method == method
+        assert trimatte.cutout(photo, trimap=trimap, quality="best").report.alpha.method == "hybrid"
+        assert trimatte.cutout(photo, trimap=trimap, method="light").report.alpha.method == "light"
+
+
 def test_a_number_is_the_files_and_a_word_the_ways() -> None:
     assert apart({"quality": 90, "band": 0.1}) == {"quality": 90, "band": 0.1}
     assert apart({"quality": "best"}) == {"way": "best"}

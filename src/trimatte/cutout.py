@@ -21,13 +21,13 @@ from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError, Su
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
 from trimatte.images import MAX_PIXELS, Picture, output_format, read_picture, read_trimap
-from trimatte.images.arrays import grown
+from trimatte.images.arrays import UNKNOWN, grown
 from trimatte.images.hidden import without_hidden
 from trimatte.linalg.report import SolveReport
 from trimatte.output.finish import Finished, finished, write_cutout, write_matte
 from trimatte.output.framing import visible_box
 from trimatte.output.options import output_of, with_preset
-from trimatte.quality import USUAL, chosen
+from trimatte.quality import USUAL, chosen, method_for
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.runtime.report import PlainReport
@@ -333,8 +333,13 @@ def cutout(
         **options,
     )
     way = chosen(quality, segmenter=segmenter, method=method)
+    matting: Callable[[np.ndarray, np.ndarray | None], Matte]
+    if method is None:
+        matting = partial(_usual_matte, quality=quality, strict=strict, given=trimap is not None, **options)
+    else:
+        matting = partial(quiet_matte, method=method, strict=strict, given=trimap is not None, **options)
     return cutout_by(
-        partial(quiet_matte, method=way.method, strict=strict, given=trimap is not None, **options),
+        matting,
         image,
         quality=quality,
         segmenter=way.segmenter if find_method(way.method).needs_trimap else None,
@@ -354,6 +359,12 @@ def cutout(
         strict=strict,
         max_pixels=max_pixels,
     )
+
+
+def _usual_matte(image: np.ndarray, trimap: np.ndarray | None, *, quality: str, **options: Any) -> Matte:
+    """`quiet_matte` by the method that a quality has for so many unknown pixels."""
+    unknown = 0 if trimap is None else int(np.count_nonzero(trimap == UNKNOWN))
+    return quiet_matte(image, trimap, method=method_for(quality, unknown), **options)
 
 
 def cutout_by(

@@ -27,6 +27,8 @@ WAYS = {
 }
 """From the quickest to the most exact."""
 USUAL = "balanced"
+LARGE = 250_000
+"""Unknown pixels from which on "balanced" solves as "fast" does: twelve megapixels would take half a minute."""
 
 
 def chosen(quality: str, *, segmenter: str | None = None, method: str | None = None) -> Way:
@@ -35,6 +37,11 @@ def chosen(quality: str, *, segmenter: str | None = None, method: str | None = N
         raise ArgumentError(f"quality: got {quality!r}, wanted one of {', '.join(WAYS)}")
     way = WAYS[quality]
     return Way(way.segmenter if segmenter is None else segmenter, way.method if method is None else method)
+
+
+def method_for(quality: str, unknown: int) -> str:
+    """The alpha method of a word for a picture with so many unknown pixels."""
+    return WAYS["fast" if quality == USUAL and unknown >= LARGE else quality].method
 
 
 def apart(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def described() -> dict[str, Any]:
 
 @pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.name)
 def test_the_document_describes_each_operation(described: dict[str, Any], operation: Operation) -> None:
-    post = described["paths"][f"/v1/{operation.name}"]["post"]
+    post = described["paths"][operation.address]["post"]
     assert [each["name"] for each in post["parameters"]] == [p.name for p in operation.parameters]
     form = post["requestBody"]["content"]["multipart/form-data"]["schema"]
     # The service refuses a parameter that is in both, so that the document must not offer both.

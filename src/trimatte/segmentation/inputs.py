@@ -8,7 +8,6 @@ import numpy as np
 
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.images.cells import Box
-from trimatte.planes.distance import squared_distance
 from trimatte.segmentation.contract import Contract
 
 SPREADS = (6.4, 25.6, 51.2)
@@ -67,6 +66,8 @@ def _known(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part
 
 def _distances(image: np.ndarray, trimap: np.ndarray, contract: Contract, part: Part) -> np.ndarray:
     """exp(-d^2 / 2 s^2) to known background and foreground (6, h, w); 0 where there is none within FAR."""
+    from trimatte.planes.distance import squared_distance
+
     wider = tuple(slice(max(0, each.start - FAR), each.stop + FAR) for each in part)
     inner = tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, wider, strict=True))
     planes = []
