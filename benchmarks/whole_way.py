@@ -71,12 +71,12 @@ def main() -> None:
     rows = {name: row for name, row in ways(given.u2netp).items() if not given.rows or name in given.rows}
     lines = [*heading("From photo to alpha: the whole way")]
     lines += ["", MEANING]
+    folder = RESULTS if given.limit is None else RUNS
+    folder.mkdir(exist_ok=True)
     for title, pictures in sets(given).items():
         print(title, flush=True)
         lines += ["", *table(title, pictures, rows, given.limit)]
-    folder = RESULTS if given.limit is None else RUNS
-    folder.mkdir(exist_ok=True)
-    (folder / "whole-way.md").write_text("\n".join(lines) + "\n")
+        (folder / "whole-way.md").write_text("\n".join(lines) + "\n")
     print(folder / "whole-way.md")
 
 
@@ -125,7 +125,7 @@ def rembg_matting(image: Planes, mask: Planes) -> Planes:
     trimap = np.where(foreground, 1.0, np.where(background, 0.0, 0.5))
     try:
         return np.asarray(estimate_alpha_cf(image.astype(np.float64), trimap), np.float32)
-    except ValueError:  # no known foreground: rembg then takes the map
+    except (ValueError, ZeroDivisionError):  # no known foreground, or exactly flat colours: rembg then takes the map
         return mask
 
 
