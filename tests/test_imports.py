@@ -34,6 +34,13 @@ def test_import_trimatte() -> None:
     assert len(modules) < 30
 
 
+def test_what_a_cut_out_imports_at_first() -> None:
+    """Kernels, networks and stages that nobody asked for are loaded where they are used."""
+    modules = imported_by("import trimatte.cutout, trimatte.server.operations")
+    assert not roots(modules) & (HEAVY - {"PIL", "numpy", "scipy"})
+    assert not modules & {f"trimatte.backdrop.{name}" for name in ("colours", "field", "keying", "known", "shadow")}
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS if verb != "datasets")]
 )

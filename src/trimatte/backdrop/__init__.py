@@ -8,19 +8,17 @@ freed of the backdrop (`colours`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trimatte.backdrop.colours import known_colours
-from trimatte.backdrop.field import Field, border_of, fit_field
-from trimatte.backdrop.keying import solve_alpha
-from trimatte.backdrop.known import find_sides
-from trimatte.backdrop.shadow import find_shade
 from trimatte.errors import ArgumentError
 from trimatte.images.background import as_colour
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.resize import resized
+
+if TYPE_CHECKING:
+    from trimatte.backdrop.field import Field
 
 WORDS = ("off", "auto")
 SHADOWS = ("drop", "keep")
@@ -85,6 +83,8 @@ def find_backdrop(
     ArgumentError
         For a colour that the border has not.
     """
+    from trimatte.backdrop.field import fit_field
+
     if isinstance(backdrop, str) and backdrop == "auto":
         field = fit_field(image)
         fault = _not_plain(field, probability)
@@ -130,6 +130,11 @@ def key(
     report : SolveReport, optional
         Filled in.
     """
+    from trimatte.backdrop.colours import known_colours
+    from trimatte.backdrop.keying import solve_alpha
+    from trimatte.backdrop.known import find_sides
+    from trimatte.backdrop.shadow import find_shade
+
     report = SolveReport() if report is None else report
     report.method = "backdrop"
     behind = field.at(image.shape[:2])
@@ -156,6 +161,8 @@ def _over_black(alpha: np.ndarray, foreground: np.ndarray, shadow: np.ndarray) -
 
 def _not_plain(field: Field, probability: np.ndarray | None) -> str:
     """Why a backdrop is not taken for plain, or nothing."""
+    from trimatte.backdrop.field import border_of
+
     if field.share < PLAIN:
         return f"{field.share:.0%} of the border is of one colour, wanted {PLAIN:.0%}"
     if field.noise.max() > SMOOTH:
