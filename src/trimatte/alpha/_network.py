@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
-from importlib.resources import as_file, files
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from trimatte.planes.distance import squared_distance
-from trimatte.runtime.onnx import open_session
+from trimatte.runtime.onnx import embedded_session
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 FAR = 64
@@ -22,11 +20,9 @@ WINDOW, MARGIN = 768, 64
 Part = tuple[slice, slice]
 
 
-@lru_cache(maxsize=3)
 def network_session(name: str) -> Any:
-    """The onnxruntime session of an embedded network."""
-    with as_file(files("trimatte.alpha").joinpath("weights", f"{name}.onnx")) as path:
-        return open_session(path)
+    """The onnxruntime session of an embedded alpha network."""
+    return embedded_session(f"alpha/weights/{name}.onnx")
 
 
 def predict_in_windows(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,13 @@ def open_session(path: Path, *, called: str = "", device: str = "cpu") -> Any:
     if session_device(session) != place and chosen_device(device) != "auto":
         raise ArgumentError(f"device: {place!r} does not start; onnxruntime runs on {session_device(session)!r}")
     return session
+
+
+@lru_cache(maxsize=5)
+def embedded_session(file: str) -> Any:
+    """The session, on the CPU, of a network that the package ships: "alpha/weights/light.onnx" and the like."""
+    with as_file(files("trimatte").joinpath(*file.split("/"))) as path:
+        return open_session(path)
 
 
 def session_device(session: Any) -> str:

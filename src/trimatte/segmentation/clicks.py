@@ -7,8 +7,6 @@ what in `decoders/clicks.toml`.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.resources import as_file, files
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from scipy import ndimage
 
 from trimatte.networks.lite_maps import MAPS
 from trimatte.planes.resize import resized
-from trimatte.runtime.onnx import open_session
+from trimatte.runtime.onnx import embedded_session
 from trimatte.segmentation import onnx
 from trimatte.segmentation.contract import Contract
 from trimatte.segmentation.prompts import Prompts, positions, prompt_maps
@@ -84,7 +82,7 @@ class ClickedPhoto:
             "position": np.append(positions(self._size, points), 0)[None],
             "sign": np.append(signs, np.float32(0))[None],
         }
-        logits: Floats = _decoder().run(["logits"], given)[0][0, 0]
+        logits: Floats = embedded_session("segmentation/decoders/clicks.onnx").run(["logits"], given)[0][0, 0]
         if self.found is not None and before is not None and len(points):
             logits = _focused(before, logits, points[-1] / 2)
         return _obedient(logits, points / 2, signs)
@@ -139,9 +137,3 @@ def _obedient(logits: Floats, points: NDArray[np.floating], signs: Floats) -> Fl
         around = logits[top : top + 2, left : left + 2]
         np.copyto(around, sign * np.maximum(sign * around, CLEAR))
     return logits
-
-
-@lru_cache(maxsize=1)
-def _decoder() -> Any:
-    with as_file(files("trimatte.segmentation").joinpath("decoders", "clicks.onnx")) as path:
-        return open_session(path)

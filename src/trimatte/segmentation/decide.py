@@ -10,15 +10,11 @@ was trained is in `trimatte.training.decider`, on what in `weights/decider.toml`
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.resources import as_file, files
-from typing import Any
-
 import numpy as np
 from scipy import ndimage
 
 from trimatte.planes.resize import resized
-from trimatte.runtime.onnx import open_session
+from trimatte.runtime.onnx import embedded_session
 
 SIDE = 160
 """It is decided on a small picture, of so many pixels on its long side,"""
@@ -66,7 +62,8 @@ def decided(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
         return probability
     before = logit(p)
     signs, sureness = evidence(small, p)
-    (after,) = _session().run(None, {"signs": signs[None], "sureness": sureness[None]})
+    network = embedded_session("segmentation/weights/decider.onnx")
+    (after,) = network.run(None, {"signs": signs[None], "sureness": sureness[None]})
     change = resized(after[0, 0] - before, (height, width))
     moved = np.float32(1) / (np.float32(1) + np.exp(-(logit(probability) + change)))
     result: np.ndarray = np.clip((moved - LEAST) / (1 - 2 * LEAST), 0, 1)
@@ -133,10 +130,3 @@ def guided(image: np.ndarray, plane: np.ndarray, radius: int) -> np.ndarray:
 def _blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
     smooth: np.ndarray = ndimage.gaussian_filter(plane, sigma)
     return smooth
-
-
-@lru_cache(maxsize=1)
-def _session() -> Any:
-    """The onnxruntime session of the network."""
-    with as_file(files("trimatte.segmentation").joinpath("weights", "decider.onnx")) as path:
-        return open_session(path)
