@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from trimatte.files.atomic import atomic_write
 from trimatte.networks.clicks import CHANNELS, Clicks
 from trimatte.networks.lite_maps import MAPS, PROMPTS
 from trimatte.runtime.onnx import open_session
@@ -36,7 +35,7 @@ from trimatte.training.fit import running_average
 from trimatte.training.items import Labelled
 from trimatte.training.pointed import Pointed, scene, target, upon
 from trimatte.training.scenes import Rng, Things
-from trimatte.training.segmenter import Pictures, structure_loss
+from trimatte.training.segmenter import Pictures, save_state, structure_loss
 from trimatte.training.unfold import embedded_file
 from trimatte.training.views import MEAN, STD, random_shape
 
@@ -337,9 +336,8 @@ def _batches(recipe: Recipe, first: int) -> Iterator[Targets]:
 def _save(folder: Path, step: int, seconds: float, network: Clicks, averaged: Clicks, optimizer: Any) -> None:
     parts = {"network": network, "averaged": averaged, "optimizer": optimizer}
     state = {name: part.state_dict() for name, part in parts.items()} | {"step": step, "seconds": seconds}
-    for file, what in (("checkpoint.pt", state), ("best.pt", averaged.state_dict())):
-        with atomic_write(folder / file) as handle:
-            torch.save(what, handle)
+    save_state(state, folder / "checkpoint.pt")
+    save_state(averaged.state_dict(), folder / "best.pt")
 
 
 def _resume(file: Path, network: Clicks, averaged: Clicks, optimizer: Any) -> tuple[int, float]:

@@ -368,9 +368,9 @@ class Run:
 
     def save(self, step: int) -> None:
         """Write what was learnt in `step` steps, each file as a whole."""
-        _save(self.average.module.state_dict(), self.out / "weights.pt")
+        save_state(self.average.module.state_dict(), self.out / "weights.pt")
         state = {"step": step, "network": self.network.state_dict(), "average": self.average.state_dict()}
-        _save({**state, "optimizer": self.optimizer.state_dict()}, self.out / "checkpoint.pt")
+        save_state({**state, "optimizer": self.optimizer.state_dict()}, self.out / "checkpoint.pt")
 
     def _resume(self, file: Path) -> int:
         if not file.exists():
@@ -439,7 +439,8 @@ def read_weights(start: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def _save(state: dict[str, Any], file: Path) -> None:
+def save_state(state: dict[str, Any], file: Path) -> None:
+    """Write what torch saves, whole or not at all."""
     with atomic_write(file) as handle:
         torch.save(state, handle)
 
