@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import trimatte
-from trimatte.confidence import doubt_map, picture_confidence
+from trimatte.confidence import DOUBTFUL, LEAST_TRUST, doubt_map, picture_confidence, subject_trust
+from trimatte.images import load_picture
+from trimatte.segmentation import registry
 
 
 def test_doubt_is_of_alpha_where_it_was_solved_for_and_of_the_network_elsewhere() -> None:
@@ -40,3 +45,62 @@ def test_a_soft_picture_is_less_sure_than_a_crisp_one_and_none_is_0(photo: np.nd
     assert empty.report.confidence == 0 < faint.report.confidence < crisp.report.confidence < 1
     assert crisp.doubt().shape == photo.shape[:2]
     assert crisp.report.as_dict()["confidence"] == crisp.report.confidence
+
+
+def test_trust_is_what_is_found_over_that_and_the_doubt() -> None:
+    assert subject_trust(np.zeros((4, 4))) == 0
+    assert subject_trust(np.eye(4)) == 1
+    assert subject_trust(np.full((4, 4), 0.5)) == pytest.approx(0.5 / (0.5 + 1))
+    plane = np.random.default_rng(0).random((6, 5))
+    assert subject_trust(np.kron(plane, np.ones((3, 3)))) == pytest.approx(subject_trust(plane))
+
+
+def smeared(doubt: float) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
+    """A segmenter that is sure of a square, and half sure of so many times its area beside it."""
+
+    def run(image: np.ndarray) -> np.ndarray:
+        probability = np.zeros(image.shape[:2], np.float32)
+        probability[10:20, 10:20] = 1
+        probability[30 : 30 + round(doubt * 10), 10:20] = 0.5
+        return probability
+
+    return lambda: run
+
+
+def a_doubter() -> Callable[[np.ndarray], np.ndarray]:
+    return smeared(3)()
+
+
+def one_in_some_doubt() -> Callable[[np.ndarray], np.ndarray]:
+    return smeared(1.2)()
+
+
+def test_what_a_segmenter_is_mostly_in_doubt_of_is_no_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.SEGMENTERS, "doubter", f"{__name__}:a_doubter")
+    photo = np.random.default_rng(0).integers(0, 255, (64, 48, 3), np.uint8)
+    assert subject_trust(a_doubter()(photo)) < LEAST_TRUST
+    with pytest.warns(UserWarning, match="no subject found"):
+        cut = trimatte.cutout(photo, segmenter="doubter", quality="fast")
+    assert not cut.report.subject
+    assert not cut.alpha.any()
+    assert cut.report.trust == pytest.approx(2.5 / 5.5)
+    with pytest.raises(trimatte.errors.SubjectNotFoundError):
+        trimatte.cutout(photo, segmenter="doubter", strict=True)
+
+
+def test_what_it_is_in_some_doubt_of_is_cut_out_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.SEGMENTERS, "hesitant", f"{__name__}:one_in_some_doubt")
+    photo = np.random.default_rng(0).integers(0, 255, (64, 48, 3), np.uint8)
+    assert LEAST_TRUST < subject_trust(one_in_some_doubt()(photo)) < DOUBTFUL
+    with pytest.warns(UserWarning, match="there may be no subject"):
+        cut = trimatte.cutout(photo, segmenter="hesitant", quality="fast")
+    assert cut.report.subject
+    assert cut.alpha[12:18, 12:18].min() > 0.9
+
+
+def test_a_soft_mask_that_is_given_is_believed() -> None:
+    photo = np.random.default_rng(0).integers(0, 255, (64, 48, 3), np.uint8)
+    soft = a_doubter()(photo)
+    cut = trimatte.cutout(replace(load_picture(photo), subject=soft), quality="fast")
+    assert cut.report.subject
+    assert cut.report.trust == 1

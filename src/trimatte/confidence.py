@@ -13,6 +13,12 @@ import numpy as np
 
 from trimatte.trimap import UNKNOWN
 
+LEAST_TRUST = 0.5
+"""What a segmenter finds with less trust is no subject: of scenes without one that is so of seven in ten, of photos with
+one of one in a thousand."""
+DOUBTFUL = 0.6
+"""With less trust there may be none."""
+
 
 def doubt_map(alpha: np.ndarray, probability: np.ndarray | None = None, trimap: np.ndarray | None = None) -> np.ndarray:
     """Doubt of each pixel.
@@ -49,6 +55,26 @@ def picture_confidence(
     doubt = sum(float(one.sum(dtype=np.float64)) for one in maps) / len(maps)
     area = float(alpha.sum(dtype=np.float64))
     return area / (area + doubt) if area >= 1 else 0.0
+
+
+def subject_trust(probability: np.ndarray) -> float:
+    """Trust that there is a subject at all, in [0, 1]: what is found, over that and the doubt about it.
+
+    A segmenter outlines what it knows, and smears over a picture in which there is nothing to be found.
+
+    Parameters
+    ----------
+    probability : (H, W) array in [0, 1]
+        Of foreground, as a segmenter gives it.
+
+    Returns
+    -------
+    float
+        The sum of p over that of p + 4 p (1 - p); 1 for a mask, 0 for nothing.
+    """
+    found = float(probability.sum(dtype=np.float64))
+    doubt = float(_unsure(probability).sum(dtype=np.float64))
+    return found / (found + doubt) if found > 0 else 0.0
 
 
 def _unsure(value: np.ndarray) -> np.ndarray:

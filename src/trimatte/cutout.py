@@ -16,7 +16,7 @@ from trimatte.alpha.refine import find_refiner
 from trimatte.alpha.settle import settled
 from trimatte.backdrop import BackdropMatte, check_backdrop
 from trimatte.composite import composite
-from trimatte.confidence import doubt_map, picture_confidence
+from trimatte.confidence import DOUBTFUL, LEAST_TRUST, doubt_map, picture_confidence, subject_trust
 from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError, SubjectWarning
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
@@ -37,6 +37,7 @@ from trimatte.segmentation.prompts import read_prompts
 from trimatte.trimap import (
     BACKGROUND,
     BOUND,
+    DOUBT,
     KEPT,
     SPECK,
     WIDEST,
@@ -46,6 +47,7 @@ from trimatte.trimap import (
     is_matte,
     make_trimap,
     own_trimap,
+    without_subject,
 )
 
 
@@ -69,6 +71,8 @@ class CutoutReport(PlainReport):
         Islands and holes of the segmenter's that were too small to be taken for the subject, or not for it.
     decided : float
         Share of the picture that its colours put on the other side than the segmenter did.
+    trust : float
+        That there is a subject, by how sure the segmenter is of what it found; 1 where a person says what it is.
     settled : float
         Share of the unknown pixels' alpha that is the probability's, since nothing known is near.
     backdrop : str
@@ -97,6 +101,7 @@ class CutoutReport(PlainReport):
     band: float = 0.0
     specks: int = 0
     decided: float = 0.0
+    trust: float = 1.0
     settled: float = 0.0
     backdrop: str = ""
     backdrop_note: str = ""
@@ -424,7 +429,7 @@ def cutout_by(
             seconds=report.seconds,
         )
         report.subject, report.band, report.specks = notes.subject, notes.band, notes.specks
-        report.decided = notes.decided
+        report.decided, report.trust = notes.decided, notes.trust
         if probability is not None and not _is_off(backdrop):
             pointed = picture.subject is not None or bool(read_prompts(points, not_points, box))
             keyed = _keyed(picture.image, probability, backdrop, shadow, pointed, report, strict)
@@ -662,6 +667,12 @@ def find_trimap(
         if probability is None:
             seen = pointed_at(picture) if prompted else image
             probability = segment(seen, segmenter=segmenter, points=points, not_points=not_points, box=box)
+    if not prompted:
+        report.trust = subject_trust(probability)
+    if report.trust < LEAST_TRUST:
+        return probability, without_subject(probability, report)
+    if report.trust < DOUBTFUL:
+        report.notes.append(DOUBT)
     if not prompted:
         with timed(seconds, "decide"):
             found, probability = probability, decided(image, probability)

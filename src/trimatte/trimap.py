@@ -32,6 +32,7 @@ BAND = 0.05
 SPECK = 0.002
 """Islands and holes of a network's output below this share of the subject's area are taken for its errors."""
 KEPT = "the picture's own alpha is kept, since it lies on transparent ground; give a trimap to cut it further"
+DOUBT = "much of what the segmenter finds is in doubt: there may be no subject"
 BOUND = "the picture's own alpha is an upper bound: where it is 0 is background"
 """What there is to say of a picture that has alpha already."""
 GROUND, BORDER = 0.01, 0.25
@@ -55,6 +56,8 @@ class TrimapReport(PlainReport):
         How many were too small, and follow what surrounds them.
     decided : float
         Share of the picture that its colours had put on the other side before, than the segmenter did.
+    trust : float
+        That there is a subject, see `trimatte.confidence.subject_trust`; 1 where a person says what it is.
     notes : list of str
         Departures from what was asked.
     """
@@ -64,6 +67,7 @@ class TrimapReport(PlainReport):
     islands: int = 0
     holes: int = 0
     decided: float = 0.0
+    trust: float = 1.0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -127,7 +131,7 @@ def make_trimap(
     check_number("sure", sure, above=0.5, most=1)
     report = TrimapReport() if report is None else report
     if not has_subject(probability, sure):
-        return _without_subject(probability, sure, report)
+        return without_subject(probability, report, sure)
     mask = without_specks(probability >= 0.5, speck, report)
     size = float(np.sqrt(np.count_nonzero(mask)))
     half = max(1.0, band_pixels if band_pixels is not None else (BAND if band is None else band) * size)
@@ -282,8 +286,8 @@ def _core(
     return core
 
 
-def _without_subject(probability: np.ndarray, sure: float, report: TrimapReport) -> np.ndarray:
-    """What is not surely background is unknown, or else the whole picture."""
+def without_subject(probability: np.ndarray, report: TrimapReport, sure: float = 0.9) -> np.ndarray:
+    """A trimap in which what is not surely background is unknown, or else the whole picture; the report says why."""
     report.subject = False
     report.notes.append("no subject found")
     trimap = np.where(probability <= 1 - sure, BACKGROUND, UNKNOWN).astype(np.uint8)

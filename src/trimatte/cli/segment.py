@@ -43,8 +43,10 @@ def command(
     Without --out a result lands beside its photo as NAME-probability.png.
     """
     from trimatte.images import load_picture, save_image
+    from trimatte.confidence import LEAST_TRUST, subject_trust
     from trimatte.images.hidden import without_hidden
     from trimatte.segmentation import segment
+    from trimatte.segmentation.prompts import read_prompts
     from trimatte.trimap import has_subject
 
     common.check(segmenter=segmenter)
@@ -56,6 +58,8 @@ def command(
         photo = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels)).image
         probability = segment(photo, segmenter=segmenter, points=points, not_points=not_points, box=box)
         save_image(target, probability, format=format_of(job, format), quality=quality)
-        return {"segmenter": segmenter, "subject": has_subject(probability)}
+        pointed = bool(read_prompts(points, not_points, box))
+        subject = has_subject(probability) and (pointed or subject_trust(probability) >= LEAST_TRUST)
+        return {"segmenter": segmenter, "subject": subject}
 
     common.run(jobs, work, as_json=as_json, verbose=verbose)
