@@ -14,8 +14,8 @@ import numpy as np
 from trimatte.trimap import UNKNOWN
 
 LEAST_TRUST = 0.5
-"""What a segmenter finds with less trust is no subject: of scenes without one that is so of seven in ten, of photos with
-one of one in a thousand."""
+"""What a segmenter finds with less trust is no subject. That holds of seven in ten scenes without one, and of one photo in
+a thousand with one."""
 DOUBTFUL = 0.6
 """With less trust there may be none."""
 

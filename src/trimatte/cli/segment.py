@@ -42,8 +42,8 @@ def command(
 
     Without --out a result lands beside its photo as NAME-probability.png.
     """
-    from trimatte.images import load_picture, save_image
     from trimatte.confidence import LEAST_TRUST, subject_trust
+    from trimatte.images import load_picture, save_image
     from trimatte.images.hidden import without_hidden
     from trimatte.segmentation import segment
     from trimatte.segmentation.prompts import read_prompts
