@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 from trimatte.errors import ArgumentError
@@ -22,7 +25,7 @@ def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any
     if name in builtin:
         found = builtin[name]
         return load(found) if isinstance(found, str) else found
-    for point in entry_points(group=group):
+    for point in _points(group):
         if point.name == name:
             try:
                 return point.load()
@@ -48,4 +51,22 @@ def load(where: str) -> Any:
 
 def known(builtin: Mapping[str, Any], group: str) -> list[str]:
     """All names, ours first."""
-    return [*builtin, *sorted(point.name for point in entry_points(group=group) if point.name not in builtin)]
+    return [*builtin, *sorted(point.name for point in _points(group) if point.name not in builtin)]
+
+
+def _points(group: str) -> EntryPoints:
+    """The entry points of a group, read anew from all packages only when a folder of `sys.path` has changed."""
+    return _points_of(group, tuple((path, _time_of(path)) for path in sys.path))
+
+
+@lru_cache(maxsize=8)
+def _points_of(group: str, folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return entry_points(group=group)
+
+
+def _time_of(path: str) -> int:
+    """When a folder got or lost an entry, in nanoseconds; 0 if it is not there."""
+    try:
+        return os.stat(path or ".").st_mtime_ns
+    except OSError:
+        return 0
