@@ -42,7 +42,7 @@ def cut_out(folder: Path, name: str) -> None:
 
 
 def compile_all(folder: Path) -> None:
-    """Compile all kernels where they are kept for later runs; cold.npy in the folder is of a process that found none."""
+    """Compile all kernels where later runs find them; cold.npy in the folder is of a process that found none."""
     _wait_for(_started_apart(folder, "cold.npy"), subprocess.Popen([sys.executable, "-c", WARM_UP]))
 
 
