@@ -90,6 +90,7 @@ def test_every_shipped_card_says_what_an_auditor_asks() -> None:
         assert {"code", "weights"} <= set(card.licence), card.name
         assert "data" in card.licence or "data" in card.data, card.name
         assert card.licence["use"] in USES, card.name
+        assert ("GPL" in card.licence["weights"]) == (card.licence["use"] == "copyleft"), card.name
         if card.task == "matting":
             assert card.data["source"].startswith("https://"), card.name
         elif card.name not in registry.EMBEDDED:

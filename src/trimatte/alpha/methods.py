@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from trimatte.errors import ArgumentError, ModelError
-from trimatte.runtime.plugins import check_name, known, load, resolve
+from trimatte.runtime.plugins import check_name, known, load, resolve, unknown
 
 ENTRY_POINTS = "trimatte.alpha_methods"
 
@@ -156,6 +156,7 @@ def find_method(name: str) -> AlphaMethod:
 
         if registry.knows(name):
             return _added(name)
+        raise unknown("method", name, alpha_methods(), registry.named_for("matting"))
     found = resolve("method", name, METHODS, ENTRY_POINTS)
     if isinstance(found, AlphaMethod):
         return found

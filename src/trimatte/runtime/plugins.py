@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoints, entry_points
@@ -31,10 +31,14 @@ def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any
                 return point.load()
             except Exception as error:  # whatever another package does on import
                 raise ArgumentError(f"{kind}: the plug-in {name!r} cannot be loaded: {error}") from error
-    names = known(builtin, group)
-    near = difflib.get_close_matches(name, names, 1)
+    raise unknown(kind, name, known(builtin, group))
+
+
+def unknown(kind: str, name: str, names: Sequence[str], addable: Sequence[str] = ()) -> ArgumentError:
+    """The error for a name that there is not; `addable` are names that are not listed, but could be meant."""
+    near = difflib.get_close_matches(name, [*names, *addable], 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{hint}")
+    return ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{hint}")
 
 
 def check_name(kind: str, name: Any) -> None:

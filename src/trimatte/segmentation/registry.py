@@ -24,7 +24,7 @@ import numpy as np
 from trimatte.errors import ArgumentError, ModelError
 from trimatte.files.atomic import atomic_write, reason, sha256
 from trimatte.runtime.onnx import open_session
-from trimatte.runtime.plugins import check_name, known, resolve
+from trimatte.runtime.plugins import check_name, known, resolve, unknown
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
 from trimatte.segmentation.fetch import Progress, discard, download
@@ -117,6 +117,11 @@ def usable() -> list[str]:
     return [*EMBEDDED, *added()]
 
 
+def named_for(task: str) -> list[str]:
+    """Names of all models for a task, added or not."""
+    return [each.name for each in models() if each.task == task]
+
+
 def added_for(task: str) -> list[str]:
     """Names of the models that the user has added for a task, one of `cards.TASKS`."""
     return [name for name in added() if card(name).task == task]
@@ -166,12 +171,12 @@ def find_segmenter(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]
         For a model that is not added yet; the message says what to do.
     """
     check_name("segmenter", name)
-    if name not in known(SEGMENTERS, ENTRY_POINTS) and knows(name):
-        return builder(name)
-    try:
-        found: Callable[[], Callable[[np.ndarray], np.ndarray]] = resolve("segmenter", name, SEGMENTERS, ENTRY_POINTS)
-    except ArgumentError as error:
-        raise ArgumentError(f"{error}; `trimatte models list` shows those that can be added") from None
+    if name not in known(SEGMENTERS, ENTRY_POINTS):
+        if knows(name):
+            return builder(name)
+        error = unknown("segmenter", name, segmenters(), named_for("segmentation"))
+        raise ArgumentError(f"{error}; `trimatte models list` shows those that can be added")
+    found: Callable[[], Callable[[np.ndarray], np.ndarray]] = resolve("segmenter", name, SEGMENTERS, ENTRY_POINTS)
     return found
 
 
@@ -263,7 +268,9 @@ def verify(name: str) -> Verdict:
             if digest != recorded:
                 raise ModelError(f"{file}: its SHA-256 is {digest}, but {recorded} was added: the file has changed")
         _check_digest(chosen, digest, str(file))
-        return Verdict(digest, bool(chosen.sha256), tuple(onnx.check(file, chosen.contract, called=str(file))))
+        device = "cpu" if name in EMBEDDED else "auto"
+        remarks = onnx.check(file, chosen.contract, called=str(file), device=device)
+        return Verdict(digest, bool(chosen.sha256), tuple(remarks))
 
 
 def size(chosen: Card) -> int | None:
@@ -301,7 +308,7 @@ def open_model(name: str, device: str = "auto") -> onnx.Network:
 def _admit(chosen: Card, file: Path, digest: str, origin: str) -> Verdict:
     """Move a file of the models' folder to its name there, if it is what the card says."""
     _check_digest(chosen, digest, origin)
-    remarks = onnx.check(file, chosen.contract, called=origin)
+    remarks = onnx.check(file, chosen.contract, called=origin, device="auto")
     name = chosen.name
     _mark(name).unlink(missing_ok=True)
     if not is_shipped(name):
@@ -329,7 +336,7 @@ def _check_digest(chosen: Card, digest: str, file: str) -> None:
     if chosen.sha256 and digest != chosen.sha256:
         raise ModelError(
             f"{file}: its SHA-256 is {digest}, the card of {chosen.name!r} says {chosen.sha256}: it is damaged, or "
-            "another file, which needs a card of its own"
+            f"another file, which needs a card of its own, begun with `trimatte models show {chosen.name}`"
         )
 
 
