@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
 
 from trimatte.images.arrays import UNKNOWN, read_only
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.distance import squared_distance
+from trimatte.planes.filters import dilated
 from trimatte.runtime.jit import njit
 from trimatte.runtime.threads import available_threads
 
@@ -25,6 +25,8 @@ EXPANSION, LIKENESS = 10, 0.02
 """An unknown pixel becomes known by one at most so many pixels and so much in colour away."""
 RAYS = 4
 TILE = 64
+FEW = 2000
+"""Fewer pixels are no work for several threads."""
 RADIUS = 5
 """Of the neighbourhoods in which pairs are shared and results smoothed."""
 SPREAD = (2 * RADIUS + 1) ** 2 / (9 * np.pi)
@@ -59,6 +61,9 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
     with ThreadPoolExecutor(available_threads()) as pool:
 
         def each(kernel: Callable[..., None], pixels: np.ndarray, *arrays: Any) -> None:
+            if len(pixels) < FEW:
+                kernel(pixels, *arrays)
+                return
             list(pool.map(lambda part: kernel(part, *arrays), np.array_split(pixels, 8 * available_threads())))
 
         each(_expand, _places(unknown), image, trimap, known)
@@ -87,8 +92,7 @@ def _places(mask: np.ndarray) -> np.ndarray:
 def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
     pairs = np.zeros((*known.shape, 6), np.float32)
-    size = 2 * RADIUS + 1
-    near = maximum_filter1d(maximum_filter1d((known == UNKNOWN).view(np.uint8), size, axis=0), size, axis=1) > 0
+    near = dilated(known == UNKNOWN, RADIUS)
     for value, part in ((255, slice(0, 3)), (0, slice(3, 6))):
         chosen = known == value
         pairs[near, part] = image[chosen].mean(axis=0, dtype=np.float64)
