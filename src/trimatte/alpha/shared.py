@@ -82,6 +82,16 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
     return alpha, final
 
 
+def compile_last() -> None:
+    """Compile the kernels that a picture needs last, the last one first, for the types that pictures have."""
+    pixels, image = np.zeros((0, 2), np.int64), read_only(np.zeros((1, 1, 3), np.float32))
+    known, alpha = np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.float32)
+    pairs, weight = np.zeros((1, 1, 6), np.float32), np.zeros((1, 1, 2), np.float32)
+    _settle(pixels, image, known, alpha, pairs, alpha, weight, alpha)
+    _smooth(pixels, image, pairs, alpha, pairs, alpha, weight)
+    _refine(pixels, image, pairs, pairs, alpha)
+
+
 def _places(mask: np.ndarray) -> np.ndarray:
     """Rows and columns (n, 2) of set pixels, tile by tile, since the rays of pixels nearby meet the same memory."""
     places = np.argwhere(mask)

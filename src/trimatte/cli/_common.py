@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from trimatte.batch.jobs import STREAM, Job
+from trimatte.cli._compiling import shown_compiling
 from trimatte.errors import ArgumentError, TrimatteError, failure
 from trimatte.files.addresses import is_remote
 from trimatte.files.atomic import reason
@@ -283,10 +284,12 @@ def run(
     as_json: bool,
     verbose: bool,
     json_lines: bool = False,
+    usual: bool = False,
 ) -> None:
     """Do every job, tell of each, and list the failures at the end.
 
-    `work` does one job and returns its report. The process exits with 1 unless every job was done.
+    `work` does one job and returns its report; `usual`, it is a cut-out by the default way. The process exits with 1
+    unless every job was done.
     """
     if (as_json or json_lines) and any(job.target == STREAM for job in jobs):
         lines = "--json" if as_json else "--json-lines"
@@ -295,7 +298,8 @@ def run(
     events = Events(len(jobs)) if json_lines else None
     try:
         for job in _progress(jobs):
-            record, told, failed = _done(job, work, verbose)
+            with shown_compiling(usual=usual):
+                record, told, failed = _done(job, work, verbose)
             if failed:
                 failures.append((job, failed))
             line: dict[str, Any] = {"input": job.source, "output": job.target, **record}
