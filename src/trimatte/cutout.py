@@ -18,6 +18,7 @@ from trimatte.backdrop import BackdropMatte, check_backdrop
 from trimatte.composite import composite
 from trimatte.confidence import doubt_map, picture_confidence
 from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError, SubjectWarning
+from trimatte.foreground import METHODS as FOREGROUND_METHODS
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
 from trimatte.images import MAX_PIXELS, Picture, output_format, read_picture, read_trimap
@@ -568,7 +569,7 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
     """Raise `ArgumentError`, which lists the names there are, for a stage's method that there is not."""
     find_segmenter(segmenter)
     find_method(method)
-    if foreground != "keep":
+    if foreground not in ("keep", *FOREGROUND_METHODS):
         foreground_method(foreground)
     if refine is not None:
         find_refiner(refine)
@@ -601,7 +602,8 @@ def check_arguments(
     segmenter, method = way.segmenter, way.method
     check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
     row = find_method(method)
-    check_options(method, row.load(), options)
+    if options:
+        check_options(method, row.load(), options)
     check_flag("strict", strict)
     check_flag("adaptive_band", adaptive_band)
     check_number("max_pixels", max_pixels, least=1, whole=True)

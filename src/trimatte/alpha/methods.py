@@ -151,7 +151,7 @@ def find_method(name: str) -> AlphaMethod:
 
         peer = name.removeprefix("pymatting:")
         return AlphaMethod(function=pymatting_method(peer), label=f"pymatting {peer}")
-    if name not in known(METHODS, ENTRY_POINTS):
+    if name not in METHODS and name not in known(METHODS, ENTRY_POINTS):
         from trimatte.segmentation import registry
 
         if registry.knows(name):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoints, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trimatte.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 
 def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any:
@@ -36,6 +37,8 @@ def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any
 
 def unknown(kind: str, name: str, names: Sequence[str], addable: Sequence[str] = ()) -> ArgumentError:
     """The error for a name that there is not; `addable` are names that are not listed, but could be meant."""
+    import difflib
+
     near = difflib.get_close_matches(name, [*names, *addable], 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{hint}")
@@ -65,6 +68,8 @@ def _points(group: str) -> EntryPoints:
 
 @lru_cache(maxsize=8)
 def _points_of(group: str, folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    from importlib.metadata import entry_points
+
     return entry_points(group=group)
 
 

@@ -294,6 +294,8 @@ def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]
         return contract.size, contract.size
     if contract.long_side is not None:
         scale = contract.long_side / max(height, width)
+        if contract.enlarge:
+            scale = min(scale, contract.enlarge)
     else:
         short = contract.short_side or contract.multiple
         scale = min(short / min(height, width), LONGEST * short / max(height, width))

@@ -7,7 +7,6 @@ environment variable TRIMATTE_DATA names another data folder. Nothing is downloa
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import secrets
@@ -27,10 +26,10 @@ from trimatte.runtime.onnx import open_session
 from trimatte.runtime.plugins import check_name, known, resolve, unknown
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
-from trimatte.segmentation.fetch import Progress, discard, download
 
 if TYPE_CHECKING:
     from trimatte.segmentation.clicks import ClickedPhoto
+    from trimatte.segmentation.fetch import Progress
 
 SEGMENTERS = {
     "lite": "trimatte.segmentation.registry:lite",
@@ -95,6 +94,8 @@ def card(name: str) -> Card:
     own = _own_card(name)
     if not (is_name(name) and own.is_file()):
         names = [each.name for each in models()]
+        import difflib
+
         near = difflib.get_close_matches(name, names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ModelError(f"there is no model {name!r}, there are {', '.join(names)}{hint}")
@@ -171,7 +172,7 @@ def find_segmenter(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]
         For a model that is not added yet; the message says what to do.
     """
     check_name("segmenter", name)
-    if name not in known(SEGMENTERS, ENTRY_POINTS):
+    if name not in SEGMENTERS and name not in known(SEGMENTERS, ENTRY_POINTS):
         if knows(name):
             return builder(name)
         error = unknown("segmenter", name, segmenters(), named_for("segmentation"))
@@ -226,6 +227,8 @@ def fetch(chosen: Card, progress: Progress | None = None) -> Verdict:
         If the card has no address, the download fails, or for what `add` refuses; a file with another SHA-256 than the
         card's is discarded.
     """
+    from trimatte.segmentation.fetch import discard, download
+
     _check_addable(chosen)
     if not chosen.address:
         raise ModelError(f"{chosen.name}: its card knows no address; get the file and `trimatte models add` it")
@@ -243,6 +246,8 @@ def fetch(chosen: Card, progress: Progress | None = None) -> Verdict:
 
 def remove(name: str) -> None:
     """Delete an added model, or what a fetch has left of one. Raises `ModelError` if there is none of that name."""
+    from trimatte.segmentation.fetch import discard
+
     if name in EMBEDDED:
         raise ModelError(f"{name!r} is part of trimatte and cannot be removed")
     if name not in added() and not (is_name(name) and _part(name).exists()):
