@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -67,8 +68,9 @@ def test_only_what_spreads_the_known_gives_way_to_the_map_far_from_it(
 ) -> None:
     probability = np.zeros((80, 120), np.float32)
     probability[20:60, 20:100], probability[20:60, 50:100] = 1, 0.7
-    monkeypatch.setattr("trimatte.cutout.segment", lambda image, **_: probability)
-    monkeypatch.setattr("trimatte.cutout.decided", lambda image, probability: probability)
+    module = sys.modules["trimatte.cutout"]
+    monkeypatch.setattr(module, "segment", lambda image, **_: probability)
+    monkeypatch.setattr(module, "decided", lambda image, probability: probability)
     photo = np.random.default_rng(0).random((80, 120, 3), np.float32)
     report = trimatte.cutout(photo, method=method, band_pixels=3).report
     assert (report.settled > 0.1) == spreads

@@ -82,7 +82,8 @@ def reduced_image(image: np.ndarray, factor: int) -> np.ndarray:
     """Means (h, w, 3) over blocks of so many rows and columns, the last of each over what is left."""
     channels = (Image.fromarray(np.ascontiguousarray(channel)) for channel in np.moveaxis(image, -1, 0))
     means: np.ndarray = np.stack([np.asarray(channel.reduce(factor)) for channel in channels], axis=-1)
-    return np.clip(means, 0, 1, out=means)
+    np.clip(means, 0, 1, out=means)
+    return means
 
 
 def reduced_trimap(trimap: np.ndarray, factor: int) -> np.ndarray:
@@ -99,7 +100,7 @@ def reduced_trimap(trimap: np.ndarray, factor: int) -> np.ndarray:
 def enlarged(alpha: np.ndarray, small: np.ndarray, image: np.ndarray, trimap: np.ndarray, factor: int) -> np.ndarray:
     """Alpha (H, W) of image (H, W, 3), from alpha (h, w) of the small picture (h, w, 3); exact where known."""
     offset, *slope = affine(small, alpha)
-    out = (trimap == FOREGROUND).astype(np.float32)
+    out: np.ndarray = (trimap == FOREGROUND).astype(np.float32)
 
     def fill(part: tuple[slice, slice]) -> None:
         rows, columns = part
