@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 import trimatte
-from trimatte.errors import ImageReadError, ImageWarning
+from trimatte.errors import ImageReadError, ImageWarning, SubjectWarning
 from trimatte.images.read import read_picture
 
 RNG = np.random.default_rng(0)
@@ -134,7 +134,9 @@ def test_what_such_a_file_says_beside_its_pixels_is_kept(tmp_path: Path) -> None
     dpi, names = picture.metadata.dpi, picture.metadata.credits
     assert dpi == (300.0, 300.0)
     assert names == {315: "Anna"}
-    cut = trimatte.cutout(data, trimap=np.repeat(np.array([0, 128, 255], np.uint8), [4, 5, 4])[None].repeat(11, 0))
+    trimap = np.repeat(np.array([0, 128, 255], np.uint8), [4, 5, 4])[None].repeat(11, 0)
+    with pytest.warns(SubjectWarning):
+        cut = trimatte.cutout(data, trimap=trimap)
     cut.save(tmp_path / "cut.png")
     with Image.open(tmp_path / "cut.png") as image:
         assert [round(x) for x in image.info["dpi"]] == [300, 300]
