@@ -178,8 +178,8 @@ def _inputs(session: Any, contract: Contract, called: str) -> dict[str, type]:
         wanted = " and ".join("+".join(planes) for planes in contract.inputs)
         count = "one" if len(contract.inputs) == 1 else len(contract.inputs)
         raise ModelError(
-            f"{called}: has {len(there)} input{'s' * (len(there) != 1)} ({', '.join(there)}), the card says {count}: {wanted}"
-            + (f", beside {', '.join(contract.fixed)}" if contract.fixed else "")
+            f"{called}: has {len(there)} input{'s' * (len(there) != 1)} ({', '.join(there)}), "
+            f"the card says {count}: {wanted}" + (f", beside {', '.join(contract.fixed)}" if contract.fixed else "")
         )
     for name, planes in zip(free, contract.inputs, strict=True):
         _check_input(there[name], sum(PLANES[plane] for plane in planes), contract, called)
