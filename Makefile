@@ -1,5 +1,5 @@
-# `make demo` sets up and cuts out two photos; `make test` sets up and runs every test; `make docs`
-# builds the site into site/.
+# `make demo` sets up and cuts out two photos; `make test` sets up and runs every test, `make coverage` too and shows
+# which lines they reach; `make docs` builds the site into site/.
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
@@ -8,13 +8,16 @@ JOBS ?= 2
 RUN = $(VENV)/bin/python -m
 INSTALL = $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test coverage lint docs clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/python examples/demo.py $(OUT)
 
 test: $(VENV)/.dev
 	$(RUN) pytest -n $(JOBS) --dist worksteal
+
+coverage: $(VENV)/.dev
+	$(RUN) pytest -n $(JOBS) --dist worksteal --cov --cov-report term --cov-report html:$(OUT)/coverage
 
 lint: $(VENV)/.dev
 	$(RUN) ruff check

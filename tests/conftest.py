@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -33,7 +34,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         folder = Path(tempfile.mkdtemp())
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         toy_kernels.compile_all(folder)
-        os.environ |= {toy_kernels.FOLDER: str(folder), "NUMBA_CACHE_DIR": str(folder / "cache")}
+        os.environ[toy_kernels.FOLDER] = str(folder)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """All that was imported stays for good: looking for garbage among it takes most of a second each time."""
+    gc.collect()
+    gc.freeze()
 
 
 PlugIn = Callable[[str, str], str]

@@ -54,7 +54,8 @@ def test_ones_own_trimap_needs_no_segmenter(photo: np.ndarray, trimap: np.ndarra
 def test_a_photos_own_alpha_is_an_upper_bound(photo: np.ndarray, trimap: np.ndarray, bright: str) -> None:
     own = np.full(photo.shape[:2], 255, np.uint8)
     own[:36] = 100
-    result = trimatte.cutout(np.dstack([photo, own]), trimap=trimap)
+    with pytest.warns(SubjectWarning, match="own alpha is an upper bound"):
+        result = trimatte.cutout(np.dstack([photo, own]), trimap=trimap)
     plain = trimatte.cutout(photo, trimap=trimap)
     np.testing.assert_allclose(result.alpha, np.minimum(plain.alpha, own / np.float32(255)), atol=1e-6)
 
@@ -83,6 +84,7 @@ def test_save_takes_a_file_object_a_crop_and_a_background(photo: np.ndarray, tri
     assert (picture[0, 0] == (0, 255, 0)).all()
 
 
+@pytest.mark.filterwarnings("ignore:the trimap has no unknown pixel")
 @pytest.mark.parametrize("margin", [0, 3, 1000])
 def test_content_is_the_tightest_box(photo: np.ndarray, margin: int) -> None:
     trimap = np.zeros(photo.shape[:2], np.uint8)
@@ -92,6 +94,7 @@ def test_content_is_the_tightest_box(photo: np.ndarray, margin: int) -> None:
     assert columns.indices(96)[:2] == (max(0, 30 - margin), min(96, 55 + margin))
 
 
+@pytest.mark.filterwarnings("ignore:the trimap has no unknown pixel")
 def test_content_of_nothing_is_everything(photo: np.ndarray) -> None:
     rows, columns = trimatte.cutout(photo, trimap=np.zeros(photo.shape[:2], np.uint8)).content()
     assert (rows, columns) == (slice(None), slice(None))
@@ -125,7 +128,12 @@ def test_a_probability_that_is_low_everywhere_is_no_subject(bright: str, tmp_pat
     result.save(tmp_path / "dim.png")
     assert not np.asarray(Image.open(tmp_path / "dim.png"))[..., 3].any()
     dim[0, 0] = 1  # one pixel of 4800 is more than a negligible share
-    assert trimatte.cutout(dim, segmenter=bright).report.subject
+    with pytest.warns(SubjectWarning) as caught:
+        assert trimatte.cutout(dim, segmenter=bright).report.subject
+    assert [str(warning.message) for warning in caught] == [
+        "the subject fills the picture",
+        "the trimap has no background: alpha is 1 everywhere",
+    ]
 
 
 def test_an_alpha_network_that_finds_nothing_is_no_subject(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +189,7 @@ def test_bad_arguments(photo: np.ndarray, bright: str, options: dict[str, object
         trimatte.cutout(photo, **{"segmenter": bright, **options})
 
 
+@pytest.mark.filterwarnings("ignore:the trimap has no unknown pixel")
 @pytest.mark.parametrize(("height", "width"), [(72, 96), (400, 40), (900, 1400)])
 def test_the_sheet_has_a_panel_for_each_stage(height: int, width: int) -> None:
     image = np.zeros((height, width, 3), np.uint8)

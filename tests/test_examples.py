@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,13 @@ def test_demo(tmp_path: Path) -> None:
         ("backdrop.py", "backdrop.png"),
     ],
 )
-def test_the_others(tmp_path: Path, name: str, result: str) -> None:
-    assert result in run(tmp_path, name)
+def test_the_others(
+    tmp_path: Path, name: str, result: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    assert result in capsys.readouterr().out
     with Image.open(tmp_path / result) as image:
         assert image.mode == "RGB"
 

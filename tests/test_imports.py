@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_import_trimatte() -> None:
 def test_what_a_cut_out_imports_at_first() -> None:
     """Kernels, networks and stages that nobody asked for are loaded where they are used."""
     modules = imported_by("import trimatte.cutout, trimatte.server.operations")
-    assert not roots(modules) & (HEAVY - {"PIL", "numpy", "scipy"})
+    assert not roots(modules) & (HEAVY - {"PIL", "numpy"})
     assert not modules & {f"trimatte.backdrop.{name}" for name in ("colours", "field", "keying", "known", "shadow")}
 
 
@@ -49,6 +50,21 @@ def test_help(arguments: list[str]) -> None:
     assert not roots(modules) & HEAVY
     assert roots(modules) & {"click"}
     assert len(modules) < 150
+
+
+@pytest.mark.parametrize("verb", ["cutout", "segment", "trimap", "composite"])
+def test_a_file_that_is_not_there_imports_nothing_heavy(verb: str) -> None:
+    more = ["--background", "white"] if verb == "composite" else []
+    call = f"main({[verb, 'not-there.jpg', *more]!r}, standalone_mode=False)"
+    code = f"from trimatte.cli import main\ntry:\n    {call}\nexcept SystemExit as end:\n    assert end.code == 1"
+    assert not roots(imported_by(code)) & (HEAVY if verb == "cutout" else HEAVY - {"numpy", "PIL"})
+
+
+def test_a_picture_that_is_none_imports_no_kernels(tmp_path: Path) -> None:
+    (path := tmp_path / "text.jpg").write_text("text")
+    call = f"main(['cutout', {str(path)!r}], standalone_mode=False)"
+    code = f"from trimatte.cli import main\ntry:\n    {call}\nexcept SystemExit as end:\n    assert end.code == 1"
+    assert not roots(imported_by(code)) & (HEAVY - {"PIL", "numpy"})
 
 
 def test_help_lists_every_verb_and_every_verb_has_help() -> None:

@@ -117,6 +117,7 @@ def test_an_opaque_alpha_is_none(photo: np.ndarray, bright: str) -> None:
     assert same(result, plain)
 
 
+@pytest.mark.filterwarnings("ignore:the trimap has no unknown pixel")
 def test_a_trimap_cuts_a_picture_on_transparent_ground_further() -> None:
     picture = drawing()
     trimap = np.zeros(SIZE, np.uint8)
@@ -127,6 +128,7 @@ def test_a_trimap_cuts_a_picture_on_transparent_ground_further() -> None:
     assert not result.alpha[:, 40:].any()
 
 
+@pytest.mark.filterwarnings("ignore:the picture's own alpha is kept")
 def test_a_picture_of_which_nothing_is_visible_has_no_subject() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*SIZE, 4), np.uint8)
     picture[..., 3] = 0
@@ -164,6 +166,8 @@ def test_no_background_is_left_in_the_file_where_there_is_no_subject(
         assert not np.asarray(Image.open(tmp_path / f"{name}.png")).any()
 
 
+@pytest.mark.filterwarnings("ignore:the picture's own alpha is an upper bound")
+@pytest.mark.filterwarnings("ignore:the trimap has no unknown pixel")
 def test_the_editor_takes_it_the_same(tmp_path: Path) -> None:
     from trimatte.server.editor.session import Session
 

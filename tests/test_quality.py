@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import trimatte
 from trimatte.errors import ArgumentError
-from trimatte.quality import USUAL, WAYS, Way, apart, chosen
+from trimatte.quality import DRAWN, USUAL, WAYS, Way, apart, chosen
 
 
 def test_names_given_override_the_word() -> None:
@@ -22,16 +25,22 @@ def test_other_words_are_refused_with_those_there_are(word: object) -> None:
         chosen(word)
 
 
-def test_a_large_band_is_solved_as_fast_does_unless_a_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    photo, trimap = np.full((40, 60, 3), 0.4, np.float32), np.zeros((40, 60), np.uint8)
-    trimap[10:30, 10:30], trimap[15:25, 15:25] = 128, 255
-    photo[10:30, 10:30] = 0.9
+def test_a_wide_band_is_solved_on_a_smaller_picture_unless_a_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, trimap = np.full((80, 120, 3), 0.4, np.float32), np.zeros((80, 120), np.uint8)
+    trimap[20:60, 20:60], trimap[30:50, 30:50] = 128, 255
+    photo[20:60, 20:60] = 0.9
     unknown = int((trimap == 128).sum())
-    for limit, method in ((unknown + 1, "light"), (unknown, "closed-form")):
-        monkeypatch.setattr("trimatte.quality.LARGE", limit)
-        assert trimatte.cutout(photo, trimap=trimap).report.alpha.method == method
-        assert trimatte.cutout(photo, trimap=trimap, quality="best").report.alpha.method == "hybrid"
-        assert trimatte.cutout(photo, trimap=trimap, method="light").report.alpha.method == "light"
+
+    def solver(**options: object) -> str:
+        return trimatte.cutout(photo, trimap=trimap, **options).report.alpha.solver
+
+    for pixels, smaller in ((unknown, ""), (unknown // 4, ", at 1/2 of the size")):
+        ways = {word: replace(way, pixels=pixels // DRAWN) for word, way in WAYS.items()}
+        monkeypatch.setattr("trimatte.quality.WAYS", ways)
+        assert solver(quality="balanced") == "network" + smaller
+        assert solver(quality="fast").endswith(smaller or "pixels")
+        assert solver(method="light") == "network"
+        assert solver(quality="fast", epsilon=1e-6).endswith("pixels")
 
 
 def test_a_number_is_the_files_and_a_word_the_ways() -> None:
@@ -51,3 +60,18 @@ def test_the_report_says_what_a_word_came_to(word: str | None) -> None:
     report = trimatte.cutout(photo, trimap=trimap, **({} if word is None else {"quality": word})).report
     assert report.quality == (word or USUAL)
     assert report.alpha.method == WAYS[word or USUAL].method
+
+
+@pytest.mark.parametrize(("method", "spreads"), [("closed-form", True), ("light", False)])
+def test_only_what_spreads_the_known_gives_way_to_the_map_far_from_it(
+    method: str, spreads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probability = np.zeros((80, 120), np.float32)
+    probability[20:60, 20:100], probability[20:60, 50:100] = 1, 0.7
+    module = sys.modules["trimatte.cutout"]
+    monkeypatch.setattr(module, "segment", lambda image, **_: probability)
+    monkeypatch.setattr(module, "decided", lambda image, probability: probability)
+    photo = np.random.default_rng(0).random((80, 120, 3), np.float32)
+    report = trimatte.cutout(photo, method=method, band_pixels=3).report
+    assert (report.settled > 0.1) == spreads
+    assert ("settle" in report.seconds) == spreads

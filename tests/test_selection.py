@@ -15,7 +15,7 @@ from PIL import Image
 import trimatte
 from trimatte.cli import main
 from trimatte.cutout import find_trimap
-from trimatte.errors import ArgumentError
+from trimatte.errors import ArgumentError, SubjectWarning
 from trimatte.images import load_picture
 from trimatte.trimap import TrimapReport
 
@@ -65,9 +65,11 @@ def test_one_of_several_things_of_a_picture_that_is_cut_out_already(pair: np.nda
     y, x = np.mgrid[:80, :140]
     both = np.minimum(np.hypot(x - LEFT[0], y - LEFT[1]), np.hypot(x - RIGHT[0], y - RIGHT[1])) < 22
     cut_already = np.dstack([pair, np.uint8(255) * both])
-    kept = trimatte.cutout(cut_already)
+    with pytest.warns(SubjectWarning, match="own alpha is kept"):
+        kept = trimatte.cutout(cut_already)
     assert share(kept.alpha, LEFT) == share(kept.alpha, RIGHT) == 1
-    one = trimatte.cutout(cut_already, points=[LEFT], not_points=[RIGHT])
+    with pytest.warns(SubjectWarning, match="own alpha is an upper bound"):
+        one = trimatte.cutout(cut_already, points=[LEFT], not_points=[RIGHT])
     assert one.report.own_alpha == "bound"
     assert share(one.alpha, LEFT) > share(one.alpha, RIGHT) + 0.5
     assert not one.alpha[~both].any()

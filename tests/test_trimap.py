@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.ndimage import distance_transform_edt
 
 from trimatte import make_trimap
@@ -224,3 +225,34 @@ def test_the_input_is_not_changed() -> None:
     before = probability.copy()
     make_trimap(probability)
     np.testing.assert_array_equal(probability, before)
+
+
+@pytest.mark.parametrize("widths", [{"band": None, "band_pixels": None}, {"band": None, "band_pixels": 20.0}])
+def test_a_large_map_in_blocks_gives_the_same_band_but_for_a_blocks_width(
+    widths: dict[str, float | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trimatte.trimap import coarse_trimap
+
+    y, x = np.mgrid[:301, :400]
+    probability = np.clip(0.5 + (110 - np.hypot(y - 150, x - 190)) / 12, 0, 1).astype(np.float32)
+    exact, reports = make_trimap(probability, **widths), (TrimapReport(), TrimapReport())
+    np.testing.assert_array_equal(coarse_trimap(probability, **widths, speck=0.0, report=reports[0]), exact)
+    monkeypatch.setattr("trimatte.trimap.MAP_PIXELS", 301 * 400 // 4)
+    found = coarse_trimap(probability, **widths, speck=0.0, report=reports[1])
+    assert found.shape == exact.shape
+    assert 0 < np.count_nonzero(found != exact) < 0.02 * found.size
+    assert reports[1].band == pytest.approx(reports[0].band, rel=0.02)
+    other = ndimage.grey_dilation(exact, (5, 5)), ndimage.grey_erosion(exact, (5, 5))
+    assert (found <= other[0]).all()
+    assert (found >= other[1]).all()
+
+
+def test_a_narrow_band_of_a_large_map_is_drawn_at_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trimatte.trimap import coarse_trimap
+
+    probability = np.zeros((60, 80), np.float32)
+    probability[20:40, 20:60] = 1
+    monkeypatch.setattr("trimatte.trimap.MAP_PIXELS", 1200)
+    for width in (2.0, 7.9):
+        found = coarse_trimap(probability, band=None, band_pixels=width, speck=0.0, report=TrimapReport())
+        np.testing.assert_array_equal(found, make_trimap(probability, band_pixels=width))

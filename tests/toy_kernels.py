@@ -1,9 +1,8 @@
-"""Kernels compiled once for a whole run of the suite, from nothing, in two processes side by side."""
+"""Kernels compiled once for a whole run of the suite, in two processes side by side."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,36 +24,31 @@ np.save(sys.argv[1], result.rgba())
 WARM_UP = """
 from trimatte.cli.doctor import _warm_up, warm_ups
 
-local = {*warm_ups()[1], "foreground", "trimap"}
-_warm_up([name for names in warm_ups() for name in names if (name in local) == %s])
+for names in warm_ups():
+    _warm_up(names)
+try:
+    import pymatting
+except ImportError:
+    pass
 """
-"""Compile what methods that solve locally need, and colours and trimaps; or all else."""
+"""Compile all kernels that are not yet kept beside their sources, also those of pymatting, which takes a minute."""
 FOLDER = "TRIMATTE_TESTS_KERNELS"
 """The variable that names the folder of `compile_all` to the processes of the suite."""
 
 
 def cut_out(folder: Path, name: str) -> None:
     """Save the picture of `CUT_OUT` in a folder, by a process whose cache of kernels lies there, too."""
-    _wait_for(_started(CUT_OUT, folder, folder / name))
+    _wait_for(_started_apart(folder, name))
 
 
 def compile_all(folder: Path) -> None:
-    """Compile all kernels into a folder's cache; cold.npy there is the picture of a process that found none."""
-    other = folder / "other"
-    other.mkdir()
-    _wait_for(_started(CUT_OUT + WARM_UP % True, folder, folder / "cold.npy"), _started(WARM_UP % False, other))
-
-    def copy_new(source: str, target: str) -> None:
-        if not os.path.exists(target):
-            shutil.copy(source, target)
-
-    shutil.copytree(other / "cache", folder / "cache", copy_function=copy_new, dirs_exist_ok=True)
-    shutil.rmtree(other)
+    """Compile all kernels where later runs find them; cold.npy in the folder is of a process that found none."""
+    _wait_for(_started_apart(folder, "cold.npy"), subprocess.Popen([sys.executable, "-c", WARM_UP]))
 
 
-def _started(code: str, folder: Path, *arguments: Path) -> subprocess.Popen[bytes]:
+def _started_apart(folder: Path, name: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "cache")}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment)
+    return subprocess.Popen([sys.executable, "-c", CUT_OUT, str(folder / name)], env=environment)
 
 
 def _wait_for(*processes: subprocess.Popen[bytes]) -> None:

@@ -18,16 +18,17 @@ from trimatte.backdrop import BackdropMatte, check_backdrop
 from trimatte.composite import composite
 from trimatte.confidence import DOUBTFUL, LEAST_TRUST, doubt_map, picture_confidence, subject_trust
 from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError, SubjectWarning
+from trimatte.foreground import METHODS as FOREGROUND_METHODS
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import foreground_method, quiet_foreground
 from trimatte.images import MAX_PIXELS, Picture, output_format, read_picture, read_trimap
-from trimatte.images.arrays import UNKNOWN, grown
+from trimatte.images.arrays import grown
 from trimatte.images.hidden import without_hidden
 from trimatte.linalg.report import SolveReport
 from trimatte.output.finish import Finished, finished, write_cutout, write_matte
 from trimatte.output.framing import visible_box
 from trimatte.output.options import output_of, with_preset
-from trimatte.quality import USUAL, chosen, method_for
+from trimatte.quality import DRAWN, USUAL, chosen
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.runtime.report import PlainReport
@@ -43,6 +44,7 @@ from trimatte.trimap import (
     WIDEST,
     TrimapReport,
     check_widths,
+    coarse_trimap,
     has_subject,
     is_matte,
     make_trimap,
@@ -74,7 +76,7 @@ class CutoutReport(PlainReport):
     trust : float
         That there is a subject, by how sure the segmenter is of what it found; 1 where a person says what it is.
     settled : float
-        Share of the unknown pixels' alpha that is the probability's, since nothing known is near.
+        Share of the unknown pixels' alpha that is the probability's, since nothing known is near; 0 for networks.
     backdrop : str
         The plain backdrop's colour as #rrggbb, empty if none was asked for or found.
     backdrop_note : str
@@ -338,11 +340,13 @@ def cutout(
         **options,
     )
     way = chosen(quality, segmenter=segmenter, method=method)
-    matting: Callable[[np.ndarray, np.ndarray | None], Matte]
-    if method is None:
-        matting = partial(_usual_matte, quality=quality, strict=strict, given=trimap is not None, **options)
-    else:
-        matting = partial(quiet_matte, method=method, strict=strict, given=trimap is not None, **options)
+    given = trimap is not None
+    settings = {"method": way.method, "strict": strict, "given": given, **options}
+    matting: Callable[[np.ndarray, np.ndarray | None], Matte] = partial(quiet_matte, **settings)
+    if way.pixels is not None and not options:
+        from trimatte.alpha.reduced import reduced_matte
+
+        matting = partial(reduced_matte, pixels=way.pixels * (DRAWN if given else 1), **settings)
     return cutout_by(
         matting,
         image,
@@ -364,12 +368,6 @@ def cutout(
         strict=strict,
         max_pixels=max_pixels,
     )
-
-
-def _usual_matte(image: np.ndarray, trimap: np.ndarray | None, *, quality: str, **options: Any) -> Matte:
-    """`quiet_matte` by the method that a quality has for so many unknown pixels."""
-    unknown = 0 if trimap is None else int(np.count_nonzero(trimap == UNKNOWN))
-    return quiet_matte(image, trimap, method=method_for(quality, unknown), **options)
 
 
 def cutout_by(
@@ -444,7 +442,8 @@ def cutout_by(
     alpha = np.zeros(size, np.float32)
     if report.subject:
         alpha = keyed.alpha if keyed is not None else _alpha(matting, picture.image, known, report)
-        if keyed is None and probability is not None and known is not None and report.band:
+        spreads = keyed is None and not find_method(report.alpha.method).refines
+        if spreads and probability is not None and known is not None and report.band:
             alpha = _settled(
                 alpha, probability, known, float(WIDEST) * report.band if adaptive_band else report.band, report
             )
@@ -573,7 +572,7 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
     """Raise `ArgumentError`, which lists the names there are, for a stage's method that there is not."""
     find_segmenter(segmenter)
     find_method(method)
-    if foreground != "keep":
+    if foreground not in ("keep", *FOREGROUND_METHODS):
         foreground_method(foreground)
     if refine is not None:
         find_refiner(refine)
@@ -606,7 +605,8 @@ def check_arguments(
     segmenter, method = way.segmenter, way.method
     check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
     row = find_method(method)
-    check_options(method, row.load(), options)
+    if options:
+        check_options(method, row.load(), options)
     check_flag("strict", strict)
     check_flag("adaptive_band", adaptive_band)
     check_number("max_pixels", max_pixels, least=1, whole=True)
@@ -684,7 +684,11 @@ def find_trimap(
 
             mixed = mixed_pixels(image, probability)
         speck = SPECK if speck is None else speck
-        trimap = make_trimap(probability, band=band, band_pixels=band_pixels, mixed=mixed, speck=speck, report=report)
+        widths = {"band": band, "band_pixels": band_pixels, "speck": speck}
+        if mixed is None and picture.subject is None:
+            trimap = coarse_trimap(probability, **widths, report=report)
+        else:
+            trimap = make_trimap(probability, mixed=mixed, **widths, report=report)
     if own is not None and (own < 1).any():
         report.notes.append(BOUND)
         trimap = np.where(own > 0, trimap, np.uint8(BACKGROUND))

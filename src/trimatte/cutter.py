@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from itertools import islice
 from typing import Any, Literal
 
@@ -59,7 +58,8 @@ class Cutter:
         self._stages = {p.name: options.get(p.name, p.default) for p in usual if p.kind is p.KEYWORD_ONLY}
         check_arguments(**options)
         named = {name: self._stages[name] for name in ("segmenter", "method")}
-        self._stages |= asdict(chosen(self._stages["quality"], **named))
+        way = chosen(self._stages["quality"], **named)
+        self._stages |= {"segmenter": way.segmenter, "method": way.method}
         self._turn: AbstractContextManager[Any] = nullcontext()
         if sequence:
             self._matting()

@@ -14,21 +14,30 @@ from trimatte.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Way:
-    """What a word stands for: names of a segmenter and of an alpha method."""
+    """What a word stands for.
+
+    Attributes
+    ----------
+    segmenter, method : str
+        Names of a segmenter and of an alpha method.
+    pixels : int or None
+        With more unknown pixels alpha is estimated on a smaller picture (see `trimatte.alpha.reduced`).
+    """
 
     segmenter: str
     method: str
+    pixels: int | None = None
 
 
 WAYS = {
-    "fast": Way("lite", "closed-form"),
-    "balanced": Way("lite", "light"),
+    "fast": Way("lite", "closed-form", 30_000),
+    "balanced": Way("lite", "light", 60_000),
     "best": Way("lite", "hybrid"),
 }
 """From the quickest to the most exact."""
 USUAL = "balanced"
-LARGE = 250_000
-"""Unknown pixels from which on "balanced" solves as "fast" does: twelve megapixels would take half a minute."""
+DRAWN = 4
+"""So many times as many unknown pixels are left in a trimap that somebody has drawn: its band is narrow, and meant."""
 
 
 def chosen(quality: str, *, segmenter: str | None = None, method: str | None = None) -> Way:
@@ -36,12 +45,8 @@ def chosen(quality: str, *, segmenter: str | None = None, method: str | None = N
     if not isinstance(quality, str) or quality not in WAYS:
         raise ArgumentError(f"quality: got {quality!r}, wanted one of {', '.join(WAYS)}")
     way = WAYS[quality]
-    return Way(way.segmenter if segmenter is None else segmenter, way.method if method is None else method)
-
-
-def method_for(quality: str, unknown: int) -> str:
-    """The alpha method of a word for a picture with so many unknown pixels."""
-    return WAYS["fast" if quality == USUAL and unknown >= LARGE else quality].method
+    pixels = way.pixels if method is None else None
+    return Way(way.segmenter if segmenter is None else segmenter, way.method if method is None else method, pixels)
 
 
 def apart(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,11 @@ whatever its width (even-sized structuring elements, as many tools use them, shi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isqrt, sqrt
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha
@@ -37,6 +39,9 @@ BOUND = "the picture's own alpha is an upper bound: where it is 0 is background"
 """What there is to say of a picture that has alpha already."""
 GROUND, BORDER = 0.01, 0.25
 """A transparent ground is more than so much of the picture, and takes at least so much of its border."""
+MAP_PIXELS, STEPS = 750_000, 4
+"""A network's map is taken in blocks, so that there are about so many of them or more; and how many blocks the band's
+half width has at least."""
 NEGLIGIBLE = 1e-4
 """A subject is more than this share of the picture. Of a picture 320 pixels wide, as the embedded network sees it,
 that is a handful of pixels."""
@@ -148,6 +153,34 @@ def make_trimap(
     trimap[foreground] = FOREGROUND
     trimap[background] = BACKGROUND
     return trimap
+
+
+def coarse_trimap(
+    probability: np.ndarray,
+    *,
+    band: float | None,
+    band_pixels: float | None,
+    speck: float,
+    report: TrimapReport,
+) -> np.ndarray:
+    """`make_trimap` of a network's map (H, W) float32, on blocks of a large picture; the report is filled in.
+
+    A network sees a small picture, so that its map of a large one is smooth and the band wide. It is still drawn at the
+    picture's own size where it would be less than `STEPS` blocks wide.
+    """
+    factor = max(1, isqrt(probability.size // MAP_PIXELS))
+    if factor > 1:
+        small = np.asarray(Image.fromarray(probability).reduce(factor))
+        size = sqrt(np.count_nonzero(small >= 0.5))
+        half = band_pixels / factor if band_pixels is not None else (BAND if band is None else band) * size
+        if half >= STEPS:
+            width = None if band_pixels is None else band_pixels / factor
+            trimap = make_trimap(np.clip(small, 0, 1), band=band, band_pixels=width, speck=speck, report=report)
+            report.band *= factor
+            rows, columns = (np.arange(side) // factor for side in probability.shape)
+            enlarged: np.ndarray = trimap[rows[:, None], columns]
+            return enlarged
+    return make_trimap(probability, band=band, band_pixels=band_pixels, speck=speck, report=report)
 
 
 def check_widths(*, band: float | None, band_pixels: float | None, speck: float | None) -> None:

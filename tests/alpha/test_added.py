@@ -248,11 +248,12 @@ def test_birefnet_sees_a_square(tmp_path: Path, card: str, size: int, ends: str)
     np.testing.assert_allclose(alpha, sigmoid(normalised(image[0, 0], IMAGENET).sum()), atol=1e-5)
 
 
-def test_withoutbg_sees_the_picture_in_the_corner(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("card", "size"), [("withoutbg", 1024), ("withoutbg-v10", 448)])
+def test_withoutbg_sees_the_picture_in_the_corner(tmp_path: Path, card: str, size: int) -> None:
     file = network(
         tmp_path / "w.onnx", {"rgb": (1, 3, 64, 64)}, {"rgb": [1.0, 0.0, 0.0]}, outputs=["alpha"], ends="Identity"
     )
-    name = add_as("withoutbg", file, ("size = 1024", "size = 64"))
+    name = add_as(card, file, (f"size = {size}", "size = 64"))
     image = np.repeat(np.linspace(0.2, 0.9, 64, dtype=np.float32)[None, :, None], 32, 0).repeat(3, 2)
     np.testing.assert_allclose(trimatte.estimate_alpha(image, method=name).alpha, image[..., 0], atol=1e-5)
 
@@ -293,7 +294,7 @@ def test_files_that_do_not_fit_the_card(tmp_path: Path, shape: Shape, kind: int,
 
 def test_a_network_without_the_input_for_the_trimap(tmp_path: Path) -> None:
     file = network(tmp_path / "x.onnx", {"image": (1, 3, "h", "w")}, {"image": [1.0] * 3})
-    with pytest.raises(ModelError, match=r"has 1 inputs \(image\), the card says 2: picture and one-hot"):
+    with pytest.raises(ModelError, match=r"has 1 input \(image\), the card says 2: picture and one-hot"):
         registry.add(file, read_card(ONE_HOT))
     with pytest.raises(ModelError, match="has no input 'mask', but image"):
         registry.add(file, read_card(ONE_HOT.replace("window", 'names = ["image", "mask"]\nwindow')))
@@ -344,6 +345,61 @@ def test_not_added_says_how() -> None:
     with pytest.raises(ModelError, match="'fba' is not added"):
         trimatte.cutout(image, refine="fba")
     assert refiners() == ["light", "hybrid", "deep-image-matting"]
+
+
+def test_a_wrong_name_lists_what_was_added_and_suggests_a_card(tmp_path: Path) -> None:
+    image, trimap = scene(16, 16)
+    add_as("vitmatte-small", four(tmp_path / "v.onnx"), WINDOW)
+    with pytest.raises(ArgumentError, match=r"method: there is no .*, my-vitmatte-small; did you mean 'vitmatte-base'"):
+        trimatte.estimate_alpha(image, trimap, method="vitmate-base")
+    with pytest.raises(ArgumentError, match=r"refine: there is no .*, my-vitmatte-small; did you mean 'fba'"):
+        find_refiner("fbaa")
+    with pytest.raises(ArgumentError, match=r"segmenter: there is no .*; did you mean 'u2netp'\?; `trimatte models"):
+        trimatte.segment(image, segmenter="u2nettp")
+
+
+def test_a_file_whose_weights_lie_beside_it(tmp_path: Path, data: Path) -> None:
+    file = four(tmp_path / "v.onnx")
+    onnx.save(onnx.load(file), file, save_as_external_data=True, location="v.data", size_threshold=0)
+    with pytest.raises(ModelError, match=r"v\.onnx: its weights lie in another file, which is not copied"):
+        add_as("vitmatte-small", file, WINDOW)
+    onnx.save(onnx.load(file), tmp_path / "one.onnx")  # as the message advises
+    assert add_as("vitmatte-small", tmp_path / "one.onnx", WINDOW) in registry.added()
+    assert not list((data / "models").glob(".*.tmp"))
+
+
+def test_a_network_for_another_device(tmp_path: Path) -> None:
+    """`NhwcConv` is CUDA's alone."""
+    kernel = onnx.numpy_helper.from_array(np.ones((1, 1, 1, 3), np.float32), "kernel")
+    nodes = [
+        helper.make_node("Transpose", ["input"], ["last"], perm=[0, 2, 3, 1]),
+        helper.make_node("NhwcConv", ["last", "kernel"], ["conv"], domain="com.microsoft"),
+        helper.make_node("Transpose", ["conv"], ["output"], perm=[0, 3, 1, 2]),
+    ]
+    given = [helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, "h", "w"))]
+    told = [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "network", given, told, [kernel])
+    sets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=sets, ir_version=8), tmp_path / "c.onnx")
+    with pytest.raises(ModelError, match=r"needs what onnxruntime does not have on 'cpu': .*NhwcConv"):
+        add_as("modnet-matting", tmp_path / "c.onnx")
+
+
+def test_a_network_that_gives_no_numbers(tmp_path: Path) -> None:
+    """Not for noise, with which a file is tried, but for a dark picture."""
+    zero = onnx.numpy_helper.from_array(np.float32(0), "zero")
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], axes=[1]),
+        helper.make_node("Max", ["most", "zero"], ["safe"]),
+        helper.make_node("ReduceMax", ["safe"], ["over"], axes=[1, 2]),
+        helper.make_node("Div", ["safe", "over"], ["y"]),
+    ]
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, "h", "w"))]
+    graph = helper.make_graph(nodes, "n", given, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [zero])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "n.onnx")
+    name = add_as("modnet-matting", tmp_path / "n.onnx")
+    with pytest.raises(ModelError, match=rf"{name}: output 'y': the network gives values that are not finite"):
+        trimatte.estimate_alpha(np.zeros((32, 32, 3), np.float32), method=name)
 
 
 def test_windows_and_devices_that_are_not_there(tmp_path: Path) -> None:

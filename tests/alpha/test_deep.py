@@ -49,7 +49,7 @@ def ring(height, width):
 
 
 @every
-@pytest.mark.parametrize("size", [(1, 1), (9, 7), (31, 200), (200, 31), (33, 65)])
+@pytest.mark.parametrize("size", [(1, 1), (9, 7), (31, 100), (100, 31), (33, 65)])
 def test_pictures_of_any_size(weights, method, size):
     trimap = np.full(size, 128, np.uint8)
     alpha = trimatte.estimate_alpha(picture(*size), trimap, method=method, weights=weights[method]).alpha

@@ -147,13 +147,6 @@ def test_a_crop_is_treated_as_within_its_picture(noisy_edge: Edge) -> None:
     assert np.abs(crop[1] - whole[1]).max() > 0.01
 
 
-def test_a_coarse_trimap_knows_only_what_all_pixels_know() -> None:
-    trimap = np.full((5, 7), 255, np.uint8)
-    trimap[0, 0], trimap[2, 3], trimap[4] = 128, 0, 0
-    coarse = module._coarse_trimap(trimap, 2)
-    np.testing.assert_array_equal(coarse, [[128, 255, 255, 255], [255, 128, 255, 255], [0, 0, 0, 0]])
-
-
 def test_ingredients_are_not_changed(noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge(40, 60)
     made = solutions(image, trimap, SolveReport())

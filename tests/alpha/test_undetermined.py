@@ -29,8 +29,9 @@ def outlined(width: float = 5, noise: float = 0.0) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("method", [*ready_methods(), "pymatting:cf"])
 def test_every_method_tells_of_an_outline_of_which_nothing_is_known(method: str) -> None:
     image, trimap, ring = outlined()
-    with pytest.warns(ConvergenceWarning, match="nothing known determines") as caught:
+    with pytest.warns(ConvergenceWarning) as caught:
         matte = trimatte.estimate_alpha(image, trimap, method=method)
+    assert any("nothing known determines" in str(warning.message) for warning in caught)
     assert matte.report.undetermined >= np.count_nonzero(ring)
     assert matte.report.as_dict()["undetermined"] == matte.report.undetermined
     assert len({str(warning.message) for warning in caught}) == len(caught)

@@ -164,20 +164,16 @@ def one_worker(plug_in: PlugIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def busy() -> Iterator[None]:
-    """Processes that take all processors."""
-    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
-    yield
-    for process in burning:
-        process.kill()
-        process.wait()
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes long until it is known that a worker has started, as on a busy machine."""
+    monkeypatch.setattr("distributed.nanny.WorkerProcess._init_msg_interval", 1.0)
 
 
-def check_killers(one_worker: Any, photos: Path, tmp_path: Path, more: int, killers: int) -> None:
-    """Of four photos and more, and killers between them, all but the killers are done, and these were tried alone."""
-    for seed in range(more):
+@pytest.mark.usefixtures("late")
+def test_only_pictures_that_kill_their_workers_are_given_up(one_worker: Any, photos: Path, tmp_path: Path) -> None:
+    for seed in range(2):
         write_photo(photos / f"m{seed}.jpg", seed)
-    names = [f"l{number}.jpg" for number in range(killers)]
+    names = ["l0.jpg", "l1.jpg"]
     for name in names:
         write_photo(photos / name, width=50)
     summary = run_batch(
@@ -187,23 +183,14 @@ def check_killers(one_worker: Any, photos: Path, tmp_path: Path, more: int, kill
         foreground="keep",
         cluster=one_worker.scheduler_address,
     )
-    assert summary.done == 4 + more
+    assert summary.done == 6
     assert sorted(summary.failed) == names
     for why in summary.failed.values():
         assert "killed by signal 9" in why
         assert "each of 3 attempts" in why
     tries = (tmp_path / "tries").read_text().split()
-    assert tries.count("alone") == 3 * killers
-    assert len(tries) <= 4 * killers  # once each among others
-
-
-def test_only_pictures_that_kill_their_workers_are_given_up(one_worker: Any, photos: Path, tmp_path: Path) -> None:
-    check_killers(one_worker, photos, tmp_path, more=4, killers=2)
-
-
-@pytest.mark.usefixtures("busy")
-def test_the_same_on_a_busy_machine(one_worker: Any, photos: Path, tmp_path: Path) -> None:
-    check_killers(one_worker, photos, tmp_path, more=0, killers=1)
+    assert tries.count("alone") == 3 * 2
+    assert len(tries) <= 4 * 2  # once each among others
 
 
 def test_a_worker_lost_for_outside_reasons_condemns_nothing(one_worker: Any, photos: Path, tmp_path: Path) -> None:

@@ -359,7 +359,9 @@ def test_killed_at_any_moment_and_resumed_the_results_are_those_of_one_run(
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_watching_takes_what_comes(photos: Path, tmp_path: Path, with_plug_ins: str, end: signal.Signals) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen([*command(photos, out, with_plug_ins), "--watch"], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*command(photos, out, with_plug_ins), "--watch", "--workers", "1"], stderr=subprocess.PIPE
+    )
     try:
         wait_for(lambda: len(results(out)) == 4, process)
         write_photo(photos / "late.jpg", 5)

@@ -112,7 +112,7 @@ def test_what_is_to_be_said_of_the_run_is_told(
         warnings.warn("the scheduler has no workers", ClusterWarning, stacklevel=1)
         return BatchSummary()
 
-    monkeypatch.setattr("trimatte.cli._batch.run_batch", run)
+    monkeypatch.setattr("trimatte.batch.run_batch", run)
     result = trimatte("cutout", photos, "-o", tmp_path / "out", "--segmenter", bright)
     assert result.stderr == "warning: the scheduler has no workers\n"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import errno
 import json
+import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import textwrap
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from toy_methods import by_brightness, dies_on_tall, half, leaves_or_panics, which_process
+from toy_methods import by_brightness, dies_on_tall, evaluate_toys, half, leaves_or_panics, which_process
 
 from trimatte import metrics
 from trimatte.errors import ArgumentError, ImageWriteError
@@ -421,13 +421,19 @@ SCRIPT = """
 
 def test_killed_and_resumed_twenty_times(benchmark, tmp_path):
     """Whenever it is killed, also amid a write, a resumed run ends with the records of an undisturbed one."""
-    script = textwrap.dedent(SCRIPT).format(tests=str(Path(__file__).parent), benchmark=str(benchmark))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    context = multiprocessing.get_context("forkserver")  # each begins with all imported
+    context.set_forkserver_preload(["toy_methods", "PIL.PngImagePlugin", "scipy.ndimage"])
 
     def start(out):
-        return subprocess.Popen([sys.executable, "-c", script, str(out)], env=environment, stderr=subprocess.DEVNULL)
+        process = context.Process(target=evaluate_toys, args=(benchmark, out))
+        process.start()
+        return process
 
-    assert start(tmp_path / "whole").wait() == 0
+    def exit_code(process):
+        process.join()
+        return process.exitcode
+
+    assert exit_code(start(tmp_path / "whole")) == 0
     chance = random.Random(0)
     out = tmp_path / "killed"
     file = out / "records.jsonl"
@@ -435,17 +441,17 @@ def test_killed_and_resumed_twenty_times(benchmark, tmp_path):
         wanted = (file.read_bytes().count(b"\n") if file.exists() else 0) + chance.choice([0, 0, 1])
         process = start(out)
         deadline = time.monotonic() + 20
-        while process.poll() is None and time.monotonic() < deadline:
+        while process.is_alive() and time.monotonic() < deadline:
             if file.exists() and file.read_bytes().count(b"\n") >= wanted:
                 time.sleep(chance.random() * 0.02)
                 break
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         if file.exists() and chance.random() < 0.5:  # a write that the machine's end cut short
             content = file.read_bytes()
             file.write_bytes(content[: max(0, len(content) - chance.randrange(1, 200))])
-    assert start(out).wait() == 0
+    assert exit_code(start(out)) == 0
     whole, resumed = (read_records(tmp_path / name) for name in ("whole", "killed"))
     assert len(whole) == 6
     assert list(map(json.dumps, timeless(resumed))) == list(map(json.dumps, timeless(whole)))  # to the byte

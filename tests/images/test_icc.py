@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from trimatte.errors import ArgumentError
+from trimatte.errors import ArgumentError, ImageWarning
 from trimatte.images import as_alpha, load_picture, restore_colours, save_image
 from trimatte.images import icc as _icc
 
@@ -271,7 +271,8 @@ def test_a_cmyk_profile():
     for format in ("TIFF", "JPEG"):
         stream = io.BytesIO()
         Image.frombytes("CMYK", (8, 8), inks.tobytes()).save(stream, format, icc_profile=CMYK_PROFILE)
-        picture = load_picture(stream.getvalue())
+        with pytest.warns(ImageWarning, match="colours are CMYK, and become sRGB"):
+            picture = load_picture(stream.getvalue())
         assert np.abs(picture.pixels[1, 1].astype(int) - (0, 255, 0)).max() < 12
         assert picture.pixels[6, 6].min() > 250
         assert picture.icc_profile is None
@@ -387,6 +388,7 @@ def test_a_bad_profile_is_told_and_left_out(name, bits):
     assert picture.icc_profile is None
 
 
+@pytest.mark.filterwarnings("ignore:its colours are CMYK")
 @pytest.mark.parametrize("name", ["garbage", "cut short"])
 def test_a_bad_profile_of_grey_and_cmyk(name):
     for mode in ("L", "CMYK"):

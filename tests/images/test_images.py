@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
-from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError, ImageWriteError
+from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError, ImageWarning, ImageWriteError
 from trimatte.files.atomic import atomic_write
 from trimatte.images import (
     FORMATS,
@@ -370,7 +370,8 @@ def test_cmyk_without_a_profile():
     inks[:8, :, 0] = 255
     cmyk = Image.frombytes("CMYK", (16, 16), inks.tobytes())
     for format in ("JPEG", "TIFF"):
-        picture = load_picture(saved(cmyk, format))
+        with pytest.warns(ImageWarning, match="colours are CMYK, and become sRGB"):
+            picture = load_picture(saved(cmyk, format))
         assert np.abs(picture.pixels[2, 2].astype(int) - (0, 255, 255)).max() <= 2
         assert picture.pixels[13, 13].min() >= 253
         assert picture.icc_profile is None
@@ -537,6 +538,8 @@ def test_deep_png_with_a_transparent_colour():
     np.testing.assert_array_equal(load_picture(data).alpha == 0, grey[..., 0] == grey[0, 0])
 
 
+# Pillow reads the counts of a big-endian BigTIFF as of 32 bits, and complains of a damaged EXIF block.
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 @pytest.mark.parametrize("channels", COLOUR_TYPES)
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize(
@@ -557,14 +560,14 @@ def test_deep_tiff(channels, byteorder, options):
     x = noise(21, 19, channels, bits=16)
     data = tiff(x, byteorder=byteorder, **options)
     if channels == 2 and "compression" in options:
-        with pytest.raises(ImageReadError, match="layout is not supported"):
+        with pytest.raises(ImageReadError, match=r"its samples are compressed \(ADOBE_DEFLATE\)"):
             load_picture(data)
     else:
         check_deep(data, x)
 
 
 def test_compressed_planes_are_refused():
-    with pytest.raises(ImageReadError, match="layout is not supported"):
+    with pytest.raises(ImageReadError, match=r"compressed \(ADOBE_DEFLATE\), .* save it uncompressed"):
         load_picture(tiff(noise(4, 5, 3, bits=16), planar="separate", compression="zlib"))
 
 

@@ -118,6 +118,7 @@ def test_a_resolution_of_ones_own(cut: trimatte.Cutout, format: str) -> None:
     assert abs(dpi_of(written(cut, format, dpi=240)[1]) - 240) < 0.01
 
 
+@pytest.mark.filterwarnings("ignore:the trimap has no unknown pixel")
 def test_without_a_resolution_none_is_made_up() -> None:
     cut = trimatte.cutout(np.zeros((9, 9, 3), np.uint8), trimap=np.full((9, 9), 255, np.uint8))
     for format in FORMATS:

@@ -18,7 +18,8 @@ from trimatte.errors import ArgumentError
 from trimatte.images import icc, save_image
 from trimatte.images.read import read_picture
 from trimatte.output.finish import finished
-from trimatte.output.framing import framed, parse_aspect, parse_margins, parse_size, visible_box
+from trimatte.output.framing import framed, visible_box
+from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
 from trimatte.output.options import output_of, presets
 
 COLOUR = (200, 40, 90)

@@ -48,6 +48,8 @@ def test_a_card_of_few_entries_has_defaults() -> None:
         ("size = 32", "", "size: got .*, wanted one of them"),
         ("size = 32", "size = 32\nlong_side = 32", "size: got .*, wanted one of them"),
         ("size = 32", "size = 0", "size: got 0"),
+        ("size = 32", "size = 32\nenlarge = 5", "enlarge: got 5, wanted a number of at least 1, with long_side"),
+        ("size = 32", "long_side = 32\nenlarge = 0.5", "enlarge: got 0.5, wanted"),
         ("size = 32", "size = 32.5", "size: got 32.5"),
         ("size = 32", "long_side = 32\nmultiple = 0", "multiple: got 0"),
         ("size = 32", "size = 32\nwidth = 3", "width: no such entry; there are .*size"),
@@ -90,6 +92,7 @@ def test_every_shipped_card_says_what_an_auditor_asks() -> None:
         assert {"code", "weights"} <= set(card.licence), card.name
         assert "data" in card.licence or "data" in card.data, card.name
         assert card.licence["use"] in USES, card.name
+        assert ("GPL" in card.licence["weights"]) == (card.licence["use"] == "copyleft"), card.name
         if card.task == "matting":
             assert card.data["source"].startswith("https://"), card.name
         elif card.name not in registry.EMBEDDED:

@@ -44,6 +44,13 @@ def test_where_one_side_is_not_sure_of_anything_nothing_changes() -> None:
         np.testing.assert_array_equal(decided(image, probability), probability)
 
 
+def test_small_pictures_are_left_as_they_are() -> None:
+    image, _, probability = bush(36, 47)
+    np.testing.assert_array_equal(decided(image, probability), probability)
+    image, _, probability = bush(36, 48)
+    assert (decided(image, probability) != probability).any()
+
+
 def test_its_inputs_stay_as_they_are() -> None:
     image, _, probability = bush()
     before = image.copy(), probability.copy()

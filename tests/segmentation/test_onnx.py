@@ -42,6 +42,14 @@ def test_the_network_sees_the_whole_picture(make: Make) -> None:
     np.testing.assert_allclose(probability, large(small(image, 32, 32), image), atol=1e-5)
 
 
+def test_small_pictures_are_enlarged_no_more_than_allowed() -> None:
+    contract = replace(GREY, size=None, long_side=416, enlarge=5)
+    assert network_size(24, 32, contract) == (128, 160)
+    assert network_size(2, 3, contract) == (32, 32)  # of the least multiple in any case
+    for height, width in ((63, 84), (400, 600)):
+        assert network_size(height, width, contract) == network_size(height, width, replace(contract, enlarge=0))
+
+
 def test_mean_and_deviation_are_taken_off(make: Make) -> None:
     image = np.stack([np.full((40, 40), value, np.float32) for value in (0.2, 0.5, 0.8)], axis=-1)
     contract = replace(GREY, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))

@@ -414,6 +414,112 @@ def test_a_download_as_shown(make_page: Callable[..., Page]) -> None:
     page.complaints = [text for text in page.complaints if "400" not in text]  # the browser's own line
 
 
+def test_a_lasso_marks_what_it_goes_round(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+    before = page.download("trimap.png")
+    page.choose("brush", "0")
+    page.page.keyboard.press("l")
+    page.stroke((130, 90), (190, 90), (190, 150), (130, 150))
+    page.settled()
+    after = page.download("trimap.png")
+    changed = np.argwhere(after != before)
+    assert (after[95:145, 135:185] == 0).all()
+    assert changed.min(0).tolist() == pytest.approx([90, 130], abs=2)
+    assert changed.max(0).tolist() == pytest.approx([149, 189], abs=2)
+    page.page.click("#undo")
+    page.settled()
+    np.testing.assert_array_equal(page.download("trimap.png"), before)
+    page.stroke((20, 20), (20, 20))  # no area: nothing to undo
+    assert page.page.is_disabled("#undo")
+
+
+def test_a_soft_rim_is_unknown(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+    page.page.fill("#soft", "50")
+    page.page.fill("#size", "60")
+    page.stroke((30, 30), (30, 200))
+    page.settled()
+    row = page.download("trimap.png")[110, :60]
+    core, rim = np.flatnonzero(row == 255), np.flatnonzero(row == 128)
+    assert core.size > 4
+    assert rim[0] < core[0] < core[-1] < rim[-1]
+    assert core.size == pytest.approx(rim.size, abs=3)
+
+
+def test_the_cutout_is_copied(make_page: Callable[..., Page]) -> None:
+    page = make_page(permissions=["clipboard-read", "clipboard-write"])
+    page.open()
+    page.choose("backdrop", "#ffffff")
+    page.page.keyboard.press("Control+c")
+    page.until(lambda: page.page.inner_text("#live") == "The cut-out is copied.")
+    copied = page.page.evaluate(
+        """async () => {
+          const [item] = await navigator.clipboard.read();
+          return [...new Uint8Array(await (await item.getType("image/png")).arrayBuffer())];
+        }"""
+    )
+    image = np.asarray(Image.open(io.BytesIO(bytes(copied))).convert("RGB"))
+    assert image.shape == (*SIZE, 3)
+    np.testing.assert_array_equal(image[5, 5], 255)
+    assert near(image[120, 160], SUBJECT)
+
+
+def test_several_photos_are_stepped_through(make_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = make_page()
+    page.open()
+    assert page.page.is_hidden("#strip")
+    page.choose("brush", "0")
+    page.stroke((150, 120), (170, 120))
+    page.settled()
+    marked = page.download("trimap.png")
+    files = []
+    for name in ("second.png", "third.png"):
+        Image.fromarray(disc()[0][:, ::-1]).save(tmp_path / name)
+        files.append(str(tmp_path / name))
+    page.page.set_input_files("#photo-file", files)
+    page.until(lambda: "second.png" in page.page.inner_text("#file"))
+    page.settled()
+    strip = page.page.locator("#strip button")
+    assert strip.all_inner_texts() == ["disc.png", "second.png", "third.png"]
+    page.page.keyboard.press("PageUp")
+    page.until(lambda: "disc.png" in page.page.inner_text("#file"))
+    page.settled()
+    assert strip.nth(0).get_attribute("aria-current") == "true"
+    np.testing.assert_array_equal(page.download("trimap.png"), marked)
+    strip.nth(2).click()
+    page.until(lambda: "third.png" in page.page.inner_text("#file"))
+    page.settled()
+    page.page.keyboard.press("PageDown")  # there is none
+    assert "third.png" in page.page.inner_text("#file")
+    page.page.click("#clear")
+    strip.nth(0).click()
+    page.until(lambda: "disc.png" in page.page.inner_text("#file"))
+    page.settled()
+    page.page.click("#clear")  # the module's session as it was
+    page.settled()
+
+
+def test_settings_are_remembered(make_page: Callable[..., Page]) -> None:
+    page = make_page()
+    page.open()
+    page.page.fill("#size", "60")
+    page.page.fill("#soft", "30")
+    page.page.locator("#lasso").check()
+    page.choose("backdrop", "#000000")
+    page.page.locator("#removed").uncheck()
+    page.page.reload()
+    page.settled()
+    assert page.page.input_value("#size") == "60"
+    assert page.page.input_value("#soft") == "30"
+    assert page.page.is_checked("#lasso")
+    assert not page.page.is_checked("#removed")
+    assert page.page.is_checked('input[name="backdrop"][value="#000000"]')
+    assert near(page.colour(5, 5), (0, 0, 0))
+    assert page.page.is_checked('input[name="brush"][value="click"]')
+
+
 def test_by_keyboard_alone(make_page: Callable[..., Page]) -> None:
     page = make_page()
     page.open()

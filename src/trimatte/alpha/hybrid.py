@@ -22,6 +22,7 @@ from trimatte.alpha._network import Part, distances, network_session, padded, pa
 from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.knn import knn
 from trimatte.alpha.light import predict
+from trimatte.alpha.reduced import reduced_trimap
 from trimatte.alpha.shared import shared_samples
 from trimatte.errors import SolverError
 from trimatte.linalg.report import SolveReport
@@ -221,15 +222,4 @@ def _reduced(image: np.ndarray, trimap: np.ndarray, factor: int) -> tuple[np.nda
     """Photo and trimap at a fraction of their size."""
     small = tuple(-(-side // factor) for side in trimap.shape)
     smaller = np.ascontiguousarray(resized(image, small, "box"))
-    return np.clip(smaller, 0, 1), _coarse_trimap(trimap, factor)
-
-
-def _coarse_trimap(trimap: np.ndarray, factor: int) -> np.ndarray:
-    """Known where all of a block's pixels are known and agree."""
-    more = [(0, -side % factor) for side in trimap.shape]
-    blocks = np.pad(trimap, more, mode="edge").reshape(
-        (trimap.shape[0] + more[0][1]) // factor, factor, (trimap.shape[1] + more[1][1]) // factor, factor
-    )
-    low, high = blocks.min((1, 3)), blocks.max((1, 3))
-    coarse: np.ndarray = np.where(low == high, low, UNKNOWN).astype(np.uint8)
-    return coarse
+    return np.clip(smaller, 0, 1), reduced_trimap(trimap, factor)

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from trimatte.errors import ArgumentError, ModelError
-from trimatte.runtime.plugins import check_name, known, load, resolve
+from trimatte.runtime.plugins import check_name, known, load, resolve, unknown
 
 ENTRY_POINTS = "trimatte.alpha_methods"
 
@@ -151,11 +151,12 @@ def find_method(name: str) -> AlphaMethod:
 
         peer = name.removeprefix("pymatting:")
         return AlphaMethod(function=pymatting_method(peer), label=f"pymatting {peer}")
-    if name not in known(METHODS, ENTRY_POINTS):
+    if name not in METHODS and name not in known(METHODS, ENTRY_POINTS):
         from trimatte.segmentation import registry
 
         if registry.knows(name):
             return _added(name)
+        raise unknown("method", name, alpha_methods(), registry.named_for("matting"))
     found = resolve("method", name, METHODS, ENTRY_POINTS)
     if isinstance(found, AlphaMethod):
         return found

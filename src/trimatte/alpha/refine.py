@@ -16,7 +16,7 @@ from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha, as_image, read_trimap
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.linalg.report import SolveReport
-from trimatte.runtime.plugins import check_name, resolve
+from trimatte.runtime.plugins import check_name, known, resolve, unknown
 
 ENTRY_POINTS = "trimatte.refiners"
 
@@ -47,7 +47,10 @@ def find_refiner(name: str) -> Callable[..., NDArray[np.float32]]:
         if not row.needs_trimap:
             raise ArgumentError(f"refine: {name!r} takes no trimap, so that it cannot redo a part: give it as method")
         return _by(name, row)
-    found: Callable[..., NDArray[np.float32]] = resolve("refine", name, dict.fromkeys(refiners()), ENTRY_POINTS)
+    names = known(dict.fromkeys(refiners()), ENTRY_POINTS)
+    if name not in names:
+        raise unknown("refine", name, names, registry.named_for("matting"))
+    found: Callable[..., NDArray[np.float32]] = resolve("refine", name, {}, ENTRY_POINTS)
     return found
 
 

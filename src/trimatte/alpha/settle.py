@@ -2,7 +2,8 @@
 
 A method spreads what is known over the unknown band. Inside a region that is unknown as a whole, half of a bush or a
 fringe, nothing known is near, and what it finds there is worth less than what the segmenter thinks: so the further
-a pixel lies from known ones, in half widths of the band, the less the method counts.
+a pixel lies from known ones, in half widths of the band, the less the method counts. Networks that are given a
+trimap see more than what is near, and are better left alone: with them the error was larger on all sets of pictures.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
 
 from trimatte.images.arrays import UNKNOWN, read_only
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.distance import squared_distance
+from trimatte.planes.filters import dilated
 from trimatte.runtime.jit import njit
 from trimatte.runtime.threads import available_threads
 
@@ -25,6 +25,8 @@ EXPANSION, LIKENESS = 10, 0.02
 """An unknown pixel becomes known by one at most so many pixels and so much in colour away."""
 RAYS = 4
 TILE = 64
+FEW = 2000
+"""Fewer pixels are no work for several threads."""
 RADIUS = 5
 """Of the neighbourhoods in which pairs are shared and results smoothed."""
 SPREAD = (2 * RADIUS + 1) ** 2 / (9 * np.pi)
@@ -59,6 +61,9 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
     with ThreadPoolExecutor(available_threads()) as pool:
 
         def each(kernel: Callable[..., None], pixels: np.ndarray, *arrays: Any) -> None:
+            if len(pixels) < FEW:
+                kernel(pixels, *arrays)
+                return
             list(pool.map(lambda part: kernel(part, *arrays), np.array_split(pixels, 8 * available_threads())))
 
         each(_expand, _places(unknown), image, trimap, known)
@@ -77,6 +82,16 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
     return alpha, final
 
 
+def compile_last() -> None:
+    """Compile the kernels that a picture needs last, the last one first, for the types that pictures have."""
+    pixels, image = np.zeros((0, 2), np.int64), read_only(np.zeros((1, 1, 3), np.float32))
+    known, alpha = np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.float32)
+    pairs, weight = np.zeros((1, 1, 6), np.float32), np.zeros((1, 1, 2), np.float32)
+    _settle(pixels, image, known, alpha, pairs, alpha, weight, alpha)
+    _smooth(pixels, image, pairs, alpha, pairs, alpha, weight)
+    _refine(pixels, image, pairs, pairs, alpha)
+
+
 def _places(mask: np.ndarray) -> np.ndarray:
     """Rows and columns (n, 2) of set pixels, tile by tile, since the rays of pixels nearby meet the same memory."""
     places = np.argwhere(mask)
@@ -87,8 +102,7 @@ def _places(mask: np.ndarray) -> np.ndarray:
 def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
     pairs = np.zeros((*known.shape, 6), np.float32)
-    size = 2 * RADIUS + 1
-    near = maximum_filter1d(maximum_filter1d((known == UNKNOWN).view(np.uint8), size, axis=0), size, axis=1) > 0
+    near = dilated(known == UNKNOWN, RADIUS)
     for value, part in ((255, slice(0, 3)), (0, slice(3, 6))):
         chosen = known == value
         pairs[near, part] = image[chosen].mean(axis=0, dtype=np.float64)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from math import isqrt
 
 import numpy as np
-from scipy import ndimage
 
 from trimatte.images.arrays import bounding_box, grown
+from trimatte.planes.filters import dilated
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 LEVELS = 16
@@ -88,14 +88,14 @@ def _near(unknown: np.ndarray, step: int) -> np.ndarray:
     """Whether the block of NEAR x NEAR pixels about a pixel, or one next to it, has unknown ones; of each `step`th."""
     rows, columns = (np.arange(0, size, NEAR) for size in unknown.shape)
     blocks = np.logical_or.reduceat(np.logical_or.reduceat(unknown, rows, axis=0), columns, axis=1)
-    near: np.ndarray = ndimage.binary_dilation(blocks, np.ones((3, 3), bool))
-    return near[np.ix_(*(np.arange(0, size, step) // NEAR for size in unknown.shape))]
+    return dilated(blocks)[np.ix_(*(np.arange(0, size, step) // NEAR for size in unknown.shape))]
 
 
 def _alike(bins: np.ndarray) -> np.ndarray:
     """The bins that are one of these, or next to one."""
     cube = bins.reshape(LEVELS, LEVELS, LEVELS)
-    alike: np.ndarray = ndimage.binary_dilation(cube, ndimage.generate_binary_structure(3, 2)).ravel()
+    pairs = [dilated(cube, axes=axes) for axes in ((0, 1), (0, 2), (1, 2))]
+    alike: np.ndarray = np.logical_or.reduce(pairs).ravel()
     return alike
 
 
@@ -123,7 +123,9 @@ def _mixed(colours: np.ndarray, foreground: np.ndarray, background: np.ndarray, 
 
 def _apart(image: np.ndarray, mask: np.ndarray, least: float) -> np.ndarray:
     """The regions of a mask (h, w) of at least so many pixels that do not go over gradually into what is about them."""
-    labels, count = ndimage.label(mask)
+    from scipy.ndimage import label
+
+    labels, count = label(mask)
     border, gradual = np.zeros((2, count + 1), np.int64)
     for axis in (0, 1):
         inside, labelled, colours = (np.moveaxis(plane, axis, 0) for plane in (mask, labels, image))

@@ -10,16 +10,17 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from trimatte.batch import BatchSummary, run_batch
 from trimatte.batch.plan import shown
-from trimatte.batch.run import plan_batch
-from trimatte.batch.tasks import Outcome
 from trimatte.cli._common import Events
 from trimatte.files.addresses import join
+
+if TYPE_CHECKING:
+    from trimatte.batch.summary import BatchSummary
+    from trimatte.batch.tasks import Outcome
 
 _EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -73,6 +74,8 @@ def run(
     source: str, out: str, *, as_json: bool, verbose: bool, dry_run: bool, json_lines: bool = False, **options: Any
 ) -> None:
     """Do a batch, tell of each picture, and list the failures at the end; exit with 1 if there are any."""
+    from trimatte.batch import run_batch
+
     if dry_run:
         _rehearse(source, out, as_json, **options)
         return
@@ -105,6 +108,8 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 
 def _rehearse(source: str, out: str, as_json: bool, **options: Any) -> None:
+    from trimatte.batch.run import plan_batch
+
     for name in ("workers", "max_memory", "cluster", "review", "watch"):
         options.pop(name, None)
     counts: dict[str, int] = {}
@@ -122,6 +127,8 @@ class _Teller:
     """Tells of each picture as it is done: on a terminal with a bar, else with a line now and then."""
 
     def __init__(self, source: str, out: str, as_json: bool, verbose: bool, json_lines: bool = False) -> None:
+        from trimatte.batch import BatchSummary
+
         self.source, self.out, self.as_json, self.verbose = source, out, as_json, verbose
         self.summary = BatchSummary()
         self._json_lines = json_lines

@@ -14,7 +14,10 @@ from typing import Any
 import click
 
 from trimatte.batch.jobs import STREAM, Job
+from trimatte.cli._compiling import shown_compiling
 from trimatte.errors import ArgumentError, TrimatteError, failure
+from trimatte.files.addresses import is_remote
+from trimatte.files.atomic import reason
 from trimatte.files.jsonl import finite
 from trimatte.images.formats import MAX_PIXELS, WRITTEN
 from trimatte.runtime.device import DEVICES
@@ -225,11 +228,18 @@ def check(
     foreground: str = "keep",
     refine: str | None = None,
 ) -> None:
-    """Raise `ArgumentError` for a name there is none of, once for all pictures."""
-    from trimatte.cutout import check_names
-    from trimatte.quality import USUAL, chosen
+    """Raise `ArgumentError` for a name there is none of, once for all pictures; those of a quality are there."""
+    from trimatte.quality import USUAL, WAYS, chosen
 
     way = chosen(quality or USUAL, segmenter=segmenter, method=method)
+    there = [
+        {each.segmenter for each in WAYS.values()},
+        {each.method for each in WAYS.values()},
+        {"keep", "multilevel"},
+    ]
+    if refine is None and all(a in b for a, b in zip((way.segmenter, way.method, foreground), there, strict=True)):
+        return
+    from trimatte.cutout import check_names
 
     check_names(segmenter=way.segmenter, method=way.method, foreground=foreground, refine=refine)
 
@@ -274,10 +284,12 @@ def run(
     as_json: bool,
     verbose: bool,
     json_lines: bool = False,
+    usual: bool = False,
 ) -> None:
     """Do every job, tell of each, and list the failures at the end.
 
-    `work` does one job and returns its report. The process exits with 1 unless every job was done.
+    `work` does one job and returns its report; `usual`, it is a cut-out by the default way. The process exits with 1
+    unless every job was done.
     """
     if (as_json or json_lines) and any(job.target == STREAM for job in jobs):
         lines = "--json" if as_json else "--json-lines"
@@ -286,7 +298,8 @@ def run(
     events = Events(len(jobs)) if json_lines else None
     try:
         for job in _progress(jobs):
-            record, told, failed = _done(job, work, verbose)
+            with shown_compiling(usual=usual):
+                record, told, failed = _done(job, work, verbose)
             if failed:
                 failures.append((job, failed))
             line: dict[str, Any] = {"input": job.source, "output": job.target, **record}
@@ -309,7 +322,7 @@ def run(
 def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tuple[dict[str, Any], list[str], str]:
     """One job's record for JSON, what there is to tell of it, and why it failed."""
     start = time.perf_counter()
-    failed, report, trace = job.problem, {}, ""
+    failed, report, trace = job.problem or _absent(job.source), {}, ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -328,6 +341,17 @@ def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tup
     if verbose:
         told.extend(_summary(report, time.perf_counter() - start))
     return {"done": True, "report": finite(report)}, told, ""
+
+
+def _absent(source: str) -> str:
+    """Why there is nothing to read, which is found out before anything heavy is imported."""
+    if source == STREAM or is_remote(source):
+        return ""
+    try:
+        os.stat(source)
+    except (OSError, ValueError) as error:
+        return f"cannot read {source!r}: {reason(error)}"
+    return ""
 
 
 def _ours(warning: warnings.WarningMessage) -> bool:

@@ -15,6 +15,7 @@ from trimatte.cli import _output as output
 from trimatte.errors import ArgumentError
 from trimatte.files.addresses import is_remote
 from trimatte.output.options import output_of
+from trimatte.quality import USUAL
 from trimatte.runtime.options import parse_options
 
 
@@ -126,4 +127,5 @@ def command(
     def work(job: Job) -> dict[str, Any]:
         return cut_out_file(job, **options).as_dict()
 
-    common.run(jobs, work, as_json=as_json, json_lines=json_lines, verbose=verbose)
+    usual = options["method"] is None and options["way"] in (None, USUAL)
+    common.run(jobs, work, as_json=as_json, json_lines=json_lines, verbose=verbose, usual=usual)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trimatte.segmentation.registry import Verdict
 
 TASKS = ("segmentation", "matting")
-USES = ("permissive", "permissive-weights", "non-commercial", "unstated")
+USES = ("permissive", "permissive-weights", "copyleft", "non-commercial", "unstated")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 own_card = click.option(
     "--card", "card_file", type=click.Path(dir_okay=False, path_type=Path), help="Your own card, instead of a NAME."

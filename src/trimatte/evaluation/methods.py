@@ -28,7 +28,7 @@ from trimatte.evaluation.layouts import PICTURE
 from trimatte.evaluation.pictures import Trial
 from trimatte.files.atomic import sha256
 from trimatte.images import as_alpha
-from trimatte.quality import USUAL, WAYS, Way, chosen
+from trimatte.quality import USUAL, WAYS, chosen
 from trimatte.runtime.options import parse_options
 
 Given = Literal["photo", "trimap"]
@@ -110,7 +110,8 @@ def _by_name(name: str, method: str) -> Method:
         segmenter, _, alpha_method = named.partition("+")
         way = chosen(word, segmenter=segmenter or None, method=alpha_method or None)
         _check(way.segmenter, way.method)
-        return Method(name, partial(_run_cutout, word, way), alpha_method=way.method, given="photo")
+        run = partial(_run_cutout, word, segmenter or None, alpha_method or None)
+        return Method(name, run, alpha_method=way.method, given="photo")
     if kind == "segment":
         _check(detail or "lite")
         return Method(name, partial(_run_segmenter, detail or "lite"), given="photo")
@@ -172,10 +173,10 @@ def _run_alpha(method: str, options: dict[str, Any], trial: Trial) -> Outcome:
     return Outcome(matte.alpha, matte.report.as_dict())
 
 
-def _run_cutout(word: str, way: Way, trial: Trial) -> Outcome:
+def _run_cutout(word: str, segmenter: str | None, method: str | None, trial: Trial) -> Outcome:
     from trimatte.cutout import cutout
 
-    cut = cutout(trial.image, quality=word, segmenter=way.segmenter, method=way.method)
+    cut = cutout(trial.image, quality=word, segmenter=segmenter, method=method)
     return Outcome(cut.alpha, cut.report.as_dict(), cut.probability, cut.trimap, cut.foreground)
 
 

@@ -28,6 +28,8 @@ from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit, side_by_side
 
 TILE = 16
+PIXELS = 4096
+"""Fewer are no work for another thread."""
 BLOCK = 16
 """A block of so many tiles squared is one thread's work at a time."""
 REGULARIZATION = 1e-5
@@ -61,9 +63,8 @@ def both_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.nd
         near = _dilated(active) if full else np.ones_like(active)
         coarse = foreground, background
         foreground, background = np.empty((*shape, 3), np.float32), np.empty((*shape, 3), np.float32)
-        side_by_side(
-            _start_level, shape[0], foreground, background, *coarse, image, alpha, rows, columns, active, near
-        )  # fmt: skip
+        arrays = foreground, background, *coarse, image, alpha, rows, columns, active, near
+        side_by_side(_start_level, shape[0], *arrays, least=1 + PIXELS // shape[1])
         tiles, starts, waves = _schedule(active, SMALL_SWEEPS if max(shape) <= SMALL else LARGE_SWEEPS)
         for blocks in waves:
             side_by_side(

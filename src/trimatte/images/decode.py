@@ -25,7 +25,7 @@ from trimatte.images import icc
 from trimatte.images.arrays import Codes, quantised
 from trimatte.images.colour import profile_of
 from trimatte.images.formats import FORMATS, MAX_PIXELS
-from trimatte.images.metadata import Metadata, metadata_of
+from trimatte.images.metadata import Metadata, metadata_of, metadata_of_tiff
 from trimatte.images.pillow import identified, load, unpacked
 from trimatte.images.tiff import full_page, is_tiff
 from trimatte.runtime.options import check_number
@@ -236,12 +236,10 @@ def _plain_samples(image: Image.Image, notes: list[str]) -> tuple[Codes, Codes |
 def _deep_grey(image: Image.Image) -> tuple[Codes, Codes | None]:
     """Grey of more than 8 bits as uint16."""
     samples = np.asarray(image)
-    if image.mode == "F":
-        low, high, full = samples.min(), samples.max(), 1.0
-    else:
-        low, high, full = samples.min(), samples.max(), _full_scale(image)
-    if not (low >= 0 and high <= full):
-        raise ImageReadError(f"its samples go from {low} to {high}; wanted 0 to {full}")
+    if _tag(image, _BITS_PER_SAMPLE) == (32,) and _tag(image, _SAMPLE_FORMAT) in (None, (1,)):
+        samples = samples.view(np.uint32)  # which Pillow takes for signed
+    full = 1.0 if image.mode == "F" else _full_scale(image)
+    _check_range(samples.min(), samples.max(), full)
     key = image.info.get("transparency")
     alpha = None if key is None else np.where(samples == key, 0, 65535).astype(np.uint16)
     codes = samples.astype(np.uint16) if full == 65535 else quantised(np.divide(samples, full, dtype=np.float32), 16)
@@ -310,7 +308,7 @@ def _straight(codes: Codes, alpha: Codes) -> Codes:
 
 
 def _plain_tiff(stream: IO[bytes], max_pixels: int, pages: int) -> Decoded:
-    """Read a TIFF whose layout Pillow does not know: grey with alpha, or planes, of 16 bits; uncompressed only."""
+    """Read a TIFF whose layout Pillow does not know: planes of 16 bits, CMYK with alpha, floats; uncompressed only."""
     import tifffile
 
     logging.getLogger("tifffile").addHandler(_SILENT)  # what is wrong is raised, once
@@ -319,21 +317,73 @@ def _plain_tiff(stream: IO[bytes], max_pixels: int, pages: int) -> Decoded:
     with tifffile.TiffFile(stream) as tiff:
         page = tiff.pages.first
         _check_size((page.imagewidth, page.imagelength), max_pixels)
-        colours, channels = (3 if page.photometric == 2 else 1), page.samplesperpixel
-        readable = page.compression == 1 and page.photometric in (0, 1, 2) and page.imagedepth == 1
-        fits = colours <= channels <= 4 and page.dtype in (np.uint8, np.uint16) and page.nbytes <= size
-        if not (readable and fits):
-            raise ImageReadError("its TIFF layout is not supported; wanted 8 or 16 bits, grey or RGB, uncompressed")
+        _check_plain(page, size)
+        channels, colours = page.samplesperpixel, _COLOURS[page.photometric]
         samples = page.asarray()
         planes = page.planarconfig == 2 and channels > 1
         samples = np.moveaxis(samples, 0, -1) if planes else samples.reshape(*samples.shape[:2], channels)
+        notes = [f"page 1 of {pages} is read, and no other"] if pages > 1 else []
+        profile = page.tags.valueof(_ICC_PROFILE)
+        if samples.dtype.kind == "f":
+            samples = _of_floats(samples[..., : colours + 1])
+            if profile is None:
+                notes.append("its samples are floats without a colour profile; the colours are taken for sRGB")
         if page.photometric == 0:  # white is zero
             samples[..., 0] = ~samples[..., 0]
         codes, alpha = samples[..., :colours], None
         if page.extrasamples and page.extrasamples[0] in (1, 2):
             alpha = samples[..., colours].copy()
             codes = _straight(codes, alpha) if page.extrasamples[0] == 1 else codes
-        codes = np.ascontiguousarray(codes if colours == 3 else codes[..., 0])
+        if colours == 4:
+            codes, alpha = _cmyk_codes(codes, alpha, profile, notes)
+            profile = None
+        codes = np.ascontiguousarray(codes if codes.shape[2] == 3 else codes[..., 0])
         codes, alpha, orientation = _turned(codes, alpha, page.tags.valueof(_ORIENTATION, 1))
-        notes = [f"page 1 of {pages} is read, and no other"] if pages > 1 else []
-        return Decoded(codes, alpha, page.tags.valueof(_ICC_PROFILE), "TIFF", orientation, tuple(notes))
+        return Decoded(codes, alpha, profile, "TIFF", orientation, tuple(notes), metadata_of_tiff(stream))
+
+
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}
+"""Channels of colour, by TIFF's photometric interpretation: grey whose white is 0, grey, RGB, CMYK."""
+
+
+def _check_plain(page: Any, size: int) -> None:
+    """Raise `ImageReadError` for a TIFF page, of a file of `size` bytes, that `_plain_tiff` does not read."""
+    kinds = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
+    colours = _COLOURS.get(page.photometric)
+    if colours is None or page.imagedepth != 1 or not colours <= page.samplesperpixel <= colours + 4:
+        wrong = "its colours are of a rare kind; wanted grey, RGB or CMYK"
+    elif page.dtype not in kinds or (page.photometric in (0, 5) and page.dtype.kind == "f"):
+        wrong = f"its samples are of type {page.dtype}; wanted 8 or 16 bits, or floats of grey or RGB"
+    elif page.compression != 1:
+        wrong = f"its samples are compressed ({page.compression.name}), which is read of plain pictures of 8 or 16 bits"
+        wrong += " alone: save it uncompressed"
+    elif page.nbytes > size:
+        wrong = "it is cut short"
+    else:
+        return
+    raise ImageReadError(wrong)
+
+
+def _of_floats(samples: np.ndarray) -> Codes:
+    """Codes of 16 bits. Raises `ImageReadError` beyond [0, 1]."""
+    _check_range(samples.min(), samples.max(), 1.0)
+    return quantised(samples.astype(np.float32, copy=False), 16)
+
+
+def _check_range(low: float, high: float, full: float) -> None:
+    if not (low >= 0 and high <= full):
+        raise ImageReadError(f"its samples go from {low:g} to {high:g}; wanted 0 to {full:g}")
+
+
+def _cmyk_codes(
+    codes: Codes, alpha: Codes | None, profile: bytes | None, notes: list[str]
+) -> tuple[Codes, Codes | None]:
+    """RGB of 8 bits of CMYK (H, W, 4), and its alpha."""
+    image = Image.fromarray(np.ascontiguousarray(_of_8_bits(codes)), "CMYK")
+    if profile:
+        image.info["icc_profile"] = profile
+    return np.asarray(_rgb_of_cmyk(image, notes)), None if alpha is None else _of_8_bits(alpha)
+
+
+def _of_8_bits(codes: Codes) -> Codes:
+    return codes if codes.dtype == np.uint8 else quantised(np.divide(codes, 65535, dtype=np.float32), 8)

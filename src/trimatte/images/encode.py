@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any
@@ -78,6 +78,10 @@ def encode(
         raise ImageWriteError(
             f"cannot write {format} of {codes.shape[1]} x {codes.shape[0]}: {reason(error)}"
         ) from error
+
+
+_Band = tuple[bytes, int, int]
+"""Packed bytes, their Adler-32, and their length unpacked."""
 
 
 @dataclass(frozen=True)
@@ -199,14 +203,22 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: _
     rows = max(1, _BAND_BYTES // samples[0].nbytes)
     pixels = 0
     checksum, start = 1, b"\x78\x01"  # of a zlib stream: deflate, packed fast
-    with ThreadPoolExecutor(available_threads()) as pool:
-        for packed, own, length in pool.map(lambda top: _packed(samples, top, rows), range(0, height, rows)):
-            checksum = _joined(checksum, own, length)
-            pixels = zlib.crc32(chunk(b"IDAT", start + packed), pixels)
-            start = b""
+    for packed, own, length in _side_by_side(lambda top: _packed(samples, top, rows), range(0, height, rows)):
+        checksum = _joined(checksum, own, length)
+        pixels = zlib.crc32(chunk(b"IDAT", start + packed), pixels)
+        start = b""
     pixels = zlib.crc32(chunk(b"IDAT", struct.pack(">I", checksum)), pixels)
     chunk(b"tEXt", png_mark(pixels))
     chunk(b"IEND", b"")
+
+
+def _side_by_side(pack: Callable[[int], _Band], tops: Sequence[int]) -> Iterator[_Band]:
+    """What is made of each band, in their order; a single one is no work for threads."""
+    if len(tops) < 2:
+        yield from map(pack, tops)
+        return
+    with ThreadPoolExecutor(available_threads()) as pool:
+        yield from pool.map(pack, tops)
 
 
 def _png_words(said: _Said) -> Iterator[tuple[bytes, bytes]]:
@@ -224,7 +236,7 @@ def _png_words(said: _Said) -> Iterator[tuple[bytes, bytes]]:
             yield b"iTXt", keyword + b"\0\0\0\0\0" + value.encode("utf-8")
 
 
-def _packed(samples: Codes, top: int, rows: int) -> tuple[bytes, int, int]:
+def _packed(samples: Codes, top: int, rows: int) -> _Band:
     """A band of rows deflated, each row as its difference to the one above; the band's Adler-32 and length unpacked."""
     deep = samples.dtype == np.uint16
     band = samples[max(0, top - 1) : top + rows]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
@@ -29,7 +29,7 @@ _XP = range(40091, 40096)  # Windows' title, comment, author, keywords, subject
 _BASE = frozenset({DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT, 316, 18246, 18249, *_XP})
 _NOT_CAMERA = frozenset({37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932, 59933})
 """Maker note, interoperability, what is of the picture before, padding."""
-_IPTC_TAG, _PHOTOSHOP_IPTC = 33723, 0x0404
+_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_IPTC = 700, 33723, 0x0404
 _IPTC_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
 _IPTC_PREVIEWS = frozenset({200, 201, 202})
 _CREDITS = ((ARTIST, 80, "creator", "Author"), (COPYRIGHT, 116, "rights", "Copyright"))
@@ -125,26 +125,42 @@ class Metadata:
 
 def metadata_of(image: Image.Image) -> Metadata:
     """What an opened and decoded picture's file says; what is damaged is left out."""
-    base: dict[int, Any] = {}
-    camera: dict[int, Any] = {}
-    place: dict[int, Any] = {}
-    stored: dict[int, Any] = {}
+    info, exif = image.info, Image.Exif()
     with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
         exif = image.getexif()
+    return _found(exif, _dpi(info.get("dpi")), info.get("xmp"), _iptc_of(image, info), _texts(image))
+
+
+def metadata_of_tiff(stream: IO[bytes]) -> Metadata:
+    """What is said by the first page of a TIFF that Pillow does not open."""
+    exif = Image.Exif()
+    with contextlib.suppress(Exception):
+        stream.seek(0)
+        exif.load_from_fp(stream)
         stored = dict(exif)
-        base = {tag: value for tag, value in stored.items() if tag in _BASE}
+        return _found(exif, None, stored.get(_XMP_TAG), _joined(stored.get(_IPTC_TAG)), ())
+    return Metadata()
+
+
+def _found(
+    exif: Image.Exif, dpi: tuple[float, float] | None, xmp: Any, iptc: bytes, texts: Iterable[tuple[str, str]]
+) -> Metadata:
+    stored: dict[int, Any] = {}
+    camera: dict[int, Any] = {}
+    place: dict[int, Any] = {}
+    with contextlib.suppress(Exception):
+        stored = dict(exif)
         camera = {tag: value for tag, value in exif.get_ifd(CAMERA).items() if tag not in _NOT_CAMERA}
         place = dict(exif.get_ifd(PLACE))
-    info = image.info
-    xmp = info.get("xmp") or b""
+    xmp = xmp or b""
     return Metadata(
-        dpi=_dpi(info.get("dpi")) or _exif_dpi(stored),
-        base=base,
+        dpi=dpi or _exif_dpi(stored),
+        base={tag: value for tag, value in stored.items() if tag in _BASE},
         camera=camera,
         place=place,
         xmp=xmp if isinstance(xmp, bytes) else str(xmp).encode(),
-        iptc=_iptc_of(image, info),
-        text=tuple(_texts(image)),
+        iptc=iptc,
+        text=tuple(texts),
     )
 
 
@@ -173,9 +189,14 @@ def _iptc_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes:
     blocks = info.get("photoshop")
     found = blocks.get(_PHOTOSHOP_IPTC, b"") if isinstance(blocks, Mapping) else b""
     if not found and image.format == "TIFF":
-        found = getattr(image, "tag_v2", {}).get(_IPTC_TAG, b"")
-        found = b"".join(found) if isinstance(found, tuple) and all(isinstance(x, bytes) for x in found) else found
+        return _joined(getattr(image, "tag_v2", {}).get(_IPTC_TAG))
     return found if isinstance(found, bytes) else b""
+
+
+def _joined(value: Any) -> bytes:
+    """A tag's bytes, which may come in parts."""
+    value = b"".join(value) if isinstance(value, tuple) and all(isinstance(x, bytes) for x in value) else value
+    return value if isinstance(value, bytes) else b""
 
 
 def _texts(image: Image.Image) -> Iterator[tuple[str, str]]:

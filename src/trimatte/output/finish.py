@@ -16,8 +16,9 @@ from trimatte.images.formats import FORMATS, MAX_PIXELS, output_format
 from trimatte.images.metadata import Metadata
 from trimatte.images.read import Picture
 from trimatte.images.write import restore_colours, save_image
-from trimatte.output.framing import Frame, framed, parse_aspect, parse_margins, parse_size, visible_box
+from trimatte.output.framing import Frame, framed, visible_box
 from trimatte.output.layers import contact_shadow, drop_shadow, laid_under, outline
+from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
 from trimatte.output.options import Output
 from trimatte.planes.resize import resized
 

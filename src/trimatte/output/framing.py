@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from trimatte.errors import ArgumentError
 from trimatte.images.arrays import Box, Floats, bounding_box
 from trimatte.images.formats import MAX_PIXELS
+from trimatte.output.lengths import Length, Margins
 
 VISIBLE = 1 / 16
 """The least alpha that counts for a crop."""
@@ -20,16 +18,6 @@ SPECK = 1 / 500
 """Groups of visible pixels that cover less than this share of the largest one are specks."""
 CELLS = 100
 """Visible pixels belong to a group if they are nearer to it than this part of the picture's longer side."""
-
-Length = tuple[float, str]
-"""A number, and "px" or "%"."""
-Margins = tuple[Length, Length, Length, Length]
-"""Top, right, bottom, left."""
-
-_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(px|%|)")
-_SIZE = re.compile(r"(\d{1,5})\s*[x×]\s*(\d{1,5})")
-_ASPECT = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)")
-_LONGEST_TEXT = 64
 
 
 @dataclass(frozen=True)
@@ -163,43 +151,3 @@ def _whole(content: int, *margins: Length) -> int:
 def _pixels(length: Length, whole: int) -> int:
     number, unit = length
     return int(number if unit == "px" else number / 100 * whole + 1e-9)
-
-
-def parse_margins(value: Any) -> Margins:
-    """Four margins of one, two or four: 40, "7.5%", "10% 5%", (40, "5%"), in the order of CSS.
-
-    Raises `ArgumentError` for another value.
-    """
-    wanted = "margin: got {}; wanted 1, 2 or 4 lengths such as 40 or 7.5%, of at most 99999 or 100%"
-    if isinstance(value, str) and len(value) <= _LONGEST_TEXT:
-        parts: Sequence[Any] = value.split()
-    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        parts = value
-    else:
-        parts = [value]
-    found = [None if isinstance(part, bool) else _LENGTH.fullmatch(str(part)[:_LONGEST_TEXT]) for part in parts]
-    lengths = [(float(match[1]), match[2] or "px") for match in found if match]
-    fits = all(number <= 100 if unit == "%" else number == int(number) for number, unit in lengths)
-    if None in found or len(lengths) not in (1, 2, 4) or not fits:
-        raise ArgumentError(wanted.format(repr(value)[:_LONGEST_TEXT]))
-    top, right, bottom, left = lengths * (4 // len(lengths))
-    return top, right, bottom, left
-
-
-def parse_size(value: Any) -> tuple[int, int]:
-    """Width and height of "2000x1500" or (2000, 1500). Raises `ArgumentError` for another value."""
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
-    sides: Any = (int(match[1]), int(match[2])) if match else value
-    good = isinstance(sides, Sequence) and len(sides) == 2 and all(type(side) is int for side in sides)
-    if isinstance(sides, (str, bytes)) or not good or not all(1 <= side <= 65535 for side in sides):
-        raise ArgumentError(f"size: got {str(value)[:_LONGEST_TEXT]!r}; wanted width x height such as 2000x1500")
-    return sides[0], sides[1]
-
-
-def parse_aspect(value: Any) -> float:
-    """Width by height of "4:5" or 0.8. Raises `ArgumentError` for another value, or one beyond 1:100 and 100:1."""
-    match = _ASPECT.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
-    share = float(match[1]) / float(match[2]) if match and float(match[2]) else value
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.01 <= share <= 100:
-        raise ArgumentError(f"aspect: got {str(value)[:_LONGEST_TEXT]!r}; wanted width : height such as 4:5")
-    return float(share)

@@ -11,6 +11,8 @@ from typing import Any
 
 from trimatte.errors import ArgumentError
 from trimatte.images.formats import format_of
+from trimatte.output import lengths
+from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
 from trimatte.runtime.options import check_number
 from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter, Schema
 
@@ -31,10 +33,8 @@ class Text:
     example: str
 
     def parse(self, text: str) -> str:
-        from trimatte.output import framing
-
         try:
-            getattr(framing, self.function)(text)
+            getattr(lengths, self.function)(text)
         except ArgumentError as error:
             raise ValueError(str(error).partition("; wanted ")[2]) from None
         return text
@@ -141,8 +141,6 @@ class Output:
     bits: int | None = None
 
     def __post_init__(self) -> None:
-        from trimatte.output.framing import parse_aspect, parse_margins, parse_size
-
         if not isinstance(self.crop, bool):
             check_number("crop", self.crop, least=0, whole=True)
         parse_margins(self.margin)
@@ -154,7 +152,7 @@ class Output:
             parse_aspect(self.aspect)
             if self.size is not None:
                 raise ArgumentError(f"aspect: got {self.aspect!r} beside a size, which has its own")
-        if isinstance(self.outline_colour, str):
+        if isinstance(self.outline_colour, str) and self.outline_colour != Output.outline_colour:
             _check_colour(self.outline_colour)
         for name, allowed in _CHOICES.items():
             _check_choice(name, getattr(self, name), allowed)

@@ -6,6 +6,9 @@ import numpy as np
 
 from trimatte.runtime.jit import njit, side_by_side
 
+PIXELS = 16_384
+"""Fewer are no work for another thread."""
+
 
 def squared_distance(target: np.ndarray, limit: int) -> np.ndarray:
     """Squared distance (H, W) float32 of each pixel to the nearest one set in `target` (H, W) bool.
@@ -13,10 +16,11 @@ def squared_distance(target: np.ndarray, limit: int) -> np.ndarray:
     Distances above `limit` pixels come out as `(limit + 1) ** 2`. Two passes, down the columns and along the rows,
     the second by the lower envelope of parabolas (Felzenszwalb and Huttenlocher, Theory of Computing 2012).
     """
+    (height, width), far = target.shape, np.int32(limit + 1)
     columns = np.empty(target.shape, np.int32)
-    side_by_side(_down, target.shape[1], target, np.int32(limit + 1), columns)
+    side_by_side(_down, width, target, far, columns, least=1 + PIXELS // max(1, height))
     out = np.empty(target.shape, np.float32)
-    side_by_side(_along, target.shape[0], columns, np.int32(limit + 1), out)
+    side_by_side(_along, height, columns, far, out, least=1 + PIXELS // max(1, width))
     return out
 
 

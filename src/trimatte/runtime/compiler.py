@@ -22,6 +22,7 @@ from numba.core.compiler import Compiler
 from numba.core.dispatcher import Dispatcher
 
 from trimatte.errors import CacheWarning
+from trimatte.runtime.compiling import announce
 
 
 class Library(JITCodeLibrary):
@@ -50,11 +51,14 @@ class KernelCache(FunctionCache):
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = None
         try:
-            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+            found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # whatever a file makes pickle or LLVM raise that was torn when the machine went down
             self._keep(self.flush)
-            return None
+        if found is None:
+            announce(self._py_func.__qualname__)
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         self._keep(lambda: super(KernelCache, self).save_overload(sig, data))  # type: ignore[no-untyped-call]

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import numba
 
 from trimatte.runtime.compiler import KernelCache, KernelCompiler
+from trimatte.runtime.compiling import kernels
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -140,6 +141,8 @@ def njit(*, fastmath: bool = False, inline: bool = False) -> Callable[[F], F]:
         options["inline"] = "always"
 
     def decorate(function: F) -> F:
+        if not inline:
+            kernels.append(function.__qualname__)
         kernel = numba.njit(pipeline_class=KernelCompiler, **options)(function)
         try:
             kernel._cache = KernelCache(function)  # type: ignore[no-untyped-call]

@@ -42,11 +42,24 @@ def open_session(path: Path, *, called: str = "", device: str = "cpu") -> Any:
     try:
         session = onnxruntime.InferenceSession(str(path), _options(place), providers=providers)
     except Exception as error:
-        raise ModelError(f"{called or path.name}: not a network that onnxruntime can load: {error}") from error
+        raise ModelError(f"{called or path.name}: {_why_not(error, place)}") from error
     # A provider whose libraries are missing is left out without an error.
     if session_device(session) != place and chosen_device(device) != "auto":
         raise ArgumentError(f"device: {place!r} does not start; onnxruntime runs on {session_device(session)!r}")
     return session
+
+
+def _why_not(error: Exception, device: str) -> str:
+    """Why a session could not be made."""
+    words = str(error)
+    if "external data" in words.lower():
+        return (
+            "its weights lie in another file, which is not copied; make one of both: "
+            "`import onnx; onnx.save(onnx.load(FILE), ONE_FILE)`"
+        )
+    if "NOT_IMPLEMENTED" in words:
+        return f"needs what onnxruntime does not have on {device!r}: {words}"
+    return f"not a network that onnxruntime can load: {words}"
 
 
 @lru_cache(maxsize=5)

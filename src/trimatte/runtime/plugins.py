@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trimatte.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 
 def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any:
@@ -22,16 +26,22 @@ def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any
     if name in builtin:
         found = builtin[name]
         return load(found) if isinstance(found, str) else found
-    for point in entry_points(group=group):
+    for point in _points(group):
         if point.name == name:
             try:
                 return point.load()
             except Exception as error:  # whatever another package does on import
                 raise ArgumentError(f"{kind}: the plug-in {name!r} cannot be loaded: {error}") from error
-    names = known(builtin, group)
-    near = difflib.get_close_matches(name, names, 1)
+    raise unknown(kind, name, known(builtin, group))
+
+
+def unknown(kind: str, name: str, names: Sequence[str], addable: Sequence[str] = ()) -> ArgumentError:
+    """The error for a name that there is not; `addable` are names that are not listed, but could be meant."""
+    import difflib
+
+    near = difflib.get_close_matches(name, [*names, *addable], 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{hint}")
+    return ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{hint}")
 
 
 def check_name(kind: str, name: Any) -> None:
@@ -48,4 +58,24 @@ def load(where: str) -> Any:
 
 def known(builtin: Mapping[str, Any], group: str) -> list[str]:
     """All names, ours first."""
-    return [*builtin, *sorted(point.name for point in entry_points(group=group) if point.name not in builtin)]
+    return [*builtin, *sorted(point.name for point in _points(group) if point.name not in builtin)]
+
+
+def _points(group: str) -> EntryPoints:
+    """The entry points of a group, read anew from all packages only when a folder of `sys.path` has changed."""
+    return _points_of(group, tuple((path, _time_of(path)) for path in sys.path))
+
+
+@lru_cache(maxsize=8)
+def _points_of(group: str, folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=group)
+
+
+def _time_of(path: str) -> int:
+    """When a folder got or lost an entry, in nanoseconds; 0 if it is not there."""
+    try:
+        return os.stat(path or ".").st_mtime_ns
+    except OSError:
+        return 0

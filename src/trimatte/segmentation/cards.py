@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 USES = {
     "permissive": "code, weights and training data may be used for any purpose",
     "permissive-weights": "code and weights may, as their authors say; the training data have no or a narrower licence",
+    "copyleft": "any purpose; what contains the code or the weights must be passed on under the same licence",
     "non-commercial": "the weights may not be used commercially without an agreement",
     "unstated": "nobody says on what terms the weights are given",
 }

@@ -68,6 +68,8 @@ class Contract:
         Take the mean with the answer to the mirrored picture.
     long_sides : tuple of int
         Take the mean over several sizes, instead of `long_side` alone.
+    enlarge : float
+        The most times that a picture is enlarged for `long_side`: a blurred one shows a network nothing; 0 for any.
     second_look : float
         A subject whose box takes no more than this share of the picture is inferred once more, by itself.
     third_look : float
@@ -96,6 +98,7 @@ class Contract:
     temperature: float = 1.0
     flip: bool = False
     long_sides: tuple[int, ...] = ()
+    enlarge: float = 0.0
     second_look: float = 0.0
     third_look: float = 0.0
     third_side: int | None = None
@@ -116,6 +119,8 @@ class Contract:
         _want("index", self.index, named, "the number or name of an output")
         _want("temperature", self.temperature, _number(self.temperature) and self.temperature > 0, "a number above 0")
         _want("flip", self.flip, isinstance(self.flip, bool), "true or false")
+        large = _number(self.enlarge) and (self.enlarge == 0 or (self.enlarge >= 1 and self.long_side is not None))
+        _want("enlarge", self.enlarge, large, "a number of at least 1, with long_side")
         share = _number(self.second_look) and 0 <= self.second_look <= 1
         _want("second_look", self.second_look, share, "a share of the picture, 0 to 1")
         doubt = _number(self.third_look) and self.third_look >= 0

@@ -11,8 +11,8 @@ was trained is in `trimatte.training.decider`, on what in `weights/decider.toml`
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
+from trimatte.planes import filters
 from trimatte.planes.resize import resized
 from trimatte.runtime.onnx import embedded_session
 
@@ -20,6 +20,8 @@ SIDE = 160
 """It is decided on a small picture, of so many pixels on its long side,"""
 SHORTEST = 8
 """and no fewer on the other."""
+SMALLEST = 48
+"""A picture whose long side is less is left as it is: enlarged so far its edges are none, masks became no better."""
 LEAST = np.float32(0.003)
 """Probabilities are kept so far from 0 and 1 before their logit is taken."""
 SURE = np.float32(0.8)
@@ -51,9 +53,12 @@ def decided(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
     Returns
     -------
     (H, W) float32 array in [0, 1]
-        The probability itself where next to nothing is sure foreground, or sure background.
+        The probability itself of a picture smaller than `SMALLEST`, and where next to nothing is sure foreground, or
+        sure background.
     """
     height, width = probability.shape
+    if max(height, width) < SMALLEST:
+        return probability
     scale = SIDE / max(height, width)
     size = tuple(max(SHORTEST, round(side * scale)) for side in (height, width))
     small = np.clip(resized(image, size, "box"), 0, 1)
@@ -92,11 +97,9 @@ def logit(probability: np.ndarray) -> np.ndarray:
 def by_colour(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Logarithm of the odds (H, W) that a pixel's colour is the foreground's, as far as each side is sure of itself."""
     place = [np.ascontiguousarray(channel).ravel() * (BINS - 1) for channel in np.moveaxis(image, -1, 0)]
-    shares = []
-    for side in (probability, 1 - probability):
-        weights = np.where(side > SURE, side, 0) ** 2
-        shares.append(ndimage.map_coordinates(_counts(place, weights.ravel()), place, order=1, mode="nearest"))
-    foreground, background = shares
+    sides = (np.where(side > SURE, side, 0) ** 2 for side in (probability, 1 - probability))
+    counts = np.stack([_counts(place, weights.ravel()) for weights in sides], axis=-1)
+    foreground, background = _between(counts, place).T
     odds: np.ndarray = np.clip(np.log((foreground + RARE) / (background + RARE)), -MOST, MOST)
     return odds.reshape(probability.shape).astype(np.float32)
 
@@ -105,28 +108,43 @@ def _counts(place: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
     """How often each colour is, blurred, as shares of 1 (BINS, BINS, BINS)."""
     bins = np.ravel_multi_index([np.rint(channel).astype(np.intp) for channel in place], (BINS,) * 3)
     counts = np.bincount(bins, weights, BINS**3).reshape(BINS, BINS, BINS)
-    blurred: np.ndarray = ndimage.gaussian_filter(counts, BLUR, mode="nearest")
+    blurred = filters.gaussian(counts, BLUR, mode="edge")
     blurred /= max(float(blurred.sum()), 1e-6)
     return blurred
+
+
+def _between(volume: np.ndarray, place: list[np.ndarray]) -> np.ndarray:
+    """The values (n, K) of a volume (BINS, BINS, BINS, K) at places between its bins, linear along each axis."""
+    below = [np.minimum(along.astype(np.intp), BINS - 2) for along in place]
+    ends = [(1 - (a - b), a - b) for a, b in zip(place, below, strict=True)]
+    first, values = np.ravel_multi_index(below, (BINS,) * 3), volume.reshape(BINS**3, -1)
+    total = np.zeros((len(first), volume.shape[-1]))
+    for x, y, z in np.ndindex(2, 2, 2):
+        share = ends[0][x] * ends[1][y] * ends[2][z]
+        total += values.take(first + ((x * BINS + y) * BINS + z), axis=0) * share[:, None]
+    return total
 
 
 def guided(image: np.ndarray, plane: np.ndarray, radius: int) -> np.ndarray:
     """A plane (H, W) smoothed along the edges of image (H, W, 3): in each window an affine function of colour."""
 
     def mean(x: np.ndarray) -> np.ndarray:
-        size = (2 * radius + 1, 2 * radius + 1) + (0,) * (x.ndim - 2)
-        averaged: np.ndarray = ndimage.uniform_filter(x, size, mode="nearest")
-        return averaged
+        return filters.mean(x, radius)
 
-    colour, level = mean(image), mean(plane)
-    joint = mean(image * plane[..., None]) - colour * level[..., None]
-    spread = mean(image[..., :, None] * image[..., None, :]) - colour[..., :, None] * colour[..., None, :]
+    channels = [np.ascontiguousarray(channel) for channel in np.moveaxis(image, -1, 0)]
+    colour, level = [mean(channel) for channel in channels], mean(plane)
+    joint = np.stack([mean(a * plane) - m * level for a, m in zip(channels, colour, strict=True)], axis=-1)
+    spread = np.empty((*plane.shape, 3, 3), np.float32)
+    for i in range(3):
+        for j in range(i + 1):
+            spread[..., i, j] = spread[..., j, i] = mean(channels[i] * channels[j]) - colour[i] * colour[j]
     slope = np.linalg.solve(spread + EDGE * np.eye(3, dtype=np.float32), joint[..., None])[..., 0]
-    offset = level - (slope * colour).sum(-1)
-    smooth: np.ndarray = (mean(slope) * image).sum(-1) + mean(offset)
+    slopes = np.moveaxis(slope, -1, 0)
+    smooth = mean(level - sum(s * m for s, m in zip(slopes, colour, strict=True)))
+    for s, a in zip(slopes, channels, strict=True):
+        smooth += mean(s) * a
     return smooth
 
 
 def _blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
-    smooth: np.ndarray = ndimage.gaussian_filter(plane, sigma)
-    return smooth
+    return filters.gaussian(plane, sigma)

@@ -87,12 +87,12 @@ def _doubt(probability: np.ndarray) -> float:
     return float((4 * p * (1 - p)).sum()) / found if found > NOTHING * p.size else 0.0
 
 
-def check(path: Path, contract: Contract, *, called: str) -> list[str]:
-    """Load an ONNX file, let it see a picture, and hold what it takes and gives against the contract.
+def check(path: Path, contract: Contract, *, called: str, device: str = "cpu") -> list[str]:
+    """Load an ONNX file on a device, let it see a picture, and hold what it takes and gives against the contract.
 
     Returns remarks on what is odd but possible. Raises `ModelError` for what cannot be right, of the file as `called`.
     """
-    network = open_network(path, contract, called=called)
+    network = open_network(path, contract, called=called, device=device)
     answers = np.concatenate([answer.ravel() for answer in _trial(network, contract)])
     low, high = float(answers.min()), float(answers.max())
     if contract.kind == "probability" and not (low >= -1e-3 and high <= 1 + 1e-3):
@@ -178,8 +178,8 @@ def _inputs(session: Any, contract: Contract, called: str) -> dict[str, type]:
         wanted = " and ".join("+".join(planes) for planes in contract.inputs)
         count = "one" if len(contract.inputs) == 1 else len(contract.inputs)
         raise ModelError(
-            f"{called}: has {len(there)} inputs ({', '.join(there)}), the card says {count}: {wanted}"
-            + (f", beside {', '.join(contract.fixed)}" if contract.fixed else "")
+            f"{called}: has {len(there)} input{'s' * (len(there) != 1)} ({', '.join(there)}), "
+            f"the card says {count}: {wanted}" + (f", beside {', '.join(contract.fixed)}" if contract.fixed else "")
         )
     for name, planes in zip(free, contract.inputs, strict=True):
         _check_input(there[name], sum(PLANES[plane] for plane in planes), contract, called)
@@ -294,6 +294,8 @@ def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]
         return contract.size, contract.size
     if contract.long_side is not None:
         scale = contract.long_side / max(height, width)
+        if contract.enlarge:
+            scale = min(scale, contract.enlarge)
     else:
         short = contract.short_side or contract.multiple
         scale = min(short / min(height, width), LONGEST * short / max(height, width))

@@ -7,7 +7,6 @@ environment variable TRIMATTE_DATA names another data folder. Nothing is downloa
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import secrets
@@ -24,13 +23,13 @@ import numpy as np
 from trimatte.errors import ArgumentError, ModelError
 from trimatte.files.atomic import atomic_write, reason, sha256
 from trimatte.runtime.onnx import open_session
-from trimatte.runtime.plugins import check_name, known, resolve
+from trimatte.runtime.plugins import check_name, known, resolve, unknown
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
-from trimatte.segmentation.fetch import Progress, discard, download
 
 if TYPE_CHECKING:
     from trimatte.segmentation.clicks import ClickedPhoto
+    from trimatte.segmentation.fetch import Progress
 
 SEGMENTERS = {
     "lite": "trimatte.segmentation.registry:lite",
@@ -95,6 +94,8 @@ def card(name: str) -> Card:
     own = _own_card(name)
     if not (is_name(name) and own.is_file()):
         names = [each.name for each in models()]
+        import difflib
+
         near = difflib.get_close_matches(name, names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ModelError(f"there is no model {name!r}, there are {', '.join(names)}{hint}")
@@ -115,6 +116,11 @@ def added() -> list[str]:
 def usable() -> list[str]:
     """Names of the models that can be used now."""
     return [*EMBEDDED, *added()]
+
+
+def named_for(task: str) -> list[str]:
+    """Names of all models for a task, added or not."""
+    return [each.name for each in models() if each.task == task]
 
 
 def added_for(task: str) -> list[str]:
@@ -166,12 +172,12 @@ def find_segmenter(name: str) -> Callable[[], Callable[[np.ndarray], np.ndarray]
         For a model that is not added yet; the message says what to do.
     """
     check_name("segmenter", name)
-    if name not in known(SEGMENTERS, ENTRY_POINTS) and knows(name):
-        return builder(name)
-    try:
-        found: Callable[[], Callable[[np.ndarray], np.ndarray]] = resolve("segmenter", name, SEGMENTERS, ENTRY_POINTS)
-    except ArgumentError as error:
-        raise ArgumentError(f"{error}; `trimatte models list` shows those that can be added") from None
+    if name not in SEGMENTERS and name not in known(SEGMENTERS, ENTRY_POINTS):
+        if knows(name):
+            return builder(name)
+        error = unknown("segmenter", name, segmenters(), named_for("segmentation"))
+        raise ArgumentError(f"{error}; `trimatte models list` shows those that can be added")
+    found: Callable[[], Callable[[np.ndarray], np.ndarray]] = resolve("segmenter", name, SEGMENTERS, ENTRY_POINTS)
     return found
 
 
@@ -221,6 +227,8 @@ def fetch(chosen: Card, progress: Progress | None = None) -> Verdict:
         If the card has no address, the download fails, or for what `add` refuses; a file with another SHA-256 than the
         card's is discarded.
     """
+    from trimatte.segmentation.fetch import discard, download
+
     _check_addable(chosen)
     if not chosen.address:
         raise ModelError(f"{chosen.name}: its card knows no address; get the file and `trimatte models add` it")
@@ -238,6 +246,8 @@ def fetch(chosen: Card, progress: Progress | None = None) -> Verdict:
 
 def remove(name: str) -> None:
     """Delete an added model, or what a fetch has left of one. Raises `ModelError` if there is none of that name."""
+    from trimatte.segmentation.fetch import discard
+
     if name in EMBEDDED:
         raise ModelError(f"{name!r} is part of trimatte and cannot be removed")
     if name not in added() and not (is_name(name) and _part(name).exists()):
@@ -263,7 +273,9 @@ def verify(name: str) -> Verdict:
             if digest != recorded:
                 raise ModelError(f"{file}: its SHA-256 is {digest}, but {recorded} was added: the file has changed")
         _check_digest(chosen, digest, str(file))
-        return Verdict(digest, bool(chosen.sha256), tuple(onnx.check(file, chosen.contract, called=str(file))))
+        device = "cpu" if name in EMBEDDED else "auto"
+        remarks = onnx.check(file, chosen.contract, called=str(file), device=device)
+        return Verdict(digest, bool(chosen.sha256), tuple(remarks))
 
 
 def size(chosen: Card) -> int | None:
@@ -301,7 +313,7 @@ def open_model(name: str, device: str = "auto") -> onnx.Network:
 def _admit(chosen: Card, file: Path, digest: str, origin: str) -> Verdict:
     """Move a file of the models' folder to its name there, if it is what the card says."""
     _check_digest(chosen, digest, origin)
-    remarks = onnx.check(file, chosen.contract, called=origin)
+    remarks = onnx.check(file, chosen.contract, called=origin, device="auto")
     name = chosen.name
     _mark(name).unlink(missing_ok=True)
     if not is_shipped(name):
@@ -329,7 +341,7 @@ def _check_digest(chosen: Card, digest: str, file: str) -> None:
     if chosen.sha256 and digest != chosen.sha256:
         raise ModelError(
             f"{file}: its SHA-256 is {digest}, the card of {chosen.name!r} says {chosen.sha256}: it is damaged, or "
-            "another file, which needs a card of its own"
+            f"another file, which needs a card of its own, begun with `trimatte models show {chosen.name}`"
         )
 
 

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { Editor } from "./editor.js";
 import { joinExport } from "./export.js";
 import { Stage } from "./stage.js";
+import { Strip } from "./strip.js";
 import { joinTools } from "./tools.js";
 
 const $ = (id) => document.getElementById(id);
@@ -17,7 +18,8 @@ const STATES = {
 const stage = new Stage($("stage"));
 const editor = new Editor(stage);
 const tools = joinTools(editor, { change, say });
-let file = null; // of the photo that is open, if it was picked here
+const strip = new Strip(openPhoto);
+let photo = null; // the strip's item that is open
 let opening = null; // AbortController of a photo on its way
 let retry = null; // what "Try again" does
 
@@ -50,31 +52,57 @@ $("again").addEventListener("click", () => {
   again?.();
 });
 
-async function openPhoto(photo) {
+function openFiles(files) {
+  if (files.length) openPhoto(strip.add(files));
+}
+
+// Open an item of the strip: its session, or a new one where it has none, or that has ended.
+async function openPhoto(item) {
   const before = document.body.dataset.screen;
   opening?.abort();
   opening = new AbortController();
   const { signal } = opening;
   fine();
-  const preview = showPreview(photo);
-  screen("opening");
+  const preview = item.file ? showPreview(item.file) : null;
+  if (!item.id) screen("opening");
   $("cancel").focus();
   try {
-    const session = await api.open(photo, tools.settings(), signal);
-    await enter(session, photo);
+    await leave();
+    await enter(...(await sessionOf(item, signal)), item);
   } catch (error) {
     if (signal.aborted && opening?.signal !== signal) return; // another photo took its place
     screen(before === "desk" ? "desk" : "welcome");
-    if (error.name !== "AbortError") trouble(error, error.kind === "refused" ? null : () => openPhoto(photo));
+    if (!item.id) strip.drop(item);
+    if (error.name !== "AbortError") trouble(error, error.kind === "refused" ? null : () => openFiles([item.file]));
   } finally {
-    URL.revokeObjectURL(preview);
+    if (preview) URL.revokeObjectURL(preview);
     if (opening?.signal === signal) opening = null;
   }
 }
 
-async function enter(session, photo) {
+// The session of an item, and whether it is new.
+async function sessionOf(item, signal) {
+  if (item.id) {
+    try {
+      return [await api.reopen(item.id), false];
+    } catch (error) {
+      if (error.kind !== "gone" || !item.file) throw error;
+    }
+  }
+  return [await api.open(item.file, tools.settings(), signal), true];
+}
+
+// What was done to the open photo stays with it.
+async function leave() {
+  if (!photo || !editor.picture) return;
+  Object.assign(photo, { marks: editor.picture.marks.slice(), clicks: editor.clicks });
+  await editor.upToDate().catch(() => {});
+}
+
+async function enter(session, fresh, item) {
   await editor.load(session);
-  file = photo;
+  photo = strip.enter(item, session, editor.picture);
+  if (fresh && item?.marks) editor.put({ rect: editor.picture.whole, marks: item.marks, clicks: item.clicks });
   history.replaceState(null, "", `#${session.state.id}`);
   screen("desk");
   stage.resize();
@@ -135,14 +163,15 @@ function clearFailure() {
 function failed(error, again) {
   pill("trouble", STATES.trouble);
   $("trouble").dataset.from = "service";
-  if (error.kind === "gone") file ? trouble(error, startAgain, "Start again") : trouble(error, close, "Open a photo");
+  if (error.kind === "gone") photo?.file ? trouble(error, startAgain, "Start again") : trouble(error, close, "Open a photo");
   else trouble(error, again);
 }
 
 async function startAgain() {
   pill("updating", "Opening again …");
   try {
-    const session = await api.open(file, tools.settings());
+    const session = await api.open(photo.file, tools.settings());
+    photo.id = session.state.id;
     history.replaceState(null, "", `#${session.state.id}`);
     editor.resume(session);
   } catch (error) {
@@ -188,6 +217,30 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+// The cut-out, over what is behind it on the screen.
+async function copy() {
+  $("downloads").hidePopover();
+  const { kind, colour, file } = stage.backdrop;
+  const made = async () => {
+    if (!(await editor.upToDate())) throw new Error("Your marks are not sent yet.");
+    return editor.session.download("cutout.png", kind === "colour" ? { background: colour } : {}, kind === "image" ? file : null);
+  };
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": made() })]);
+    say("The cut-out is copied.");
+    flash("Copied");
+  } catch (error) {
+    trouble(new Error(`It cannot be copied: ${error.message}`), null);
+  }
+}
+
+// Say something for a moment where the state stands.
+function flash(words) {
+  const before = [$("pill").dataset.kind, $("pill").textContent];
+  pill(before[0], words);
+  setTimeout(() => $("pill").textContent === words && pill(...before), 1500);
+}
+
 const exporting = joinExport({ behind: () => stage.backdrop, download });
 
 for (const button of document.querySelectorAll("[data-download]")) {
@@ -198,9 +251,9 @@ for (const button of document.querySelectorAll("[data-close]")) {
 }
 for (const id of ["pick", "open"]) $(id).addEventListener("click", () => $("photo-file").click());
 $("photo-file").addEventListener("change", (event) => {
-  const [photo] = event.target.files;
+  const files = [...event.target.files];
   event.target.value = ""; // so that the same one can be picked again
-  if (photo) openPhoto(photo);
+  openFiles(files);
 });
 $("cancel").addEventListener("click", () => opening?.abort());
 $("help").addEventListener("click", () => $("keys").showModal());
@@ -214,12 +267,23 @@ addEventListener("dragleave", (event) => event.relatedTarget || document.body.cl
 addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("over");
-  const [photo] = event.dataTransfer.files;
-  if (photo) openPhoto(photo);
+  openFiles(event.dataTransfer.files);
 });
 addEventListener("paste", (event) => {
-  const [photo] = event.clipboardData.files;
-  if (photo) openPhoto(photo);
+  openFiles(event.clipboardData.files);
+});
+$("copy").hidden = !navigator.clipboard?.write; // as beyond this machine without HTTPS
+$("copy").addEventListener("click", copy);
+addEventListener("keydown", (event) => {
+  if (document.body.dataset.screen !== "desk" || document.querySelector("dialog[open]")) return;
+  const next = { PageUp: -1, PageDown: 1 }[event.key];
+  if (next) {
+    event.preventDefault();
+    const item = strip.next(next);
+    if (item) openPhoto(item);
+  } else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "c") {
+    if (!$("copy").hidden && getSelection().isCollapsed && !event.target.matches("input:not([type='radio'])")) copy();
+  }
 });
 addEventListener("online", () => $("trouble").dataset.from === "service" && editor.sync?.load());
 
@@ -252,7 +316,7 @@ async function start() {
     if (!id) return;
     $("opening-text").textContent = "Opening …";
     screen("opening");
-    await enter(await api.reopen(id), null);
+    await enter(await api.reopen(id), false, null);
   } catch (error) {
     screen("welcome");
     if (error.kind === "gone") close();

@@ -1,7 +1,7 @@
 // One photo being edited: strokes, undo, and what the service makes of them.
 
 import { Gestures } from "./gestures.js";
-import { History, Picture, UNTOUCHED, union } from "./picture.js";
+import { BACKGROUND, FOREGROUND, History, Picture, UNTOUCHED, union } from "./picture.js";
 import { Sync } from "./sync.js";
 
 export const CLICK = "click"; // in place of a brush's value
@@ -13,7 +13,9 @@ export class Editor extends EventTarget {
   constructor(stage) {
     super();
     this.stage = stage;
-    this.brush = { value: CLICK, radius: 20 };
+    this.brush = { value: CLICK, radius: 20, soft: 0 };
+    this.lasso = false; // whether a stroke is the outline of what it marks
+    this.loop = null; // points of such an outline
     this.pointing = "add"; // what a click does: "add", "remove" or "box"
     this.clicks = [];
     this.press = null; // { kind, from, to } of a click that is being made
@@ -26,7 +28,6 @@ export class Editor extends EventTarget {
 
   async load(session) {
     const [photo, trimap, marks] = await Promise.all([session.photo(), session.trimap(), session.marks()]);
-    this.session?.close();
     this.history = new History();
     this.clicks = this.stage.clicks = session.state.clicks;
     this.picture = new Picture(photo, trimap, marks);
@@ -77,9 +78,14 @@ export class Editor extends EventTarget {
       this.press = { kind, from: point, to: point };
       return;
     }
+    clearTimeout(this.fading);
+    if (this.lasso) {
+      this.loop = this.stage.loop = [point];
+      this.stage.stroke = null;
+      return;
+    }
     this.stroke = { before: this.picture.marks.slice(), rect: null, last: point };
     const { radius, value } = this.brush;
-    clearTimeout(this.fading);
     this.sync.begin();
     this.stage.stroke = { points: [point], radius, value, strength: 1 };
     this.move(point);
@@ -91,8 +97,13 @@ export class Editor extends EventTarget {
       this.stage.box = this.press.kind === "box" ? boxOf(this.press, this.picture) : null;
       this.stage.draw();
     }
+    if (this.loop) {
+      this.loop.push(point);
+      this.hover(point, true);
+    }
     if (!this.stroke) return;
-    const rect = this.picture.stamp(this.stroke.last, point, this.brush.radius, this.brush.value);
+    const { radius, value } = this.brush;
+    const rect = this.picture.stamp(this.stroke.last, point, radius, value, this.softness);
     this.stroke.last = point;
     this.stroke.rect = union(this.stroke.rect, rect);
     this.stage.stroke?.points.push(point);
@@ -102,6 +113,7 @@ export class Editor extends EventTarget {
 
   end() {
     if (this.press) this.point();
+    if (this.loop) this.enclose();
     if (!this.stroke) return;
     const { before, rect } = this.stroke;
     this.stroke = null;
@@ -110,6 +122,26 @@ export class Editor extends EventTarget {
       this.tell("history");
     }
     this.sync.end();
+  }
+
+  // What the lasso went round is marked.
+  enclose() {
+    const { loop } = this;
+    this.loop = this.stage.loop = null;
+    const before = this.picture.marks.slice();
+    const rect = loop.length > 2 ? this.picture.enclose(loop, this.brush.value) : null;
+    this.stage.draw();
+    if (!rect) return;
+    this.history.add(rect, this.picture.marksOf(rect, before), this.picture.marksOf(rect));
+    this.tell("history");
+    this.sync.begin();
+    this.sync.touch(rect);
+    this.sync.end();
+  }
+
+  // Of the brush's rim; what is unknown, or erased, has none.
+  get softness() {
+    return [FOREGROUND, BACKGROUND].includes(this.brush.value) ? this.brush.soft : 0;
   }
 
   // What was pressed is a click, or a box where it was dragged.
@@ -131,7 +163,8 @@ export class Editor extends EventTarget {
   }
 
   cancel() {
-    this.press = this.stage.box = null;
+    this.press = this.stage.box = this.loop = this.stage.loop = null;
+    this.stage.draw();
     if (!this.stroke) return;
     const { before, rect } = this.stroke;
     this.stroke = this.stage.stroke = null;
@@ -139,16 +172,20 @@ export class Editor extends EventTarget {
     this.stage.draw();
   }
 
+  get busy() {
+    return Boolean(this.stroke || this.press || this.loop);
+  }
+
   undo() {
-    if (!this.stroke && !this.press) this.put(this.history.undo());
+    if (!this.busy) this.put(this.history.undo());
   }
 
   redo() {
-    if (!this.stroke && !this.press) this.put(this.history.redo());
+    if (!this.busy) this.put(this.history.redo());
   }
 
   clear() {
-    if (this.stroke) return;
+    if (this.busy) return;
     const { picture } = this;
     const before = picture.marksOf(picture.whole);
     const after = new Uint8Array(before.length).fill(UNTOUCHED);
@@ -185,7 +222,7 @@ export class Editor extends EventTarget {
   }
 
   hover(point, cross = false) {
-    const shape = this.clicking ? { radius: 0, cross: true } : { radius: this.brush.radius, cross };
+    const shape = this.clicking || this.lasso ? { radius: 0, cross: true } : { radius: this.brush.radius, cross };
     this.stage.brush = point && !this.gestures.panning ? { ...point, ...shape } : null;
     this.stage.draw();
   }

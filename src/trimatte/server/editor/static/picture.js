@@ -71,7 +71,8 @@ export class Picture {
   }
 
   // Mark all pixels within `radius` of the line between two points; gives the rectangle that was touched, or null.
-  stamp(from, to, radius, value) {
+  // Of a soft brush the outer share is marked as unknown, where it is not of that value yet.
+  stamp(from, to, radius, value, soft = 0) {
     const rect = this.clipped({
       left: Math.min(from.x, to.x) - radius,
       top: Math.min(from.y, to.y) - radius,
@@ -83,14 +84,35 @@ export class Picture {
     const dy = to.y - from.y;
     const length = dx * dx + dy * dy || 1;
     const reach = Math.max(radius, 0.5) ** 2;
+    const core = Math.max(radius * (1 - soft), 0.5) ** 2;
     for (let y = rect.y; y < rect.y + rect.height; y++) {
       for (let x = rect.x; x < rect.x + rect.width; x++) {
         const px = x + 0.5 - from.x;
         const py = y + 0.5 - from.y;
         const along = Math.min(1, Math.max(0, (px * dx + py * dy) / length));
         const distance = (px - along * dx) ** 2 + (py - along * dy) ** 2;
-        if (distance <= reach) this.marks[y * this.width + x] = value;
+        const at = y * this.width + x;
+        if (distance <= core) this.marks[at] = value;
+        else if (distance <= reach && this.marks[at] !== value) this.marks[at] = UNKNOWN;
       }
+    }
+    this.showMarks(rect);
+    return rect;
+  }
+
+  // Mark all pixels within a closed line; gives the rectangle that was touched, or null.
+  enclose(points, value) {
+    const [xs, ys] = [points.map(({ x }) => x), points.map(({ y }) => y)];
+    const [left, right] = [Math.min(...xs), Math.max(...xs)];
+    const rect = this.clipped({ left, top: Math.min(...ys), right, bottom: Math.max(...ys) });
+    if (!rect) return null;
+    const context = new OffscreenCanvas(rect.width, rect.height).getContext("2d", { willReadFrequently: true });
+    for (const { x, y } of points) context.lineTo(x - rect.x, y - rect.y);
+    context.fill();
+    const { data } = context.getImageData(0, 0, rect.width, rect.height);
+    for (let row = 0, from = 3; row < rect.height; row++) {
+      let at = (rect.y + row) * this.width + rect.x;
+      for (let column = 0; column < rect.width; column++, at++, from += 4) if (data[from] >= 128) this.marks[at] = value;
     }
     this.showMarks(rect);
     return rect;

@@ -23,6 +23,7 @@ export class Stage {
     this.clicks = []; // such as ["add", x, y] and ["box", x0, y0, x1, y1]
     this.pointing = false; // whether they are shown
     this.box = null; // rectangle that is being drawn
+    this.loop = null; // points of the outline that is being drawn
     this.stroke = null; // { points, radius, value, strength }
     this.view = { scale: 1, x: 0, y: 0 }; // of the picture's top left corner, in CSS pixels
     this.fitted = true;
@@ -116,6 +117,7 @@ export class Stage {
     this.toPictureSpace(ratio);
     this.clipToPicture();
     if (this.stroke) this.paintStroke();
+    if (this.loop) this.paintLoop();
     context.restore();
     if (this.pointing) this.paintClicks(ratio);
     if (this.brush) this.paintBrush(ratio);
@@ -223,6 +225,24 @@ export class Stage {
     context.moveTo(points[0].x, points[0].y);
     for (const { x, y } of points) context.lineTo(x, y);
     context.stroke();
+  }
+
+  // The lasso's outline, closed, in lines of the same width at every zoom.
+  paintLoop() {
+    const { context, loop } = this;
+    const { scale } = this.view;
+    context.beginPath();
+    for (const { x, y } of loop) context.lineTo(x, y);
+    context.closePath();
+    context.fillStyle = "rgb(128 128 128 / 25%)";
+    context.fill();
+    context.lineWidth = 1.5 / scale;
+    for (const [dash, colour] of [[[], "rgb(0 0 0 / 55%)"], [[6 / scale, 5 / scale], "#fff"]]) {
+      context.setLineDash(dash);
+      context.strokeStyle = colour;
+      context.stroke();
+    }
+    context.setLineDash([]);
   }
 
   // Clicks are of one size on the screen; of the boxes the last one holds.

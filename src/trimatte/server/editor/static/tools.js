@@ -10,6 +10,7 @@ const HINTS = {
   128: "Brush over hair, fur and glass: it is solved for.",
   1: "Takes your marks away.",
 };
+const KEPT = "trimatte-tools";
 const SETTLE = 250; // ms that a slider rests before it counts
 
 // Gives { settings(), show(state), offer(options) }. `change(settings)` is called for a new method or band.
@@ -32,7 +33,9 @@ export function joinTools(editor, { change, say }) {
     const value = chosen("brush");
     editor.brush.value = value === CLICK ? value : Number(value);
     $("brush-hint").textContent = HINTS[value];
-    $("size").disabled = value === CLICK;
+    $("size").disabled = value === CLICK || editor.lasso;
+    $("soft").disabled = $("size").disabled || !["0", "255"].includes(value);
+    $("lasso").disabled = value === CLICK;
     $("pointing").hidden = value !== CLICK;
     stage.pointing = value === CLICK;
     stage.draw();
@@ -45,6 +48,15 @@ export function joinTools(editor, { change, say }) {
     $("size-out").textContent = `${diameter} px`;
     if (stage.brush) editor.hover({ x: stage.brush.x, y: stage.brush.y }, stage.brush.cross);
   }
+  function soft() {
+    editor.brush.soft = $("soft").value / 100;
+    $("soft-out").textContent = `${$("soft").value} %`;
+  }
+  $("soft").addEventListener("input", soft);
+  $("lasso").addEventListener("change", () => {
+    editor.lasso = $("lasso").checked;
+    brush();
+  });
   onChoice("brush", brush);
   onChoice("pointing", () => (editor.pointing = chosen("pointing")));
   $("size").addEventListener("input", size);
@@ -185,6 +197,7 @@ export function joinTools(editor, { change, say }) {
       "=": () => stage.zoom(1.25),
       "-": () => stage.zoom(0.8),
       0: () => stage.fit(),
+      l: () => $("lasso").click(),
       h: () => hand(!editor.gestures.panning),
       v: () => choose("mode", modes[(modes.indexOf(chosen("mode")) + 1) % modes.length]),
       c: () => $("compare").click(),
@@ -199,6 +212,36 @@ export function joinTools(editor, { change, say }) {
   addEventListener("keyup", (event) => event.key === " " && held && hand((held = false)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => stage.draw());
 
+  // What was chosen is remembered, but for the picture behind and the brush: the click comes first.
+  const kept = ["size", "soft", "lasso", "removed", "colour", "band", "method"];
+  function keep() {
+    const values = kept.map((id) => [id, $(id).type === "checkbox" ? $(id).checked : $(id).value]);
+    if (chosen("backdrop") !== "image") values.push(["backdrop", chosen("backdrop")]);
+    localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(values)));
+  }
+  function remembered() {
+    try {
+      return JSON.parse(localStorage.getItem(KEPT)) ?? {};
+    } catch {
+      return {};
+    }
+  }
+  function remember() {
+    const values = remembered();
+    for (const id of kept.filter((id) => id in values && id !== "method")) {
+      if ($(id).type === "checkbox") $(id).checked = values[id] === true;
+      else $(id).value = values[id];
+    }
+    const behind = document.querySelector(`input[name="backdrop"][value="${CSS.escape(values.backdrop ?? "checks")}"]`);
+    if (behind) behind.checked = true;
+    stage.removed = $("removed").checked;
+    editor.lasso = $("lasso").checked;
+    backdrop();
+  }
+  $("panel").addEventListener("change", keep);
+
+  remember();
+  soft();
   brush();
   bandOut();
 
@@ -214,6 +257,8 @@ export function joinTools(editor, { change, say }) {
     offer({ methods }) {
       const items = methods.map(({ name, label }) => new Option(label, name));
       $("method").replaceChildren(...items);
+      const { method } = remembered();
+      if (methods.some(({ name }) => name === method)) $("method").value = method;
     },
   };
 }

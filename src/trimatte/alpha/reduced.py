@@ -1,0 +1,166 @@
+"""Alpha of a picture made smaller, brought back to the photo's size along the photo's own colours.
+
+A band that a segmenter's map has drawn is wide, and most of it is plain inside or plain outside: a large picture says
+little there that a smaller one does not. Where alpha changes, it is locally an affine function of colour (Levin et al.,
+2006); fitted on the small picture and applied to the large one, that function gives back what averaging has taken, as
+the fast guided filter does (He and Sun, 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from trimatte.alpha import Matte, quiet_matte
+from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
+from trimatte.planes.resize import resized
+from trimatte.runtime.measure import timed
+from trimatte.runtime.threads import available_threads
+
+EDGE = 1e-4
+"""Variance of colour, in a window of 3 x 3 pixels of the small picture, that counts as an edge."""
+ROWS = 128
+"""Rows that are brought back at a time."""
+LEAST = 16
+"""The small picture's sides are no shorter, unless the picture's own are."""
+
+
+def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **settings: Any) -> Matte:
+    """`trimatte.alpha.quiet_matte` with at most about so many unknown pixels.
+
+    Parameters
+    ----------
+    image : (H, W, 3) float32 array in [0, 1]
+        The photo, sRGB.
+    trimap : (H, W) uint8 array
+        Values 0, 128 and 255.
+    pixels : int
+        The picture is made smaller by a whole number until no more of its pixels are unknown than that.
+    **settings : Any
+        Of `quiet_matte`; options of the method that are planes have no place here.
+
+    Returns
+    -------
+    Matte
+        At the photo's size; known pixels are exactly 0 or 1.
+    """
+    unknown = int(np.count_nonzero(trimap == UNKNOWN))
+    factor, coarse = _reduction(trimap, unknown, pixels)
+    if factor == 1:
+        return quiet_matte(image, trimap, **settings)
+    small = reduced_image(image, factor)
+    matte = quiet_matte(small, coarse, **settings)
+    report = matte.report
+    report.unknown, report.undetermined = unknown, min(unknown, report.undetermined * factor**2)
+    report.solver += f", at 1/{factor} of the size"
+    with timed(report.seconds, "enlarge"):
+        alpha = enlarged(matte.alpha, small, image, trimap, factor)
+    return Matte(alpha, report)
+
+
+def _reduction(trimap: np.ndarray, unknown: int, pixels: int) -> tuple[int, np.ndarray]:
+    """By what a picture is made smaller to have at most about so many unknown pixels, and its trimap then.
+
+    Less where the small trimap would know no foreground, or no background, any more.
+    """
+    kinds = [value for value in (FOREGROUND, BACKGROUND) if (trimap == value).any()]
+    factor = min(ceil(sqrt(unknown / pixels)), min(trimap.shape) // LEAST)
+    while factor > 1:
+        coarse = reduced_trimap(trimap, factor)
+        if all((coarse == value).any() for value in kinds):
+            return factor, coarse
+        factor -= 1
+    return 1, trimap
+
+
+def reduced_image(image: np.ndarray, factor: int) -> np.ndarray:
+    """Means (h, w, 3) over blocks of so many rows and columns, the last of each over what is left."""
+    channels = (Image.fromarray(np.ascontiguousarray(channel)) for channel in np.moveaxis(image, -1, 0))
+    means: np.ndarray = np.stack([np.asarray(channel.reduce(factor)) for channel in channels], axis=-1)
+    np.clip(means, 0, 1, out=means)
+    return means
+
+
+def reduced_trimap(trimap: np.ndarray, factor: int) -> np.ndarray:
+    """Known where all of a block's pixels are known and agree."""
+    more = [(0, -side % factor) for side in trimap.shape]
+    blocks = np.pad(trimap, more, mode="edge").reshape(
+        (trimap.shape[0] + more[0][1]) // factor, factor, (trimap.shape[1] + more[1][1]) // factor, factor
+    )
+    low, high = blocks.min((1, 3)), blocks.max((1, 3))
+    coarse: np.ndarray = np.where(low == high, low, UNKNOWN).astype(np.uint8)
+    return coarse
+
+
+def enlarged(alpha: np.ndarray, small: np.ndarray, image: np.ndarray, trimap: np.ndarray, factor: int) -> np.ndarray:
+    """Alpha (H, W) of image (H, W, 3), from alpha (h, w) of the small picture (h, w, 3); exact where known."""
+    offset, *slope = affine(small, alpha)
+    out: np.ndarray = (trimap == FOREGROUND).astype(np.float32)
+
+    def fill(part: tuple[slice, slice]) -> None:
+        rows, columns = part
+        size = rows.stop - rows.start, columns.stop - columns.start
+        box = tuple(place / factor for place in (columns.start, rows.start, columns.stop, rows.stop))
+        found = resized(offset, size, box=box).copy()
+        for channel, plane in enumerate(slope):
+            found += resized(plane, size, box=box) * image[(*part, channel)]
+        np.copyto(out[part], np.clip(found, 0, 1), where=trimap[part] == UNKNOWN)
+
+    with ThreadPoolExecutor(available_threads()) as pool:
+        list(pool.map(fill, _strips(trimap == UNKNOWN)))
+    return out
+
+
+def affine(image: np.ndarray, alpha: np.ndarray) -> list[np.ndarray]:
+    """Offset and three slopes, each (h, w) float32, of alpha as an affine function of colour about each pixel.
+
+    At the pixel itself the function gives its alpha.
+    """
+    colours = [np.ascontiguousarray(channel, np.float64) for channel in np.moveaxis(image, -1, 0)]
+    means, level = [_mean(colour) for colour in colours], _mean(alpha.astype(np.float64))
+    joint = [_mean(colour * alpha) - mean * level for colour, mean in zip(colours, means, strict=True)]
+    spread = {
+        (i, j): _mean(colours[i] * colours[j]) - means[i] * means[j] + (EDGE if i == j else 0.0)
+        for i in range(3)
+        for j in range(i, 3)
+    }
+    slope = [_mean(plane) for plane in _solved(spread, joint)]
+    offset = alpha - sum(plane * colour for plane, colour in zip(slope, colours, strict=True))
+    return [plane.astype(np.float32) for plane in (offset, *slope)]
+
+
+def _solved(a: dict[tuple[int, int], np.ndarray], b: list[np.ndarray]) -> list[np.ndarray]:
+    """Solutions of symmetric systems of three equations, one a pixel, by their adjugates."""
+    rr, rg, rb, gg, gb, bb = (a[key] for key in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
+    cofactors = [
+        [gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg],
+        [rb * gb - rg * bb, rr * bb - rb * rb, rg * rb - rr * gb],
+        [rg * gb - rb * gg, rg * rb - rr * gb, rr * gg - rg * rg],
+    ]
+    determinant = rr * cofactors[0][0] + rg * cofactors[0][1] + rb * cofactors[0][2]
+    return [sum(c * x for c, x in zip(row, b, strict=True)) / determinant for row in cofactors]
+
+
+def _mean(plane: np.ndarray) -> np.ndarray:
+    """Means over windows of 3 x 3 pixels."""
+    for _ in range(2):
+        padded = np.pad(plane, ((1, 1), (0, 0)), mode="edge")
+        plane = ((padded[:-2] + padded[1:-1] + padded[2:]) / 3).T
+    return plane
+
+
+def _strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Parts of a few rows each that hold all set pixels."""
+    box = bounding_box(mask)
+    if box is None:
+        return
+    for top in range(box[0].start, box[0].stop, ROWS):
+        rows = slice(top, min(top + ROWS, box[0].stop))
+        columns = np.flatnonzero(mask[rows].any(axis=0))
+        if len(columns):
+            yield rows, slice(int(columns[0]), int(columns[-1]) + 1)
