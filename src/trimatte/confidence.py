@@ -14,8 +14,8 @@ import numpy as np
 from trimatte.trimap import UNKNOWN
 
 LEAST_TRUST = 0.5
-"""What a segmenter finds with less trust is no subject. That holds of seven in ten scenes without one, and of one photo in
-a thousand with one."""
+"""What a segmenter finds with less trust is no subject: seven in ten scenes without one have less, and one photo in a
+thousand with one."""
 DOUBTFUL = 0.6
 """With less trust there may be none."""
 
