@@ -35,6 +35,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         toy_kernels.compile_all(folder)
         os.environ[toy_kernels.FOLDER] = str(folder)
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for all those processes, which would compile the same
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of one process wait while others work
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
