@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,23 @@ def same_numbers_in_any_order(request: pytest.FixtureRequest) -> None:
     """A module's RNG begins anew with each test, so that none depends on which ran before."""
     if hasattr(request.module, "RNG"):
         request.module.RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_spinning() -> Iterator[None]:
+    """The threads of ONNX Runtime wait while others work, as those of OpenMP do."""
+    from trimatte.runtime import onnx
+
+    usual = onnx._options
+
+    def options(device: str) -> Any:
+        made = usual(device)
+        made.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx, "_options", options)
+        yield
 
 
 MakeScene = Callable[[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
