@@ -684,11 +684,12 @@ def find_trimap(
 
             mixed = mixed_pixels(image, probability)
         speck = SPECK if speck is None else speck
-        widths = {"band": band, "band_pixels": band_pixels, "speck": speck}
         if mixed is None and picture.subject is None:
-            trimap = coarse_trimap(probability, **widths, report=report)
+            trimap = coarse_trimap(probability, band=band, band_pixels=band_pixels, speck=speck, report=report)
         else:
-            trimap = make_trimap(probability, mixed=mixed, **widths, report=report)
+            trimap = make_trimap(
+                probability, band=band, band_pixels=band_pixels, mixed=mixed, speck=speck, report=report
+            )
     if own is not None and (own < 1).any():
         report.notes.append(BOUND)
         trimap = np.where(own > 0, trimap, np.uint8(BACKGROUND))
