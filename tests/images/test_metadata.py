@@ -107,6 +107,16 @@ def test_each_level_in_each_format(cut: trimatte.Cutout, format: str, level: str
     assert again.dpi == (300, 300)
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_need_not_be_readable_while_it_is_written(cut: trimatte.Cutout, format: str, tmp_path: Path) -> None:
+    path = tmp_path / f"cut.{format.lower()}"
+    cut.save(path, metadata="all+gps", background="white")
+    with Image.open(path) as image:
+        exif = image.getexif()
+        assert exif.get_ifd(CAMERA)[34855] == 100
+        assert exif.get_ifd(PLACE)[1] == "N"
+
+
 def test_the_default_keeps_copyright_and_resolution_only(cut: trimatte.Cutout) -> None:
     default, image = written(cut, "JPEG")
     assert default == written(cut, "JPEG", metadata="copyright")[0]

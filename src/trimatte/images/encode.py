@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -117,10 +118,12 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: 
     metadata = said.metadata
     tags: list[Any] = [(_ICC_TAG, 7, len(profile), profile, True)] if profile else []
     tags += [(tag, kind, len(block), block, True) for tag, kind, block in _blocks(metadata) if block]
+    inner = [tag for tag, block in ((CAMERA, metadata.camera), (PLACE, metadata.place)) if block]
+    target = io.BytesIO() if inner else stream  # what leads to them is read again, which not every stream allows
     texts = ((tag, str(value)) for tag, value in metadata.base.items() if tag in _TIFF_TEXTS)
     tags += [(tag, 2, 0, text.encode("utf-8"), True) for tag, text in texts]
     tifffile.imwrite(
-        stream,
+        target,
         samples[..., 0] if samples.shape[2] == 1 else samples,
         photometric="minisblack" if samples.shape[2] == 1 else "rgb",
         extrasamples=["unassalpha"] if samples.shape[2] == 4 else None,
@@ -134,8 +137,9 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: 
         metadata=None,
         software=MARK,
     )
-    if inner := [tag for tag, block in ((CAMERA, metadata.camera), (PLACE, metadata.place)) if block]:
-        _add_directories(stream, inner, said)
+    if isinstance(target, io.BytesIO) and inner:
+        _add_directories(target, inner, said)
+        stream.write(target.getbuffer())
 
 
 def _blocks(metadata: Metadata) -> tuple[tuple[int, int, bytes], ...]:
