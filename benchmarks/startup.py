@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +32,16 @@ from PIL import Image
 from rembg import new_session, remove
 remove(Image.open(sys.argv[1]), session=new_session("u2netp"), alpha_matting=True).save(sys.argv[2])
 """
+MEASURE = """
+import os, sys, time
+start = time.perf_counter()
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent)
+_, status, usage = os.wait4(process, 0)
+seconds = time.perf_counter() - start
+print(os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+"""
+"""A process inherits the peak of the one that starts it, so that a small one has to."""
 OURS = [sys.executable, "-m", "trimatte"]
 
 
@@ -92,18 +101,12 @@ def once(
     command: list[str], more: Mapping[str, str] | None = None, *, fails: bool = False
 ) -> tuple[float, float, float]:
     """Seconds, CPU seconds and peak megabytes of one process; of a folder's, those of its greatest process."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, env={**os.environ, **(more or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    assert process.stderr is not None
-    said = process.stderr.read().decode(errors="replace")
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if (process.returncode != 0) != fails:
-        raise SystemExit(f"{' '.join(command)}: ended with {process.returncode}: {said}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    measured = [sys.executable, "-I", "-S", "-c", MEASURE, *command]
+    done = subprocess.run(measured, env={**os.environ, **(more or {})}, capture_output=True, text=True, check=True)
+    code, seconds, cpu, peak = map(float, done.stdout.split())
+    if (code != 0) != fails:
+        raise SystemExit(f"{' '.join(command)}: ended with {code:.0f}: {done.stderr}")
+    return seconds, cpu, peak
 
 
 def best_of_folder(folder: Path, count: int, runs: int, more: Mapping[str, str]) -> float:

@@ -22,15 +22,28 @@ def on_this_machine(queue: Queue, settings: Settings, workers: int | None, max_m
     left, threads = memory - count * BASE_BYTES, max(1, available_threads() // count)
     with Pool(count, settings, threads=threads, memory=max(0, left)) as pool:
         while queue.open or pool.busy:
-            while pool.has_room and (task := queue.take()):
-                pool.give(task)
-            for result in pool.results(TICK):
-                if isinstance(result, Died) and not result.ready:
-                    queue.put_back(result.task)
-                elif isinstance(result, Outcome) and result.state != "again":
-                    yield [result]
-                elif not queue.try_again(result.task):
-                    yield [given_up(result, settings)]
+            _give(queue, pool)
+            done = [outcome for result in pool.results(TICK) if (outcome := _settled(result, queue, settings))]
+            _give(queue, pool)  # the workers go on while the caller writes down what is done
+            for outcome in done:
+                yield [outcome]
+
+
+def _give(queue: Queue, pool: Pool) -> None:
+    """Let each worker that has nothing to do take a task."""
+    while pool.has_room and (task := queue.take()):
+        pool.give(task)
+
+
+def _settled(result: Outcome | Died, queue: Queue, settings: Settings) -> Outcome | None:
+    """What became of a task, None if it is to be done once more."""
+    if isinstance(result, Died) and not result.ready:
+        queue.put_back(result.task)
+    elif isinstance(result, Outcome) and result.state != "again":
+        return result
+    elif not queue.try_again(result.task):
+        return given_up(result, settings)
+    return None
 
 
 def in_this_process(queue: Queue, settings: Settings) -> Outcomes:
