@@ -138,7 +138,6 @@ SIZES: dict[str, tuple[str, list[tuple[str, Any]]]] = {
     "closed_form, beyond a million": ("closed-form", [("trimatte.alpha.closed_form.VAST", 100)]),
     "closed_form, far beyond": ("closed-form", [("trimatte.alpha.closed_form.VAST", 1)]),
     "stencils, beyond 300,000": ("learning-based", [("trimatte.linalg.solve.LARGE", 100)]),
-    "walks, beyond 300,000": ("random-walk", [("trimatte.linalg.solve.LARGE", 100)]),
     "hybrid, beyond 200,000": ("hybrid", [("trimatte.alpha.hybrid.KNN_PIXELS", 100)]),
     "hybrid, beyond 1.5 million": ("hybrid", [("trimatte.alpha.hybrid.SHARED_PIXELS", 100)]),
     **{

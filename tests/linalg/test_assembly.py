@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimatte.linalg.assembly import CLOSED_FORM, LEARNING_BASED, LEAST_STEP, walk_system, window_system
+from trimatte.linalg.assembly import CLOSED_FORM, LEARNING_BASED, STOP, walk_system, window_system
 from trimatte.linalg.band import number_band
 from trimatte.linalg.stencil import StencilSystem
 
@@ -51,15 +51,15 @@ def dense_learning_based(image: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 def dense_walk(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Grady et al. 2005, to eight neighbours."""
+    """Grady et al. 2005, to eight neighbours; beyond the rim pixels repeat."""
     height, width = image.shape[:2]
     weights = np.zeros((height * width,) * 2)
     y, x = np.divmod(np.arange(height * width), width)
-    near = (np.abs(y[:, None] - y) <= 1) & (np.abs(x[:, None] - x) <= 1) & ~np.eye(height * width, dtype=bool)
     colours = image.reshape(-1, 3).astype(np.float64)
-    for i, j in np.argwhere(near):
-        weights[i, j] = np.exp(-np.sum((colours[i] - colours[j]) ** 2) / sigma**2) + LEAST_STEP
-    return np.diag(weights.sum(axis=1)) - weights
+    for dy, dx in np.ndindex(3, 3):
+        to = np.clip(y + dy - 1, 0, height - 1) * width + np.clip(x + dx - 1, 0, width - 1)
+        weights[np.arange(len(to)), to] += np.exp(-((colours - colours[to]) ** 2).sum(axis=1) / sigma**2)
+    return np.diag((1 + STOP) * weights.sum(axis=1)) - weights
 
 
 def check(system: StencilSystem, laplacian: np.ndarray, fixed: np.ndarray, exact: float = 1e-8) -> None:

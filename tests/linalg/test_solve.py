@@ -14,7 +14,7 @@ from trimatte.linalg.assembly import CLOSED_FORM, LEARNING_BASED, walk_system, w
 from trimatte.linalg.band import number_band
 from trimatte.linalg.coarse import coarse_space
 from trimatte.linalg.report import SolveReport
-from trimatte.linalg.solve import SPACINGS, Prepared, plan_spacing, predicted_bytes, solve_stencil
+from trimatte.linalg.solve import SPACINGS, Prepared, plan_spacing, predicted_bytes, solve_stencil, solve_walk
 from trimatte.linalg.stencil import StencilSystem
 
 Maker = Callable[..., tuple[np.ndarray, ...]]
@@ -48,7 +48,7 @@ def test_solution_is_the_exact_one(scene: Maker, method: str, kind: str) -> None
     # eight colours make windows that hardly hold alpha, walks have weights of all sizes: both need a smaller residual
     rtol = 1e-8 if kind == "saturated" or method == "random-walk" else module.RTOL
     report = SolveReport()
-    x = solve_stencil(image, system, report, rtol=rtol)
+    x = (solve_walk if method == "random-walk" else solve_stencil)(image, system, report, rtol=rtol)
     assert report.converged
     assert report.fallbacks == []
     assert report.residual <= rtol
@@ -69,7 +69,7 @@ def test_where_many_solutions_are_as_good_one_of_them_is_found(scene: Maker) -> 
     assert relative_residual(system, x) <= 1.01 * module.RTOL
 
 
-@pytest.mark.parametrize("method", SYSTEMS)
+@pytest.mark.parametrize("method", ["closed-form", "learning-based"])
 def test_tighter_tolerance_comes_closer(scene: Maker, method: str) -> None:
     image, unknown, fixed = scene("noise", 60, 80)
     system = SYSTEMS[method](image, unknown, fixed)

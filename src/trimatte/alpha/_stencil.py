@@ -57,11 +57,13 @@ def fill_in(
     max_memory: int | None = None,
     prior: tuple[np.ndarray, np.ndarray] | None = None,
     guess: np.ndarray | None = None,
+    solve: Callable[..., np.ndarray] = solve_stencil,
 ) -> np.ndarray:
     """Solve for alpha where `unknown` (H, W) is set, given its values elsewhere in `alpha` (H, W) float32.
 
     `prior` is a pair of wanted alpha and weights (H, W) that draw towards it, `guess` (H, W) where the iteration
-    starts. Returns the whole alpha, `alpha` itself filled in where that is large enough for a window.
+    starts, `solve` has `solve_stencil`'s arguments. Returns the whole alpha, `alpha` itself filled in where that is
+    large enough for a window.
     """
     height, width = unknown.shape
     if min(height, width) < 3:
@@ -78,7 +80,7 @@ def fill_in(
             wanted, weights = (array[part][rows, columns].astype(np.float64) for array in prior)
             system = system._replace(diagonal=system.diagonal + weights, b=system.b + weights * wanted)
     first = None if guess is None else guess[part][rows, columns].astype(np.float64)
-    alpha[part][rows, columns] = solve_stencil(small, system, report, rtol=rtol, max_memory=max_memory, x=first)
+    alpha[part][rows, columns] = solve(small, system, report, rtol=rtol, max_memory=max_memory, x=first)
     return alpha[:height, :width]
 
 

@@ -16,7 +16,7 @@ def random_walk(
     report: SolveReport,
     *,
     sigma: float = 1 / 30,
-    rtol: float = 1e-6,
+    rtol: float = 1e-9,
     max_memory: int | None = None,
     guess: np.ndarray | None = None,
     known: np.ndarray | None = None,
@@ -29,8 +29,9 @@ def random_walk(
         As of `closed_form`.
     sigma : float, default 1 / 30
         Colour distance at which a step's weight has fallen to 1/e.
-    rtol : float, default 1e-06
-        Demanded relative residual of the linear system.
+    rtol : float, default 1e-09
+        Demanded relative residual of the linear system, which is small, as parts of the unknown pixels may hang on
+        their surroundings by 1e-8 of their weight.
     max_memory, guess, known : optional
         As of `closed_form`.
 
@@ -41,8 +42,10 @@ def random_walk(
     """
     require_positive(sigma=sigma, rtol=rtol)
     from trimatte.linalg.assembly import walk_system
+    from trimatte.linalg.solve import solve_walk
 
     def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:
         return walk_system(image, fixed, band, sigma)
 
-    return alpha_of_stencil(image, trimap, report, assemble, rtol=rtol, max_memory=max_memory, guess=guess, known=known)
+    settings = {"rtol": rtol, "max_memory": max_memory, "guess": guess, "solve": solve_walk}
+    return alpha_of_stencil(image, trimap, report, assemble, known=known, **settings)

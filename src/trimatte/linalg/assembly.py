@@ -21,9 +21,9 @@ from trimatte.runtime.jit import njit, side_by_side
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
-LEAST_STEP = 1e-5
-"""Added to each weight of a walk, as in Grady's Graph Analysis Toolbox (`makeweights`, its least weight): a colour
-unlike all around it would otherwise be cut off, its weights nothing in float32."""
+STOP = 1e-8
+"""Share of a walker's steps that end in background, as in pymatting: so that a colour unlike all around it, whose
+weights are next to nothing, has an alpha, too."""
 
 
 class Rows(NamedTuple):
@@ -66,7 +66,10 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
 
 
 def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) -> StencilSystem:
-    """The system of random walks to the eight neighbours, of weights LEAST_STEP + exp(-|I_i - I_j|^2 / sigma^2)."""
+    """The system of random walks to the eight neighbours and the pixel, of weights exp(-|I_i - I_j|^2 / sigma^2).
+
+    Beyond the picture's rim its pixels are repeated, so that edges along the rim count twice.
+    """
     rows = _empty(band)
     side_by_side(_assemble_walk, band.size, image, fixed, band, sigma, rows)
     return _closed(band, rows)
@@ -331,11 +334,15 @@ def _assemble_walk(
     row = np.zeros((5, 5))
     for i in range(first, last):
         y, x = position[i] // width, position[i] % width
-        row[:] = 0.0
-        for vy in range(max(0, y - 1), min(height, y + 2)):
-            for vx in range(max(0, x - 1), min(width, x + 2)):
+        row[:], total = 0.0, 0.0
+        for dy in range(-1, 2):
+            for dx in range(-1, 2):
+                vy, vx = max(0, min(height - 1, y + dy)), max(0, min(width - 1, x + dx))
                 distance = 0.0
                 for c in range(3):
                     distance += (image[y, x, c] - image[vy, vx, c]) ** 2
-                row[vy - y + 2, vx - x + 2] = -np.exp(-distance / sigma**2) - LEAST_STEP
+                weight = np.exp(-distance / sigma**2)
+                row[vy - y + 2, vx - x + 2] -= weight
+                total += weight
         _store_row(row, i, y, x, fixed, band.index, rows)
+        rows.known[i] += STOP * total

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from trimatte.errors import SolverError
 from trimatte.linalg.cg import conjugate_gradients
-from trimatte.linalg.coarse import CoarseSpace, coarse_space
+from trimatte.linalg.coarse import coarse_space
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
 from trimatte.runtime.measure import timed
@@ -17,6 +18,8 @@ from trimatte.runtime.measure import timed
 RTOL = 3e-6
 LARGE, LARGE_RTOL = 300_000, 1e-5
 """From so many unknowns on, a larger residual: it is spread over more pixels, and alpha is as near to exact."""
+WALK_RTOL = 1e-9
+"""Of random walks, where parts of the band hang on what is known by weights of 1e-8."""
 MAX_ITERATIONS = 400
 SPACINGS = (3, 4, 5, 6, 8, 12)
 QUICKEST = ((150_000, 3), (800_000, 4), (2_200_000, 5), (math.inf, 6))
@@ -26,6 +29,15 @@ SHIFT = 1e-6
 
 BYTES_PER_UNKNOWN = 12 * 4 + 3 * 4 + 2 * 8 + 4 + 9 * 8
 """Stencil, diagonal and right-hand side, position, and the vectors of the iteration."""
+BYTES_OF_AGGREGATES = 280
+"""The graph of the unknown pixels, 8 edges each, and what is made of it."""
+
+
+class Coarse(Protocol):
+    """A coarse space: `CoarseSpace`, or `Aggregates`."""
+
+    def correct(self, r: np.ndarray, out: np.ndarray) -> None:
+        """out = P A_c^-1 P' r for a residual r (n,)."""
 
 
 def predicted_bytes(unknown: int, spacing: int) -> int:
@@ -58,7 +70,7 @@ class Prepared:
     """A system with its preconditioner, ready to be solved again and again."""
 
     system: StencilSystem
-    coarse: CoarseSpace
+    coarse: Coarse
 
     def precondition(self, r: np.ndarray, out: np.ndarray, product: np.ndarray) -> None:
         """out = one symmetric cycle for r: sweep down, correct from the coarse space, sweep up; product = A out."""
@@ -115,6 +127,34 @@ def solve_stencil(
     report.converged = report.residual <= rtol
     if not report.converged:
         solution = _shifted(image, system, spacing, report, rtol)
+    return solution
+
+
+def solve_walk(
+    _: np.ndarray,
+    system: StencilSystem,
+    report: SolveReport,
+    *,
+    rtol: float | None = None,
+    max_memory: int | None = None,
+    x: np.ndarray | None = None,
+) -> np.ndarray:
+    """Solve a system of random walks, whose weights differ by many orders; as `solve_stencil` otherwise."""
+    from trimatte.linalg.aggregation import aggregates
+
+    unknown, rtol = system.band.size, WALK_RTOL if rtol is None else rtol
+    report.predicted_bytes = unknown * (BYTES_PER_UNKNOWN + BYTES_OF_AGGREGATES)
+    if max_memory is not None and report.predicted_bytes > max_memory:
+        raise SolverError(
+            f"max_memory: {unknown} unknown pixels take at least {report.predicted_bytes} bytes, "
+            f"{max_memory} are allowed"
+        )
+    report.solver = "conjugate gradients, Gauss-Seidel and aggregates"
+    with timed(report.seconds, "coarse"):
+        prepared = Prepared(system, aggregates(system))
+    with timed(report.seconds, "solve"):
+        solution, report.iterations, report.residual = prepared.solve(rtol=rtol, x=x)
+    report.converged = report.residual <= rtol
     return solution
 
 
