@@ -16,7 +16,7 @@ from trimatte.quality import DRAWN, USUAL, WAYS, Way, apart, chosen
 def test_names_given_override_the_word() -> None:
     assert chosen("fast") == WAYS["fast"]
     assert chosen("best", method="knn") == Way(WAYS["best"].segmenter, "knn")
-    assert chosen("best", segmenter="mine") == Way("mine", WAYS["best"].method)
+    assert chosen("best", segmenter="mine") == Way("mine", WAYS["best"].method, WAYS["best"].pixels)
 
 
 @pytest.mark.parametrize("word", ["good", "", None, 90])

@@ -32,7 +32,7 @@ class Way:
 WAYS = {
     "fast": Way("lite", "closed-form", 30_000),
     "balanced": Way("lite", "light", 60_000),
-    "best": Way("lite", "hybrid"),
+    "best": Way("lite", "hybrid", 450_000),
 }
 """From the quickest to the most exact."""
 USUAL = "balanced"

@@ -44,6 +44,7 @@ def test_trimap_says_how_wide_the_band_is(trimatte: Trimatte, photo_file: Path, 
     result = trimatte("trimap", photo_file, "--segmenter", bright, "--band-pixels", 5, "--json")
     report = json.loads(result.stdout)["report"]
     assert 0 <= report.pop("decided") < 0.01
+    assert 0.5 < report.pop("trust") < 1
     assert report == {
         "subject": True,
         "band": 5.0,
