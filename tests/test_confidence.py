@@ -61,14 +61,14 @@ def smeared(doubt: float) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
     def run(image: np.ndarray) -> np.ndarray:
         probability = np.zeros(image.shape[:2], np.float32)
         probability[10:20, 10:20] = 1
-        probability[30 : 30 + round(doubt * 10), 10:20] = 0.5
+        probability[30 : 30 + round(doubt * 100 / 40), 4:44] = 0.5
         return probability
 
     return lambda: run
 
 
 def a_doubter() -> Callable[[np.ndarray], np.ndarray]:
-    return smeared(3)()
+    return smeared(8)()
 
 
 def one_in_some_doubt() -> Callable[[np.ndarray], np.ndarray]:
@@ -83,7 +83,7 @@ def test_what_a_segmenter_is_mostly_in_doubt_of_is_no_subject(monkeypatch: pytes
         cut = trimatte.cutout(photo, segmenter="doubter", quality="fast")
     assert not cut.report.subject
     assert not cut.alpha.any()
-    assert cut.report.trust == pytest.approx(2.5 / 5.5)
+    assert cut.report.trust == pytest.approx(5 / 13)
     with pytest.raises(trimatte.errors.SubjectNotFoundError):
         trimatte.cutout(photo, segmenter="doubter", strict=True)
 
