@@ -14,11 +14,15 @@ import numpy as np
 from trimatte.trimap import UNKNOWN
 
 LEAST_TRUST = 0.4
-"""What a segmenter finds with less trust is no subject: two in three scenes without one have less, and one photo in three
-hundred with one."""
+"""What a segmenter finds with less trust is no subject.
+
+Two in three scenes without one have less, and one photo with one in three hundred.
+"""
 DOUBTFUL = 0.6
-"""With less trust there may be none. That, or that there is none, is said of nineteen in twenty scenes without one, and of
-one photo in thirty with one."""
+"""With less trust there may be none.
+
+One of both is said of nineteen in twenty scenes without one, and of one photo in thirty with one.
+"""
 
 
 def doubt_map(alpha: np.ndarray, probability: np.ndarray | None = None, trimap: np.ndarray | None = None) -> np.ndarray:
