@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.alpha._stencil import alpha_of_stencil, require_positive
+from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
+from trimatte.planes.regions import regions, widest
 
 
 def random_walk(
@@ -48,4 +50,19 @@ def random_walk(
         return walk_system(image, fixed, band, sigma)
 
     settings = {"rtol": rtol, "max_memory": max_memory, "guess": guess, "solve": solve_walk}
-    return alpha_of_stencil(image, trimap, report, assemble, known=known, **settings)
+    alpha = alpha_of_stencil(image, trimap, report, assemble, known=known, **settings)
+    alpha[_amid_foreground(trimap)] = 1
+    return alpha
+
+
+def _amid_foreground(trimap: np.ndarray) -> np.ndarray:
+    """Unknown pixels from which no walk can reach background, as a mask (H, W).
+
+    The reference has 1e-8 of the steps end in background, so that walkers who hardly step, since no colour about them
+    is like theirs, would end there.
+    """
+    unknown = trimap == UNKNOWN
+    around = regions(widest(unknown.astype(np.float32), 1) > 0)
+    amid = np.zeros(trimap.shape, np.bool_)
+    around.paint(around.touched(trimap == FOREGROUND) & ~around.touched(trimap == BACKGROUND), True, amid)
+    return amid & unknown
