@@ -65,4 +65,5 @@ def _amid_foreground(trimap: np.ndarray) -> np.ndarray:
     around = regions(widest(unknown.astype(np.float32), 1) > 0)
     amid = np.zeros(trimap.shape, np.bool_)
     around.paint(around.touched(trimap == FOREGROUND) & ~around.touched(trimap == BACKGROUND), True, amid)
-    return amid & unknown
+    amid &= unknown
+    return amid
