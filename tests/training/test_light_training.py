@@ -141,9 +141,9 @@ def test_the_command_makes_samples_trains_and_exports(pictures, tmp_path, monkey
     monkeypatch.setattr("trimatte.training.light.SIZE", 200)
     monkeypatch.setattr("trimatte.training.photo_samples.VARIANTS", 1)
     options = ["--photos", pictures / "image", "--masks", pictures, "--out", tmp_path / "run"]
-    told = CliRunner().invoke(command, [*map(str, options), "--samples", "8", "--minutes", "0.02"])
+    told = CliRunner().invoke(command, [*map(str, options), "--samples", "20", "--minutes", "0.02"])
     assert told.exit_code == 0, told.exception
     assert (tmp_path / "run" / "light.onnx").stat().st_size < 8e6
-    assert len(list((tmp_path / "run" / "samples" / "composites").glob(PATTERN))) == 8
+    assert len(list((tmp_path / "run" / "samples" / "composites").glob(PATTERN))) == 20
     again = CliRunner().invoke(command, list(map(str, options)))
     assert "holds a run already" in str(again.exception)
