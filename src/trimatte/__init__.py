@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from trimatte.runtime.lazy import first_use
 
 __version__ = "0.1.0"
 
@@ -110,12 +111,7 @@ __all__ = sorted([*_NAMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'trimatte' has no attribute {name!r}")
-    module = _NAMES[name]
-    value = getattr(import_module(f"trimatte.{module}"), name) if module else import_module(f"trimatte.{name}")
-    globals()[name] = value
-    return value
+    return first_use(globals(), _NAMES, name)
 
 
 def __dir__() -> list[str]:

@@ -6,8 +6,9 @@ line; run again, it does what is new, has changed, or is asked with other option
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from trimatte.runtime.lazy import first_use
 
 if TYPE_CHECKING:
     from trimatte.batch.plan import parse_shard as parse_shard
@@ -20,8 +21,4 @@ __all__ = ["BatchSummary", "parse_shard", "run_batch"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
+    return first_use(globals(), _NAMES, name)

@@ -5,13 +5,13 @@ Names are imported when first used, so that the table of formats can be had with
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from trimatte.images.formats import FORMATS as FORMATS
 from trimatte.images.formats import MAX_PIXELS as MAX_PIXELS
 from trimatte.images.formats import WRITTEN as WRITTEN
 from trimatte.images.formats import output_format as output_format
+from trimatte.runtime.lazy import first_use
 
 if TYPE_CHECKING:
     from trimatte.images.background import background_image as background_image
@@ -58,8 +58,4 @@ __all__ = sorted(["FORMATS", "MAX_PIXELS", "WRITTEN", "output_format", *_NAMES])
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
+    return first_use(globals(), _NAMES, name)
