@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,8 +57,11 @@ def plan_spacing(unknown: int, max_memory: int | None) -> int:
     for spacing in SPACINGS:
         if spacing >= quickest and (max_memory is None or predicted_bytes(unknown, spacing) <= max_memory):
             return spacing
-    least = predicted_bytes(unknown, SPACINGS[-1])
-    raise SolverError(f"max_memory: {unknown} unknown pixels take at least {least} bytes, {max_memory} are allowed")
+    raise _too_large(unknown, predicted_bytes(unknown, SPACINGS[-1]), max_memory)
+
+
+def _too_large(unknown: int, least: int, most: int | None) -> SolverError:
+    return SolverError(f"max_memory: {unknown} unknown pixels take at least {least} bytes, {most} are allowed")
 
 
 def default_rtol(unknown: int) -> float:
@@ -120,11 +124,7 @@ def solve_stencil(
     spacing = plan_spacing(unknown, max_memory)
     report.predicted_bytes = predicted_bytes(unknown, spacing)
     report.solver = f"conjugate gradients, Gauss-Seidel and affine colours every {spacing} pixels"
-    with timed(report.seconds, "coarse"):
-        prepared = Prepared(system, coarse_space(image, system, spacing))
-    with timed(report.seconds, "solve"):
-        solution, report.iterations, report.residual = prepared.solve(rtol=rtol, x=x)
-    report.converged = report.residual <= rtol
+    solution = _solved(system, lambda: coarse_space(image, system, spacing), report, rtol, x)
     if not report.converged:
         solution = _shifted(image, system, spacing, report, rtol)
     return solution
@@ -145,13 +145,17 @@ def solve_walk(
     unknown, rtol = system.band.size, WALK_RTOL if rtol is None else rtol
     report.predicted_bytes = unknown * (BYTES_PER_UNKNOWN + BYTES_OF_AGGREGATES)
     if max_memory is not None and report.predicted_bytes > max_memory:
-        raise SolverError(
-            f"max_memory: {unknown} unknown pixels take at least {report.predicted_bytes} bytes, "
-            f"{max_memory} are allowed"
-        )
+        raise _too_large(unknown, report.predicted_bytes, max_memory)
     report.solver = "conjugate gradients, Gauss-Seidel and aggregates"
+    return _solved(system, lambda: aggregates(system), report, rtol, x)
+
+
+def _solved(
+    system: StencilSystem, build: Callable[[], Coarse], report: SolveReport, rtol: float, x: np.ndarray | None
+) -> np.ndarray:
+    """The solution, by the coarse space that `build` makes; the report says how it went."""
     with timed(report.seconds, "coarse"):
-        prepared = Prepared(system, aggregates(system))
+        prepared = Prepared(system, build())
     with timed(report.seconds, "solve"):
         solution, report.iterations, report.residual = prepared.solve(rtol=rtol, x=x)
     report.converged = report.residual <= rtol
