@@ -14,6 +14,7 @@ from typing import Any
 
 from trimatte.errors import ArgumentError
 from trimatte.files import store
+from trimatte.runtime.plugins import meant
 
 KINDS = ("points", "not_points", "box")
 Prompts = dict[str, Any]
@@ -52,10 +53,7 @@ def check_known(prompts: Mapping[str, Any], names: Sequence[str]) -> None:
     """Raise `ArgumentError` for prompts of pictures that there are not."""
     unknown = sorted(set(prompts) - set(names))
     if unknown:
-        import difflib
-
-        near = difflib.get_close_matches(unknown[0], names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = meant(unknown[0], names)
         more = f", and {len(unknown) - 1} more that there are not" if len(unknown) > 1 else ""
         raise ArgumentError(f"prompts: the folder has no picture {unknown[0]!r}{hint}{more}")
 

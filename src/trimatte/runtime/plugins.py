@@ -37,11 +37,15 @@ def resolve(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any
 
 def unknown(kind: str, name: str, names: Sequence[str], addable: Sequence[str] = ()) -> ArgumentError:
     """The error for a name that there is not; `addable` are names that are not listed, but could be meant."""
+    return ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{meant(name, [*names, *addable])}")
+
+
+def meant(name: str, names: Sequence[str]) -> str:
+    """The question whether one of these was meant, "; did you mean 'knn'?"; empty if none is like the name."""
     import difflib
 
-    near = difflib.get_close_matches(name, [*names, *addable], 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return ArgumentError(f"{kind}: there is no {name!r}, there are {', '.join(names)}{hint}")
+    near = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def check_name(kind: str, name: Any) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from trimatte.errors import ArgumentError, ModelError
 from trimatte.files.atomic import atomic_write, reason, sha256
 from trimatte.runtime.onnx import open_session
-from trimatte.runtime.plugins import check_name, known, resolve, unknown
+from trimatte.runtime.plugins import check_name, known, meant, resolve, unknown
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
 
@@ -94,11 +94,7 @@ def card(name: str) -> Card:
     own = _own_card(name)
     if not (is_name(name) and own.is_file()):
         names = [each.name for each in models()]
-        import difflib
-
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ModelError(f"there is no model {name!r}, there are {', '.join(names)}{hint}")
+        raise ModelError(f"there is no model {name!r}, there are {', '.join(names)}{meant(name, names)}")
     return read_card(own.read_text("utf-8"), str(own))
 
 
