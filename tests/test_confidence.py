@@ -10,8 +10,12 @@ import pytest
 
 import trimatte
 from trimatte.confidence import DOUBTFUL, LEAST_TRUST, doubt_map, picture_confidence, subject_trust
+from trimatte.cutout import find_trimap
 from trimatte.images import load_picture
 from trimatte.segmentation import registry
+from trimatte.trimap import BOUND, TrimapReport
+
+AS_USUAL = {"band": None, "band_pixels": None, "adaptive_band": False, "speck": None}
 
 
 def test_doubt_is_of_alpha_where_it_was_solved_for_and_of_the_network_elsewhere() -> None:
@@ -86,6 +90,20 @@ def test_what_a_segmenter_is_mostly_in_doubt_of_is_no_subject(monkeypatch: pytes
     assert cut.report.trust == pytest.approx(5 / 13)
     with pytest.raises(trimatte.errors.SubjectNotFoundError):
         trimatte.cutout(photo, segmenter="doubter", strict=True)
+
+
+def test_a_pictures_own_alpha_bounds_what_is_in_doubt_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.SEGMENTERS, "doubter", f"{__name__}:a_doubter")
+    photo = np.random.default_rng(0).integers(0, 255, (64, 48, 4), np.uint8)
+    photo[..., 3] = 255
+    photo[:2, :2, 3] = 0  # a rounded corner
+    photo[40, 4, 3] = 0  # amid what is in doubt
+    report = TrimapReport()
+    _, trimap = find_trimap(load_picture(photo), segmenter="doubter", report=report, **AS_USUAL)
+    assert not report.subject
+    assert BOUND in report.notes
+    assert trimap[40, 4] == 0
+    assert trimap[40, 5] == 128
 
 
 def test_what_it_is_in_some_doubt_of_is_cut_out_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

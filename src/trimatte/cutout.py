@@ -669,22 +669,23 @@ def find_trimap(
             probability = segment(seen, segmenter=segmenter, points=points, not_points=not_points, box=box)
     if not prompted:
         report.trust = subject_trust(probability)
-    if report.trust < LEAST_TRUST:
-        return probability, without_subject(probability, report)
-    if report.trust < DOUBTFUL:
+    trusted = report.trust >= LEAST_TRUST
+    if trusted and report.trust < DOUBTFUL:
         report.notes.append(DOUBT)
-    if not prompted:
+    if trusted and not prompted:
         with timed(seconds, "decide"):
             found, probability = probability, decided(image, probability)
             report.decided = float(np.mean((found > 0.5) != (probability > 0.5)))
     with timed(seconds, "trimap"):
         mixed = None
-        if adaptive_band:
+        if adaptive_band and trusted:
             from trimatte.alpha.glance import mixed_pixels
 
             mixed = mixed_pixels(image, probability)
         speck = SPECK if speck is None else speck
-        if mixed is None and picture.subject is None:
+        if not trusted:
+            trimap = without_subject(probability, report)
+        elif mixed is None and picture.subject is None:
             trimap = coarse_trimap(probability, band=band, band_pixels=band_pixels, speck=speck, report=report)
         else:
             trimap = make_trimap(
