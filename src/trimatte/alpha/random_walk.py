@@ -9,7 +9,8 @@ from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
-from trimatte.planes.regions import regions, widest
+from trimatte.planes.filters import dilated
+from trimatte.planes.regions import regions
 
 
 def random_walk(
@@ -62,7 +63,7 @@ def _amid_foreground(trimap: np.ndarray) -> np.ndarray:
     is like theirs, would end there.
     """
     unknown = trimap == UNKNOWN
-    around = regions(widest(unknown.astype(np.float32), 1) > 0)
+    around = regions(dilated(unknown))
     amid = np.zeros(trimap.shape, np.bool_)
     around.paint(around.touched(trimap == FOREGROUND) & ~around.touched(trimap == BACKGROUND), True, amid)
     amid &= unknown

@@ -18,6 +18,7 @@ from PIL import Image
 
 from trimatte.alpha import Matte, quiet_matte
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
+from trimatte.planes import filters
 from trimatte.planes.resize import resized
 from trimatte.runtime.measure import timed
 from trimatte.runtime.threads import available_threads
@@ -148,10 +149,7 @@ def _solved(a: dict[tuple[int, int], np.ndarray], b: list[np.ndarray]) -> list[n
 
 def _mean(plane: np.ndarray) -> np.ndarray:
     """Means over windows of 3 x 3 pixels."""
-    for _ in range(2):
-        padded = np.pad(plane, ((1, 1), (0, 0)), mode="edge")
-        plane = ((padded[:-2] + padded[1:-1] + padded[2:]) / 3).T
-    return plane
+    return filters.mean(plane, 1)
 
 
 def _strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:
