@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike, fspath
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,11 +36,6 @@ def export_onnx(network: nn.Module, path: str | PathLike[str], *, size: tuple[in
     channels = 4 if isinstance(network, DIM) else 3
     # An example of more than one picture, for a batch of one would be taken to be all there is.
     example = torch.rand(2, channels, 2 * STRIDE, 3 * STRIDE) if size is None else torch.rand(1, channels, *size)
-    axes = None
-    if size is None:
-        most = 1024
-        batch, rows, columns = (torch.export.Dim(name, min=1, max=most) for name in ("batch", "rows", "columns"))
-        axes = ({0: batch, 2: STRIDE * rows, 3: STRIDE * columns},)
     with _quiet():
         try:
             torch.onnx.export(
@@ -48,13 +44,30 @@ def export_onnx(network: nn.Module, path: str | PathLike[str], *, size: tuple[in
                 fspath(path),
                 input_names=["input"],
                 output_names=["output"],
-                dynamic_shapes=axes,
-                dynamo=True,
                 external_data=False,
                 verbose=False,
+                **(_by_program(size is None) if isinstance(network, DIM) else _by_trace(size is None)),
             )
         except ModuleNotFoundError as error:
             raise MissingExtraError(f'ONNX export needs {error.name}: pip install "trimatte[train]"') from error
+
+
+def _by_program(open_size: bool) -> dict[str, Any]:
+    """How a network is exported whose pooling keeps its places, which a trace can't write."""
+    most = 1024
+    batch, rows, columns = (torch.export.Dim(name, min=1, max=most) for name in ("batch", "rows", "columns"))
+    axes = ({0: batch, 2: STRIDE * rows, 3: STRIDE * columns},) if open_size else None
+    return {"dynamo": True, "dynamic_shapes": axes}
+
+
+def _by_trace(open_size: bool) -> dict[str, Any]:
+    """How the others are: with open sizes in seconds, where the exporter of programs takes minutes."""
+    axes = {0: "batch", 2: "height", 3: "width"}
+    return {
+        "dynamo": False,
+        "dynamic_axes": {"input": axes, "output": axes} if open_size else None,
+        "opset_version": 17,
+    }
 
 
 @contextmanager
