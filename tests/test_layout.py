@@ -23,6 +23,7 @@ FLOORS = (
     {"segmentation"},
     {"alpha"},
     {"backdrop", "confidence", "quality"},
+    {"stages"},
     {"cutout"},
     {"cutter", "evaluation", "selection", "sheet"},
     {"metrics"},
@@ -32,7 +33,8 @@ FLOORS = (
     {"__main__"},
 )
 MODULES = {"composite", "confidence", "cutout", "cutter", "errors", "metrics", "quality", "selection", "sheet"} | {
-    "trimap"
+    "stages",
+    "trimap",
 }
 
 

@@ -17,6 +17,7 @@ from trimatte.cli import main
 from trimatte.cutout import find_trimap
 from trimatte.errors import ArgumentError, SubjectWarning
 from trimatte.images import load_picture
+from trimatte.stages import Stages
 from trimatte.trimap import TrimapReport
 
 LEFT, RIGHT = (36, 40), (104, 40)
@@ -107,8 +108,8 @@ def test_a_sequence_takes_prompts(pair: np.ndarray) -> None:
 
 
 def test_a_trimap_of_what_is_pointed_at(pair: np.ndarray) -> None:
-    given = {"band": None, "band_pixels": 3, "adaptive_band": False, "speck": None, "report": TrimapReport()}
-    _, trimap = find_trimap(load_picture(pair), segmenter="lite", points=[LEFT], not_points=[RIGHT], **given)
+    stages = Stages(band_pixels=3, points=[LEFT], not_points=[RIGHT])
+    _, trimap = find_trimap(load_picture(pair), stages, report=TrimapReport())
     assert trimap[LEFT[1], LEFT[0]] == 255
     assert trimap[RIGHT[1], RIGHT[0]] != 255
 

@@ -14,13 +14,12 @@ import numpy as np
 from trimatte.alpha import Matte, complaints, find_method, quiet_matte
 from trimatte.alpha.refine import find_refiner
 from trimatte.alpha.settle import settled
-from trimatte.backdrop import BackdropMatte, check_backdrop
+from trimatte.backdrop import BackdropMatte
 from trimatte.composite import composite
 from trimatte.confidence import DOUBTFUL, LEAST_TRUST, doubt_map, picture_confidence, subject_trust
 from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError, SubjectWarning
-from trimatte.foreground import METHODS as FOREGROUND_METHODS
 from trimatte.foreground import complaint as foreground_complaint
-from trimatte.foreground import foreground_method, quiet_foreground
+from trimatte.foreground import quiet_foreground
 from trimatte.images import MAX_PIXELS, Picture, output_format, read_picture, read_trimap
 from trimatte.images.arrays import grown
 from trimatte.images.hidden import without_hidden
@@ -28,13 +27,13 @@ from trimatte.linalg.report import SolveReport
 from trimatte.output.finish import Finished, finished, write_cutout, write_matte
 from trimatte.output.framing import visible_box
 from trimatte.output.options import output_of, with_preset
-from trimatte.quality import DRAWN, USUAL, chosen
+from trimatte.quality import DRAWN, USUAL
 from trimatte.runtime.measure import peak_bytes, timed
-from trimatte.runtime.options import check_flag, check_number, check_options
+from trimatte.runtime.options import check_number
 from trimatte.runtime.report import PlainReport
-from trimatte.segmentation import check_prompted, find_segmenter, segment
+from trimatte.segmentation import segment
 from trimatte.segmentation.decide import decided
-from trimatte.segmentation.prompts import read_prompts
+from trimatte.stages import Stages
 from trimatte.trimap import (
     BACKGROUND,
     BOUND,
@@ -43,7 +42,6 @@ from trimatte.trimap import (
     SPECK,
     WIDEST,
     TrimapReport,
-    check_widths,
     coarse_trimap,
     has_subject,
     is_matte,
@@ -51,6 +49,9 @@ from trimatte.trimap import (
     own_trimap,
     without_subject,
 )
+
+Matting = Callable[[np.ndarray, np.ndarray | None], Matte]
+"""Alpha from an image and, where there is one, its trimap."""
 
 
 @dataclass
@@ -318,7 +319,7 @@ def cutout(
     SubjectNotFoundError, SolverError
         With `strict`.
     """
-    check_arguments(
+    stages = Stages(
         quality=quality,
         segmenter=segmenter,
         method=method,
@@ -337,100 +338,48 @@ def cutout(
         refine_options=refine_options,
         strict=strict,
         max_pixels=max_pixels,
-        **options,
     )
-    way = chosen(quality, segmenter=segmenter, method=method)
-    given = trimap is not None
+    stages.check(**options)
+    way, given = stages.way, trimap is not None
     settings = {"method": way.method, "strict": strict, "given": given, **options}
-    matting: Callable[[np.ndarray, np.ndarray | None], Matte] = partial(quiet_matte, **settings)
+    matting: Matting = partial(quiet_matte, **settings)
     if way.pixels is not None and not options:
         from trimatte.alpha.reduced import reduced_matte
 
         matting = partial(reduced_matte, pixels=way.pixels * (DRAWN if given else 1), **settings)
-    return cutout_by(
-        matting,
-        image,
-        quality=quality,
-        segmenter=way.segmenter if find_method(way.method).needs_trimap else None,
-        trimap=trimap,
-        points=points,
-        not_points=not_points,
-        box=box,
-        backdrop=backdrop,
-        shadow=shadow,
-        band=band,
-        band_pixels=band_pixels,
-        adaptive_band=adaptive_band,
-        speck=speck,
-        foreground=foreground,
-        refine=refine,
-        refine_options=refine_options,
-        strict=strict,
-        max_pixels=max_pixels,
-    )
+    return cutout_by(matting, image, stages)
 
 
-def cutout_by(
-    matting: Callable[[np.ndarray, np.ndarray | None], Matte],
-    image: Any,
-    *,
-    quality: str,
-    segmenter: str | None,
-    trimap: Any,
-    points: Any,
-    not_points: Any,
-    box: Any,
-    backdrop: Any,
-    shadow: str,
-    band: float | None,
-    band_pixels: float | None,
-    adaptive_band: bool,
-    speck: float | None,
-    foreground: str,
-    refine: str | None,
-    refine_options: Mapping[str, Any] | None,
-    strict: bool,
-    max_pixels: int,
-) -> Cutout:
-    """`cutout` with any function from image and trimap to alpha; without a segmenter only a given trimap is known.
+def cutout_by(matting: Matting, image: Any, stages: Stages) -> Cutout:
+    """`cutout` with any function from image and trimap to alpha, which is not asked for what it needs.
 
-    The other parameters are as of `cutout`, the quality for the report alone.
+    Where the method of `stages` needs no trimap, only a given one is known.
     """
-    report = CutoutReport(quality=quality)
+    way = stages.way
+    segmenter = way.segmenter if find_method(way.method).needs_trimap else None
+    report = CutoutReport(quality=stages.quality)
     with timed(report.seconds, "read"):
-        picture = without_hidden(read_picture(image, max_pixels=max_pixels))
+        picture = without_hidden(read_picture(image, max_pixels=stages.max_pixels))
     report.warnings.extend(picture.notes)
     size = picture.image.shape[:2]
     own = picture.alpha if picture.alpha is not None and (picture.alpha < 1).any() else None
     probability: np.ndarray | None = None
     known: np.ndarray | None = None
     keyed: BackdropMatte | None = None
-    if trimap is not None:
-        known = read_trimap(trimap, shape=picture, max_pixels=max_pixels)
-    elif is_matte(own) and picture.subject is None and not read_prompts(points, not_points, box):
+    if stages.trimap is not None:
+        known = read_trimap(stages.trimap, shape=picture, max_pixels=stages.max_pixels)
+    elif is_matte(own) and picture.subject is None and not stages.pointed:
         cut = _already_cut(picture, report)
-        _tell(report, strict)
+        _tell(report, stages.strict)
         return cut
     elif segmenter is not None:
         notes, report.segmenter = TrimapReport(), segmenter
-        probability, known = find_trimap(
-            picture,
-            segmenter=segmenter,
-            points=points,
-            not_points=not_points,
-            box=box,
-            band=band,
-            band_pixels=band_pixels,
-            adaptive_band=adaptive_band,
-            speck=speck,
-            report=notes,
-            seconds=report.seconds,
-        )
+        probability, known = find_trimap(picture, stages, report=notes, seconds=report.seconds)
         report.subject, report.band, report.specks = notes.subject, notes.band, notes.specks
         report.decided, report.trust = notes.decided, notes.trust
-        if probability is not None and not _is_off(backdrop):
-            pointed = picture.subject is not None or bool(read_prompts(points, not_points, box))
-            keyed = _keyed(picture.image, probability, backdrop, shadow, pointed, report, strict)
+        if probability is not None and stages.keyed:
+            pointed = picture.subject is not None or stages.pointed
+            keyed = _keyed(picture.image, probability, stages, pointed, report)
         if keyed is None:
             report.warnings.extend(notes.notes)
         else:
@@ -445,26 +394,26 @@ def cutout_by(
         spreads = keyed is None and not find_method(report.alpha.method).refines
         if spreads and probability is not None and known is not None and report.band:
             alpha = _settled(
-                alpha, probability, known, float(WIDEST) * report.band if adaptive_band else report.band, report
+                alpha, probability, known, float(WIDEST) * report.band if stages.adaptive_band else report.band, report
             )
-        if refine is not None and keyed is None:
-            alpha = _refined(refine, picture.image, known, alpha, refine_options or {}, report)
+        if stages.refine is not None and keyed is None:
+            alpha = _refined(stages, picture.image, known, alpha, report)
         alpha = alpha if own is None else np.minimum(alpha, own)
         report.confidence = picture_confidence(alpha, probability, known)
     if not report.subject:
         alpha, report.confidence = np.zeros(size, np.float32), 0.0
     with timed(report.seconds, "foreground"):
-        if keyed is not None and foreground != "keep" and alpha.any():
+        if keyed is not None and stages.foreground != "keep" and alpha.any():
             colours = keyed.foreground
         else:
-            colours = _colours(foreground, picture, alpha, report, strict)
+            colours = _colours(stages, picture, alpha, report)
     report.peak_bytes = peak_bytes()
-    _tell(report, strict)
+    _tell(report, stages.strict)
     return Cutout(picture.image, probability, known, alpha, colours, report, picture)
 
 
 def _alpha(
-    matting: Callable[[np.ndarray, np.ndarray | None], Matte],
+    matting: Matting,
     image: np.ndarray,
     known: np.ndarray | None,
     report: CutoutReport,
@@ -491,44 +440,38 @@ def _settled(
     return alpha
 
 
-def _is_off(backdrop: Any) -> bool:
-    return isinstance(backdrop, str) and backdrop == "off"
-
-
 def _keyed(
     image: np.ndarray,
     probability: np.ndarray,
-    backdrop: Any,
-    shadow: str,
+    stages: Stages,
     pointed: bool,
     report: CutoutReport,
-    strict: bool,
 ) -> BackdropMatte | None:
     """What stands before a plain backdrop, or None if there is none; the report says which."""
     from trimatte.backdrop import find_backdrop, hexadecimal, key
 
     with timed(report.seconds, "backdrop"):
-        field, report.backdrop_note = find_backdrop(image, backdrop, probability=probability)
+        field, report.backdrop_note = find_backdrop(image, stages.backdrop, probability=probability)
         if field is None:
             return None
         report.backdrop, report.alpha = hexadecimal(field.colour), SolveReport(method="backdrop")
-        keyed = key(image, field, probability=probability, shadow=shadow, only=pointed, report=report.alpha)
+        keyed = key(image, field, probability=probability, shadow=stages.shadow, only=pointed, report=report.alpha)
     report.subject, report.band, report.specks = bool((keyed.alpha >= 0.5).any()), 0.0, 0
     report.warnings.extend([] if report.subject else ["no subject found"])
     report.warnings.extend(faults := complaints(report.alpha))
-    if strict and faults:
+    if stages.strict and faults:
         raise SolverError("; ".join(faults))
     return keyed
 
 
-def _colours(foreground: str, picture: Picture, alpha: np.ndarray, report: CutoutReport, strict: bool) -> np.ndarray:
+def _colours(stages: Stages, picture: Picture, alpha: np.ndarray, report: CutoutReport) -> np.ndarray:
     """The subject's colours (H, W, 3): black if there is none, so that no background stays in the file."""
     if not alpha.any():
         return np.zeros_like(picture.image)
-    if foreground == "keep":
+    if stages.foreground == "keep":
         return picture.image
-    notes = SolveReport(method=foreground)
-    colours = quiet_foreground(picture.image, alpha, method=foreground, strict=strict, report=notes)
+    notes = SolveReport(method=stages.foreground)
+    colours = quiet_foreground(picture.image, alpha, method=stages.foreground, strict=stages.strict, report=notes)
     if not notes.converged:
         report.warnings.append(foreground_complaint(notes))
     report.warnings.extend(notes.fallbacks)
@@ -551,14 +494,11 @@ def _already_cut(picture: Picture, report: CutoutReport) -> Cutout:
 
 
 def _refined(
-    name: str,
-    image: np.ndarray,
-    trimap: np.ndarray | None,
-    alpha: np.ndarray,
-    options: Mapping[str, Any],
-    report: CutoutReport,
+    stages: Stages, image: np.ndarray, trimap: np.ndarray | None, alpha: np.ndarray, report: CutoutReport
 ) -> np.ndarray:
     """Alpha after the refiner; what it has to say joins the warnings."""
+    name, options = stages.refine, stages.refine_options or {}
+    assert name is not None
     if trimap is None:
         raise ArgumentError(f"refine: {name!r} needs a trimap, and the method takes none")
     notes = report.refine = SolveReport(method=name)
@@ -568,96 +508,16 @@ def _refined(
     return refined
 
 
-def check_names(*, segmenter: str, method: str, foreground: str, refine: str | None = None) -> None:
-    """Raise `ArgumentError`, which lists the names there are, for a stage's method that there is not."""
-    find_segmenter(segmenter)
-    find_method(method)
-    if foreground not in ("keep", *FOREGROUND_METHODS):
-        foreground_method(foreground)
-    if refine is not None:
-        find_refiner(refine)
-
-
-def check_arguments(
-    *,
-    quality: str = USUAL,
-    segmenter: str | None = None,
-    method: str | None = None,
-    trimap: Any = None,
-    points: Any = None,
-    not_points: Any = None,
-    box: Any = None,
-    backdrop: Any = "off",
-    shadow: str = "drop",
-    band: float | None = None,
-    band_pixels: float | None = None,
-    adaptive_band: bool = False,
-    speck: float | None = None,
-    foreground: str = "multilevel",
-    refine: str | None = None,
-    refine_options: Mapping[str, Any] | None = None,
-    strict: bool = False,
-    max_pixels: int = MAX_PIXELS,
-    **options: Any,
-) -> None:
-    """Raise `ArgumentError` for options of `cutout` that no picture could be done with."""
-    way = chosen(quality, segmenter=segmenter, method=method)
-    segmenter, method = way.segmenter, way.method
-    check_names(segmenter=segmenter, method=method, foreground=foreground, refine=refine)
-    row = find_method(method)
-    if options:
-        check_options(method, row.load(), options)
-    check_flag("strict", strict)
-    check_flag("adaptive_band", adaptive_band)
-    check_number("max_pixels", max_pixels, least=1, whole=True)
-    check_widths(band=band, band_pixels=band_pixels, speck=speck)
-    check_refine(refine, refine_options)
-    check_backdrop(backdrop, shadow)
-    of_trimap = {"band": band, "band_pixels": band_pixels, "speck": speck, "adaptive_band": adaptive_band or None}
-    if read_prompts(points, not_points, box):
-        check_prompted(segmenter)
-        of_trimap |= {"points": points, "not_points": not_points, "box": box}
-    if not _is_off(backdrop):
-        of_trimap |= {"backdrop": backdrop}
-    elif shadow != "drop":
-        raise ArgumentError(f"shadow: got {shadow!r}, but no backdrop")
-    for name, value in of_trimap.items():
-        if value is not None and (trimap is not None or not row.needs_trimap):
-            why = "a trimap was given" if trimap is not None else f"method {method!r} needs no trimap"
-            raise ArgumentError(f"{name}: got {value}, but {why}")
-
-
-def check_refine(refine: str | None, options: Mapping[str, Any] | None) -> None:
-    """Raise `ArgumentError` for options that the refiner does not take, or that there is no refiner for."""
-    if not isinstance(options, (Mapping, type(None))):
-        raise ArgumentError(f"refine_options: got {options!r}, wanted a mapping of names to values")
-    if refine is not None:
-        check_options(refine, find_refiner(refine), {k: v for k, v in (options or {}).items() if k != "report"})
-    elif options:
-        raise ArgumentError(f"refine_options: got {', '.join(options)}, but no refine")
-
-
 def find_trimap(
-    picture: Picture,
-    *,
-    segmenter: str,
-    points: Any = None,
-    not_points: Any = None,
-    box: Any = None,
-    band: float | None,
-    band_pixels: float | None,
-    adaptive_band: bool,
-    speck: float | None,
-    report: TrimapReport,
-    seconds: dict[str, float] | None = None,
+    picture: Picture, stages: Stages, *, report: TrimapReport, seconds: dict[str, float] | None = None
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Probability and trimap of the subject of a picture without hidden colours; `report` and `seconds` are filled in.
 
-    Where its own alpha is the matte there is no probability. The other parameters are as of `cutout`.
+    Where its own alpha is the matte there is no probability.
     """
     seconds = {} if seconds is None else seconds
     image, own = picture.image, picture.alpha
-    prompted = picture.subject is not None or bool(read_prompts(points, not_points, box))
+    prompted = picture.subject is not None or stages.pointed
     if own is not None and is_matte(own) and not prompted:
         report.notes.append(KEPT)
         report.subject = bool(own.any())
@@ -666,7 +526,7 @@ def find_trimap(
         probability = picture.subject
         if probability is None:
             seen = pointed_at(picture) if prompted else image
-            probability = segment(seen, segmenter=segmenter, points=points, not_points=not_points, box=box)
+            probability = segment(seen, segmenter=stages.way.segmenter, **stages.prompts)
     if not prompted:
         report.trust = subject_trust(probability)
     trusted = report.trust >= LEAST_TRUST
@@ -678,19 +538,18 @@ def find_trimap(
             report.decided = float(np.mean((found > 0.5) != (probability > 0.5)))
     with timed(seconds, "trimap"):
         mixed = None
-        if adaptive_band and trusted:
+        if stages.adaptive_band and trusted:
             from trimatte.alpha.glance import mixed_pixels
 
             mixed = mixed_pixels(image, probability)
-        speck = SPECK if speck is None else speck
+        widths: dict[str, Any] = {"band": stages.band, "band_pixels": stages.band_pixels}
+        widths["speck"] = SPECK if stages.speck is None else stages.speck
         if not trusted:
             trimap = without_subject(probability, report)
         elif mixed is None and picture.subject is None:
-            trimap = coarse_trimap(probability, band=band, band_pixels=band_pixels, speck=speck, report=report)
+            trimap = coarse_trimap(probability, **widths, report=report)
         else:
-            trimap = make_trimap(
-                probability, band=band, band_pixels=band_pixels, mixed=mixed, speck=speck, report=report
-            )
+            trimap = make_trimap(probability, mixed=mixed, **widths, report=report)
     if own is not None and (own < 1).any():
         report.notes.append(BOUND)
         trimap = np.where(own > 0, trimap, np.uint8(BACKGROUND))

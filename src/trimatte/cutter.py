@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
 from itertools import islice
 from typing import Any, Literal
 
@@ -16,15 +16,15 @@ import numpy as np
 
 from trimatte.alpha import find_method
 from trimatte.alpha.sequence import SequenceAlpha
-from trimatte.cutout import Cutout, check_arguments, cutout, cutout_by
+from trimatte.cutout import Cutout, cutout, cutout_by
 from trimatte.errors import ArgumentError, TrimatteError, failure
 from trimatte.images import as_image
 from trimatte.images.arrays import UNKNOWN
-from trimatte.quality import chosen
 from trimatte.runtime.options import check_flag, check_number
 from trimatte.runtime.threads import available_threads
 from trimatte.segmentation import segment
 from trimatte.segmentation.decide import decided
+from trimatte.stages import Stages
 
 Result = Cutout | TrimatteError
 
@@ -54,12 +54,10 @@ class Cutter:
         if sequence and options.get("method") is None:
             options["method"] = "closed-form"  # which can go on from the frame before
         self.sequence, self.options = sequence, options
-        usual = inspect.signature(cutout).parameters.values()
-        self._stages = {p.name: options.get(p.name, p.default) for p in usual if p.kind is p.KEYWORD_ONLY}
-        check_arguments(**options)
-        named = {name: self._stages[name] for name in ("segmenter", "method")}
-        way = chosen(self._stages["quality"], **named)
-        self._stages |= {"segmenter": way.segmenter, "method": way.method}
+        names = {field.name for field in fields(Stages)}
+        self._stages = Stages(**{name: value for name, value in options.items() if name in names})
+        self._of_method = {name: value for name, value in options.items() if name not in names}
+        self._stages.check(**self._of_method)
         self._turn: AbstractContextManager[Any] = nullcontext()
         if sequence:
             self._matting()
@@ -107,16 +105,14 @@ class Cutter:
 
     def _matting(self) -> SequenceAlpha:
         """Alpha of the frames of a new sequence."""
-        options = {name: value for name, value in self.options.items() if name not in self._stages}
-        return SequenceAlpha(self._stages["method"], strict=self._stages["strict"], **options)
+        return SequenceAlpha(self._stages.way.method, strict=self._stages.strict, **self._of_method)
 
     def _frames(self, photos: Iterable[Any]) -> Iterator[Result]:
         matting = self._matting()
-        stages = {name: value for name, value in self._stages.items() if name != "method"}
 
         def cut(photo: Any) -> Cutout:
             with self._turn:
-                return cutout_by(matting, photo, **stages)
+                return cutout_by(matting, photo, self._stages)
 
         for photo in photos:
             yield _tried(cut, photo)
@@ -151,8 +147,9 @@ class Cutter:
             of_subject = dict.fromkeys(("band", "band_pixels", "speck", "points", "not_points", "box"))
             of_trimap = of_subject | {"adaptive_band": False, "strict": False, "backdrop": "off", "shadow": "drop"}
             cutout(scene, **{**self.options, **of_trimap, "trimap": trimap, "max_pixels": scene.size})
-            if self._stages["trimap"] is None and find_method(self._stages["method"]).needs_trimap:
-                decided(as_image(scene), segment(scene, segmenter=self._stages["segmenter"]))
+            way = self._stages.way
+            if self._stages.trimap is None and find_method(way.method).needs_trimap:
+                decided(as_image(scene), segment(scene, segmenter=way.segmenter))
         from trimatte.runtime.jit import takes_turns
 
         if takes_turns():

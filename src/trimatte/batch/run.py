@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from inspect import signature
+from dataclasses import fields
 from typing import Any
 
 from trimatte.batch.folders import arriving_tasks, folders_of, listed, tasks_of, unread_task, watch_over
@@ -211,16 +211,17 @@ def _with_preset(format: str | None, options: Mapping[str, Any]) -> tuple[str | 
 
 def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bool, force: bool = False) -> Settings:
     """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
-    from trimatte.cutout import check_arguments, cutout
     from trimatte.output.finish import check_format
     from trimatte.output.options import FRAMES, NAMES, OUTPUTS, output_of
     from trimatte.quality import USUAL, apart
+    from trimatte.stages import Stages
 
-    defaults = {p.name: p.default for p in signature(cutout).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    defaults = {field.name: field.default for field in fields(Stages)}
     asked = {**apart(defaults), **apart(options), "format": format or "png"}
     asked["way"] = USUAL if asked["way"] is None else asked["way"]
     of_file = ("sheet", "output", "frames", "way", *NAMES)
-    check_arguments(quality=asked["way"], **{name: asked[name] for name in asked if name not in of_file})
+    stages = Stages(quality=asked["way"], **{name: asked[name] for name in defaults if name != "quality"})
+    stages.check(**{name: asked[name] for name in asked if name not in (*defaults, *of_file)})
     check_flag("sheet", asked.get("sheet", False))
     kind = asked.get("output", "cutout")
     if kind not in OUTPUTS:

@@ -239,7 +239,7 @@ def check(
     ]
     if refine is None and all(a in b for a, b in zip((way.segmenter, way.method, foreground), there, strict=True)):
         return
-    from trimatte.cutout import check_names
+    from trimatte.stages import check_names
 
     check_names(segmenter=way.segmenter, method=way.method, foreground=foreground, refine=refine)
 

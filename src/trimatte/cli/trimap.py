@@ -56,6 +56,7 @@ def command(
     from trimatte.errors import ArgumentError, SubjectNotFoundError
     from trimatte.images import FORMATS, as_alpha, load_picture, output_format, save_image
     from trimatte.images.hidden import without_hidden
+    from trimatte.stages import Stages
     from trimatte.trimap import TrimapReport, check_widths, make_trimap
 
     common.check(segmenter=segmenter)
@@ -64,6 +65,16 @@ def command(
     if from_probability and (points or not_points or box):
         raise click.UsageError("--point, --not-point and --box need the photo, which --from-probability does not take.")
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
+    stages = Stages(
+        segmenter=segmenter,
+        points=points,
+        not_points=not_points,
+        box=box,
+        band=band,
+        band_pixels=band_pixels,
+        adaptive_band=adaptive_band,
+        speck=speck,
+    )
     jobs = plan(inputs, out, suffix=".png", tag="-trimap", always_tag=True, force=force)
     if any(FORMATS[output_format(job.target, format_of(job, None))].quality for job in jobs if not job.problem):
         raise ArgumentError("out: got a format that changes the values of a trimap; wanted PNG or TIFF")
@@ -75,18 +86,8 @@ def command(
             mask = as_alpha(source, name="probability")
             trimap = make_trimap(mask, band=band, band_pixels=band_pixels, speck=speck or 0.0, report=report)
         else:
-            _, trimap = find_trimap(
-                without_hidden(load_picture(source, max_pixels=max_pixels)),
-                segmenter=segmenter,
-                points=points,
-                not_points=not_points,
-                box=box,
-                band=band,
-                band_pixels=band_pixels,
-                adaptive_band=adaptive_band,
-                speck=speck,
-                report=report,
-            )
+            picture = without_hidden(load_picture(source, max_pixels=max_pixels))
+            _, trimap = find_trimap(picture, stages, report=report)
         if strict and not report.subject:
             raise SubjectNotFoundError("no subject found")
         if from_probability and report.specks:

@@ -157,7 +157,7 @@ def _with_options(method: str) -> tuple[str, dict[str, Any]]:
 def _check(segmenter: str = "lite", method: str = "closed-form") -> None:
     """Better to fail before the first picture than at each of them."""
     from trimatte.alpha.peer import NAMES
-    from trimatte.cutout import check_names
+    from trimatte.stages import check_names
 
     peer, _, name = method.partition(":")
     if peer == "pymatting" and name not in NAMES:

@@ -20,6 +20,7 @@ from trimatte.quality import USUAL, apart
 from trimatte.runtime.report import PlainReport
 from trimatte.server.operations import output_options
 from trimatte.server.pointing import prompts_of
+from trimatte.stages import Stages
 from trimatte.trimap import SPECK, TrimapReport
 
 Files = Mapping[str, bytes]
@@ -136,16 +137,8 @@ def report_of(report: trimatte.CutoutReport) -> Report:
 def _trimap(files: Files, values: Values) -> Product:
     picture = without_hidden(load_picture(files["image"], max_pixels=values["max_pixels"]))
     notes = TrimapReport()
-    _, known = find_trimap(
-        picture,
-        segmenter=values["segmenter"],
-        **prompts_of(values),
-        band=values["band"],
-        band_pixels=values["band_pixels"],
-        adaptive_band=values["adaptive_band"],
-        speck=None,
-        report=notes,
-    )
+    named = {name: values[name] for name in ("segmenter", "band", "band_pixels", "adaptive_band")}
+    _, known = find_trimap(picture, Stages(**named, **prompts_of(values)), report=notes)
     if values["strict"] and not notes.subject:
         raise SubjectNotFoundError("no subject found")
     report = Report(subject=notes.subject, warnings=notes.notes, band=notes.band)
