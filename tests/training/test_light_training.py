@@ -138,7 +138,8 @@ def test_samples_too_small_are_refused(samples, tmp_path):
 
 
 def test_the_command_makes_samples_trains_and_exports(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr("trimatte.training.light.SIZE", 200)
+    monkeypatch.setattr("trimatte.training.light.SIZE", 120)
+    monkeypatch.setattr("trimatte.training.light.CROP", 64)
     monkeypatch.setattr("trimatte.training.photo_samples.VARIANTS", 1)
     options = ["--photos", pictures / "image", "--masks", pictures, "--out", tmp_path / "run"]
     told = CliRunner().invoke(command, [*map(str, options), "--samples", "20", "--minutes", "0.02"])

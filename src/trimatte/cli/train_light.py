@@ -46,7 +46,7 @@ def command(
         from trimatte.training.export import OUTPUTS, export
         from trimatte.training.fit import Recipe
         from trimatte.training.hybrid_data import PATTERN, Sources, make_sample, write_samples
-        from trimatte.training.light import RATE, SHARES, SIZE, train
+        from trimatte.training.light import CROP, RATE, SHARES, SIZE, train
         from trimatte.training.photo_samples import VARIANTS, find_photos, photo_sample, with_alpha
     check_new(out)
     found = [cutout for folder in cutouts for cutout in find_cutouts(folder)]
@@ -62,7 +62,7 @@ def command(
         for kind, (make, count) in kinds.items():
             write_samples(make, out / "samples" / kind, range(count), watch=made)
     sets = [(sorted((out / "samples" / kind).glob(PATTERN)), SHARES[kind]) for kind in kinds]
-    recipe = Recipe(minutes=minutes, seed=seed, size=256, rate=RATE, average=0.998)
+    recipe = Recipe(minutes=minutes, seed=seed, size=CROP, rate=RATE, average=0.998)
     with stepped() as watch:
         train(recipe, [part for part in sets if part[0]], out, initial=initial, watch=watch)
     export(

@@ -23,6 +23,8 @@ Bytes = NDArray[np.uint8]
 
 SIZE = 320
 """Side of the composites in pixels."""
+CROP = 256
+"""Side of what the network sees of them, and of photos."""
 SHARES = {"composites": 0.6, "photos": 0.12, "masked": 0.28}
 """Of composites, of photos whose alpha is known, and of photos whose alpha the hybrid has found, among the crops."""
 RATE = 1.5e-3
