@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -47,12 +48,26 @@ def test_versions_of_torch_whose_weights_can_run_code_are_left_out(version: str)
     assert version not in DECLARED["torch"].specifier
 
 
+def pins_of(name: str) -> list[tuple[str, str]]:
+    """Names and versions in a file of constraints."""
+    return re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def test_what_is_tested_with_is_what_is_asked_for() -> None:
-    pins = re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    pins = pins_of("constraints.txt")
     assert len(pins) > 20
     for name, version in pins:
         known = DECLARED.get(canonicalize_name(name))
         assert known is None or version in known.specifier, name
+
+
+def test_the_oldest_versions_are_those_that_are_asked_for() -> None:
+    pins = dict(pins_of("lowest.txt"))
+    for line in PROJECT["dependencies"]:
+        wanted = Requirement(line)
+        if wanted.specifier and "win32" not in wanted.extras:
+            (floor,) = (Version(one.version) for one in wanted.specifier if one.operator == ">=")
+            assert Version(pins[wanted.name]).release[: len(floor.release)] == floor.release, line
 
 
 def test_weights_are_loaded_as_weights_only() -> None:
