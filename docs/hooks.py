@@ -31,8 +31,8 @@ SHARED = {
 }
 # Where links to other files of the repository lead.
 STAND_INS = {"LICENSE": "licence.md", "examples": "gallery.md"}
-# Packages whose modules are not for users; what their `__init__` offers is.
-OWN_AFFAIR = {"batch", "server"}
+# Packages whose modules are not for users; what their `__init__` offers is. And a module that is not.
+OWN_AFFAIR, INNER = {"batch", "server"}, "trimatte.stages"
 
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 REQUEST = re.compile(
@@ -113,6 +113,7 @@ def public_modules() -> list[str]:
         inner = len(names) > 2 and names[1] in OWN_AFFAIR
         if len(names) > 1 and names[1] != "cli" and not inner and not any(name.startswith("_") for name in names):
             modules.append(".".join(names))
+    modules.remove(INNER)
     return modules
 
 

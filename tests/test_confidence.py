@@ -13,9 +13,8 @@ from trimatte.confidence import DOUBTFUL, LEAST_TRUST, doubt_map, picture_confid
 from trimatte.cutout import find_trimap
 from trimatte.images import load_picture
 from trimatte.segmentation import registry
+from trimatte.stages import Stages
 from trimatte.trimap import BOUND, TrimapReport
-
-AS_USUAL = {"band": None, "band_pixels": None, "adaptive_band": False, "speck": None}
 
 
 def test_doubt_is_of_alpha_where_it_was_solved_for_and_of_the_network_elsewhere() -> None:
@@ -99,7 +98,7 @@ def test_a_pictures_own_alpha_bounds_what_is_in_doubt_too(monkeypatch: pytest.Mo
     photo[:2, :2, 3] = 0  # a rounded corner
     photo[40, 4, 3] = 0  # amid what is in doubt
     report = TrimapReport()
-    _, trimap = find_trimap(load_picture(photo), segmenter="doubter", report=report, **AS_USUAL)
+    _, trimap = find_trimap(load_picture(photo), Stages(segmenter="doubter"), report=report)
     assert not report.subject
     assert BOUND in report.notes
     assert trimap[40, 4] == 0

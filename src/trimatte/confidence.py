@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trimatte.segmentation.doubt import found_and_doubt
 from trimatte.trimap import UNKNOWN
 
 LEAST_TRUST = 0.4
@@ -77,8 +78,7 @@ def subject_trust(probability: np.ndarray) -> float:
     float
         The sum of p over that of p + 4 p (1 - p); 1 for a mask, 0 for nothing.
     """
-    found = float(probability.sum(dtype=np.float64))
-    doubt = float(_unsure(probability).sum(dtype=np.float64))
+    found, doubt = found_and_doubt(probability)
     return found / (found + doubt) if found > 0 else 0.0
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from trimatte.alpha import Matte, quiet_matte
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
 from trimatte.planes import filters
+from trimatte.planes.regression import colour_slopes
 from trimatte.planes.resize import resized
 from trimatte.runtime.measure import timed
 from trimatte.runtime.threads import available_threads
@@ -122,34 +123,9 @@ def affine(image: np.ndarray, alpha: np.ndarray) -> list[np.ndarray]:
 
     At the pixel itself the function gives its alpha.
     """
-    colours = [np.ascontiguousarray(channel, np.float64) for channel in np.moveaxis(image, -1, 0)]
-    means, level = [_mean(colour) for colour in colours], _mean(alpha.astype(np.float64))
-    joint = [_mean(colour * alpha) - mean * level for colour, mean in zip(colours, means, strict=True)]
-    spread = {
-        (i, j): _mean(colours[i] * colours[j]) - means[i] * means[j] + (EDGE if i == j else 0.0)
-        for i in range(3)
-        for j in range(i, 3)
-    }
-    slope = [_mean(plane) for plane in _solved(spread, joint)]
-    offset = alpha - sum(plane * colour for plane, colour in zip(slope, colours, strict=True))
+    slope = [filters.mean(plane, 1) for plane in colour_slopes(image, alpha, 1, EDGE)]
+    offset = alpha - sum(plane * colour for plane, colour in zip(slope, np.moveaxis(image, -1, 0), strict=True))
     return [plane.astype(np.float32) for plane in (offset, *slope)]
-
-
-def _solved(a: dict[tuple[int, int], np.ndarray], b: list[np.ndarray]) -> list[np.ndarray]:
-    """Solutions of symmetric systems of three equations, one a pixel, by their adjugates."""
-    rr, rg, rb, gg, gb, bb = (a[key] for key in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
-    cofactors = [
-        [gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg],
-        [rb * gb - rg * bb, rr * bb - rb * rb, rg * rb - rr * gb],
-        [rg * gb - rb * gg, rg * rb - rr * gb, rr * gg - rg * rg],
-    ]
-    determinant = rr * cofactors[0][0] + rg * cofactors[0][1] + rb * cofactors[0][2]
-    return [sum(c * x for c, x in zip(row, b, strict=True)) / determinant for row in cofactors]
-
-
-def _mean(plane: np.ndarray) -> np.ndarray:
-    """Means over windows of 3 x 3 pixels."""
-    return filters.mean(plane, 1)
 
 
 def _strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.planes import filters
+from trimatte.planes.regression import colour_slopes
 from trimatte.planes.resize import resized
 from trimatte.runtime.onnx import embedded_session
 
@@ -32,7 +33,7 @@ RARE = np.float32(3e-4)
 """A colour of less than this share of a side speaks neither for it nor against it."""
 MOST = np.float32(6)
 """Of the logarithm of the odds by colour."""
-EDGE = np.float32(1e-3)
+EDGE = 1e-3
 """Variance of colour, in a window, that counts as an edge."""
 SCALE = np.float32(3)
 """The network gets logits divided by this."""
@@ -128,22 +129,13 @@ def _between(volume: np.ndarray, place: list[np.ndarray]) -> np.ndarray:
 def guided(image: np.ndarray, plane: np.ndarray, radius: int) -> np.ndarray:
     """A plane (H, W) smoothed along the edges of image (H, W, 3): in each window an affine function of colour."""
 
-    def mean(x: np.ndarray) -> np.ndarray:
-        return filters.mean(x, radius)
-
-    channels = [np.ascontiguousarray(channel) for channel in np.moveaxis(image, -1, 0)]
-    colour, level = [mean(channel) for channel in channels], mean(plane)
-    joint = np.stack([mean(a * plane) - m * level for a, m in zip(channels, colour, strict=True)], axis=-1)
-    spread = np.empty((*plane.shape, 3, 3), np.float32)
-    for i in range(3):
-        for j in range(i + 1):
-            spread[..., i, j] = spread[..., j, i] = mean(channels[i] * channels[j]) - colour[i] * colour[j]
-    slope = np.linalg.solve(spread + EDGE * np.eye(3, dtype=np.float32), joint[..., None])[..., 0]
-    slopes = np.moveaxis(slope, -1, 0)
-    smooth = mean(level - sum(s * m for s, m in zip(slopes, colour, strict=True)))
+    slopes, channels = colour_slopes(image, plane, radius, EDGE), np.moveaxis(image, -1, 0)
+    level = filters.mean(plane, radius)
+    level = level - sum(s * filters.mean(a, radius) for s, a in zip(slopes, channels, strict=True))
+    smooth = filters.mean(level, radius)
     for s, a in zip(slopes, channels, strict=True):
-        smooth += mean(s) * a
-    return smooth
+        smooth += filters.mean(s, radius) * a
+    return smooth.astype(np.float32)
 
 
 def _blurred(plane: np.ndarray, sigma: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from trimatte.images.arrays import Box, bounding_box, grown
 from trimatte.planes.resize import downsampled, resized
 from trimatte.runtime.onnx import open_session, session_device
 from trimatte.segmentation.contract import PLANES, Contract
+from trimatte.segmentation.doubt import found_and_doubt
 from trimatte.segmentation.inputs import tensors
 
 Infer = Callable[..., np.ndarray]
@@ -39,8 +40,6 @@ MARGIN = 0.25
 """A box is widened by this share of its sides for the second pass, so that the subject has surroundings."""
 NOTHING = 1e-3
 """A picture of a mean probability below this shows no subject to be in doubt about."""
-DOUBTED = 512
-"""The doubt about a large picture is taken from pixels apart, about so many along its long side."""
 LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
@@ -54,7 +53,8 @@ def segmenter(path: Path, contract: Contract, device: str = "cpu") -> Callable[[
 def run_whole(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
     """Probability or alpha (H, W) of a picture by a network that takes no trimap; `ask` gets all of it first."""
     probability = _predict_refined(infer, image, contract)
-    if contract.third_look and _doubt(probability) > contract.third_look:
+    found, doubt = found_and_doubt(probability) if contract.third_look else (0.0, 0.0)
+    if found > NOTHING and doubt > contract.third_look * found:
         probability += 2 * _predict(lambda x: infer(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
         probability /= 3
     return probability
@@ -77,14 +77,6 @@ def _predict(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
     mean = np.stack([resized(answer, largest) for answer in answers]).mean(axis=0)
     probability: np.ndarray = np.clip(resized(as_probability(mean, contract), image.shape[:2]), 0, 1)
     return probability
-
-
-def _doubt(probability: np.ndarray) -> float:
-    """How much of what is found is in doubt: the sum of 4 p (1 - p) over the sum of p, 0 if there is nothing."""
-    step = max(1, max(probability.shape) // DOUBTED)
-    p = probability[::step, ::step]
-    found = float(p.sum())
-    return float((4 * p * (1 - p)).sum()) / found if found > NOTHING * p.size else 0.0
 
 
 def check(path: Path, contract: Contract, *, called: str, device: str = "cpu") -> list[str]:
