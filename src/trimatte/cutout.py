@@ -340,14 +340,21 @@ def cutout(
         max_pixels=max_pixels,
     )
     stages.check(**options)
-    way, given = stages.way, trimap is not None
-    settings = {"method": way.method, "strict": strict, "given": given, **options}
-    matting: Matting = partial(quiet_matte, **settings)
-    if way.pixels is not None and not options:
-        from trimatte.alpha.reduced import reduced_matte
+    return cutout_by(matting_of(stages, **options), image, stages)
 
-        matting = partial(reduced_matte, pixels=way.pixels * (DRAWN if given else 1), **settings)
-    return cutout_by(matting, image, stages)
+
+def matting_of(stages: Stages, *, most: int | None = None, **options: Any) -> Matting:
+    """What estimates alpha, of no more than about `most` unknown pixels (see `trimatte.alpha.reduced`)."""
+    way, given = stages.way, stages.trimap is not None
+    settings = {"method": way.method, "strict": stages.strict, "given": given, **options}
+    bounds = [] if most is None else [most]
+    if way.pixels is not None and not options:
+        bounds.append(way.pixels * (DRAWN if given else 1))
+    if not bounds:
+        return partial(quiet_matte, **settings)
+    from trimatte.alpha.reduced import reduced_matte
+
+    return partial(reduced_matte, pixels=min(bounds), **settings)
 
 
 def cutout_by(matting: Matting, image: Any, stages: Stages) -> Cutout:

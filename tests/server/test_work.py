@@ -12,6 +12,7 @@ pytest.importorskip("starlette")
 
 from PIL import Image
 
+from trimatte.alpha.methods import METHODS
 from trimatte.errors import (
     ArgumentError,
     ImageFormatError,
@@ -35,6 +36,9 @@ def decoded(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)))
 
 
+LIMITS = {"max_pixels": 20_000, "work_seconds": 60.0}
+
+
 def run(task: str, files: dict[str, bytes], **given: str) -> work.Product:
     """Do a task as a request with these parameters would, but for segmenters that only tests know."""
     (operation,) = [each for each in operations() if each.name == task]
@@ -45,7 +49,7 @@ def run(task: str, files: dict[str, bytes], **given: str) -> work.Product:
     if values.get("format", "") is None:
         values["format"] = "png"
     operation.check(values)
-    return work.run(task, files, {**values, "max_pixels": 20_000})
+    return work.run(task, files, {**values, **LIMITS})
 
 
 @pytest.fixture
@@ -203,6 +207,29 @@ def test_warm_up_uses_what_requests_use() -> None:
     work.warm_up()
 
 
+@pytest.mark.parametrize("task", ["cutout", "alpha"])
+def test_what_would_take_too_long_is_done_smaller_and_said(
+    task: str, photo_bytes: bytes, trimap_bytes: bytes, trimap: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A method by name sees all that is unknown, as far as there is time for it."""
+    files = {"image": photo_bytes, "trimap": trimap_bytes}
+    plain = run(task, files, method="hybrid").report
+    unknown = int(np.count_nonzero(trimap == 128))
+    assert not any("too long" in warning for warning in plain.warnings)
+    cost = METHODS["hybrid"].cost / 1e6
+    monkeypatch.setattr(work, "available_threads", lambda: 1)
+    for seconds, reduced in ((2 * unknown * cost, False), (0.3 * unknown * cost, True)):
+        monkeypatch.setitem(LIMITS, "work_seconds", seconds / work.ALPHA_SHARE)
+        warnings = run(task, files, method="hybrid").report.warnings
+        told = f"hybrid would take too long for {unknown} unknown pixels: alpha was computed at 1/2 of the size"
+        assert (told in warnings) == reduced
+    assert run(task, files, method="closed-form").report.warnings == []  # which takes a tenth of the time
+
+
+def test_a_method_of_unknown_cost_is_left_to_the_clock() -> None:
+    assert work.most_unknown("modnet", 60) is None
+
+
 def test_a_worker_process(photo_bytes: bytes, trimap_bytes: bytes) -> None:
     """What this process does with a request, a worker does, and tells in JSON."""
     from trimatte.server import removebg
@@ -214,7 +241,7 @@ def test_a_worker_process(photo_bytes: bytes, trimap_bytes: bytes) -> None:
         worker.wait_ready(300)
         files = {"image": photo_bytes, "trimap": trimap_bytes, "file": photo_bytes}
         for operation in operations():
-            values = {**parse_parameters(operation.parameters, []), "max_pixels": 20_000}
+            values = {**parse_parameters(operation.parameters, []), **LIMITS}
             if "format" in values:
                 values["format"] = "png"
             reply = worker.exchange(operation.name, files, values)
@@ -223,9 +250,9 @@ def test_a_worker_process(photo_bytes: bytes, trimap_bytes: bytes) -> None:
             assert reply.report.get("converged", operation.name == "rembg") is True
         form = Form([("size", "full")], {"image_file": photo_bytes})
         taken, values = removebg.request_of(form)
-        reply = worker.exchange("removebg", taken, {**values, "max_pixels": 20_000})
+        reply = worker.exchange("removebg", taken, {**values, **LIMITS})
         assert reply.error in ("", "SubjectNotFoundError")  # what a network thinks of a disc is not of this test
-        reply = worker.exchange("removebg", {"image": b"no picture"}, {**values, "max_pixels": 20_000})
+        reply = worker.exchange("removebg", {"image": b"no picture"}, {**values, **LIMITS})
         assert reply.error == "ImageFormatError"
     finally:
         worker.kill()

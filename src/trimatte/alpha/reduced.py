@@ -58,6 +58,7 @@ def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **setti
     small = reduced_image(image, factor)
     matte = quiet_matte(small, coarse, **settings)
     report = matte.report
+    report.reduction = factor
     report.unknown, report.undetermined = unknown, min(unknown, report.undetermined * factor**2)
     report.solver += f", at 1/{factor} of the size"
     with timed(report.seconds, "enlarge"):

@@ -25,6 +25,8 @@ class SolveReport(PlainReport):
         Of the iterative solver, 0 for a direct one.
     residual : float
         Final relative residual |b - Ax| / |b|, 0 if nothing was solved.
+    reduction : int
+        By what the picture was made smaller before; 1 if it was not.
     undetermined : int
         Number of unknown pixels whose alpha nothing known determines.
     converged : bool
@@ -41,6 +43,7 @@ class SolveReport(PlainReport):
 
     method: str = ""
     unknown: int = 0
+    reduction: int = 1
     undetermined: int = 0
     solver: str = ""
     device: str = ""

@@ -51,7 +51,7 @@ class Service:
         self, scope: Scope, receive: Receive, task: str, files: dict[str, Any], values: dict[str, Any]
     ) -> Reply:
         """Let a worker do a task, unless the client goes away before it begins. Raises `Problem` for its errors."""
-        values = {**values, "max_pixels": self.settings.max_pixels}
+        values = {**values, "max_pixels": self.settings.max_pixels, "work_seconds": self.settings.work_seconds}
         reply = await _unless_gone(receive, self.pool.run(task, files, values))
         if reply.error:
             problem = of_error(reply.error, reply.message)

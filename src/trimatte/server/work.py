@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 import trimatte
-from trimatte.cutout import find_trimap
+from trimatte.alpha import Matte, complaints, find_method
+from trimatte.cutout import Matting, cutout_by, find_trimap, matting_of
 from trimatte.errors import SubjectNotFoundError
 from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
 from trimatte.images.arrays import codes_of
 from trimatte.images.hidden import without_hidden
 from trimatte.quality import USUAL, apart
 from trimatte.runtime.report import PlainReport
+from trimatte.runtime.threads import available_threads
 from trimatte.server.operations import output_options
 from trimatte.server.pointing import prompts_of
 from trimatte.stages import Stages
@@ -25,6 +27,10 @@ from trimatte.trimap import SPECK, TrimapReport
 
 Files = Mapping[str, bytes]
 Values = Mapping[str, Any]
+
+
+ALPHA_SHARE = 0.4
+"""Of the time that a request may take, what alpha may: so much is left for slower processors and the other stages."""
 
 
 @dataclass
@@ -95,22 +101,27 @@ def warm_up() -> None:
 
 
 def _cutout(files: Files, values: Values) -> Product:
-    result = trimatte.cutout(
-        files["image"],
-        trimap=files.get("trimap"),
-        quality=apart(values)["way"] or USUAL,
-        segmenter=values["segmenter"],
-        **prompts_of(values),
-        backdrop=values["backdrop"],
-        shadow=values["shadow"],
-        method=values["method"],
-        band=values["band"],
-        band_pixels=values["band_pixels"],
-        adaptive_band=values["adaptive_band"],
-        foreground=values["foreground"],
-        strict=values["strict"],
-        max_pixels=values["max_pixels"],
+    named = (
+        "segmenter",
+        "method",
+        "backdrop",
+        "shadow",
+        "band",
+        "band_pixels",
+        "adaptive_band",
+        "foreground",
+        "strict",
     )
+    stages = Stages(
+        quality=apart(values)["way"] or USUAL,
+        trimap=files.get("trimap"),
+        max_pixels=values["max_pixels"],
+        **{name: values[name] for name in named},
+        **prompts_of(values),
+    )
+    stages.check()
+    within = most_unknown(stages.way.method, values["work_seconds"])
+    result = cutout_by(in_time(matting_of(stages, most=within), within), files["image"], stages)
     stream = io.BytesIO()
     result.save(stream, output=values["output"], max_pixels=values["max_pixels"], **output_options(values))
     return Product(stream.getvalue(), WRITTEN[values["format"]].media_type, report_of(result.report))
@@ -134,6 +145,28 @@ def report_of(report: trimatte.CutoutReport) -> Report:
     )
 
 
+def most_unknown(method: str, seconds: float) -> int | None:
+    """How many unknown pixels a method can solve for in a request's time, about; None if its cost is not known."""
+    cost = find_method(method).cost
+    return max(1, int(ALPHA_SHARE * seconds * available_threads() * 1e6 / cost)) if cost else None
+
+
+def in_time(matting: Matting, most: int | None) -> Matting:
+    """The same, whose report says so if the picture was made smaller because of the time that there is."""
+
+    def estimate(image: np.ndarray, trimap: np.ndarray | None) -> Matte:
+        matte = matting(image, trimap)
+        report = matte.report
+        if most is not None and report.reduction > 1 and report.unknown > most:
+            report.fallbacks.append(
+                f"{report.method} would take too long for {report.unknown} unknown pixels: "
+                f"alpha was computed at 1/{report.reduction} of the size"
+            )
+        return matte
+
+    return estimate
+
+
 def _trimap(files: Files, values: Values) -> Product:
     picture = without_hidden(load_picture(files["image"], max_pixels=values["max_pixels"]))
     notes = TrimapReport()
@@ -149,10 +182,12 @@ def _alpha(files: Files, values: Values) -> Product:
     limit = values["max_pixels"]
     picture = without_hidden(load_picture(files["image"], max_pixels=limit))
     known = read_trimap(files["trimap"], shape=picture, max_pixels=limit)
-    matte = trimatte.estimate_alpha(picture.image, known, method=values["method"], strict=values["strict"])
+    stages = Stages(method=values["method"], trimap=known, strict=values["strict"], max_pixels=limit)
+    within = most_unknown(values["method"], values["work_seconds"])
+    matte = in_time(matting_of(stages, most=within), within)(picture.image, known)
     solve = matte.report
     report = Report(
-        warnings=solve.fallbacks,
+        warnings=[*complaints(solve), *solve.fallbacks],
         method=solve.method,
         unknown=solve.unknown,
         iterations=solve.iterations,
