@@ -115,7 +115,7 @@ def test_the_service(large: Path) -> None:
     from trimatte.server import work, worker
 
     files = {"image": (large / "photos/photo.jpg").read_bytes(), "trimap": (large / "trimap.png").read_bytes()}
-    values = {"method": "closed-form", "strict": True, "bits": "8", "max_pixels": 25_000_000}
+    values = {"method": "closed-form", "strict": True, "bits": "8", "max_pixels": 25_000_000, "work_seconds": 60.0}
     head, body = worker._answer(work, "alpha", files, values)
     assert head.get("error", "") == ""
     check_report(head["report"])

@@ -52,6 +52,7 @@ def test_a_file(client: TestClient) -> None:
         "colour": None,
         "format": "png",
         "max_pixels": 25_000_000,
+        "work_seconds": 60.0,
     }
 
 

@@ -90,7 +90,7 @@ def test_the_command_trains_and_exports(tmp_path, monkeypatch):
         picture = np.where(disc[..., None], (200, 60, 40), rng.integers(60, 120, (80, 100, 3)))
         Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "set" / "image" / f"{i}.png")
         Image.fromarray(np.uint8(255 * disc)).save(tmp_path / "set" / "mask" / f"{i}.png")
-    options = ["--masks", tmp_path / "set", "--out", tmp_path / "run", "--minutes", "0.02"]
+    options = ["--masks", tmp_path / "set", "--out", tmp_path / "run", "--steps", "1"]
     told = CliRunner().invoke(command, list(map(str, options)))
     assert told.exit_code == 0, told.exception
     assert (tmp_path / "run" / "glance.onnx").stat().st_size < 2e5

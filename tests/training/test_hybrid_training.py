@@ -16,6 +16,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from trimatte.alpha.hybrid import ALPHAS, CHANNELS, METHODS  # noqa: E402
 from trimatte.cli.train_hybrid import command  # noqa: E402
+from trimatte.errors import ModelError  # noqa: E402
 from trimatte.networks.hybrid import FLOOR, Hybrid  # noqa: E402
 from trimatte.training.alpha_data import find_cutouts  # noqa: E402
 from trimatte.training.export import FULL, OUTPUTS, export  # noqa: E402
@@ -24,7 +25,7 @@ from trimatte.training.hybrid import crop, frequency, load_sample, train  # noqa
 from trimatte.training.hybrid_data import PATTERN, Sources, hand_drawn_trimap, make_sample, write_samples  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
-SMALL = Recipe(minutes=0.03, batch=2, size=64)
+SMALL = Recipe(steps=3, batch=2, size=64)
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +119,27 @@ def test_loss_is_least_at_the_truth_and_heeds_only_unknown_pixels():
     assert loss(target + 0.1 * unknown, 10 * doubt, target, unknown) < off  # to doubt what is wrong is right
 
 
-def test_a_run_learns_and_its_network_exports(samples, tmp_path):
+def test_a_loss_that_is_no_number_ends_the_run(samples, tmp_path):
+    with pytest.raises(ModelError, match="the loss is nan at step 1: the run has diverged"):
+        train(SMALL, samples, tmp_path / "run", initial=weights_of_nan(tmp_path))
+    assert not (tmp_path / "run" / "best.pt").exists()
+
+
+def weights_of_nan(folder):
+    state = {name: value * np.nan for name, value in Hybrid(CHANNELS, ALPHAS).state_dict().items()}
+    torch.save(state, folder / "nan.pt")
+    return folder / "nan.pt"
+
+
+def test_a_run_repeats_and_its_network_exports(samples, tmp_path):
     losses = []
     network = train(SMALL, samples, tmp_path / "run", watch=lambda _, value: losses.append(value))
-    assert len(losses) >= 1
-    assert np.isfinite(losses).all()
+    assert len(losses) == SMALL.steps
     state = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
+    again = train(SMALL, samples, tmp_path / "again").state_dict()
+    assert all(
+        torch.equal(own, other) for own, other in zip(network.state_dict().values(), again.values(), strict=True)
+    )
     torch.testing.assert_close(dict(network.state_dict()), dict(state))
     out = tmp_path / "hybrid.onnx"
     inputs = {"features": (CHANNELS, 1)}

@@ -25,7 +25,7 @@ from trimatte.training.light import crop, train  # noqa: E402
 from trimatte.training.photo_samples import Photo, find_photos, photo_sample, with_alpha  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
-SMALL = Recipe(minutes=0.02, batch=2, size=64)
+SMALL = Recipe(steps=2, batch=2, size=64)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_the_command_makes_samples_trains_and_exports(pictures, tmp_path, monkey
     monkeypatch.setattr("trimatte.training.light.CROP", 64)
     monkeypatch.setattr("trimatte.training.photo_samples.VARIANTS", 1)
     options = ["--photos", pictures / "image", "--masks", pictures, "--out", tmp_path / "run"]
-    told = CliRunner().invoke(command, [*map(str, options), "--samples", "20", "--minutes", "0.02"])
+    told = CliRunner().invoke(command, [*map(str, options), "--samples", "20", "--steps", "1"])
     assert told.exit_code == 0, told.exception
     assert (tmp_path / "run" / "light.onnx").stat().st_size < 8e6
     assert len(list((tmp_path / "run" / "samples" / "composites").glob(PATTERN))) == 20

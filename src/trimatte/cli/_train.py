@@ -13,16 +13,16 @@ from trimatte.errors import ArgumentError, MissingExtraError
 FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 
 
-def run_options(*, minutes: float) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of a run of training: its folder, how long, from which weights, and the seed."""
+def run_options(*, steps: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of a run of training: its folder, how many steps, from which weights, and the seed."""
     options = (
         click.option(
             "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run."
         ),
         click.option(
-            "--minutes",
-            type=click.FloatRange(min=0, min_open=True),
-            default=minutes,
+            "--steps",
+            type=click.IntRange(1),
+            default=steps,
             show_default=True,
             help="To train.",
         ),

@@ -18,7 +18,7 @@ from trimatte.errors import ArgumentError
 @click.option("--backgrounds", type=FOLDER, multiple=True, help="Photos to lay them over; may be repeated.")
 @click.option("--batch", type=click.IntRange(2), default=8, show_default=True, help="Photos a step.")
 @click.option("--long-side", type=click.IntRange(64), default=320, show_default=True, help="Pixels the network sees.")
-@run_options(minutes=100)
+@run_options(steps=1600)
 def command(
     masks: tuple[Path, ...],
     cutouts: tuple[Path, ...],
@@ -26,7 +26,7 @@ def command(
     batch: int,
     long_side: int,
     out: Path,
-    minutes: float,
+    steps: int,
     initial: Path | None,
     seed: int,
 ) -> None:
@@ -51,7 +51,7 @@ def command(
     recipe = Recipe(
         [Source(folder / "image", folder / "mask", level=128) for folder in masks],
         things,
-        minutes=minutes,
+        steps=steps,
         batch=batch,
         long_side=long_side,
         seed=seed,

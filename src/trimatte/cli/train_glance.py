@@ -17,14 +17,14 @@ from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options
 @click.option("--cutouts", type=FOLDER, multiple=True, help="The folders image/ and alpha/; may be repeated.")
 @click.option("--pasted", type=FOLDER, multiple=True, help="RGBA pictures to paste; may be repeated.")
 @click.option("--backgrounds", type=FOLDER, multiple=True, help="Photos to paste them on; may be repeated.")
-@run_options(minutes=45)
+@run_options(steps=2400)
 def command(
     masks: tuple[Path, ...],
     cutouts: tuple[Path, ...],
     pasted: tuple[Path, ...],
     backgrounds: tuple[Path, ...],
     out: Path,
-    minutes: float,
+    steps: int,
     initial: Path | None,
     seed: int,
 ) -> None:
@@ -53,10 +53,11 @@ def command(
         backgrounds=[path for folder in backgrounds for path in find_pictures(folder, "backgrounds")],
         pasted=0.25,
         batch=8,
+        steps=steps,
         long_side=LONG_SIDE,
         seed=seed,
     )
     with stepped() as watch:
-        network = train(Recipe(minutes=minutes, seed=seed, rate=RATE), pictures, out, initial=initial, watch=watch)
+        network = train(Recipe(steps=steps, seed=seed, rate=RATE), pictures, out, initial=initial, watch=watch)
     export_focus(network, out / "glance.onnx")
     click.echo(str(out / "glance.onnx"))

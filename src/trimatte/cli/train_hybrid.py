@@ -16,13 +16,13 @@ from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options
     "--cutouts", type=FOLDER, multiple=True, help="RGBA pictures, or the folders image/ and alpha/; may be repeated."
 )
 @click.option("--samples", type=click.IntRange(20), default=2000, show_default=True, help="Composites to make.")
-@run_options(minutes=45)
+@run_options(steps=2500)
 def command(
     photos: tuple[Path, ...],
     cutouts: tuple[Path, ...],
     out: Path,
     samples: int,
-    minutes: float,
+    steps: int,
     initial: Path | None,
     seed: int,
 ) -> None:
@@ -48,7 +48,7 @@ def command(
         write_samples(partial(make_sample, sources, SIZE, seed), out / "samples", range(samples), watch=made)
     with stepped() as watch:
         files = sorted((out / "samples").glob(PATTERN))
-        train(Recipe(minutes=minutes, seed=seed), files, out, initial=initial, watch=watch)
+        train(Recipe(steps=steps, seed=seed), files, out, initial=initial, watch=watch)
     network = Hybrid(CHANNELS, ALPHAS)
     export(
         network,

@@ -22,14 +22,14 @@ from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options
     help="The folders image/ and mask/, to learn from the hybrid on; may be repeated.",
 )
 @click.option("--samples", type=click.IntRange(20), default=6000, show_default=True, help="Composites to make.")
-@run_options(minutes=60)
+@run_options(steps=2700)
 def command(
     photos: tuple[Path, ...],
     cutouts: tuple[Path, ...],
     masks: tuple[Path, ...],
     out: Path,
     samples: int,
-    minutes: float,
+    steps: int,
     initial: Path | None,
     seed: int,
 ) -> None:
@@ -62,7 +62,7 @@ def command(
         for kind, (make, count) in kinds.items():
             write_samples(make, out / "samples" / kind, range(count), watch=made)
     sets = [(sorted((out / "samples" / kind).glob(PATTERN)), SHARES[kind]) for kind in kinds]
-    recipe = Recipe(minutes=minutes, seed=seed, size=CROP, rate=RATE, average=0.998)
+    recipe = Recipe(steps=steps, seed=seed, size=CROP, rate=RATE, average=0.998)
     with stepped() as watch:
         train(recipe, [part for part in sets if part[0]], out, initial=initial, watch=watch)
     export(

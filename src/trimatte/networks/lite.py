@@ -127,13 +127,17 @@ class Lite(nn.Module):
 
     def decode(self, maps: Sequence[Tensor]) -> Tensor | list[Tensor]:
         """What `forward` gives, from the encoder's maps of a picture."""
+        drawn = self.draw(maps)
+        final = doubled(self.heads[0](drawn[0]))
+        if not self.training:
+            return final
+        return [final, *(head(d) for head, d in zip(list(self.heads)[1:], drawn[1:], strict=True))]
+
+    def draw(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The decoder's maps at 1/2, 1/4, 1/8, 1/16 and 1/32, from the encoder's."""
         f2, f4, f8, f16, f32 = maps
         d32 = self.context(f32)
         d16 = self.merge16(d32, f16)
         d8 = self.merge8(d16, f8)
         d4 = self.merge4(d8, f4)
-        d2 = self.merge2(d4, f2)
-        final = doubled(self.heads[0](d2))
-        if not self.training:
-            return final
-        return [final, *(head(d) for head, d in zip(list(self.heads)[1:], (d4, d8, d16, d32), strict=True))]
+        return [self.merge2(d4, f2), d4, d8, d16, d32]

@@ -31,15 +31,14 @@ from trimatte.segmentation.prompts import CELL, positions, prompt_maps
 from trimatte.training import segmenter
 from trimatte.training.augment import random_colour, random_damage, random_view
 from trimatte.training.export import export
-from trimatte.training.fit import running_average
 from trimatte.training.items import Labelled
 from trimatte.training.pointed import Pointed, scene, target, upon
 from trimatte.training.scenes import Rng, Things
-from trimatte.training.segmenter import Pictures, save_state, structure_loss
+from trimatte.training.segmenter import Pictures, structure_loss
+from trimatte.training.steps import checked, running_average, save_state
 from trimatte.training.unfold import embedded_file
 from trimatte.training.views import MEAN, STD, random_shape
 
-MOST_STEPS = 10**6
 SAVE_SECONDS = 60.0
 DEEPER = (0.3, 0.2)
 """Weights of the loss of the logits at 1/8 and 1/16."""
@@ -57,7 +56,7 @@ SURE = 8.0
 class Recipe:
     """Everything that decides a run.
 
-    minutes : wall time after which the rate has come down to 0.
+    steps : after so many the rate has come down to 0.
     batch : pictures a step; `targets` of each.
     rounds : the most clicks a target gets.
     composed : share of pictures that are scenes of `things`; `crowded`: of the photos, those with things laid over.
@@ -66,7 +65,7 @@ class Recipe:
 
     sources: Sequence[Labelled]
     things: Things
-    minutes: float = 90
+    steps: int = 1600
     batch: int = 8
     targets: int = 2
     rounds: int = 4
@@ -108,16 +107,20 @@ class Scenes(torch.utils.data.Dataset[Targets]):
         self._session: Any = None
 
     def __len__(self) -> int:
-        return MOST_STEPS
+        return max(0, self.recipe.steps - self.first)
 
     def __getitem__(self, index: int) -> Targets:
+        x, masks, known, trust = self.photos(index)
+        return Targets(*self._seen(x), masks, known, trust)
+
+    def photos(self, index: int) -> tuple[NDArray[np.float32], Tensor, Tensor, Tensor]:
+        """Pictures (B, 3, H, W) of a batch as the segmenter takes them, and `masks`, `known`, `trust` of `Targets`."""
         torch.set_num_threads(1)
         rng = np.random.default_rng((self.recipe.seed, self.first + index))
         kind = int(rng.choice(3, p=[0.45, 0.3, 0.25]))
         size = random_shape(kind, self.recipe.long_side, rng)
         drawn = [self._drawn(kind, size, rng) for _ in range(self.recipe.batch)]
         x = np.stack([(np.asarray(p.photo, np.float32) / 255 - MEAN) / STD for p, _ in drawn]).transpose(0, 3, 1, 2)
-        maps, found = self._seen(x.astype(np.float32))
         masks, known, trust = [], [], []
         for pointed, weight in drawn:
             layers, seen = [np.asarray(layer) for layer in pointed.layers], np.asarray(pointed.known)
@@ -127,7 +130,7 @@ class Scenes(torch.utils.data.Dataset[Targets]):
                 known.append(_halved(seen))
                 trust.append(0.0 if mask is None else weight)
         wanted, judged = (torch.from_numpy(np.stack(part))[:, None] for part in (masks, known))
-        return Targets(maps, found, wanted, judged, torch.tensor(trust))
+        return x.astype(np.float32), wanted, judged, torch.tensor(trust)
 
     def _drawn(self, kind: int, size: tuple[int, int], rng: Rng) -> tuple[Pointed, float]:
         recipe, pictures = self.recipe, self.pictures
@@ -154,7 +157,12 @@ class Scenes(torch.utils.data.Dataset[Targets]):
                 self._session = open_session(path)
         rows = [self._session.run([*MAPS, "logits"], {"image": each[None]}) for each in x]
         *maps, logits = (torch.from_numpy(np.concatenate(part)) for part in zip(*rows, strict=True))
-        return [each.half() for each in maps], nn.functional.avg_pool2d(logits, 2).clamp(-SURE, SURE)
+        return [each.half() for each in maps], answer_before(logits)
+
+
+def answer_before(logits: Tensor) -> Tensor:
+    """The segmenter's logits as an answer to begin with, at half the size."""
+    return nn.functional.avg_pool2d(logits, 2).clamp(-SURE, SURE)
 
 
 def _halved(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -283,7 +291,8 @@ def train(
 ) -> Clicks:
     """Run or resume `recipe` in `folder`, at first from the weights of `initial` if it is given.
 
-    Returns the network of averaged weights, which `folder`/best.pt holds too.
+    Returns the network of averaged weights, which `folder`/best.pt holds too. Raises `ModelError` for a loss that is no
+    number: what was saved stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
@@ -296,13 +305,12 @@ def train(
     step, before = _resume(folder / "checkpoint.pt", network, averaged, optimizer)
     begun = saved = time.monotonic()
     for batch in _batches(recipe, step):
-        part = (before + time.monotonic() - begun) / (60 * recipe.minutes)
-        if part >= 1:
-            break
+        part = step / recipe.steps
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate * min(1, (step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * part))
         network.train()
         total = learn(network, batch, recipe, np.random.default_rng((recipe.seed, 1, step)))
+        value = checked(total, step + 1)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -311,9 +319,9 @@ def train(
         running_average(averaged, network, min(recipe.average, step / (step + 10)))
         seconds = before + time.monotonic() - begun
         with (folder / "log.csv").open("a", newline="") as log:
-            csv.writer(log).writerow([step, round(seconds, 1), f"{float(total.detach()):.5f}"])
+            csv.writer(log).writerow([step, round(seconds, 1), f"{value:.5f}"])
         if watch is not None:
-            watch(step, float(total.detach()))
+            watch(step, value)
         if time.monotonic() - saved > SAVE_SECONDS:
             _save(folder, step, seconds, network, averaged, optimizer)
             saved = time.monotonic()

@@ -1,6 +1,6 @@
 """The loop that trains the networks which look at a trimap, and their loss.
 
-A run is a folder with `best.pt`, the averaged weights, and `log.csv`; it ends when its time is up.
+A run is a folder with `best.pt`, the averaged weights, and `log.csv`. Its recipe alone decides its steps.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from trimatte.training.steps import checked, running_average, save_state
 
 Floats = NDArray[np.float32]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -33,7 +36,7 @@ MOST_STEPS = 10**6
 class Recipe:
     """Everything that decides a run.
 
-    minutes : wall time after which the rate has come down to 0.
+    steps : after so many the rate has come down to 0.
     batch : crops a step.
     size : side of the crops.
     rate : peak learning rate of AdamW; `slow` times that for parameters of an `encoder` with weights of its own.
@@ -41,7 +44,7 @@ class Recipe:
     drop : share of crops in which one of the solutions is replaced by another.
     """
 
-    minutes: float = 45
+    steps: int = 2500
     batch: int = 12
     size: int = 192
     rate: float = 2e-3
@@ -90,7 +93,8 @@ def fit(
 ) -> nn.Module:
     """Train `network`, beginning with the weights of `initial`, on batches; it has two outputs, alpha the first.
 
-    Returns the network of averaged weights, which `folder`/best.pt holds too.
+    Returns the network of averaged weights, which `folder`/best.pt holds too. Raises `ModelError` for a loss that is no
+    number: what was saved stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
@@ -107,31 +111,30 @@ def fit(
         rows = csv.writer(log)
         rows.writerow(["step", "seconds", "rate", "loss"])
         begun = 0.0
-        for step, (x, target, unknown) in enumerate(batches, 1):
+        for step, (x, target, unknown) in enumerate(islice(batches, recipe.steps), 1):
             if step == 1:  # what it takes to start is not training
                 begun = time.monotonic()
-            part = (time.monotonic() - begun) / (60 * recipe.minutes)
-            if part >= 1:
-                break
-            rate = recipe.rate * min(1, step / 100) * 0.5 * (1 + math.cos(math.pi * part))
+            falling = 0.5 * (1 + math.cos(math.pi * (step - 1) / recipe.steps))
+            rate = recipe.rate * min(1, step / 100) * falling
             for group in optimizer.param_groups:
                 group["lr"] = group["share"] * rate
             network.train()
             with torch.autocast("cpu", torch.bfloat16):
                 alpha, other = network(x.contiguous(memory_format=torch.channels_last))
             total = loss(alpha, other, target, unknown)
+            value = checked(total, step)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(total)
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             running_average(averaged, network, min(recipe.average, step / (step + 10)))
-            rows.writerow([step, round(time.monotonic() - begun, 1), f"{rate:.2e}", f"{float(total.detach()):.5f}"])
+            rows.writerow([step, round(time.monotonic() - begun, 1), f"{rate:.2e}", f"{value:.5f}"])
             if watch is not None:
-                watch(step, float(total.detach()))
+                watch(step, value)
             if step % 100 == 0:
                 log.flush()
-                torch.save(averaged.state_dict(), folder / "best.pt")
-    torch.save(averaged.state_dict(), folder / "best.pt")
+                save_state(averaged.state_dict(), folder / "best.pt")
+    save_state(averaged.state_dict(), folder / "best.pt")
     return averaged
 
 
@@ -165,13 +168,3 @@ def endless(
     """
     crops = _Crops(recipe, files, often, crop)
     yield from torch.utils.data.DataLoader(crops, batch_size=None, num_workers=1, multiprocessing_context="spawn")
-
-
-def running_average(averaged: nn.Module, network: nn.Module, share: float) -> None:
-    """Let the averaged weights keep `share` of themselves, and take the rest from the network's."""
-    with torch.no_grad():
-        for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - share)
-            else:
-                old.copy_(new)

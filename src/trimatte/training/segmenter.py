@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
-from trimatte.files.atomic import atomic_write, reason
+from trimatte.files.atomic import reason
 from trimatte.networks.efficientnet_lite import load_imagenet
 from trimatte.networks.lite import Lite
 from trimatte.training.augment import Pair, paste_cutout, random_colour, random_damage, random_view
 from trimatte.training.items import Item, Labelled
 from trimatte.training.resident import Batch, Resident
 from trimatte.training.scenes import Things
+from trimatte.training.steps import checked, save_state
 from trimatte.training.views import MEAN, STD, kind_of, random_shape
 
 DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
@@ -337,12 +338,12 @@ class Run:
         self.recipe, self.out, self.device = recipe, out, device
         network = Lite(variant=recipe.variant).to(device)
         if not (out / "checkpoint.pt").exists():
-            _begin(network, recipe.start, pictures)
+            begin(network, recipe.start, pictures)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for parameter in network.encoder.first(recipe.frozen):
             parameter.requires_grad_(False)
         self.average = AveragedModel(network, avg_fn=partial(_averaged, recipe.average), use_buffers=True).eval()
-        self.optimizer = _optimizer(network, recipe)
+        self.optimizer = optimizer_of(network, recipe)
         self.step = self._resume(out / "checkpoint.pt")
 
     def learn(self, step: int, batch: Batch) -> float:
@@ -356,9 +357,7 @@ class Run:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_half(self.device)):
             outputs = self.network(photos)
         loss = deep_loss(outputs, masks, known, trusts)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise ModelError(f"the loss is {value} at step {step + 1}: the run has diverged; take a lower rate")
+        value = checked(loss, step + 1)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -403,7 +402,7 @@ def keep_norms(network: nn.Module) -> None:
             module.eval()
 
 
-def _begin(network: Lite, start: str | Path, pictures: Pictures | PackedPictures) -> None:
+def begin(network: Lite, start: str | Path, pictures: Pictures | PackedPictures) -> None:
     """Fill the network with the weights to start from."""
     if start == "imagenet":
         try:
@@ -439,13 +438,7 @@ def read_weights(start: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def save_state(state: dict[str, Any], file: Path) -> None:
-    """Write what torch saves, whole or not at all."""
-    with atomic_write(file) as handle:
-        torch.save(state, handle)
-
-
-def _optimizer(network: Lite, recipe: Recipe) -> torch.optim.AdamW:
+def optimizer_of(network: Lite, recipe: Recipe) -> torch.optim.AdamW:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
