@@ -235,6 +235,8 @@ def test_what_cannot_be_read_fails_and_nothing_waits_for_it(batch: Batch, photos
     summary = batch()
     assert summary.done == 4
     assert set(summary.failed) == {"gone.jpg", "loop.jpg", "pipe.jpg"}
+    assert f"it is a link to {str(tmp_path / 'nowhere.jpg')!r}, which is not there" in summary.failed["gone.jpg"]
+    assert summary.failed["pipe.jpg"] == "it is not a regular file"
     assert summary.links == [str(photos / "in" / "loop")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -419,3 +420,13 @@ def test_a_folder_lists_the_pictures_that_are_not_read(
     assert "raw photo" in records["b.CR2"]["error"]
     assert "Photoshop" in records["c.psd"]["error"]
     assert "3 of 4 pictures failed" in result.stderr
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(trimatte: Trimatte, photo_file: Path, bright: str) -> None:
+    os.mkfifo(photo_file.with_name("pipe.jpg"))
+    (photo_file.parent / "zero.jpg").symlink_to("/dev/zero")
+    result = trimatte("cutout", photo_file.parent, "--segmenter", bright)
+    assert result.exit_code == 1
+    assert photo_file.with_suffix(".png").exists()
+    assert "pipe.jpg': it is not a regular file" in result.stderr
+    assert "zero.jpg': it is not a regular file" in result.stderr

@@ -91,6 +91,22 @@ def test_progress_tells_rate_time_left_and_failures() -> None:
     summary = BatchSummary(total=2000, done=100, unchanged=400, seconds=50, making=50, failed={"a": "b"})
     assert _batch._progress(summary) == "501 of 2000 pictures, 2 a second, 12 min left, 1 failed"
     assert _batch._progress(BatchSummary(total=None, done=1, seconds=4, making=4)) == "1 pictures, 4 seconds each"
+    assert (
+        _batch._progress(BatchSummary(total=3, done=1, making=123.4)) == "1 of 3 pictures, 123 seconds each, 4 min left"
+    )
+    assert (
+        _batch._progress(BatchSummary(total=900, done=600, making=5)) == "600 of 900 pictures, 120 a second, 2 s left"
+    )
+
+
+def test_a_second_run_says_how_to_try_again_what_failed(
+    trimatte: Trimatte, photos: Path, tmp_path: Path, bright: str
+) -> None:
+    command = ["cutout", photos, "-o", tmp_path / "out", "--segmenter", bright, "--workers", "1"]
+    assert "--retry-failed" not in trimatte(*command).stderr
+    result = trimatte(*command)
+    assert result.exit_code == 1
+    assert "1 of them failed before; --retry-failed tries them again" in result.stderr
 
 
 def test_progress_of_a_resumed_run_is_of_the_pictures_that_it_makes() -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 from trimatte.errors import ArgumentError, ImageFormatError, ImageReadError, ImageWarning
 from trimatte.images import FORMATS, as_trimap, is_marked, load_picture, pillow, save_image
 from trimatte.images.background import background_image
+from trimatte.images.formats import unread
 
 WIDE = np.array([[0.64, 0.33], [0.21, 0.71], [0.15, 0.06]])  # Adobe RGB (1998), 4.3.1.1
 REC709 = np.array([[0.64, 0.33], [0.30, 0.60], [0.15, 0.06]])
@@ -430,9 +431,18 @@ def test_every_suffix_stands_for_one_format():
     assert {row.suffix for row in FORMATS.values()} >= {".png", ".jpg", ".webp", ".tiff", ".avif", ".heic"}
 
 
-def test_a_jpeg_by_another_name(tmp_path):
-    save_image(tmp_path / "x.jfif", LARGE)
-    assert load_picture(tmp_path / "x.jfif").format == "JPEG"
+@pytest.mark.parametrize("suffix", [".jfif", ".jif", ".jfi", ".JPE", ".pjpeg", ".pjp"])
+def test_a_jpeg_by_another_name(tmp_path, suffix):
+    save_image(tmp_path / f"x{suffix}", LARGE)
+    assert load_picture(tmp_path / f"x{suffix}").format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("a.dds", "DDS"), ("a.JXR", "JPEG XR"), ("a.gpr", "a raw photo"), ("a.kra", "Krita")]
+)
+def test_pictures_of_rare_suffixes_are_named(name, what):
+    assert what in unread(name)
+    assert unread("a.txt") == unread("a.jpg") == ""
 
 
 # --------------------------------------------------------------------------------------------------------------- HEIC

@@ -252,7 +252,9 @@ def test_bodies_over_what_is_held_at_once_are_told_to_wait(make_client: Any) -> 
 )
 def test_errors_of_the_work(client: TestClient, error: str, status: int, code: str) -> None:
     response = client.post("/v1/cutout", content=f"raise {error}".encode())
-    assert problem(response, status, code)["detail"] == "what went wrong"
+    told = problem(response, status, code)
+    assert told["detail"] == "what went wrong"
+    assert "damaged" not in told["title"]  # a raw photo, or floats beyond 1, are whole
 
 
 @pytest.mark.parametrize("what", [b"report object", b"leave", b"panic"])
@@ -291,6 +293,8 @@ def test_addresses_that_give_something(client: TestClient) -> None:
     assert lite["licence"]["weights"] == "Apache-2.0"
     assert {"closed-form", "knn"} <= {each["name"] for each in models["methods"]}
     assert "modnet" not in {each["name"] for each in models["methods"]}
+    needs = {each["name"]: each["needs_trimap"] for each in models["methods"]}
+    assert (needs["knn"], needs["glance"]) == (True, False)
     assert client.get("/healthz").json() == {"status": "alive"}
     for code, (status, title) in PROBLEMS.items():
         assert client.get(f"/problems/{code}").text == f"{code} ({status}): {title}.\n"

@@ -481,7 +481,7 @@ def test_several_photos_are_stepped_through(make_page: Callable[..., Page], tmp_
     page.page.set_input_files("#photo-file", files)
     page.until(lambda: "second.png" in page.page.inner_text("#file"))
     page.settled()
-    strip = page.page.locator("#strip button")
+    strip = page.page.locator("#strip .photo")
     assert strip.all_inner_texts() == ["disc.png", "second.png", "third.png"]
     page.page.keyboard.press("PageUp")
     page.until(lambda: "disc.png" in page.page.inner_text("#file"))
@@ -499,6 +499,45 @@ def test_several_photos_are_stepped_through(make_page: Callable[..., Page], tmp_
     page.settled()
     page.page.click("#clear")  # the module's session as it was
     page.settled()
+
+
+def test_photos_are_taken_out_of_the_strip(make_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = make_page()
+    page.open()
+    files = []
+    for name in ("second.png", "third.png"):
+        Image.fromarray(disc()[0][:, ::-1]).save(tmp_path / name)
+        files.append(str(tmp_path / name))
+    page.page.set_input_files("#photo-file", files)
+    page.until(lambda: "second.png" in page.page.inner_text("#file"))
+    page.settled()
+    page.choose("brush", "0")
+    page.stroke((150, 120), (170, 120))
+    page.settled()
+    marked = page.download("trimap.png")
+    strip = page.page.locator("#strip .photo")
+    with page.page.expect_response(lambda answer: answer.request.method == "DELETE") as ended:
+        page.page.get_by_role("button", name="Take out second.png").click()  # the open one: the next takes its place
+    assert ended.value.status == 204
+    page.until(lambda: strip.all_inner_texts() == ["disc.png", "third.png"])
+    assert "third.png" in page.page.inner_text("#file")
+    assert page.page.inner_text("#trouble-text") == "second.png is taken out."
+    page.page.click("#again")  # Put back
+    assert strip.all_inner_texts() == ["disc.png", "second.png", "third.png"]
+    strip.nth(1).click()
+    page.until(lambda: "second.png" in page.page.inner_text("#file"))
+    page.settled()
+    np.testing.assert_array_equal(page.download("trimap.png"), marked)
+    strip.nth(2).focus()
+    page.page.keyboard.press("Delete")  # not the open one
+    page.until(lambda: strip.all_inner_texts() == ["disc.png", "second.png"])
+    assert page.page.evaluate("document.activeElement.title") == "second.png"
+    page.page.keyboard.press("Delete")
+    page.page.wait_for_selector("#strip", state="hidden")
+    page.until(lambda: "disc.png" in page.page.inner_text("#file"))
+    assert page.page.evaluate("document.activeElement.id") == "stage"
+    page.page.keyboard.press("Delete")  # the last one stays
+    assert "disc.png" in page.page.inner_text("#file")
 
 
 def test_settings_are_remembered(make_page: Callable[..., Page]) -> None:

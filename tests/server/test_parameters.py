@@ -138,8 +138,11 @@ def test_the_document_is_served(client: Any, described: dict[str, Any]) -> None:
 def test_served_methods_are_methods() -> None:
     from trimatte.alpha import find_method
 
-    (choice,) = [p.kind for p in operations()[0].parameters if p.name == "method"]
-    assert isinstance(choice, Choice)
-    assert "closed-form" in choice.values
-    for name in choice.values:
-        assert find_method(name).ready
+    chosen = {each.name: p.kind for each in operations() for p in each.parameters if p.name == "method"}
+    assert isinstance(chosen["cutout"], Choice)
+    assert isinstance(chosen["alpha"], Choice)
+    assert "closed-form" in chosen["alpha"].values
+    assert all(find_method(name).ready for name in chosen["alpha"].values)
+    more = set(chosen["cutout"].values) - set(chosen["alpha"].values)
+    assert "glance" in more
+    assert not any(find_method(name).needs_trimap or find_method(name).needs_weights for name in more)

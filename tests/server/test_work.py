@@ -74,6 +74,13 @@ def test_cutout(photo_bytes: bytes, truth: np.ndarray, bright: str) -> None:
     assert {"read", "segment", "alpha"} <= set(report.seconds)
 
 
+def test_cutout_by_a_method_without_a_trimap(photo_bytes: bytes) -> None:
+    product = run("cutout", {"image": photo_bytes}, method="glance")
+    assert product.report.method == "glance"
+    with pytest.raises(Problem, match="'method'"):
+        run("alpha", {"image": photo_bytes, "trimap": photo_bytes}, method="glance")
+
+
 def test_cutout_with_a_trimap_of_its_own(photo_bytes: bytes, trimap_bytes: bytes, truth: np.ndarray) -> None:
     product = run("cutout", {"image": photo_bytes, "trimap": trimap_bytes}, method="knn", foreground="keep")
     assert product.report.method == "knn"

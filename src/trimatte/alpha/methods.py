@@ -193,12 +193,15 @@ def _added(name: str) -> AlphaMethod:
     return AlphaMethod(function=function, label=name, needs_trimap=needs, needs_samples=False, refines=needs)
 
 
-def ready_methods() -> dict[str, AlphaMethod]:
-    """The methods that need a trimap and nothing else; a plug-in that cannot be used is left out."""
+def ready_methods(*, trimap: bool = True) -> dict[str, AlphaMethod]:
+    """The methods that need a trimap and nothing else; a plug-in that cannot be used is left out.
+
+    With `trimap=False` there are also those that do without one.
+    """
     rows = {}
     for name in alpha_methods():
         try:
             rows[name] = find_method(name)
         except (ArgumentError, ModelError):
             continue
-    return {name: row for name, row in rows.items() if row.ready}
+    return {name: row for name, row in rows.items() if row.ready or not (trimap or row.needs_weights)}

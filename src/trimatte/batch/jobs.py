@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,9 +177,19 @@ def list_folder(folder: str, out: str | None = None) -> Listing:
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not _same(os.path.join(place, f), out))
         listing.links.extend(path for f in folders if os.path.islink(path := os.path.join(place, f)))
         visible = [os.path.join(place, file) for file in sorted(files) if not file.startswith(".")]
-        listing.pictures.extend(path for path in visible if is_picture(path))
-        listing.unread.update((path, why) for path in visible if (why := unread(path)))
+        unread_here = {path: why for path in visible if (why := unread(path) or _special(path))}
+        listing.pictures.extend(path for path in visible if is_picture(path) and path not in unread_here)
+        listing.unread.update(unread_here)
     return listing
+
+
+def _special(path: str) -> str:
+    """Why a file that has a picture's name holds none: a pipe would be waited for. Empty if it may hold one."""
+    try:
+        ordinary = not is_picture(path) or stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:  # told when it is read
+        return ""
+    return "" if ordinary else "it is not a regular file"
 
 
 def _pictures(name: str, out: str | None) -> Iterator[tuple[str, str, str]]:

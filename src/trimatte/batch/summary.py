@@ -19,6 +19,8 @@ class BatchSummary:
         How many were made; were made before; were changed by somebody else since, and left alone.
     failed : dict of str to str
         Pictures that could not be done, or folders that could not be read, and why.
+    untried : set of str
+        Those of `failed` that failed before, and were not tried again.
     links : list of str
         Linked folders, which were not gone into.
     seconds : float
@@ -32,6 +34,7 @@ class BatchSummary:
     unchanged: int = 0
     kept: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    untried: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     seconds: float = 0.0
     making: float = 0.0
@@ -45,6 +48,7 @@ class BatchSummary:
     def add(self, outcome: Outcome) -> None:
         """Count what became of a picture; it may have failed before, when a watched folder had another of that name."""
         self.failed.pop(outcome.task.name, None)
+        self.untried.discard(outcome.task.name)
         if outcome.state == "done":
             self.done += 1
             began = max(self.seconds - outcome.took, self._made_until)  # others were made at the same time
@@ -56,3 +60,5 @@ class BatchSummary:
             self.kept += 1
         else:
             self.failed[outcome.task.name] = outcome.error
+            if outcome.state == "failed before":
+                self.untried.add(outcome.task.name)

@@ -203,6 +203,8 @@ class _Teller:
                 click.echo(f"  {shown(path)}: {shown(summary.failed[name])}", err=True)
             if len(summary.failed) > _MOST:
                 click.echo(f"  and {len(summary.failed) - _MOST} more, in {self.out}/quarantine.jsonl", err=True)
+        if summary.untried:
+            click.echo(f"{len(summary.untried)} of them failed before; --retry-failed tries them again", err=True)
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
@@ -218,10 +220,14 @@ def _progress(summary: BatchSummary) -> str:
     parts = [f"{summary.count} of {summary.total} pictures" if summary.total else f"{summary.count} pictures"]
     if summary.making:
         rate = summary.done / summary.making
-        parts.append(f"{rate:.2g} a second" if rate >= 1 else f"{1 / rate:.2g} seconds each")
+        parts.append(f"{_figure(rate)} a second" if rate >= 1 else f"{_figure(1 / rate)} seconds each")
         if summary.total:
             left = (summary.total - summary.count) / rate
             parts.append(f"{left / 60:.0f} min left" if left >= 60 else f"{left:.0f} s left")
     if summary.failed:
         parts.append(f"{len(summary.failed)} failed")
     return ", ".join(parts)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"

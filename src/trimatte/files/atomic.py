@@ -83,5 +83,15 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 def reason(error: BaseException) -> str:
     """What went wrong in one line: the system's words for an `OSError`, else the first line of the message."""
+    if isinstance(error, FileNotFoundError) and (target := _missing_target(error.filename)):
+        return f"it is a link to {target!r}, which is not there"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(words).strip().splitlines()[0]
+
+
+def _missing_target(path: object) -> str:
+    """What a link points to; empty if a path is none."""
+    try:
+        return os.readlink(path) if isinstance(path, str) else ""
+    except OSError:
+        return ""

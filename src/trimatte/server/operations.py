@@ -94,9 +94,9 @@ LOOKS = (
 """How a cut-out is written, as clients may ask for it."""
 
 
-def served_methods() -> tuple[str, ...]:
-    """Alpha methods that need no weights of the operator's, and take a trimap."""
-    return tuple(ready_methods())
+def served_methods(*, trimap: bool) -> tuple[str, ...]:
+    """Alpha methods that need no weights of the client's: those that need a trimap, or all."""
+    return tuple(ready_methods(trimap=trimap))
 
 
 def served_segmenters() -> tuple[str, ...]:
@@ -107,7 +107,8 @@ def served_segmenters() -> tuple[str, ...]:
 def operations() -> tuple[Operation, ...]:
     """All operations, with the methods and segmenters that are installed."""
     segmenter = Parameter("segmenter", Choice(served_segmenters()), "lite", "Who finds the subject.")
-    method = Parameter("method", Choice(served_methods()), "closed-form", "How alpha is estimated.")
+    method = Parameter("method", Choice(served_methods(trimap=True)), "closed-form", "How alpha is estimated.")
+    whole = Choice(served_methods(trimap=False))
     ways = Choice(tuple(WAYS))
     band = Parameter("band", Number(0, 1), None, "Half width of the unknown band, relative to the subject.")
     pixels = Parameter("band_pixels", Number(0, 1000), None, "Half width of the unknown band in pixels, instead.")
@@ -122,7 +123,7 @@ def operations() -> tuple[Operation, ...]:
             *PROMPTS,
             Parameter("backdrop", WordOrColour(WORDS), "off", "That the background is of one colour; auto: if so."),
             Parameter("shadow", Choice(SHADOWS), "drop", "Whether shadows on a backdrop go, or stay as black."),
-            replace(method, default=None, meaning="How alpha is estimated, instead of as the way says."),
+            replace(method, kind=whole, default=None, meaning="How alpha is estimated, instead of as the way says."),
             band,
             pixels,
             adaptive,

@@ -21,7 +21,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "picture-too-large": (413, "The picture has too many pixels"),
     "unsupported-type": (415, "The body is not of a type or picture format that is read"),
     "wrong-host": (421, "The service does not go by that name"),
-    "unreadable-picture": (422, "The picture is damaged"),
+    "unreadable-picture": (422, "The picture cannot be read"),
     "unfit-picture": (422, "The pictures do not go together, or do not fit the parameters"),
     "no-subject": (422, "No subject was found, and `strict` was asked for"),
     "not-solved": (422, "The alpha matte could not be computed as demanded"),

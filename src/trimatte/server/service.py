@@ -42,9 +42,10 @@ class Service:
     @cached_property
     def models(self) -> dict[str, Any]:
         """What there is to choose from."""
+        needy = served_methods(trimap=True)
         return {
             "segmenters": [_described(name) for name in served_segmenters()],
-            "methods": [{"name": name} for name in served_methods()],
+            "methods": [{"name": name, "needs_trimap": name in needy} for name in served_methods(trimap=False)],
         }
 
     async def work(

@@ -63,6 +63,11 @@ export async function reopen(id) {
   return new Session(await response.json());
 }
 
+// A session is not needed any more.
+export async function end(id) {
+  await request("DELETE", `sessions/${encodeURIComponent(id)}`).catch(() => {});
+}
+
 class Session {
   constructor(state) {
     this.state = state;
@@ -115,9 +120,6 @@ class Session {
     return (await this.ask(behind ? "POST" : "GET", `/${what}`, { query: options, body: behind ?? undefined })).blob();
   }
 
-  close() {
-    return this.ask("DELETE", "").catch(() => {});
-  }
 
   async patchOf(response) {
     const patch = JSON.parse(response.headers.get("Trimatte-Patch"));

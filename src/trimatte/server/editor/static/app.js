@@ -18,7 +18,7 @@ const STATES = {
 const stage = new Stage($("stage"));
 const editor = new Editor(stage);
 const tools = joinTools(editor, { change, say });
-const strip = new Strip(openPhoto);
+const strip = new Strip(openPhoto, takeOut);
 let photo = null; // the strip's item that is open
 let opening = null; // AbortController of a photo on its way
 let retry = null; // what "Try again" does
@@ -60,7 +60,7 @@ function openFiles(files) {
 async function openPhoto(item) {
   const before = document.body.dataset.screen;
   opening?.abort();
-  opening = new AbortController();
+  opening = Object.assign(new AbortController(), { item });
   const { signal } = opening;
   fine();
   const preview = item.file ? showPreview(item.file) : null;
@@ -78,6 +78,26 @@ async function openPhoto(item) {
     if (preview) URL.revokeObjectURL(preview);
     if (opening?.signal === signal) opening = null;
   }
+}
+
+// Take an item out of the strip; its file and marks are kept as long as it can be put back.
+async function takeOut(item) {
+  const [at, wasOpen, focused] = [strip.items.indexOf(item), item === photo, $("strip").contains(document.activeElement)];
+  if (at < 0 || strip.items.length < 2) return;
+  if (opening?.item === item) return opening.abort();
+  if (wasOpen) {
+    const next = strip.items[at + 1] ?? strip.items[at - 1];
+    await openPhoto(next);
+    if (photo !== next) return; // it cannot be opened, or was not waited for
+    if (focused) next.button.focus();
+  }
+  strip.drop(item);
+  if (focused && strip.items.length < 2) stage.canvas.focus();
+  if (item.file && item.id) {
+    api.end(item.id);
+    item.id = null;
+  }
+  trouble(new Error(`${item.name} is taken out.`), () => strip.put(item, Math.min(at, strip.items.length)), "Put back");
 }
 
 // The session of an item, and whether it is new.

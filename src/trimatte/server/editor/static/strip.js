@@ -3,10 +3,12 @@
 const $ = (id) => document.getElementById(id);
 const SIDE = 112; // pixels of a thumbnail's longer side
 
-// `open(item)` opens a photo: { file, id, marks, clicks }, of which `file` is null where the service had it first.
+// `open(item)` opens a photo: { file, id, marks, clicks }, of which `file` is null where the service had it first;
+// `remove(item)` takes it out.
 export class Strip {
-  constructor(open) {
+  constructor(open, remove) {
     this.open = open;
+    this.remove = remove;
     this.items = [];
     this.current = null;
     $("strip").addEventListener("keydown", (event) => this.key(event));
@@ -21,16 +23,29 @@ export class Strip {
 
   item(file, name, address) {
     const item = { file, id: null, marks: null, clicks: [], button: document.createElement("button") };
+    item.name = name || "photo";
+    item.place = document.createElement("div");
     const image = Object.assign(document.createElement("img"), { alt: "" });
     image.onerror = () => (image.hidden = true); // some formats are read by the server alone
     if (address) image.src = address;
-    const words = Object.assign(document.createElement("span"), { textContent: name || "photo" });
-    Object.assign(item.button, { type: "button", title: name });
+    const words = Object.assign(document.createElement("span"), { textContent: item.name });
+    Object.assign(item.button, { type: "button", className: "photo", title: name });
+    item.button.setAttribute("aria-keyshortcuts", "Delete");
     item.button.append(image, words);
     item.button.addEventListener("click", () => item === this.current || this.open(item));
-    this.items.push(item);
-    $("strip").append(item.button);
+    const removing = Object.assign(document.createElement("button"), { type: "button", className: "remove", tabIndex: -1 });
+    Object.assign(removing, { textContent: "×", title: "Take out of the strip (Delete)", ariaLabel: `Take out ${item.name}` });
+    removing.addEventListener("click", () => this.remove(item));
+    item.place.append(item.button, removing);
+    this.put(item, this.items.length);
     return item;
+  }
+
+  // An item comes to a place, or back to it.
+  put(item, at) {
+    $("strip").insertBefore(item.place, this.items[at]?.place ?? null);
+    this.items.splice(at, 0, item);
+    this.show();
   }
 
   // A session has begun: it is the item's, or of one that is new here.
@@ -43,10 +58,10 @@ export class Strip {
     return item;
   }
 
-  // A photo that cannot be opened is none.
+  // An item leaves the strip: it cannot be opened, or was taken out.
   drop(item) {
     this.items = this.items.filter((each) => each !== item);
-    item.button.remove();
+    item.place.remove();
     this.show();
   }
 
@@ -75,9 +90,12 @@ export class Strip {
 
   key(event) {
     const to = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const removes = event.key === "Delete" || event.key === "Backspace"; // a Mac's keyboard has the one alone
     const at = this.items.findIndex(({ button }) => button === document.activeElement);
-    if (!to || at < 0) return;
+    if (!(to || removes) || at < 0) return;
     event.preventDefault();
-    this.items[at + to]?.button.focus();
+    if (to) return this.items[at + to]?.button.focus();
+    (this.items[at + 1] ?? this.items[at - 1])?.button.focus();
+    this.remove(this.items[at]);
   }
 }
