@@ -362,6 +362,14 @@ def cutout_by(matting: Matting, image: Any, stages: Stages) -> Cutout:
 
     Where the method of `stages` needs no trimap, only a given one is known.
     """
+    cut = quiet_cutout(matting, image, stages)
+    for message in cut.report.warnings:
+        warnings.warn(message, SubjectWarning, stacklevel=3)
+    return cut
+
+
+def quiet_cutout(matting: Matting, image: Any, stages: Stages) -> Cutout:
+    """`cutout_by` without the warnings, which cannot be caught where threads share the process; the report has them."""
     way = stages.way
     segmenter = way.segmenter if find_method(way.method).needs_trimap else None
     report = CutoutReport(quality=stages.quality)
@@ -376,9 +384,7 @@ def cutout_by(matting: Matting, image: Any, stages: Stages) -> Cutout:
     if stages.trimap is not None:
         known = read_trimap(stages.trimap, shape=picture, max_pixels=stages.max_pixels)
     elif is_matte(own) and picture.subject is None and not stages.pointed:
-        cut = _already_cut(picture, report)
-        _tell(report, stages.strict)
-        return cut
+        return _settle_report(_already_cut(picture, report), stages.strict)
     elif segmenter is not None:
         notes, report.segmenter = TrimapReport(), segmenter
         probability, known = find_trimap(picture, stages, report=notes, seconds=report.seconds)
@@ -415,8 +421,7 @@ def cutout_by(matting: Matting, image: Any, stages: Stages) -> Cutout:
         else:
             colours = _colours(stages, picture, alpha, report)
     report.peak_bytes = peak_bytes()
-    _tell(report, stages.strict)
-    return Cutout(picture.image, probability, known, alpha, colours, report, picture)
+    return _settle_report(Cutout(picture.image, probability, known, alpha, colours, report, picture), stages.strict)
 
 
 def _alpha(
@@ -572,12 +577,12 @@ def pointed_at(picture: Picture) -> np.ndarray:
     return grey
 
 
-def _tell(report: CutoutReport, strict: bool) -> None:
-    report.warnings = list(dict.fromkeys(report.warnings))
-    if strict and not report.subject:
+def _settle_report(cut: Cutout, strict: bool) -> Cutout:
+    """The cut-out, whose report says each thing once; `strict` wants a subject."""
+    cut.report.warnings = list(dict.fromkeys(cut.report.warnings))
+    if strict and not cut.report.subject:
         raise SubjectNotFoundError("no subject found")
-    for message in report.warnings:
-        warnings.warn(message, SubjectWarning, stacklevel=4)
+    return cut
 
 
 __all__ = ["ArgumentError", "Cutout", "CutoutReport", "SubjectWarning", "cutout"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -10,9 +11,8 @@ from PIL import Image
 
 import trimatte
 from trimatte.alpha import ready_methods
-from trimatte.alpha.prepared import PreparedAlpha
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
-from trimatte.selection import Selection
+from trimatte.quality import USUAL, WAYS
 from trimatte.server.editor import session as module
 from trimatte.server.editor.session import Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
@@ -31,7 +31,7 @@ def body(photo: np.ndarray) -> bytes:
 
 @pytest.fixture
 def session(body: bytes, trimap: np.ndarray) -> Session:
-    return Session(body, "disc.png", trimap=trimap)
+    return Session(body, "disc.png", method="closed-form", trimap=trimap)
 
 
 class Browser:
@@ -84,7 +84,7 @@ def test_a_stroke_changes_what_is_about_it(session: Session, photo: np.ndarray, 
     assert close(browser.alpha, exact(photo, edited))
 
 
-@pytest.mark.parametrize("method", ready_methods())
+@pytest.mark.parametrize("method", [*ready_methods(), *WAYS])
 def test_every_method_follows_strokes_at_once_and_ends_exact(
     body: bytes, photo: np.ndarray, trimap: np.ndarray, method: str
 ) -> None:
@@ -96,7 +96,7 @@ def test_every_method_follows_strokes_at_once_and_ends_exact(
         known = edited != 128
         assert (browser.alpha[known] == edited[known]).all()
     assert browser.refine().exact
-    assert close(browser.alpha, exact(photo, edited, method))
+    assert close(browser.alpha, exact(photo, edited, WAYS[method].method if method in WAYS else method))
 
 
 def test_erased_marks_give_back_the_automatic_trimap(session: Session) -> None:
@@ -130,14 +130,14 @@ def test_the_same_marks_again_change_nothing(session: Session) -> None:
 def test_a_stroke_during_the_exact_solve_is_not_lost(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = Browser(session)
     browser.paint(10, 10, 5, 5, 255)
-    solve = PreparedAlpha.solve
+    solve = module.quiet_cutout  # type: ignore[attr-defined]
 
-    def interrupted(self: PreparedAlpha) -> object:
-        monkeypatch.setattr(PreparedAlpha, "solve", solve)
+    def interrupted(*arguments: object) -> object:
+        monkeypatch.setattr(module, "quiet_cutout", solve)
         browser.paint(70, 50, 5, 5, 255)
-        return solve(self)
+        return solve(*arguments)
 
-    monkeypatch.setattr(PreparedAlpha, "solve", interrupted)
+    monkeypatch.setattr(module, "quiet_cutout", interrupted)
     assert not browser.refine().exact
     assert (browser.alpha[50:55, 70:75] == 255).all()
     assert browser.refine().exact
@@ -156,22 +156,27 @@ def test_band_and_method_change_while_marks_stay(body: bytes) -> None:
     assert (browser.alpha[:6, :6] == 255).all()
 
 
-def test_the_exact_solve_during_a_change_of_band_takes_the_new_trimap(
+def test_a_stroke_during_a_change_of_band_is_not_lost(
     body: bytes, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Session(body)
+    session = Session(body, method="closed-form")
     browser = Browser(session)
-    prepare = module.prepare_alpha  # type: ignore[attr-defined]
+    solve = module.quiet_cutout  # type: ignore[attr-defined]
 
-    def interrupted(*arrays: np.ndarray, **options: str) -> PreparedAlpha:
-        assert browser.refine().exact
-        assert close(browser.alpha, exact(photo, session.auto))
-        return prepare(*arrays, **options)
+    def interrupted(*arguments: object) -> object:
+        monkeypatch.setattr(module, "quiet_cutout", solve)
+        browser.paint(70, 50, 5, 5, 255)
+        return solve(*arguments)
 
-    monkeypatch.setattr(module, "prepare_alpha", interrupted)
+    monkeypatch.setattr(module, "quiet_cutout", interrupted)
     before = session.auto
     session.change(band=0.2)
     assert (session.auto != before).any()
+    assert browser.refine().exact
+    assert (browser.alpha[50:55, 70:75] == 255).all()
+    edited = session.auto.copy()
+    edited[50:55, 70:75] = 255
+    assert close(browser.alpha, exact(photo, edited))
 
 
 def test_large_photos_are_edited_small_and_downloaded_large(
@@ -190,7 +195,7 @@ def test_downloads_are_what_the_library_makes(session: Session, body: bytes) -> 
     session.paint(5, 5, np.full((6, 6), 255, np.uint8))
     trimap = np.asarray(Image.open(io.BytesIO(session.download("trimap.png"))))
     assert (trimap[5:11, 5:11] == 255).all()
-    result = trimatte.cutout(body, trimap=trimap, method=session.state()["method"])
+    result = trimatte.cutout(body, trimap=trimap, method="closed-form")
     alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png"))))
     assert close(alpha, result.alpha)
     for name, format in (("cutout.png", "PNG"), ("cutout.webp", "WEBP")):
@@ -208,7 +213,9 @@ def test_the_photos_own_alpha_bounds_what_is_shown(photo: np.ndarray, trimap: np
 
 
 def test_a_photo_without_subject_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Selection, "probability", np.zeros((40, 50), np.float32))
+    monkeypatch.setattr(
+        sys.modules["trimatte.cutout"], "segment", lambda image, **options: np.zeros(image.shape[:2], np.float32)
+    )
     session = Session(file_of(np.full((40, 50, 3), 90, np.uint8)))
     assert session.state()["notes"] == ["no subject found"]
     browser = Browser(session)
@@ -242,7 +249,7 @@ def test_bad_marks_are_refused_and_change_nothing(
 
 
 def test_bad_options_are_refused(body: bytes, trimap: np.ndarray, session: Session) -> None:
-    with pytest.raises(ArgumentError, match="method: got 'modnet', wanted one of closed-form"):
+    with pytest.raises(ArgumentError, match="method: got 'modnet', wanted one of balanced, fast, best, closed-form"):
         Session(body, method="modnet")
     with pytest.raises(ArgumentError, match=r"band: got 0\.9, wanted 0\.005 to 0\.3"):
         Session(body, band=0.9)
@@ -339,7 +346,7 @@ def two(photo: np.ndarray) -> bytes:
 
 
 def test_clicks_choose_the_subject_and_are_taken_back(photo: np.ndarray) -> None:
-    session = Session(two(photo))
+    session = Session(two(photo), method="closed-form")
     width, browser = photo.shape[1], Browser(session)
     before, trimap = browser.alpha.copy(), session.auto
     clicks: list[module.Click] = [("add", 48, 36), ("remove", width + 48, 36)]
@@ -389,3 +396,163 @@ def test_a_click_outside_is_refused_and_the_session_goes_on(session: Session) ->
         session.click([("add", 96, 5)])
     assert session.click([("add", 48, 36)]).alpha.any()
     assert session.nbytes() > before
+
+
+def test_the_first_answer_is_that_of_the_library(body: bytes) -> None:
+    """By the same quality, with what colours decide."""
+    wanted = trimatte.cutout(body)
+    assert wanted.report.decided > 0
+    session = Session(body)
+    assert session.state()["method"] == USUAL == wanted.report.quality
+    browser = Browser(session)
+    assert close(browser.alpha, wanted.alpha)
+    np.testing.assert_array_equal(session.auto, wanted.trimap)
+    assert close(pixels_of(session.download("cutout.png"))[..., 3], wanted.alpha)
+    session.paint(0, 0, np.full((4, 4), 255, np.uint8))
+    session.refine()
+    session.paint(0, 0, np.full((4, 4), 1, np.uint8))
+    assert close(browser.take(session.refine()).alpha, wanted.alpha)
+
+
+def test_a_picture_cut_out_already_begins_as_it_is(photo: np.ndarray, truth: np.ndarray) -> None:
+    own = np.round(255 * truth).astype(np.uint8)
+    session = Session(file_of(np.dstack([photo, own])), backdrop="auto")
+    np.testing.assert_array_equal(Browser(session).alpha, own)
+    assert session.state()["backdrop"] is None
+    assert "kept" in session.state()["notes"][0]
+
+
+def test_a_large_picture_with_holes_of_its_own(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EDIT_PIXELS", photo.shape[0] * photo.shape[1] // 4)
+    own = np.full(photo.shape[:2], 255, np.uint8)
+    own[30:40, 40:50] = 0
+    browser = Browser(Session(file_of(np.dstack([photo, own]))))
+    assert browser.alpha[15:20, 20:25].max() == 0
+    assert browser.alpha[26, 21] == 255
+
+
+def pixels_of(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+GREY = (200, 201, 199)
+
+
+def before_grey(shadow: bool = False) -> np.ndarray:
+    """A photo (90, 120, 3) of two dark discs before grey, the first with its shadow below."""
+    y, x = np.mgrid[:90, :120].astype(np.float32)
+    ground = np.broadcast_to(np.float32(GREY), (90, 120, 3)) + np.random.default_rng(0).normal(0, 1, (90, 120, 3))
+    if shadow:
+        fall = np.exp(-(((x - 35) / 22) ** 2 + ((y - 66) / 9) ** 2))
+        ground = ground * (1 - 0.5 * fall[..., None])
+    alpha = np.clip(21 - np.minimum(np.hypot(y - 42, x - 35), np.hypot(y - 42, x - 90) + 6), 0, 1)[..., None]
+    return np.round(np.clip(alpha * (40, 60, 140) + (1 - alpha) * ground, 0, 255)).astype(np.uint8)
+
+
+@pytest.fixture
+def sees_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segmenter that is sure of both discs."""
+
+    def segment(image: np.ndarray, **options: object) -> np.ndarray:
+        return np.where(image[..., 2] - image[..., 0] > 0.15, 0.98, 0.01).astype(np.float32)
+
+    monkeypatch.setattr(sys.modules["trimatte.cutout"], "segment", segment)
+
+
+@pytest.mark.usefixtures("sees_both")
+def test_a_plain_backdrop_is_found_and_cut_away_as_by_the_library() -> None:
+    body = file_of(before_grey())
+    session = Session(body, backdrop="auto")
+    wanted = trimatte.cutout(body, backdrop="auto")
+    state = session.state()
+    assert state["found"] == wanted.report.backdrop != ""
+    assert state["foundNote"] == wanted.report.backdrop_note == "100% of the border is of one colour"
+    browser = Browser(session)
+    assert close(browser.alpha, wanted.alpha)
+    assert close(pixels_of(session.download("cutout.png"))[..., 3], wanted.alpha)
+    colours = pixels_of(session.foreground()).astype(int)
+    assert np.abs(colours - 255 * wanted.foreground)[wanted.alpha > 0.5].mean() < 4
+    session.change(backdrop="off")
+    assert session.state()["found"] == ""
+    assert close(browser.take(session.refine()).alpha, trimatte.cutout(body).alpha)
+
+
+@pytest.mark.usefixtures("sees_both")
+def test_marks_and_clicks_hold_before_a_plain_backdrop() -> None:
+    session = Session(file_of(before_grey()), backdrop="auto")
+    browser = Browser(session)
+    before = browser.alpha.copy()
+    patch = browser.paint(30, 38, 8, 6, 0)
+    assert not patch.exact
+    browser.paint(2, 2, 6, 5, 255)
+    browser.paint(86, 38, 8, 8, 128)
+    kept = np.ones(before.shape, bool)
+    for part in (np.s_[38:44, 30:38], np.s_[2:7, 2:8], np.s_[38:46, 86:94]):
+        kept[part] = False
+    for alpha in (browser.alpha, browser.take(session.refine()).alpha, alpha_of(session)):
+        assert (alpha[38:44, 30:38] == 0).all()
+        assert (alpha[2:7, 2:8] == 255).all()
+        assert np.abs(alpha.astype(int) - before)[kept].max() <= 20
+    assert (session.auto[38:46, 86:94] == 128).all()
+    browser.paint(0, 0, 120, 90, 1)
+    browser.refine()
+    np.testing.assert_array_equal(browser.alpha, before)
+    browser.take(session.click([("add", 35, 42), ("remove", 90, 42)], browser.version))
+    browser.refine()
+    for alpha in (browser.alpha, alpha_of(session)):
+        assert alpha[42, 35] == 255
+        assert alpha[20:64, 70:].max() < 30
+
+
+def alpha_of(session: Session) -> np.ndarray:
+    return pixels_of(session.download("cutout.png"))[..., 3]
+
+
+@pytest.mark.usefixtures("sees_both")
+def test_shadows_are_kept_or_dropped_and_can_be_painted_away() -> None:
+    session = Session(file_of(before_grey(shadow=True)), backdrop="auto")
+    place = np.s_[64:68, 30:40]
+    browser = Browser(session)
+    assert browser.alpha[place].max() < 30
+    session.change(shadow="keep")
+    browser.refine()
+    assert browser.alpha[place].min() > 60
+    cut = pixels_of(session.download("cutout.png"))
+    assert cut[(*place, 3)].min() > 60
+    assert cut[place][..., :3].max() < 30
+    assert pixels_of(session.foreground())[place].max() < 60
+    browser.paint(30, 64, 10, 4, 0)
+    for alpha in (browser.alpha, browser.take(session.refine()).alpha, alpha_of(session)):
+        assert alpha[place].max() == 0
+
+
+@pytest.mark.usefixtures("sees_both")
+def test_a_backdrop_that_the_photo_has_not_is_none_and_says_why() -> None:
+    body = file_of(before_grey())
+    session = Session(body, backdrop="#00ff00")
+    state = session.state()
+    assert (state["backdrop"], state["found"]) == ("#00ff00", "")
+    assert "which 0% of the picture's border has" in state["foundNote"]
+    ordinary = trimatte.cutout(body).alpha
+    assert close(Browser(session).alpha, ordinary)
+    assert close(alpha_of(session), ordinary)
+    session.change(backdrop="#c8c9c7")
+    assert session.state()["found"] != ""
+    noisy = np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)
+    session = Session(file_of(noisy), backdrop="auto")
+    assert session.state()["found"] == ""
+    assert "wanted 50%" in session.state()["foundNote"]
+
+
+def test_bad_backdrops_are_refused(body: bytes, trimap: np.ndarray, session: Session) -> None:
+    for wrong in ("mauvish", "#12", ""):
+        with pytest.raises(ArgumentError, match="backdrop: got"):
+            Session(body, backdrop=wrong)
+    with pytest.raises(ArgumentError, match="shadow: got 'long', wanted drop or keep"):
+        Session(body, shadow="long")
+    with pytest.raises(ArgumentError, match="backdrop: the trimap was given"):
+        Session(body, trimap=trimap, backdrop="auto")
+    session.click([("add", 48, 36)])
+    with pytest.raises(ArgumentError, match="backdrop: the trimap was given"):
+        session.change(backdrop="auto")
+    assert session.state()["backdrop"] is None

@@ -42,7 +42,7 @@ def prepare_alpha(image: Any, trimap: Any, *, method: str = "closed-form", **opt
 
 
 class PreparedAlpha:
-    """A picture with its trimap and alpha, to be edited.
+    """A picture with its trimap and alpha, to be edited; `matte` is that alpha, where it is there already.
 
     Attributes
     ----------
@@ -58,12 +58,15 @@ class PreparedAlpha:
         Whether the method can solve for a part alone, so that `update` is quick.
     """
 
-    def __init__(self, image: np.ndarray, trimap: Any, method: str, options: dict[str, Any]) -> None:
+    def __init__(
+        self, image: np.ndarray, trimap: Any, method: str, options: dict[str, Any], matte: Matte | None = None
+    ) -> None:
         if trimap is None:
             raise ArgumentError(f"trimap: got None, wanted one of shape {image.shape[:2]}")
         self.image, self.method, self.options = image, method, options
         self.local = find_method(method).local
-        self._set(read_trimap(trimap, shape=image.shape[:2]), estimate_alpha(image, trimap, method=method, **options))
+        known = read_trimap(trimap, shape=image.shape[:2])
+        self._set(known, estimate_alpha(image, known, method=method, **options) if matte is None else matte)
 
     def _set(self, trimap: np.ndarray, matte: Matte) -> Matte:
         self.trimap, self.alpha, self.report, self.settled = trimap, matte.alpha, matte.report, True

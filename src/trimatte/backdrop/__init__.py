@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimatte.errors import ArgumentError
+from trimatte.images.arrays import BACKGROUND
 from trimatte.images.background import as_colour
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.resize import resized
@@ -111,6 +112,7 @@ def key(
     probability: np.ndarray | None = None,
     shadow: str = "drop",
     only: bool = False,
+    marks: np.ndarray | None = None,
     report: SolveReport | None = None,
 ) -> BackdropMatte:
     """Alpha and foreground colours before a known backdrop.
@@ -127,12 +129,15 @@ def key(
         Whether shadows that the subject throws on the backdrop go, or stay as black with an alpha of their own.
     only : bool, default False
         Somebody has pointed at the subject: all that the probability knows nothing of goes.
+    marks : (H, W) uint8 array, optional
+        What a person has marked: 255 is the subject's, 0 is not, nor is a shadow there, 128 is to be solved for; other
+        values mark nothing.
     report : SolveReport, optional
         Filled in.
     """
     from trimatte.backdrop.colours import known_colours
     from trimatte.backdrop.keying import solve_alpha
-    from trimatte.backdrop.known import find_sides
+    from trimatte.backdrop.known import find_sides, with_marks
     from trimatte.backdrop.shadow import find_shade
 
     report = SolveReport() if report is None else report
@@ -145,9 +150,12 @@ def key(
         if (shade < 1).any():
             behind = behind * shade[..., None]
             sides = find_sides(image, behind, field.noise, probability, only=only)
-    trimap, alpha = solve_alpha(image, behind, sides, probability, report)
+    if marks is not None:
+        sides = with_marks(sides, marks)
+    trimap, alpha = solve_alpha(image, behind, sides, probability, report, marks=marks)
     foreground = known_colours(image, behind, alpha)
     if shadow == "keep":
+        shade = shade if marks is None else np.where(marks == BACKGROUND, np.float32(1), shade)
         alpha, foreground = _over_black(alpha, foreground, 1 - shade)
     return BackdropMatte(trimap, alpha, foreground)
 

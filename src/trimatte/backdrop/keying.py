@@ -43,17 +43,29 @@ ROUNDED = 0.01
 
 
 def solve_alpha(
-    image: np.ndarray, behind: np.ndarray, sides: Sides, probability: np.ndarray | None, report: SolveReport
+    image: np.ndarray,
+    behind: np.ndarray,
+    sides: Sides,
+    probability: np.ndarray | None,
+    report: SolveReport,
+    *,
+    marks: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Trimap (H, W) uint8 and alpha (H, W) float32 of a picture before the colours `behind` (H, W, 3)."""
+    """Trimap (H, W) uint8 and alpha (H, W) float32 of a picture before the colours `behind` (H, W, 3).
+
+    `marks` are those that `sides` holds already.
+    """
     subject = _surely_subject(sides, probability)
     least = _least_alpha(sides, behind)
     subject |= (least >= OPAQUE) & ~sides.backdrop
+    asked = np.zeros(subject.shape, bool) if marks is None else marks == UNKNOWN
+    if marks is not None:
+        subject = (subject | (marks == FOREGROUND)) & ~asked
     unknown = ~(subject | sides.backdrop)
     votes, weight = _votes(sides, unknown)
     np.maximum(votes, least, out=votes, where=unknown)
     if not (sides.whole or sides.clear):
-        subject |= unknown & (votes >= PLATEAU) & (depth_of(~sides.backdrop) > _transition(sides))
+        subject |= unknown & ~asked & (votes >= PLATEAU) & (depth_of(~sides.backdrop) > _transition(sides))
         unknown &= ~subject
     trimap = np.where(subject, np.uint8(FOREGROUND), np.where(unknown, np.uint8(UNKNOWN), np.uint8(BACKGROUND)))
     alpha = subject.astype(np.float32)

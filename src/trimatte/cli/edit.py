@@ -7,11 +7,13 @@ import socket
 import webbrowser
 from contextlib import suppress
 from importlib.util import find_spec
+from typing import Any
 
 import click
 
 from trimatte.cli import _common as common
 from trimatte.errors import ImageReadError, MissingExtraError
+from trimatte.quality import USUAL, WAYS
 
 LOOPBACK = "127.0.0.1"
 
@@ -19,16 +21,22 @@ LOOPBACK = "127.0.0.1"
 @click.command("edit")
 @click.argument("photo", required=False)
 @click.option("--trimap", metavar="FILE", help="Your own trimap to start from, instead of the segmenter's.")
-@common.method
+@click.option(
+    "--method",
+    default=USUAL,
+    show_default=True,
+    metavar="NAME",
+    help=f"How alpha is estimated: {', '.join(WAYS)}, or a method's name.",
+)
+@common.backdrop
+@common.shadow
 @click.option("--band", type=float, default=0.05, show_default=True, help="Half width of the unknown band.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="To listen at.  [default: a free one]")
 @click.option("--browser/--no-browser", default=True, help="Whether to open the browser.  [default: browser]")
 @common.max_pixels
 @common.threads
 @common.device
-def command(
-    photo: str | None, trimap: str | None, method: str, band: float, port: int, browser: bool, max_pixels: int
-) -> None:
+def command(photo: str | None, trimap: str | None, port: int, browser: bool, max_pixels: int, **settings: Any) -> None:
     """Open an editor for PHOTO, or for one that you pick there, in the browser.
 
     It listens on this machine alone, and ends by Ctrl-C.
@@ -45,7 +53,7 @@ def command(
     anchor = ""
     if photo is not None:
         click.echo("Finding the subject ...", err=True)
-        options = {"method": method, "band": band, "trimap": trimap, "max_pixels": max_pixels}
+        options = {"trimap": trimap, "max_pixels": max_pixels, **settings}
         anchor = "#" + sessions.open(_read(photo), os.path.basename(photo), **options)
     app = editor_app(sessions, max_pixels=max_pixels)
     with _listening(port) as listener:

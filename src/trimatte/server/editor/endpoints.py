@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,14 +24,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from trimatte.alpha import ready_methods
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.images.background import opaque_image
 from trimatte.images.formats import MAX_PIXELS
 from trimatte.output.options import presets
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
-from trimatte.server.editor.session import BANDS, CLICKS, DOWNLOADS, Click, Patch, Session
+from trimatte.server.editor.session import BANDS, CLICKS, DOWNLOADS, Click, Patch, Session, editor_methods
+from trimatte.server.editor.session import Settings as EditSettings
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
 from trimatte.server.guard import CLIENT_GONE, CheckFraming, CheckHost, SecurityHeaders
 from trimatte.server.operations import LOOKS
@@ -39,6 +40,7 @@ from trimatte.server.problems import Problem, of_error, problem_response
 from trimatte.server.settings import Settings
 
 CLICKS_BYTES = 100_000
+SETTINGS = tuple(field.name for field in fields(EditSettings))
 STATIC = Path(__file__).parent / "static"
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -106,7 +108,9 @@ class _Editor:
     async def open(self, request: Request) -> Response:
         """A photo as the body -> a session."""
         query = request.query_params
-        options = {"method": query.get("method", "closed-form"), "band": _number(query.get("band", "0.05"), "band")}
+        options: dict[str, Any] = {name: query[name] for name in SETTINGS if name in query}
+        if "band" in options:
+            options["band"] = _number(options["band"], "band")
         name = query.get("name", "photo")[:200]
         with self._held.share() as share:
             body = bytes(await read_raw(request.receive, request.headers, self.settings, share))
@@ -125,7 +129,7 @@ class _Editor:
         return Response(status_code=204)
 
     async def change(self, request: Request) -> Response:
-        """JSON of method and band -> the session's state; trimap and alpha are to be asked for again."""
+        """JSON of some `Settings` -> the session's state; trimap and alpha are to be asked for again."""
         session = self._session(request)
         wanted = _settings(await self._body(request, 1000))
         await _in(self._long, partial(session.change, **wanted))
@@ -207,7 +211,7 @@ async def _page(request: Request) -> Response:
 
 async def _options(request: Request) -> Response:
     """What the page offers."""
-    methods = [{"name": name, "label": row.label or name} for name, row in ready_methods().items()]
+    methods = [{"name": name, "label": label} for name, label in editor_methods().items()]
     return JSONResponse({"methods": methods, "bands": BANDS, "presets": list(presets())})
 
 
@@ -306,13 +310,14 @@ def _clicks(body: bytes) -> list[Click]:
 
 
 def _settings(body: bytes) -> dict[str, Any]:
-    """Method and band of a JSON object; others are refused."""
+    """Settings of a JSON object; others are refused."""
     try:
         given = json.loads(body)
     except (ValueError, RecursionError):
         given = None
-    if not isinstance(given, dict) or not set(given) <= {"method", "band"}:
-        raise Problem("bad-body", "settings: wanted a JSON object of method and band")
-    if not isinstance(given.get("method", ""), str):
-        raise ArgumentError("method: wanted a name")
+    if not isinstance(given, dict) or not set(given) <= set(SETTINGS):
+        raise Problem("bad-body", f"settings: wanted a JSON object of {', '.join(SETTINGS)}")
+    for name in set(given) - {"band"}:
+        if not isinstance(given[name], str):
+            raise ArgumentError(f"{name}: wanted a word")
     return {**given, "band": _number(given["band"], "band")} if "band" in given else given
