@@ -74,6 +74,7 @@ def test_cutout_of_a_multipart_body(client: TestClient) -> None:
         "margin": "7",
         "strict": False,
         "max_pixels": 25_000_000,
+        "work_seconds": 60.0,
     }
 
 
