@@ -127,7 +127,7 @@ class Settings:
         if trimap is not None:
             return Stages(**way, trimap=trimap, foreground="keep")
         keyed = plain and self.backdrop != "off"
-        shown = {"backdrop": self.backdrop, "shadow": self.shadow} if keyed else {"foreground": "keep"}
+        shown: dict[str, Any] = {"backdrop": self.backdrop, "shadow": self.shadow} if keyed else {"foreground": "keep"}
         return Stages(**way, band=self.band, **shown)
 
     @property
@@ -463,7 +463,8 @@ class Session:
         """The answer to a trimap; the methods that can go on from alpha as it was."""
         stages = asked.settings.stages(asked.trimap)
         named = stages.method is not None and find_method(stages.method).local
-        cut = quiet_cutout(matting_of(stages, **({"guess": before} if named else {})), self._seen, stages)
+        from_there: dict[str, Any] = {"guess": before} if named else {}
+        cut = quiet_cutout(matting_of(stages, **from_there), self._seen, stages)
         return _Answer(asked.trimap, cut.alpha, cut.report.alpha)
 
     def _keyed(self, asked: _Asked) -> _Answer:
