@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimatte.alpha._nearest import CHILDREN, IS_LEAF, LEAF, NO_ROW, nearest, tree_of
-from trimatte.alpha._rivals import with_rivals
+from trimatte.alpha._nearest import NO_ROW, nearest
+from trimatte.alpha._rivals import rivals
+from trimatte.alpha._tree import IS_LEAF, LEAF, SEVERAL, WIDE, tree_of
 
 
 def distances(points: np.ndarray) -> np.ndarray:
@@ -42,28 +43,51 @@ def test_neighbours_are_as_near_as_promised(seed: int, n: int, share: float, ste
     assert (np.diff(got, axis=1) >= -1e-6).all()
 
 
-def test_the_tree_keeps_every_point_in_its_boxes() -> None:
-    points = np.random.default_rng(0).normal(size=(1000, 5)).astype(np.float32)
+@pytest.mark.parametrize("n", [1, LEAF, LEAF + 1, 1000, 9000])
+@pytest.mark.parametrize("steps", [1, 4, 10**6])
+def test_the_tree_keeps_every_point_in_its_boxes(n: int, steps: int) -> None:
+    assert 1000 < SEVERAL < 9000
+    points = (np.random.default_rng(0).integers(0, steps, (n, 5)) / steps).astype(np.float32)
     tree = tree_of(points)
-    assert sorted(tree.indices.tolist()) == list(range(1000))
+    assert sorted(tree.indices.tolist()) == list(range(n))
     ordered = tree.leaves.transpose(0, 2, 1).reshape(-1, 5)
-    np.testing.assert_array_equal(points[tree.indices], ordered[:1000])
-    assert np.isinf(ordered[1000:]).all()
-
-    children = tree.forks.view(np.uint32)[:, CHILDREN : CHILDREN + 2]
+    np.testing.assert_array_equal(points[tree.indices], ordered[:n])
+    assert np.isinf(ordered[n:]).all()
+    nodes = []
 
     def check(node: int) -> tuple[list[int], np.ndarray]:
         """The leaves below a node, in order, and their points."""
-        if node & IS_LEAF:
-            leaf = int(node ^ IS_LEAF)
-            return [leaf], ordered[leaf * LEAF : min(1000, (leaf + 1) * LEAF)]
-        below = [check(child) for child in children[node]]
-        for side, (_, inside) in enumerate(below):
-            np.testing.assert_array_equal(inside.min(axis=0), tree.forks[node, side:CHILDREN:4])
-            np.testing.assert_array_equal(inside.max(axis=0), tree.forks[node, side + 2 : CHILDREN : 4])
-        return below[0][0] + below[1][0], np.concatenate([inside for _, inside in below])
+        if node & int(IS_LEAF):
+            leaf = node ^ int(IS_LEAF)
+            return [leaf], ordered[leaf * LEAF : min(n, (leaf + 1) * LEAF)]
+        nodes.append(node)
+        low, high = tree.boxes[node]
+        there = (low <= high).all(axis=0)
+        below = [check(int(tree.first[node]) + child) for child in range(np.count_nonzero(there))]
+        for child, (_, inside) in enumerate(below):
+            np.testing.assert_array_equal(inside.min(axis=0), low[:, child])
+            np.testing.assert_array_equal(inside.max(axis=0), high[:, child])
+        assert np.isinf(low[:, len(below) :]).all()
+        return [leaf for leaves, _ in below for leaf in leaves], np.concatenate([inside for _, inside in below])
 
     assert check(0)[0] == list(range(len(tree.leaves)))
+    assert sorted(nodes) == list(range(len(tree.boxes)))
+
+
+def test_leaves_are_halves_of_halves() -> None:
+    points = np.random.default_rng(0).random((5000, 5)).astype(np.float32)
+    points[:, 2] *= 9  # so the widest side at the root, and at both halves
+    leaves = tree_of(points).leaves[:, 2]
+    quarters = [
+        np.sort(part[np.isfinite(part)]) for part in (leaves[:78], leaves[78:156], leaves[156:234], leaves[234:])
+    ]
+    np.testing.assert_array_equal(np.concatenate(quarters), np.sort(points[:, 2]))
+
+
+def test_a_node_has_up_to_so_many_children() -> None:
+    points = np.random.default_rng(0).random((LEAF * WIDE, 5)).astype(np.float32)
+    assert len(tree_of(points).boxes) == 1
+    assert len(tree_of(np.concatenate([points, points[:1]])).boxes) == 3
 
 
 @pytest.mark.parametrize("n", [LEAF, 500])
@@ -85,15 +109,36 @@ def test_no_fixed_point_with_a_free_neighbour_is_missed(seed: int, n: int, free:
     rng = np.random.default_rng(seed)
     points = (rng.integers(0, steps, (n, 5)) / steps).astype(np.float32)
     most, count = max(1, round(free * (n - 1))), min(n, count)
-    given_ones = set(with_rivals(tree_of(points), tree_of(points[:most]), count).tolist())
+    apart = rivals(tree_of(points), tree_of(points[:most]), count)
+    given_ones = set(np.flatnonzero(np.isfinite(apart)).tolist())
     squares = ((points[:, None] - points).astype(np.float64) ** 2).sum(axis=2)
     reach = np.sort(squares, axis=1)[:, count - 1]
-    has_free = (squares[:, :most].min(axis=1) < (1 - 1e-5) * reach).nonzero()[0]
+    closest = squares[:, :most].min(axis=1)
+    has_free = (closest < (1 - 1e-5) * reach).nonzero()[0]
     assert {int(i) for i in has_free if i >= most} <= given_ones
     assert all(i >= most for i in given_ones)
+    np.testing.assert_allclose(apart[sorted(given_ones)], closest[sorted(given_ones)], rtol=1e-5, atol=1e-30)
 
 
 def test_fixed_points_far_from_all_free_ones_are_spared() -> None:
     points = np.random.default_rng(0).random((4000, 5)).astype(np.float32)
     points[:500, 0] += 9
-    assert len(with_rivals(tree_of(points), tree_of(points[:500]), 10)) == 0
+    assert np.isinf(rivals(tree_of(points), tree_of(points[:500]), 10)).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(20, 30 * LEAF), free=st.floats(0.01, 0.9))
+def test_a_query_without_near_neighbours_that_matter_may_give_its_own_name_only(seed: int, n: int, free: float) -> None:
+    points = np.random.default_rng(seed).random((n, 5)).astype(np.float32)
+    names, most = np.arange(n, dtype=np.uint32), max(1, round(free * (n - 1)))
+    tree = tree_of(points)
+    least = rivals(tree, tree_of(points[:most]), 7)
+    asking = np.flatnonzero(np.isfinite(least))
+    rows = np.full(n, NO_ROW, np.uint32)
+    rows[asking] = np.arange(len(asking))
+    whole, short = (nearest(tree, rows, 7, 0.0, names, limit) for limit in (None, least))
+    for own, full, found in zip(asking, whole, short, strict=True):
+        if (found == own).all():
+            assert (full >= most).all()
+        else:
+            np.testing.assert_array_equal(full, found)

@@ -9,29 +9,24 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.alpha._nearest import (
-    CHILDREN,
-    DEPTH,
-    DIMENSIONS,
-    IS_LEAF,
-    LEAF,
     MOST_ABOUT,
     NO_ROW,
-    Tree,
-    _ask,
-    _distances_to_leaf,
-    _gap,
     about,
-    bound_of_rank,
-    distances_about,
+    ask,
+    bound_about,
+    distances_to_leaf,
+    expand,
+    pass_box,
 )
+from trimatte.alpha._tree import DEPTH, DIMENSIONS, IS_LEAF, LEAF, WIDE, Tree
 from trimatte.runtime.jit import njit, side_by_side
 
 
-def with_rivals(tree: Tree, free_tree: Tree, count: int) -> np.ndarray:
-    """Numbers, ascending, of the fixed points of `tree` that may have a free one among their `count` <= N nearest.
+def rivals(tree: Tree, free_tree: Tree, count: int) -> np.ndarray:
+    """Squared distance (N,) float32 of each fixed point of `tree` to the nearest free one.
 
-    None that has one is missing. Those given have a free point within the distance that `count` points of the leaves
-    about their own do not exceed.
+    It is infinite for those that surely have no free one among their `count` <= N nearest: so many points of the leaves
+    about their own are closer than any. And for the free ones.
 
     Parameters
     ----------
@@ -42,15 +37,16 @@ def with_rivals(tree: Tree, free_tree: Tree, count: int) -> np.ndarray:
     """
     rows = np.arange(len(tree.indices), dtype=np.uint32)
     rows[: len(free_tree.indices)] = NO_ROW
-    marked = np.zeros(len(rows), np.bool_)
+    out = np.full(len(rows), np.inf, np.float32)
     side_by_side(
-        _mark, len(tree.leaves), rows, count, tree.indices, tree.leaves, free_tree.leaves, free_tree.forks, marked
-    )
-    return np.flatnonzero(marked)
+        _approach, len(tree.leaves), rows, count, tree.indices, tree.leaves.ravel(), free_tree.leaves.ravel(),
+        free_tree.boxes.ravel(), free_tree.first, out,
+    )  # fmt: skip
+    return out
 
 
 @njit()
-def _mark(
+def _approach(
     begin: int,
     end: int,
     rows: np.ndarray,
@@ -58,72 +54,47 @@ def _mark(
     indices: np.ndarray,
     leaves: np.ndarray,
     free_leaves: np.ndarray,
-    free_forks: np.ndarray,
-    marked: np.ndarray,
+    boxes: np.ndarray,
+    first: np.ndarray,
+    out: np.ndarray,
 ) -> None:
-    asking, at = np.empty(LEAF, np.uint32), np.empty((DIMENSIONS, LEAF), np.float32)
+    asking, at = np.empty(LEAF, np.uint32), np.empty(DIMENSIONS * LEAF, np.float32)
     low, high = np.empty(DIMENSIONS, np.float32), np.empty(DIMENSIONS, np.float32)
-    bounds, distances = np.empty(LEAF, np.float32), np.empty(LEAF, np.float32)
-    around = np.empty(MOST_ABOUT * LEAF, np.float32)
-    waiting, gap_of = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32)
+    around = np.empty(MOST_ABOUT * LEAF + 1, np.float32)
+    around_bits, bounds, passes = around.view(np.int32), np.empty(LEAF, np.float32), np.empty(LEAF, np.uint32)
+    distances, active, gaps = np.empty(LEAF, np.float32), np.empty(LEAF, np.uint32), np.empty(WIDE, np.float32)
+    bits, one = distances.view(np.int32), np.float32(1)
+    waiting, gap_of, place_of = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32), np.empty(DEPTH, np.uint32)
     for home in range(begin, end):
-        m = _ask(home, rows, indices, leaves, asking, at, low, high)
-        first, last = about(home, len(leaves), count)
+        m = ask(home, rows, indices, leaves, asking, at, low, high)
+        start, stop = about(home, len(leaves) // (DIMENSIONS * LEAF), count)
+        bounds[:], widest = 0, np.float32(0)
         for q in range(m):
-            distances_about(leaves, first, last, at, q, distances, around)
-            bounds[q] = bound_of_rank(around, (last - first) * LEAF, count)
-        if m > 0:
-            _mark_leaf(free_leaves, free_forks, asking, at, m, low, high, bounds, distances, waiting, gap_of, marked)
-
-
-@njit(inline=True)
-def _descend(
-    forks: np.ndarray, low: np.ndarray, high: np.ndarray, waiting: np.ndarray, gap_of: np.ndarray, depth: int
-) -> int:
-    """Put a fork's children in its place, the closer one to be next; the number of nodes that wait."""
-    node, children, left, right = waiting[depth], forks.view(np.uint32), np.uint32(0), np.uint32(1)
-    gap, farther_gap = _gap(forks, node, left, low, high), _gap(forks, node, right, low, high)
-    side = left
-    if farther_gap < gap:
-        side, gap, farther_gap = right, farther_gap, gap
-    waiting[depth], gap_of[depth] = children[node, np.uint32(CHILDREN) + (right ^ side)], farther_gap
-    waiting[depth + 1], gap_of[depth + 1] = children[node, np.uint32(CHILDREN) + side], gap
-    return depth + 2
-
-
-@njit()
-def _mark_leaf(
-    leaves: np.ndarray,
-    forks: np.ndarray,
-    asking: np.ndarray,
-    at: np.ndarray,
-    m: int,
-    low: np.ndarray,
-    high: np.ndarray,
-    bounds: np.ndarray,
-    distances: np.ndarray,
-    waiting: np.ndarray,
-    gap_of: np.ndarray,
-    marked: np.ndarray,
-) -> None:
-    """Mark which of m queries, within a box, have a point of a tree within their bounds; uses these up."""
-    waiting[0], gap_of[0] = IS_LEAF if len(leaves) == 1 else np.uint32(0), 0
-    depth, widest = 1, np.float32(np.inf)
-    while depth > 0:
-        depth -= 1
-        if gap_of[depth] > widest:
-            continue
-        if waiting[depth] < IS_LEAF:
-            depth = _descend(forks, low, high, waiting, gap_of, depth)
-            continue
-        leaf, widest = waiting[depth] ^ IS_LEAF, np.float32(-1)
-        for q in range(m):
-            if bounds[q] < 0:
-                continue
-            _distances_to_leaf(leaves, leaf, at, q, distances)
-            within = np.int32(0)
-            for j in range(LEAF):
-                within += distances[j] <= bounds[q]
-            if within > 0:
-                marked[asking[q]], bounds[q] = True, -1
+            bounds[q] = bound_about(leaves, start, stop, at, q, count, around, around_bits)
             widest = max(widest, bounds[q])
+        waiting[0], gap_of[0], depth = 0, 0, 1
+        while depth > 0:
+            depth -= 1
+            node = waiting[depth]
+            if gap_of[depth] >= widest:
+                continue
+            if node < IS_LEAF:
+                depth = expand(boxes, first, node, low, high, widest, gaps, waiting, gap_of, place_of, depth)
+                continue
+            pass_box(boxes, place_of[depth], at, bounds, one, passes)
+            leaf, some = node ^ IS_LEAF, 0
+            for i in range(LEAF):
+                active[some] = i
+                some += passes[i]
+            for i in range(some):
+                q = active[i]
+                if distances_to_leaf(free_leaves, leaf, at, q, bounds[q], distances) > 0:
+                    closest = bits[0]
+                    for j in range(1, LEAF):
+                        closest = min(closest, bits[j])
+                    bits[0] = closest
+                    bounds[q] = out[asking[q]] = distances[0]
+            if some > 0:
+                widest = np.float32(0)
+                for q in range(m):
+                    widest = max(widest, bounds[q])

@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from trimatte.alpha._nearest import NO_ROW, Tree, nearest, tree_of
-from trimatte.alpha._rivals import with_rivals
+from trimatte.alpha._nearest import NO_ROW, nearest
+from trimatte.alpha._rivals import rivals
+from trimatte.alpha._tree import Tree, tree_of
 from trimatte.errors import ArgumentError
 from trimatte.images.arrays import UNKNOWN, read_only
 from trimatte.linalg.cg import conjugate_gradients
@@ -136,16 +137,18 @@ def _graph(
     def prepare(weight: float, count: int) -> tuple[Tree, np.ndarray]:
         features = _features(image, pixels, weight)
         tree = tree_of(features)
-        return tree, with_rivals(tree, tree_of(features[:n]), count) if exact else np.zeros(0, np.intp)
+        return tree, rivals(tree, tree_of(features[:n]), count) if exact else np.full(len(pixels), np.inf, np.float32)
 
     with ThreadPoolExecutor(min(len(counts), available_threads())) as pool:
-        trees, rivals = zip(*pool.map(prepare, distance_weights, counts), strict=True)
+        trees, apart = zip(*pool.map(prepare, distance_weights, counts), strict=True)
     numbers = _numbers(trees[0], n)
     found, from_known = [], []
-    for tree, asking, count in zip(trees, rivals, counts, strict=True):
+    for tree, least, count in zip(trees, apart, counts, strict=True):
+        asking = np.flatnonzero(np.isfinite(least))
+        least[:n] = 0
         rows = np.full(len(pixels), NO_ROW, np.uint32)
         rows[:n], rows[asking] = numbers[:n], np.arange(n, n + len(asking))
-        both = nearest(tree, rows, count, 0.0 if exact else SLACK, numbers)
+        both = nearest(tree, rows, count, 0.0 if exact else SLACK, numbers, least)
         found.append(both[:n])
         from_known.append((both[n:], int(np.searchsorted(asking, n + ones))))
     del trees, tree
