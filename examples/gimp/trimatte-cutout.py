@@ -17,7 +17,7 @@ NAME = "trimatte-cutout"
 
 
 def cut_out(photo: bytes, **parameters: str) -> bytes:
-    """The cut-out as PNG, of a picture in a format that the service reads. Raises `OSError` with the service's words."""
+    """The cut-out as PNG, of a picture in a format that the service reads. `OSError` has the service's words."""
     service = os.environ.get("TRIMATTE_URL", "http://127.0.0.1:8000").rstrip("/")
     address = f"{service}/v1/cutout?{urllib.parse.urlencode({'format': 'png', **parameters})}"
     headers = {"Content-Type": "application/octet-stream"}
