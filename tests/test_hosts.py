@@ -32,7 +32,12 @@ def test_the_node_of_comfyui(photo: np.ndarray, trimap: np.ndarray, truth: np.nd
     assert "lite" in inputs["required"]["segmenter"][0]
     batch = torch.from_numpy(np.stack([photo, photo]) / np.float32(255))
     masks = torch.from_numpy(np.stack([trimap, trimap]) / np.float32(255))
-    for given in ({"segmenter": bright}, {"segmenter": "lite", "trimap": masks}):
+    for given in (
+        {"segmenter": bright},
+        {"segmenter": "lite", "trimap": masks},
+        {"segmenter": "lite", "trimap": masks[:1]},
+        {"segmenter": "lite", "trimap": masks[0]},
+    ):
         colours, alpha = getattr(node(), node.FUNCTION)(batch, method="closed-form", **given)
         assert (tuple(colours.shape), tuple(alpha.shape)) == ((2, 72, 96, 3), (2, 72, 96))
         assert float(np.abs(alpha[1].numpy() - truth).mean()) < 0.03
@@ -61,3 +66,24 @@ def test_the_plug_in_of_gimp_asks_the_service(monkeypatch: pytest.MonkeyPatch) -
     thread.join()
     server.server_close()
     assert seen == {"path": "/v1/cutout?format=png&crop=true", "token": "Bearer secret", "body": b"photo"}
+
+
+def test_the_plug_in_of_gimp_tells_what_the_service_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # as the library calls it
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(422)
+            self.send_header("Content-Type", "application/problem+json")
+            self.end_headers()
+            self.wfile.write(b'{"status": 422, "detail": "cannot read the picture: it is empty"}')
+
+        def log_message(self, *arguments: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        monkeypatch.setenv("TRIMATTE_URL", f"http://127.0.0.1:{server.server_port}")
+        plug_in: Any = loaded(EXAMPLES / "gimp/trimatte-cutout.py")
+        with pytest.raises(OSError, match="it is empty"):
+            plug_in.cut_out(b"photo")
+        thread.join()

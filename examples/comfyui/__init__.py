@@ -25,9 +25,14 @@ class TrimatteCutout:
         }
 
     def cut_out(self, image, segmenter, method, trimap=None):
-        """Tensors (B, H, W, 3) and (B, H, W) in [0, 1] to the subject's colours and alpha, of the same shapes."""
+        """Tensors (B, H, W, 3) and (B, H, W) in [0, 1] to the subject's colours and alpha, of the same shapes.
+
+        One trimap serves for all pictures.
+        """
         import torch
 
+        if trimap is not None:
+            trimap = trimap.reshape(-1, *trimap.shape[-2:]).expand(len(image), -1, -1)
         results = []
         for number, picture in enumerate(image.cpu().numpy()):
             given = {"segmenter": segmenter} if trimap is None else {"trimap": trimap[number].cpu().numpy()}

@@ -5,9 +5,11 @@ Copy it to plug-ins/trimatte-cutout/trimatte-cutout.py in GIMP's folder, and mak
 another service than the one of this machine, TRIMATTE_TOKEN its token.
 """
 
+import json
 import os
 import sys
 import tempfile
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -15,14 +17,19 @@ NAME = "trimatte-cutout"
 
 
 def cut_out(photo: bytes, **parameters: str) -> bytes:
-    """The cut-out as PNG, of a picture in a format that the service reads."""
+    """The cut-out as PNG, of a picture in a format that the service reads. `OSError` has the service's words."""
     service = os.environ.get("TRIMATTE_URL", "http://127.0.0.1:8000").rstrip("/")
     address = f"{service}/v1/cutout?{urllib.parse.urlencode({'format': 'png', **parameters})}"
     headers = {"Content-Type": "application/octet-stream"}
     if token := os.environ.get("TRIMATTE_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
-    with urllib.request.urlopen(urllib.request.Request(address, photo, headers)) as answer:
-        return answer.read()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, photo, headers)) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as error:
+        if error.headers.get_content_type() != "application/problem+json":
+            raise
+        raise OSError(json.load(error)["detail"]) from error
 
 
 def main() -> None:

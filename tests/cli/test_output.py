@@ -125,3 +125,13 @@ def test_alpha_and_composite_pair_folders_by_name(
         assert "wanted two folders" in trimatte(*wrong, "-o", mattes).stderr
     one = trimatte("composite", photos / "a.jpg", "--alpha", mattes, "--background", "white")
     assert "wanted one folder of photos" in one.stderr
+
+
+@pytest.mark.parametrize("beside", [("--output", "both"), ("--output", "matte"), ("--sheet",)])
+def test_all_frames_go_with_the_cutout_alone(
+    trimatte: Trimatte, photo_file: Path, tmp_path: Path, beside: tuple[str, ...]
+) -> None:
+    result = trimatte("cutout", photo_file.parent, "-o", tmp_path / "out", "--frames", "all", *beside)
+    assert result.exit_code == 2
+    assert "--frames all goes with none of --sheet" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -11,6 +11,8 @@ from PIL import Image
 
 from trimatte.compat.rembg import Session, new_session, remove, sessions_names
 from trimatte.errors import ArgumentError, TrimatteError
+from trimatte.images import as_image
+from trimatte.images.colour import adobe_rgb
 
 
 @pytest.fixture
@@ -78,14 +80,50 @@ def test_a_photo_is_turned_upright(photo: np.ndarray, session: Session) -> None:
     assert turned.size == (72, 96)
 
 
+@pytest.mark.parametrize("matting", [False, True])
+def test_what_is_transparent_stays_so(photo: np.ndarray, session: Session, matting: bool) -> None:
+    own = np.full(photo.shape[:2], 255, np.uint8)
+    own[:, :40] = 0
+    options: dict[str, Any] = {"session": session, "alpha_matting": matting, "alpha_matting_erode_size": 1}
+    for data in (np.dstack([photo, own]), Image.fromarray(np.dstack([photo, own])), encoded(np.dstack([photo, own]))):
+        result = remove(data, **options)
+        rgba = np.asarray(Image.open(io.BytesIO(result)) if isinstance(result, bytes) else result)
+        assert not rgba[:, :40, 3].any()
+        assert rgba[36, 48, 3] == 255
+    mask: Any = remove(np.dstack([photo, own]), session=session, only_mask=True)
+    assert not mask[:, :40].any()
+
+
+def test_sixteen_bits_are_not_clipped(photo: np.ndarray, session: Session) -> None:
+    grey = photo.mean(axis=2).astype(np.uint8)
+    expected: Any = remove(grey, session=session)
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    stream = io.BytesIO()
+    deep.save(stream, "PNG")
+    np.testing.assert_array_equal(np.asarray(remove(deep, session=session)), expected)
+    content: Any = remove(stream.getvalue(), session=session)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), expected)
+
+
+def test_colours_of_a_profile_come_back_as_srgb(photo: np.ndarray, session: Session) -> None:
+    wide = encoded(photo, icc_profile=adobe_rgb())
+    content: Any = remove(wide, session=session, putalpha=True)
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(content)))[..., :3], np.round(as_image(wide) * 255).astype(np.uint8)
+    )
+
+
 def test_what_is_not_there_is_refused(photo: np.ndarray, session: Session) -> None:
-    for options, match in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"bgcolor": (1, 2, 3)}, "bgcolor"),
         ({"alpha_matting": 3}, "alpha_matting"),
         ({"alpha_matting_erode_size": -1}, "alpha_matting_erode_size"),
-    ):
+        ({"alpha_matting_foreground_threshold": 300}, "alpha_matting_foreground_threshold"),
+        ({"session": "u2net"}, "session: got 'u2net'"),
+    ]
+    for options, match in refused:
         with pytest.raises(ArgumentError, match=match):
-            remove(photo, session=session, **options)
+            remove(photo, **{"session": session, **options})
     with pytest.raises(ArgumentError, match="data: got str"):
         remove("photo.jpg")
     with pytest.raises(TypeError, match="sam_prompt"):

@@ -93,6 +93,9 @@ def command(
         output_of(**of_output)
     except ArgumentError as error:
         raise click.UsageError(f"{error}.") from None
+    asked = {**options, **of_output}
+    if asked.get("frames") == "all" and (sheet or asked.get("output", "cutout") != "cutout"):
+        raise click.UsageError("--frames all goes with none of --sheet, --output matte and --output both.")
     foreground = "multilevel" if decontaminate else "keep"
     names = {name: options[name] for name in ("segmenter", "method")}
     common.check(quality=options["way"], **names, foreground=foreground, refine=refine)

@@ -16,7 +16,8 @@ from trimatte import cutout as _cutout
 from trimatte.alpha import estimate_alpha
 from trimatte.errors import ArgumentError
 from trimatte.foreground import estimate_foreground
-from trimatte.images import as_alpha, as_image, save_image
+from trimatte.images import as_alpha, as_image
+from trimatte.images import save_image as _save_image
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
@@ -80,8 +81,20 @@ def _estimator(method: str, doc: str) -> Callable[..., np.ndarray]:
 estimate_alpha_cf = _estimator("closed-form", "closed-form matting (Levin et al., 2008)")
 estimate_alpha_knn = _estimator("knn", "KNN matting (Chen et al., 2013)")
 estimate_alpha_lbdm = _estimator("learning-based", "learning-based matting (Zheng and Kambhamettu, 2009)")
-estimate_alpha_lkm = _estimator("large-kernel", "large-kernel matting (He et al., 2010)")
 estimate_alpha_rw = _estimator("random-walk", "random-walk matting (Grady et al., 2005)")
+
+
+def estimate_alpha_lkm(
+    image: Any,
+    trimap: Any,
+    laplacian_kwargs: Mapping[str, Any] | None = None,
+    cg_kwargs: Mapping[str, Any] | None = None,
+) -> np.ndarray:
+    """Estimate alpha by large-kernel matting (He et al., 2010): as `estimate_alpha_cf`, without a preconditioner."""
+    return _large_kernel(image, trimap, None, laplacian_kwargs, cg_kwargs)
+
+
+_large_kernel = _estimator("large-kernel", "large-kernel matting (He et al., 2010)")
 
 
 def estimate_alpha_sm(image: Any, trimap: Any) -> np.ndarray:
@@ -91,7 +104,7 @@ def estimate_alpha_sm(image: Any, trimap: Any) -> np.ndarray:
     )
 
 
-def estimate_foreground_ml(image: Any, alpha: Any, return_background: bool = False) -> Any:
+def estimate_foreground_ml(image: Any, alpha: Any, *, return_background: bool = False) -> Any:
     """The subject's colours (H, W, 3) float64 by the multi-level method; with `return_background` a pair of both."""
     if return_background:
         from trimatte.foreground.multilevel import both_layers
@@ -101,7 +114,7 @@ def estimate_foreground_ml(image: Any, alpha: Any, return_background: bool = Fal
     return estimate_foreground(image, alpha, method="multilevel").astype(np.float64)
 
 
-def estimate_foreground_cf(image: Any, alpha: Any, rtol: float = 1e-5) -> np.ndarray:
+def estimate_foreground_cf(image: Any, alpha: Any, *, rtol: float = 1e-5) -> np.ndarray:
     """The subject's colours (H, W, 3) float64 by the closed-form method."""
     return estimate_foreground(image, alpha, method="closed-form", rtol=rtol).astype(np.float64)
 
@@ -111,6 +124,13 @@ def load_image(path: str, mode: str | None = None) -> np.ndarray:
     if mode not in (None, "RGB", "GRAY"):
         raise ArgumentError(f"mode: got {mode!r}; wanted None, 'RGB' or 'GRAY'")
     return (as_alpha(path, name="image") if mode == "GRAY" else as_image(path)).astype(np.float64)
+
+
+def save_image(path: str | os.PathLike[str], image: Any, make_directory: bool = True) -> None:
+    """Write a picture (H, W), (H, W, 3) or (H, W, 4) of 8 bits a channel; its folder is made if it is not there."""
+    if make_directory and (folder := os.path.dirname(os.fspath(path))):
+        os.makedirs(folder, exist_ok=True)
+    _save_image(os.fspath(path), image, bits=8)
 
 
 def stack_images(*images: Any) -> np.ndarray:

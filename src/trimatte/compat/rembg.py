@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError
+from trimatte.images import Picture, load_picture
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, Codes, Floats, floats_of, quantised
+from trimatte.images.hidden import without_hidden
 from trimatte.runtime.options import check_flag, check_number
 from trimatte.segmentation import find_segmenter, segment, segmenters
 
@@ -68,7 +70,7 @@ def new_session(model_name: str = "lite", providers: Sequence[str] | None = None
 
 
 def remove(
-    data: bytes | Image.Image | np.ndarray,
+    data: bytes | Image.Image | np.ndarray | Picture,
     alpha_matting: bool = False,
     alpha_matting_foreground_threshold: int = 240,
     alpha_matting_background_threshold: int = 10,
@@ -84,8 +86,9 @@ def remove(
 
     Parameters
     ----------
-    data : bytes, PIL image or (H, W, 3) uint8 array
-        The picture; the result is of the same type.
+    data : bytes, PIL image, (H, W, 3) array or Picture
+        The picture; the result is of the same type, a PIL image for a `Picture`. Colours come back
+        in sRGB of 8 bits, and alpha is no greater than the picture's own.
     alpha_matting : bool
         Solve for alpha and colours, rather than take the mask.
     alpha_matting_foreground_threshold, alpha_matting_background_threshold : int
@@ -114,23 +117,30 @@ def remove(
     ------
     ArgumentError
         For a value that is another.
+    ImageReadError
+        For bytes that cannot be read.
     """
     flags = {"alpha_matting": alpha_matting, "only_mask": only_mask, "post_process_mask": post_process_mask}
     for name, flag in {**flags, "force_return_bytes": force_return_bytes, "putalpha": putalpha}.items():
         check_flag(name, flag)
     check_number("alpha_matting_erode_size", alpha_matting_erode_size, least=0, whole=True)
-    photo = _opened(data)
-    (mask,) = (session or new_session()).predict(photo)
+    thresholds = alpha_matting_foreground_threshold, alpha_matting_background_threshold
+    for name, threshold in zip(("foreground", "background"), thresholds, strict=True):
+        check_number(f"alpha_matting_{name}_threshold", threshold, least=0, most=255, whole=True)
+    if not (session is None or hasattr(session, "predict")):
+        raise ArgumentError(f"session: got {session!r}; wanted what new_session returns")
+    colours, own = _opened(data)
+    (mask,) = (session or new_session()).predict(Image.fromarray(colours))
     codes = np.asarray(mask)
     if post_process_mask:
         codes = _post_processed(codes)
+    codes = np.minimum(codes, own)
     if only_mask:
         return _as_given(codes, data, force_return_bytes)
-    thresholds = alpha_matting_foreground_threshold, alpha_matting_background_threshold
-    colours = np.asarray(photo.convert("RGB"))
     if alpha_matting:
         result = cutout(colours, trimap=_trimap(codes, *thresholds, alpha_matting_erode_size))
         rgba = quantised(result.rgba(), 8)
+        rgba[..., 3] = np.minimum(rgba[..., 3], own)
     else:
         hidden = np.uint8(1) if putalpha else codes[..., None] > 0
         rgba = np.dstack([colours * hidden, codes])
@@ -139,15 +149,13 @@ def remove(
     return _as_given(rgba, data, force_return_bytes)
 
 
-def _opened(data: Any) -> Image.Image:
-    """The picture, upright."""
-    if isinstance(data, (bytes, bytearray)):
-        data = Image.open(io.BytesIO(data))
-    elif isinstance(data, np.ndarray):
-        data = Image.fromarray(data)
-    elif not isinstance(data, Image.Image):
+def _opened(data: Any) -> tuple[Codes, Codes | np.uint8]:
+    """The upright picture's colours (H, W, 3) in sRGB, but for the hidden ones, and its own alpha (H, W), or 255."""
+    if not isinstance(data, (bytes, bytearray, Image.Image, np.ndarray, Picture)):
         raise ArgumentError(f"data: got {type(data).__name__}; wanted bytes, a PIL image or an array")
-    return ImageOps.exif_transpose(data)
+    picture = without_hidden(load_picture(data))
+    own = np.uint8(255) if picture.alpha is None else quantised(picture.alpha, 8)
+    return quantised(picture.image, 8), own
 
 
 def _trimap(mask: Codes, foreground: int, background: int, erode_size: int) -> Codes:
@@ -181,4 +189,4 @@ def _as_given(codes: Codes, data: Any, to_bytes: bool) -> bytes | Image.Image | 
         stream = io.BytesIO()
         Image.fromarray(codes).save(stream, "PNG")
         return stream.getvalue()
-    return Image.fromarray(codes) if isinstance(data, Image.Image) else codes
+    return codes if isinstance(data, np.ndarray) else Image.fromarray(codes)

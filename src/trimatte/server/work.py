@@ -15,7 +15,6 @@ from trimatte.alpha import Matte, complaints, find_method
 from trimatte.cutout import Matting, cutout_by, find_trimap, matting_of
 from trimatte.errors import SubjectNotFoundError
 from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
-from trimatte.images.arrays import codes_of
 from trimatte.images.hidden import without_hidden
 from trimatte.quality import USUAL, apart
 from trimatte.runtime.report import PlainReport
@@ -225,9 +224,8 @@ def _removebg(files: Files, values: Values) -> Product:
 def _rembg(files: Files, values: Values) -> Product:
     from trimatte.compat import rembg
 
-    pixels = load_picture(files["file"], max_pixels=values["max_pixels"]).pixels
     body = rembg.remove(
-        codes_of(pixels, 8, "file"),
+        load_picture(files["file"], max_pixels=values["max_pixels"]),
         alpha_matting=values["a"],
         alpha_matting_foreground_threshold=values["af"],
         alpha_matting_background_threshold=values["ab"],
