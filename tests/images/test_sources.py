@@ -18,7 +18,7 @@ import tifffile
 from PIL import Image
 
 from trimatte.errors import ArgumentError, ImageFormatError, ImageReadError, ImageWarning
-from trimatte.images import FORMATS, as_trimap, is_marked, load_picture, pillow, save_image
+from trimatte.images import FORMATS, as_alpha, as_trimap, is_marked, load_picture, pillow, save_image
 from trimatte.images.background import background_image
 from trimatte.images.formats import unread
 
@@ -178,6 +178,20 @@ def test_pages_of_masks_are_said_too():
     grey = [Image.new("L", (8, 6), value) for value in (255, 0)]
     with pytest.warns(ImageWarning, match="page 1 of 2"):
         assert (as_trimap(saved(grey[0], "TIFF", save_all=True, append_images=grey[1:])) == 255).all()
+
+
+def test_a_warning_says_whose_pages_they_are():
+    stream = io.BytesIO()
+    planes = [Image.new("L", (4, 4), value) for value in (0, 255)]
+    planes[0].save(stream, "TIFF", save_all=True, append_images=planes[1:])
+    with pytest.warns(ImageWarning, match="^alpha: page 1 of 2"):
+        as_alpha(stream.getvalue())
+    with pytest.warns(ImageWarning, match="^trimap: page 1 of 2"):
+        as_trimap(stream.getvalue())
+    with pytest.warns(ImageWarning, match="^background: page 1 of 2"):
+        background_image(stream.getvalue(), (4, 4))
+    with pytest.warns(ImageWarning, match="^page 1 of 2"):
+        load_picture(stream.getvalue())
 
 
 def test_the_report_of_a_cut_out_says_that_there_are_pages():

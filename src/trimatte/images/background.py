@@ -14,7 +14,7 @@ from trimatte.errors import ArgumentError
 from trimatte.images.arrays import Floats, channels_of, floats_of, image_of
 from trimatte.images.decode import is_source
 from trimatte.images.formats import MAX_PIXELS
-from trimatte.images.read import ImageLike, load_picture
+from trimatte.images.read import ImageLike, read_picture, warn_of
 from trimatte.planes.resize import resized
 
 
@@ -31,7 +31,8 @@ def background_image(background: ImageLike, shape: Sequence[int]) -> NDArray[np.
 def opaque_image(background: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Floats:
     """A picture (H, W, 3) to lay something over. Raises `ArgumentError` if it is transparent in part."""
     if is_source(background):
-        picture = load_picture(background, max_pixels=max_pixels)
+        picture = read_picture(background, max_pixels=max_pixels)
+        warn_of(picture.notes, "background")
         image, alpha = picture.image, picture.alpha
     else:
         channels = channels_of(background, "background")

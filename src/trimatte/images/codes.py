@@ -54,7 +54,7 @@ def read_trimap(
     """
     if is_source(x):
         decoded = decode_source(x, max_pixels)
-        warn_of(decoded.notes)
+        warn_of(decoded.notes, name)
         x = greys_of(decoded, name)
     return read_only(trimap_of(fitting_plane(x, name, shape), name))
 

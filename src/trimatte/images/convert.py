@@ -68,7 +68,7 @@ def as_alpha(x: ImageLike, *, name: str = "alpha", shape: tuple[int, int] | Pict
     """
     if is_source(x):
         decoded = decode_source(x)
-        warn_of(decoded.notes)
+        warn_of(decoded.notes, name)
         x = _greys(decoded, name) if decoded.alpha is None or _opaque(decoded.alpha) else decoded.alpha
     return read_only(floats_of(fitting_plane(x, name, shape), name))
 
@@ -104,7 +104,7 @@ def as_trimap(
     """
     if is_source(x):
         decoded = decode_source(x, max_pixels)
-        warn_of(decoded.notes)
+        warn_of(decoded.notes, name)
         x = _greys(decoded, name)
     plane = fitting_plane(x, name, shape)
     white = white_of(plane, name)

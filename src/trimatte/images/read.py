@@ -153,10 +153,10 @@ def read_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
     return Picture(image, pixels, alpha, profile, bits, *known)
 
 
-def warn_of(notes: Iterable[str]) -> None:
-    """Warn of what was left out of a file, or taken on trust."""
+def warn_of(notes: Iterable[str], name: str = "") -> None:
+    """Warn of what was left out of a file, or taken on trust; `name` is what it is if it is not the photo."""
     for note in notes:
-        warnings.warn(note, ImageWarning, stacklevel=3)
+        warnings.warn(f"{name}: {note}" if name else note, ImageWarning, stacklevel=3)
 
 
 def _picture_of(array: Array) -> Picture:
