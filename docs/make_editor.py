@@ -22,7 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 
 RESULT = Path(__file__).resolve().parent / "images" / "editor.webp"
 PHOTOS = "chelsea", "coffee", "astronaut"
-SIZE = {"width": 1300, "height": 1230}
+SIZE = 1300, 1230
 WIDTH = 980
 """Of the picture, in pixels."""
 
@@ -58,7 +58,7 @@ def main() -> None:
         for photo, file in zip(PHOTOS, files, strict=True):
             Image.fromarray(getattr(skimage.data, photo)()).save(file, quality=95)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        look(browser.new_page(viewport=SIZE), address, files, folder / "editor.png")
+        look(browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]}), address, files, folder / "editor.png")
         browser.close()
         with Image.open(folder / "editor.png") as image:
             small = image.convert("RGB").resize((WIDTH, WIDTH * image.height // image.width), Image.Resampling.LANCZOS)
