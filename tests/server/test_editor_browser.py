@@ -540,6 +540,84 @@ def test_photos_are_taken_out_of_the_strip(make_page: Callable[..., Page], tmp_p
     assert "disc.png" in page.page.inner_text("#file")
 
 
+GREY = (212, 210, 205)
+
+
+def before_grey(folder: Path, name: str) -> str:
+    """A photo of a blue disc before grey, with its shadow; another way round where the name says so."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
+    fall = np.exp(-(((x - 160) / 80) ** 2 + ((y - 196) / 16) ** 2))[..., None]
+    ground = np.array(GREY) * (1 - 0.5 * fall) + np.random.default_rng(0).normal(0, 1, (*SIZE, 3))
+    alpha = np.clip(70 - np.hypot(y - 120, x - 160), 0, 1)[..., None]
+    shading = 1 - 0.3 * np.clip((y - 50) / 140, 0, 1)[..., None]
+    photo = alpha * np.array((30, 70, 190)) * shading + (1 - alpha) * ground
+    photo = np.round(np.clip(photo, 0, 255)).astype(np.uint8)
+    Image.fromarray(photo if "other" not in name else photo[:, ::-1]).save(folder / name)
+    return str(folder / name)
+
+
+def test_a_plain_backdrop_is_found_picked_and_undone(
+    make_page: Callable[..., Page], address: str, tmp_path: Path
+) -> None:
+    page = make_page(address=address.partition("#")[0])
+    page.page.goto(page.address)
+    files = [before_grey(tmp_path, name) for name in ("first.png", "other.png")]
+    page.page.set_input_files("#photo-file", files[0])
+    page.settled()
+    note = page.page.locator("#plain-note")
+    assert page.page.is_checked('input[name="plain"][value="off"]')
+    assert page.page.is_disabled("#shadow")
+    page.choose("plain", "auto")
+    page.until(lambda: "of the border is of one colour" in note.inner_text())
+    page.settled()
+    assert page.page.is_disabled("#method")
+    place = np.s_[198, 160]
+    assert page.download("cutout.png")[(*place, 3)] < 40
+    page.page.locator("#shadow").check()
+    page.until(lambda: page.page.get_attribute("#pill", "data-kind") == "exact")
+    page.settled()
+    cut = page.download("cutout.png")
+    assert cut[(*place, 3)] > 60
+    assert cut[place][:3].max() < 30
+    page.page.set_input_files("#photo-file", files[1])  # the next photo, by the same settings
+    page.until(lambda: "other.png" in page.page.inner_text("#file"))
+    page.settled()
+    assert page.page.is_checked('input[name="plain"][value="auto"]')
+    assert page.page.is_checked("#shadow")
+    assert "of one colour" in note.inner_text()
+    page.page.locator("#plain-pick").focus()  # the pipette, by keyboard
+    page.page.keyboard.press("Enter")
+    assert page.page.get_attribute("#plain-pick", "aria-pressed") == "true"
+    page.page.keyboard.press("Escape")
+    assert page.page.get_attribute("#plain-pick", "aria-pressed") == "false"
+    page.page.keyboard.press("i")
+    page.page.keyboard.press("Enter")  # on the middle of the picture, which is the subject's
+    page.until(lambda: "Not taken" in note.inner_text())
+    assert note.get_attribute("data-kind") == "refused"
+    assert page.page.is_enabled("#method")
+    page.page.click("#plain-pick")
+    page.page.mouse.click(*page.place(20, 20))
+    page.until(lambda: "of the colour given" in note.inner_text())
+    picked = page.page.input_value("#plain-colour")
+    assert near(np.array([int(picked[at : at + 2], 16) for at in (1, 3, 5)]), GREY)
+    page.settled()
+    for words in ("Not taken", "of one colour"):
+        page.page.locator("#stage").focus()
+        page.page.keyboard.press("Control+z")
+        page.until(lambda: words in note.inner_text())  # noqa: B023
+    page.page.keyboard.press("Control+Shift+z")
+    page.page.keyboard.press("Control+Shift+z")
+    page.until(lambda: "of the colour given" in note.inner_text())
+    page.page.reload()
+    page.settled()
+    assert page.page.is_checked('input[name="plain"][value="colour"]')
+    assert page.page.input_value("#plain-colour") == picked
+    page.page.set_viewport_size({"width": 390, "height": 780})
+    page.page.click('.tabs button[data-tab="edge"]')
+    assert page.page.locator("#plain-pick").is_visible()
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_settings_are_remembered(make_page: Callable[..., Page]) -> None:
     page = make_page()
     page.open()

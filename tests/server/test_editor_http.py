@@ -142,6 +142,8 @@ def test_no_stroke_is_a_defect(http: TestClient, path: str, content: bytes, quer
         ({"band": "wide"}, None, 400, "band: got 'wide', wanted a number"),
         ({"band": "inf"}, None, 400, "band"),
         ({"band": "0"}, None, 400, "band: got 0.0"),
+        ({"backdrop": "mauvish"}, None, 400, "backdrop: got 'mauvish'"),
+        ({"shadow": "long"}, None, 400, "shadow: got 'long', wanted drop or keep"),
     ],
 )
 def test_bad_photos(
@@ -178,12 +180,44 @@ def test_a_cut_out_is_laid_out_as_asked(http: TestClient, path: str, body: bytes
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[1]", b"{", b'{"radius": 3}', b'{"band": "x"}', b'{"band": true}', b'{"method": 3}', b"[" * 900]
+    "content",
+    [
+        b"",
+        b"[1]",
+        b"{",
+        b'{"radius": 3}',
+        b'{"band": "x"}',
+        b'{"band": true}',
+        b'{"method": 3}',
+        b"[" * 900,
+        b'{"backdrop": 3}',
+        b'{"backdrop": "mauvish"}',
+        b'{"shadow": "long"}',
+        b'{"backdrop": "auto"}',
+    ],
 )
 def test_bad_settings(http: TestClient, path: str, content: bytes) -> None:
     answer = http.put(f"{path}/settings", content=content)
     assert answer.status_code == 400
     assert answer.json()["type"] in ("/problems/bad-body", "/problems/bad-parameter")
+
+
+def test_a_plain_backdrop_is_a_setting(http: TestClient) -> None:
+    y, x = np.mgrid[:60, :80]
+    pixels = np.where(np.hypot(y - 30, x - 40)[..., None] < 18, (30, 60, 190), (240, 240, 238)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    answer = http.post(SESSIONS, params={"backdrop": "auto", "shadow": "keep"}, content=buffer.getvalue())
+    assert answer.status_code == 201, answer.text
+    state = answer.json()
+    assert {"backdrop": "auto", "shadow": "keep", "found": "#f0f0ee"}.items() <= state.items()
+    assert state["foundNote"] == "100% of the border is of one colour"
+    path = f"{SESSIONS}/{state['id']}"
+    cut = np.asarray(Image.open(io.BytesIO(http.get(f"{path}/cutout.png").content)))
+    assert (cut[30, 40, 3], cut[5, 5, 3]) == (255, 0)
+    changed = http.put(f"{path}/settings", content=json.dumps({"backdrop": "#00ff00"})).json()
+    assert (changed["backdrop"], changed["found"]) == ("#00ff00", "")
+    assert "wanted a colour of at least 5% of it" in changed["foundNote"]
 
 
 def test_what_there_is_not(http: TestClient, path: str) -> None:

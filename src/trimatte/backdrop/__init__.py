@@ -137,7 +137,7 @@ def key(
     """
     from trimatte.backdrop.colours import known_colours
     from trimatte.backdrop.keying import solve_alpha
-    from trimatte.backdrop.known import find_sides, with_marks
+    from trimatte.backdrop.known import find_sides
     from trimatte.backdrop.shadow import find_shade
 
     report = SolveReport() if report is None else report
@@ -150,8 +150,6 @@ def key(
         if (shade < 1).any():
             behind = behind * shade[..., None]
             sides = find_sides(image, behind, field.noise, probability, only=only)
-    if marks is not None:
-        sides = with_marks(sides, marks)
     trimap, alpha = solve_alpha(image, behind, sides, probability, report, marks=marks)
     foreground = known_colours(image, behind, alpha)
     if shadow == "keep":

@@ -53,20 +53,22 @@ def solve_alpha(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Trimap (H, W) uint8 and alpha (H, W) float32 of a picture before the colours `behind` (H, W, 3).
 
-    `marks` are those that `sides` holds already.
+    What a person has marked (H, W) uint8 holds there: 0, 128 or 255.
     """
     subject = _surely_subject(sides, probability)
     least = _least_alpha(sides, behind)
     subject |= (least >= OPAQUE) & ~sides.backdrop
-    asked = np.zeros(subject.shape, bool) if marks is None else marks == UNKNOWN
-    if marks is not None:
-        subject = (subject | (marks == FOREGROUND)) & ~asked
-    unknown = ~(subject | sides.backdrop)
+    marks = np.ones(subject.shape, np.uint8) if marks is None else marks
+    asked = marks == UNKNOWN
+    unknown = ~(subject | sides.backdrop) | asked
     votes, weight = _votes(sides, unknown)
     np.maximum(votes, least, out=votes, where=unknown)
     if not (sides.whole or sides.clear):
         subject |= unknown & ~asked & (votes >= PLATEAU) & (depth_of(~sides.backdrop) > _transition(sides))
         unknown &= ~subject
+    marked = np.isin(marks, (BACKGROUND, UNKNOWN, FOREGROUND))
+    subject = np.where(marked, marks == FOREGROUND, subject)
+    unknown = np.where(marked, asked, unknown)
     trimap = np.where(subject, np.uint8(FOREGROUND), np.where(unknown, np.uint8(UNKNOWN), np.uint8(BACKGROUND)))
     alpha = subject.astype(np.float32)
     report.unknown = int(np.count_nonzero(unknown))

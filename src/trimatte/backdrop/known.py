@@ -21,7 +21,6 @@ import numpy as np
 from scipy import ndimage
 
 from trimatte.backdrop.field import SIGMAS
-from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.planes.distance import squared_distance
 from trimatte.planes.regions import Regions, regions, widest
 
@@ -122,14 +121,6 @@ def find_sides(
         holes.paint(goes, True, backdrop)
     _clean(backdrop, probability if trusted else None, only=only)
     return Sides(backdrop, kept, difference, np.where(backdrop, np.float32(0), length), slack, trusted, whole, clear)
-
-
-def with_marks(sides: Sides, marks: np.ndarray) -> Sides:
-    """What is known where a person has marked (H, W) uint8 some of it: 0 is backdrop, 128 and 255 are not."""
-    backdrop = (sides.backdrop | (marks == BACKGROUND)) & ~np.isin(marks, (UNKNOWN, FOREGROUND))
-    length = np.sqrt(np.einsum("hwc,hwc->hw", sides.difference, sides.difference))
-    contrast = np.where(backdrop, np.float32(0), length)
-    return sides._replace(backdrop=backdrop, kept=sides.kept & ~backdrop, contrast=contrast)
 
 
 def picture_edge(shape: tuple[int, ...]) -> np.ndarray:

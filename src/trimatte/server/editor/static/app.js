@@ -159,6 +159,7 @@ async function change(settings) {
   pill("updating", "Solving …");
   try {
     await editor.change(settings);
+    tools.showPlain(editor.session.state);
     fine();
   } catch (error) {
     tools.show(editor.session.state);

@@ -9,7 +9,8 @@ const LEAST = 4; // pixels of the picture: a smaller box is a click
 const FADE = 220; // ms in which a stroke's colour goes, once alpha shows what it did
 
 export class Editor extends EventTarget {
-  // Events: "state" and "alpha" as of Sync; "history": what can be undone has changed; "say" (detail: words).
+  // Events: "state" and "alpha" as of Sync; "history": what can be undone has changed; "say" (detail: words);
+  // "settings" (detail: settings that are to be changed); "picked" (detail: a colour as #rrggbb).
   constructor(stage) {
     super();
     this.stage = stage;
@@ -17,6 +18,9 @@ export class Editor extends EventTarget {
     this.lasso = false; // whether a stroke is the outline of what it marks
     this.loop = null; // points of such an outline
     this.pointing = "add"; // what a click does: "add", "remove" or "box"
+    this.picking = false; // whether the next click takes a colour from the photo
+    this.plain = null; // { backdrop, shadow }, as the session has them
+    this.changes = Promise.resolve(); // of settings, one after the other
     this.clicks = [];
     this.press = null; // { kind, from, to } of a click that is being made
     this.session = null;
@@ -30,6 +34,7 @@ export class Editor extends EventTarget {
     const [photo, trimap, marks] = await Promise.all([session.photo(), session.trimap(), session.marks()]);
     this.history = new History();
     this.clicks = this.stage.clicks = session.state.clicks;
+    this.plain = plainOf(session.state);
     this.picture = new Picture(photo, trimap, marks);
     this.stage.show(this.picture);
     this.connect(session);
@@ -54,12 +59,28 @@ export class Editor extends EventTarget {
     sync.addEventListener("alpha", current((detail) => this.shown(detail)));
   }
 
-  async change(settings) {
+  change(settings) {
+    return (this.changes = this.changes.catch(() => {}).then(() => this.changeNow(settings)));
+  }
+
+  async changeNow(settings) {
     const { session, picture } = this;
-    await session.change(settings);
+    try {
+      await session.change(settings);
+    } catch (error) {
+      this.plain = plainOf(this.session.state);
+      throw error;
+    }
     picture.setAutomatic(await session.trimap());
     this.stage.draw();
     await this.sync.load();
+  }
+
+  // Say whether the background is of one colour, and what becomes of shadows on it. It can be undone.
+  setPlain(plain) {
+    if (plain.backdrop === this.plain.backdrop && plain.shadow === this.plain.shadow) return;
+    this.history.settle(this.plain, plain);
+    this.put({ settings: plain });
   }
 
   // Whether the service has every mark, once what is under way is sent.
@@ -69,12 +90,12 @@ export class Editor extends EventTarget {
   }
 
   get clicking() {
-    return this.brush.value === CLICK;
+    return this.picking || this.brush.value === CLICK;
   }
 
   begin(point, { drops = false, boxes = false } = {}) {
     if (this.clicking) {
-      const kind = drops ? "remove" : boxes ? "box" : this.pointing;
+      const kind = this.picking ? "pick" : drops ? "remove" : boxes ? "box" : this.pointing;
       this.press = { kind, from: point, to: point };
       return;
     }
@@ -152,6 +173,7 @@ export class Editor extends EventTarget {
     this.stage.draw();
     const { width, height } = this.picture;
     if (from.x < 0 || from.y < 0 || from.x >= width || from.y >= height) return;
+    if (kind === "pick") return this.tell("picked", this.picture.colourAt(from));
     const drawn = kind === "box" && box.width >= LEAST && box.height >= LEAST;
     const click = drawn
       ? ["box", box.x, box.y, box.x + box.width, box.y + box.height]
@@ -202,6 +224,7 @@ export class Editor extends EventTarget {
     }
     this.stage.draw();
     if (step.rect) this.sync.touch(step.rect);
+    if (step.settings) this.tell("settings", (this.plain = step.settings));
     this.tell("history");
   }
 
@@ -238,6 +261,10 @@ export class Editor extends EventTarget {
   tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+function plainOf({ backdrop, shadow }) {
+  return { backdrop, shadow };
 }
 
 // The rectangle between two points, within the picture, in whole pixels.

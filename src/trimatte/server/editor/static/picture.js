@@ -38,6 +38,19 @@ export class Picture {
     this.showMarks(this.whole);
   }
 
+  // The mean colour about a point, as #rrggbb.
+  colourAt({ x, y }, reach = 2) {
+    const near = this.clipped({ left: x - reach, top: y - reach, right: x + reach, bottom: y + reach });
+    const sum = [0, 0, 0];
+    for (let row = near.y; row < near.y + near.height; row++) {
+      for (let column = near.x; column < near.x + near.width; column++) {
+        for (let c = 0; c < 3; c++) sum[c] += this.photo.data[4 * (row * this.width + column) + c];
+      }
+    }
+    const pixels = near.width * near.height;
+    return `#${sum.map((value) => Math.round(value / pixels).toString(16).padStart(2, "0")).join("")}`;
+  }
+
   // Colours of what has a new alpha are the photo's, until its own are there (`setForeground`).
   setAlpha({ x, y, width, height, alpha }) {
     const { cut, photo } = this;
@@ -58,10 +71,11 @@ export class Picture {
     put(this.cutCanvas, cut, { x, y, width, height });
   }
 
-  setForeground(foreground) {
+  // What is opaque shows the photo's, unless the foreground's hold `everywhere`: a screen shines on those, too.
+  setForeground(foreground, everywhere = false) {
     const { cut, photo, alpha } = this;
     for (let at = 0, to = 0; at < alpha.length; at++, to += 4) {
-      const from = alpha[at] === 255 ? photo.data : foreground.data;
+      const from = alpha[at] === 255 && !everywhere ? photo.data : foreground.data;
       cut.data[to] = from[to];
       cut.data[to + 1] = from[to + 1];
       cut.data[to + 2] = from[to + 2];
@@ -182,6 +196,11 @@ export class History {
     this.push({ rect: null, before: [], after: [], clicksBefore, clicksAfter });
   }
 
+  // Settings alone.
+  settle(settingsBefore, settingsAfter) {
+    this.push({ rect: null, before: [], after: [], settingsBefore, settingsAfter });
+  }
+
   push(step) {
     this.done.push(step);
     this.undone = [];
@@ -195,19 +214,19 @@ export class History {
     }
   }
 
-  // The rectangle, marks and clicks to go back to, or null.
+  // The rectangle, marks, clicks and settings to go back to, or null.
   undo() {
     const stroke = this.done.pop();
     if (!stroke) return null;
     this.undone.push(stroke);
-    return { rect: stroke.rect, marks: stroke.before, clicks: stroke.clicksBefore };
+    return { rect: stroke.rect, marks: stroke.before, clicks: stroke.clicksBefore, settings: stroke.settingsBefore };
   }
 
   redo() {
     const stroke = this.undone.pop();
     if (!stroke) return null;
     this.done.push(stroke);
-    return { rect: stroke.rect, marks: stroke.after, clicks: stroke.clicksAfter };
+    return { rect: stroke.rect, marks: stroke.after, clicks: stroke.clicksAfter, settings: stroke.settingsAfter };
   }
 }
 

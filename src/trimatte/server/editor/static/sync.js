@@ -122,9 +122,11 @@ export class Sync extends EventTarget {
   }
 
   async recolour(notes) {
-    const foreground = await this.session.foreground();
+    const plain = Boolean(this.session.state.found);
+    const [foreground, trimap] = await Promise.all([this.session.foreground(), plain && this.session.trimap()]);
     if (!this.exact) return;
-    this.picture.setForeground(foreground);
+    this.picture.setForeground(foreground, plain);
+    if (trimap) this.picture.setAutomatic(trimap); // what is known before a backdrop, the solution says
     this.tell("changed");
     this.tell("state", { kind: "exact", notes });
   }

@@ -13,7 +13,7 @@ const HINTS = {
 const KEPT = "trimatte-tools";
 const SETTLE = 250; // ms that a slider rests before it counts
 
-// Gives { settings(), show(state), offer(options) }. `change(settings)` is called for a new method or band.
+// Gives { settings(), show(state), showPlain(state), offer(options) }. `change(settings)` is called for new settings.
 export function joinTools(editor, { change, say }) {
   const { stage } = editor;
   const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
@@ -150,7 +150,7 @@ export function joinTools(editor, { change, say }) {
 
   // Edge
   let resting = 0;
-  const settings = () => ({ method: $("method").value || "closed-form", band: $("band").value });
+  const settings = () => ({ method: $("method").value || "balanced", band: $("band").value, ...plain() });
   const bandOut = () => ($("band-out").textContent = `${(100 * $("band").value).toFixed(1)} %`);
   $("method").addEventListener("change", () => change({ method: $("method").value }));
   $("band").addEventListener("input", () => {
@@ -158,6 +158,54 @@ export function joinTools(editor, { change, say }) {
     clearTimeout(resting);
     resting = setTimeout(() => change({ band: Number($("band").value) }), SETTLE);
   });
+
+  // A backdrop of one colour
+  function plain() {
+    const value = chosen("plain");
+    return { backdrop: value === "colour" ? $("plain-colour").value : value, shadow: $("shadow").checked ? "keep" : "drop" };
+  }
+  function setPlain() {
+    if (editor.picture && !$("plain").disabled) editor.setPlain(plain());
+  }
+  function pick(on) {
+    editor.picking = on;
+    $("plain-pick").setAttribute("aria-pressed", on);
+    if (!on) return editor.hover(null);
+    hand(false);
+    stage.canvas.focus({ preventScroll: true });
+    say("Click on the backdrop; by keyboard move the cross by the arrow keys, and press Enter.");
+  }
+  function showPlain({ backdrop, shadow, found, foundNote, band }) {
+    const given = backdrop === null;
+    if (!given) {
+      const value = ["off", "auto"].includes(backdrop) ? backdrop : "colour";
+      document.querySelector(`input[name="plain"][value="${value}"]`).checked = true;
+      $("shadow").checked = shadow === "keep";
+      const colour = value === "colour" && /^#[0-9a-f]{6}$/i.test(backdrop) ? backdrop : found;
+      if (colour) $("plain-colour").value = colour;
+    }
+    $("plain").disabled = given;
+    $("shadow").disabled = backdrop === "off";
+    $("method").disabled = Boolean(found);
+    $("band").disabled = band === null || Boolean(found);
+    const refused = !given && backdrop !== "off" && !found;
+    $("plain-note").dataset.kind = refused ? "refused" : "";
+    $("plain-note").textContent = given
+      ? "Not with a trimap, or an alpha, of its own."
+      : refused
+        ? `Not taken: ${foundNote.replace(/^backdrop: got /, "")}.`
+        : found && `${found}: ${foundNote}.`;
+  }
+  onChoice("plain", setPlain);
+  $("shadow").addEventListener("change", setPlain);
+  $("plain-colour").addEventListener("change", () => choose("plain", "colour"));
+  $("plain-pick").addEventListener("click", () => pick(!editor.picking));
+  editor.addEventListener("picked", ({ detail }) => {
+    pick(false);
+    $("plain-colour").value = detail;
+    choose("plain", "colour");
+  });
+  editor.addEventListener("settings", ({ detail }) => change(detail));
 
   // Narrow windows show one group of tools at a time
   for (const tab of document.querySelectorAll(".tabs button")) {
@@ -198,6 +246,8 @@ export function joinTools(editor, { change, say }) {
       "-": () => stage.zoom(0.8),
       0: () => stage.fit(),
       l: () => $("lasso").click(),
+      i: () => $("plain-pick").click(),
+      escape: () => editor.picking && pick(false),
       h: () => hand(!editor.gestures.panning),
       v: () => choose("mode", modes[(modes.indexOf(chosen("mode")) + 1) % modes.length]),
       c: () => $("compare").click(),
@@ -213,10 +263,11 @@ export function joinTools(editor, { change, say }) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => stage.draw());
 
   // What was chosen is remembered, but for the picture behind and the brush: the click comes first.
-  const kept = ["size", "soft", "lasso", "removed", "colour", "band", "method"];
+  const kept = ["size", "soft", "lasso", "removed", "colour", "band", "method", "plain-colour", "shadow"];
   function keep() {
     const values = kept.map((id) => [id, $(id).type === "checkbox" ? $(id).checked : $(id).value]);
     if (chosen("backdrop") !== "image") values.push(["backdrop", chosen("backdrop")]);
+    values.push(["plain", chosen("plain")]);
     localStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(values)));
   }
   function remembered() {
@@ -234,6 +285,8 @@ export function joinTools(editor, { change, say }) {
     }
     const behind = document.querySelector(`input[name="backdrop"][value="${CSS.escape(values.backdrop ?? "checks")}"]`);
     if (behind) behind.checked = true;
+    const ground = document.querySelector(`input[name="plain"][value="${CSS.escape(values.plain ?? "off")}"]`);
+    if (ground) ground.checked = true;
     stage.removed = $("removed").checked;
     editor.lasso = $("lasso").checked;
     backdrop();
@@ -247,9 +300,11 @@ export function joinTools(editor, { change, say }) {
 
   return {
     settings,
+    showPlain,
     show(state) {
       $("method").value = state.method;
-      $("band").disabled = state.band === null;
+      showPlain(state);
+      if (editor.picking) pick(false);
       if (state.band !== null) $("band").value = state.band;
       bandOut();
       size();
