@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from toy_methods import by_brightness, half
 
 from trimatte.cli import main
@@ -157,6 +158,12 @@ def test_memory_is_what_a_method_takes_above_its_base():
     assert "†" not in memory_note([rows["alone"]])
     assert memory_note([rows["alone"]]) in markdown([rows["alone"]])
     assert r"100 MiB\dag{}" in latex([*rows.values()])
+
+
+def test_one_witness_has_no_interval():
+    text = markdown(summarize([record("one", f"p{k}", 0.1 + k / 100, alpha="same") for k in range(4)]))
+    assert "inf" not in text
+    assert "| – |" in text
 
 
 def test_a_few_pictures_prove_nothing():
@@ -384,6 +391,23 @@ def test_two_runs_of_one_method_are_told_apart(run, benchmark, tmp_path):
     assert {r["run"] for r in records if r["method"] == "half [later]"} == {str(tmp_path / "later")}
     with pytest.raises(ArgumentError, match="no records"):
         load_runs([tmp_path])
+
+
+def test_two_sets_of_one_layout_are_told_apart(run, benchmark, tmp_path):
+    pytest.importorskip("matplotlib")
+    other = shutil.copytree(benchmark, tmp_path / "others" / benchmark.name)
+    for file in (other / "image").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    evaluate(other, {"half": half}, out=tmp_path / "later")
+    evaluate(benchmark, {"black": lambda image, trimap: half(image, trimap) * 0}, out=tmp_path / "same")
+    records = load_runs([run, tmp_path / "later", tmp_path / "same"])
+    (name,) = {r["set"] for r in records}
+    labels = {(r["dataset"], r["method"]) for r in records}
+    assert {(f"{name} [later]", "half"), (f"{name} [{run.name}]", "half"), (f"{name} [same]", "black")} <= labels
+    alone = load_runs([run, tmp_path / "same"])
+    assert {r["dataset"] for r in alone} == {name}
+    text = html_report([run, tmp_path / "later"])
+    assert "Not shown" not in text
 
 
 def test_some_methods_of_a_file_of_records(run, tmp_path):

@@ -65,7 +65,7 @@ def exhibits(records: Sequence[Record], metric: str) -> tuple[list[Exhibit], lis
     """The worst pictures of a group, and what could not be shown. Records as `report.load_runs` gives them."""
     first = records[0]
     try:
-        dataset = _dataset(first["run"], first["dataset"])
+        dataset = _dataset(first["run"], first["set"])
     except (OSError, KeyError, TrimatteError, ValueError) as error:
         return [], [f"no pictures of {first['dataset']}: {error}"]
     samples = {sample.name: sample for sample in dataset.samples}

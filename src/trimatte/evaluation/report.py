@@ -18,6 +18,7 @@ from trimatte.evaluation.tables import (
     caption,
     figure_text,
     group_supplements,
+    interval_text,
     memory_note,
     memory_text,
     overview,
@@ -34,7 +35,8 @@ def load_runs(
     """The records of several runs, with the run's folder as "run" and the method's name in it as "kept".
 
     A run may be its records' file alone. Of `methods` only, if any are named. A method that was measured on the same
-    set in two runs is told apart as "METHOD [RUN]". `categories`, picture to category, replace the set's own.
+    set in two runs is told apart as "METHOD [RUN]", and two sets of one layout as "SET [RUN]", with the set's own name
+    as "set". `categories`, picture to category, replace the set's own.
     Raises ArgumentError for a folder without records, and for a method without any.
     """
     runs = {os.fspath(folder): read_records(folder) for folder in folders}
@@ -46,9 +48,10 @@ def load_runs(
         if strange := [method for method in methods if method not in there]:
             raise ArgumentError(f"methods: there is no {', '.join(strange)} here, but {', '.join(sorted(there))}")
         runs = {run: [record for record in records if record["method"] in methods] for run, records in runs.items()}
+    names = _short_names(list(runs))
+    runs = {run: _named_apart(run, runs, names[run]) for run in runs}
     seen = [{(r["dataset"], r["trimap"], r["region"], r["method"]) for r in records} for records in runs.values()]
     repeated = {m for i, a in enumerate(seen) for b in seen[i + 1 :] for *_, m in a & b}
-    names = _short_names(list(runs))
     labelled = []
     for folder, records in runs.items():
         for record in records:
@@ -57,6 +60,36 @@ def load_runs(
             own = {} if categories is None else {"category": categories.get(record["picture"])}
             labelled.append({**record, **own, "method": label, "kept": method, "run": folder})
     return labelled
+
+
+def _named_apart(run: str, runs: Mapping[str, Sequence[Record]], short: str) -> list[Record]:
+    """A run's records, with the run's name after a set's where another run has another set of the same name."""
+    own = _fingerprints(runs[run])
+    shared = {
+        name
+        for records in runs.values()
+        for name, pictures in _fingerprints(records).items()
+        if name in own and not _same_set(own[name], pictures)
+    }
+    return [
+        {**record, "set": name, "dataset": f"{name} [{short}]" if name in shared else name}
+        for record in runs[run]
+        for name in (record["dataset"],)
+    ]
+
+
+def _fingerprints(records: Sequence[Record]) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """For each set and each of its pictures the fingerprints of photo and true alpha."""
+    sets: dict[str, dict[str, tuple[Any, Any]]] = {}
+    for record in records:
+        inputs = record.get("inputs") or {}
+        sets.setdefault(record["dataset"], {})[record["picture"]] = (inputs.get("image"), inputs.get("alpha"))
+    return sets
+
+
+def _same_set(one: Mapping[str, tuple[Any, Any]], other: Mapping[str, tuple[Any, Any]]) -> bool:
+    common = one.keys() & other.keys()
+    return bool(common) and all(one[picture] == other[picture] for picture in common)
 
 
 def html_report(
@@ -155,22 +188,19 @@ def _ranked(row: Row, table: list[Row], columns: Sequence[str], metric: str) -> 
     def cell(name: str) -> dict[str, Any] | None:
         if name not in row.means:
             return None
-        low, high = row.intervals[name]
         is_best = row.complete and row.means[name] == best(name, table)
         return {
             "mean": figure_text(name, row.means[name]),
-            "low": figure_text(name, low),
-            "high": figure_text(name, high),
+            "interval": interval_text(name, row.intervals[name]),
             "best": is_best,
         }
 
     behind = None
     if row.behind is not None:
-        difference, (low, high), p = row.behind
+        difference, interval, p = row.behind
         behind = {
             "difference": figure_text(metric, difference, sign="+"),
-            "low": figure_text(metric, low, sign="+"),
-            "high": figure_text(metric, high, sign="+"),
+            "interval": interval_text(metric, interval, sign="+"),
             "p": p_text(p),
             "significant": p < 0.05,
         }

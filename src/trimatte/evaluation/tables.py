@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,9 @@ def figure_text(metric: str, value: float, sign: str = "") -> str:
 
 
 def interval_text(metric: str, interval: Interval, sign: str = "") -> str:
-    """A metric's interval as tables print it."""
+    """A metric's interval as tables print it; a dash where one witness says nothing about others."""
+    if not all(math.isfinite(end) for end in interval):
+        return "–"
     low, high = (figure_text(metric, end, sign) for end in interval)
     return f"[{low}, {high}]"
 
