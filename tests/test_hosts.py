@@ -34,11 +34,13 @@ def test_the_node_of_comfyui(photo: np.ndarray, trimap: np.ndarray, truth: np.nd
     masks = torch.from_numpy(np.stack([trimap, trimap]) / np.float32(255))
     for given in (
         {"segmenter": bright},
+        {"segmenter": bright, "method": "balanced"},
+        {"segmenter": bright, "trimap": torch.zeros(1, 64, 64)},
         {"segmenter": "lite", "trimap": masks},
         {"segmenter": "lite", "trimap": masks[:1]},
         {"segmenter": "lite", "trimap": masks[0]},
     ):
-        colours, alpha = getattr(node(), node.FUNCTION)(batch, method="closed-form", **given)
+        colours, alpha = getattr(node(), node.FUNCTION)(batch, **{"method": "closed-form", **given})
         assert (tuple(colours.shape), tuple(alpha.shape)) == ((2, 72, 96, 3), (2, 72, 96))
         assert float(np.abs(alpha[1].numpy() - truth).mean()) < 0.03
 

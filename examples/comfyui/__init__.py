@@ -4,6 +4,9 @@ import numpy as np
 
 import trimatte
 
+WORDS = ("balanced", "fast", "best")
+"""Qualities, which choose the method."""
+
 
 class TrimatteCutout:
     """Cut the subject out of each picture of a batch."""
@@ -19,7 +22,7 @@ class TrimatteCutout:
             "required": {
                 "image": ("IMAGE",),
                 "segmenter": (list(trimatte.segmenters()), {"default": "lite"}),
-                "method": (["closed-form", "hybrid", "knn", "shared", "glance"], {"default": "closed-form"}),
+                "method": ([*WORDS, "closed-form", "hybrid", "knn", "shared", "glance"], {"default": "balanced"}),
             },
             "optional": {"trimap": ("MASK",)},
         }
@@ -27,16 +30,19 @@ class TrimatteCutout:
     def cut_out(self, image, segmenter, method, trimap=None):
         """Tensors (B, H, W, 3) and (B, H, W) in [0, 1] to the subject's colours and alpha, of the same shapes.
 
-        One trimap serves for all pictures.
+        One trimap serves for all pictures. One of zeros is none: hosts give such to pictures without a mask.
         """
         import torch
 
+        way = {"quality" if method in WORDS else "method": method}
+        if trimap is not None and not trimap.any():
+            trimap = None
         if trimap is not None:
             trimap = trimap.reshape(-1, *trimap.shape[-2:]).expand(len(image), -1, -1)
         results = []
         for number, picture in enumerate(image.cpu().numpy()):
             given = {"segmenter": segmenter} if trimap is None else {"trimap": trimap[number].cpu().numpy()}
-            results.append(trimatte.cutout(np.clip(picture, 0, 1), method=method, **given))
+            results.append(trimatte.cutout(np.clip(picture, 0, 1), **way, **given))
         colours, alphas = zip(*((result.foreground, result.alpha) for result in results), strict=True)
         return torch.from_numpy(np.stack(colours)), torch.from_numpy(np.stack(alphas))
 

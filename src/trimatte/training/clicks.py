@@ -8,20 +8,20 @@ segmenter's own answer, since that is what a person corrects.
 
 from __future__ import annotations
 
-import copy
 import csv
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from trimatte.networks.clicks import CHANNELS, Clicks
 from trimatte.networks.lite_maps import MAPS, PROMPTS
@@ -35,7 +35,7 @@ from trimatte.training.items import Labelled
 from trimatte.training.pointed import Pointed, scene, target, upon
 from trimatte.training.scenes import Rng, Things
 from trimatte.training.segmenter import Pictures, structure_loss
-from trimatte.training.steps import checked, running_average, save_state
+from trimatte.training.steps import averaging, checked, save_state
 from trimatte.training.unfold import embedded_file
 from trimatte.training.views import MEAN, STD, random_shape
 
@@ -300,7 +300,7 @@ def train(
     if initial is not None:
         network.load_state_dict(torch.load(initial, map_location="cpu", weights_only=True))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = copy.deepcopy(network).eval()
+    averaged = averaging(network, recipe.average)
     optimizer = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.decay)
     step, before = _resume(folder / "checkpoint.pt", network, averaged, optimizer)
     begun = saved = time.monotonic()
@@ -316,7 +316,7 @@ def train(
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         step += 1
-        running_average(averaged, network, min(recipe.average, step / (step + 10)))
+        averaged.update_parameters(network)
         seconds = before + time.monotonic() - begun
         with (folder / "log.csv").open("a", newline="") as log:
             csv.writer(log).writerow([step, round(seconds, 1), f"{value:.5f}"])
@@ -326,7 +326,7 @@ def train(
             _save(folder, step, seconds, network, averaged, optimizer)
             saved = time.monotonic()
     _save(folder, step, before + time.monotonic() - begun, network, averaged, optimizer)
-    return averaged
+    return cast(Clicks, averaged.module)
 
 
 def export_clicks(weights: Path, out: Path, *, bits: int = 8) -> float:
@@ -341,14 +341,14 @@ def _batches(recipe: Recipe, first: int) -> Iterator[Targets]:
     yield from torch.utils.data.DataLoader(Scenes(recipe, first), batch_size=None, num_workers=1, prefetch_factor=4)
 
 
-def _save(folder: Path, step: int, seconds: float, network: Clicks, averaged: Clicks, optimizer: Any) -> None:
+def _save(folder: Path, step: int, seconds: float, network: Clicks, averaged: AveragedModel, optimizer: Any) -> None:
     parts = {"network": network, "averaged": averaged, "optimizer": optimizer}
     state = {name: part.state_dict() for name, part in parts.items()} | {"step": step, "seconds": seconds}
     save_state(state, folder / "checkpoint.pt")
-    save_state(averaged.state_dict(), folder / "best.pt")
+    save_state(averaged.module.state_dict(), folder / "best.pt")
 
 
-def _resume(file: Path, network: Clicks, averaged: Clicks, optimizer: Any) -> tuple[int, float]:
+def _resume(file: Path, network: Clicks, averaged: AveragedModel, optimizer: Any) -> tuple[int, float]:
     if not file.exists():
         return 0, 0.0
     state = torch.load(file, map_location="cpu", weights_only=True)

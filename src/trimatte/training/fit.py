@@ -5,7 +5,6 @@ A run is a folder with `best.pt`, the averaged weights, and `log.csv`. Its recip
 
 from __future__ import annotations
 
-import copy
 import csv
 import math
 import time
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trimatte.training.steps import checked, running_average, save_state
+from trimatte.training.steps import averaging, checked, save_state
 
 Floats = NDArray[np.float32]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -101,7 +100,7 @@ def fit(
     if initial is not None:
         network.load_state_dict(torch.load(initial, map_location="cpu", weights_only=True))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = copy.deepcopy(network).eval()
+    averaged = averaging(network, recipe.average)
     own = [p for name, p in network.named_parameters() if not name.startswith("encoder.")]
     slow = [p for name, p in network.named_parameters() if name.startswith("encoder.")]
     groups = [{"params": own, "share": 1.0}, {"params": slow, "share": recipe.slow}]
@@ -127,15 +126,15 @@ def fit(
             torch.autograd.backward(total)
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
-            running_average(averaged, network, min(recipe.average, step / (step + 10)))
+            averaged.update_parameters(network)
             rows.writerow([step, round(time.monotonic() - begun, 1), f"{rate:.2e}", f"{value:.5f}"])
             if watch is not None:
                 watch(step, value)
             if step % 100 == 0:
                 log.flush()
-                save_state(averaged.state_dict(), folder / "best.pt")
-    save_state(averaged.state_dict(), folder / "best.pt")
-    return averaged
+                save_state(averaged.module.state_dict(), folder / "best.pt")
+    save_state(averaged.module.state_dict(), folder / "best.pt")
+    return averaged.module
 
 
 Cropper = Callable[[Path, Recipe, np.random.Generator], Crop]

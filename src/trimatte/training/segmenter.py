@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
 from trimatte.files.atomic import reason
@@ -32,7 +31,7 @@ from trimatte.training.augment import Pair, paste_cutout, random_colour, random_
 from trimatte.training.items import Item, Labelled
 from trimatte.training.resident import Batch, Resident
 from trimatte.training.scenes import Things
-from trimatte.training.steps import checked, save_state
+from trimatte.training.steps import averaging, checked, save_state
 from trimatte.training.views import MEAN, STD, kind_of, random_shape
 
 DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
@@ -342,7 +341,7 @@ class Run:
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for parameter in network.encoder.first(recipe.frozen):
             parameter.requires_grad_(False)
-        self.average = AveragedModel(network, avg_fn=partial(_averaged, recipe.average), use_buffers=True).eval()
+        self.average = averaging(network, recipe.average)
         self.optimizer = optimizer_of(network, recipe)
         self.step = self._resume(out / "checkpoint.pt")
 
@@ -386,13 +385,6 @@ def _half(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.cuda.is_bf16_supported())
-
-
-def _averaged(keep: float, average: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-    """The running average of a weight after one more; the first count for more, so that it follows at once."""
-    if not average.dtype.is_floating_point:
-        return new
-    return torch.lerp(average, new, 1 - min(keep, float((count + 1) / (count + 10))))
 
 
 def keep_norms(network: nn.Module) -> None:

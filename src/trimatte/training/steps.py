@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from trimatte.errors import ModelError
 from trimatte.files.atomic import atomic_write
@@ -21,14 +23,16 @@ def checked(loss: Tensor, step: int) -> float:
     return value
 
 
-def running_average(averaged: nn.Module, network: nn.Module, share: float) -> None:
-    """Let the averaged weights keep `share` of themselves, and take the rest from the network's."""
-    with torch.no_grad():
-        for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - share)
-            else:
-                old.copy_(new)
+def averaging(network: nn.Module, keep: float) -> AveragedModel:
+    """The running average of a network's weights and buffers, which keeps that share of itself at each update."""
+    return AveragedModel(network, avg_fn=partial(_average, keep), use_buffers=True).eval()
+
+
+def _average(keep: float, average: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    """A weight's average after one more; the first ones count for more, so that it follows at once."""
+    if not average.dtype.is_floating_point:
+        return new
+    return torch.lerp(average, new, 1 - min(keep, float((count + 1) / (count + 10))))
 
 
 def save_state(state: dict[str, Any], file: Path) -> None:

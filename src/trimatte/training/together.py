@@ -7,7 +7,6 @@ busy scene asks of the segmenter.
 
 from __future__ import annotations
 
-import copy
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from trimatte.networks.clicks import Clicks
 from trimatte.networks.lite import Lite
 from trimatte.training import clicks, segmenter
 from trimatte.training.resident import Batch
-from trimatte.training.steps import checked, running_average, save_state
+from trimatte.training.steps import averaging, checked, save_state
 
 Photos = tuple[Tensor, Tensor, Tensor, Tensor]
 """Pictures (B, 3, H, W), and `masks`, `known`, `trust` of `clicks.Targets`."""
@@ -76,7 +75,7 @@ class Pair:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for parameter in self.lite.encoder.first(recipe.segmenter.frozen):
             parameter.requires_grad_(False)
-        self.averages = [copy.deepcopy(network).eval() for network in (self.lite, self.clicks)]
+        self.averages = [averaging(network, recipe.segmenter.average) for network in (self.lite, self.clicks)]
         self.optimizer = segmenter.optimizer_of(self.lite, recipe.segmenter)
         self.optimizer.add_param_group(
             {"params": [*self.clicks.parameters()], "peak": recipe.clicks.rate, "weight_decay": recipe.clicks.decay}
@@ -121,9 +120,8 @@ class Pair:
         nn.utils.clip_grad_norm_(self.clicks.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        keep = min(recipe.segmenter.average, self.step / (self.step + 10))
         for average, network in zip(self.averages, (self.lite, self.clicks), strict=True):
-            running_average(average, network, keep)
+            average.update_parameters(network)
         return values
 
     def _targets(self, photos: Photos) -> clicks.Targets:
@@ -139,7 +137,7 @@ class Pair:
         state = {name: part.state_dict() for name, part in self._parts()}
         save_state({**state, "step": self.step}, self.checkpoint)
         for average, name in zip(self.averages, ("segmenter.pt", "clicks.pt"), strict=True):
-            save_state(average.state_dict(), self.folder / name)
+            save_state(average.module.state_dict(), self.folder / name)
 
 
 def train(
