@@ -26,9 +26,9 @@ def coded(*greys: float, dtype: Any = np.uint8) -> np.ndarray:
     return np.array(greys, dtype)[np.searchsorted(KINDS, OURS)]
 
 
-def png(array: np.ndarray, mode: str) -> io.BytesIO:
+def png(array: np.ndarray) -> io.BytesIO:
     stream = io.BytesIO()
-    Image.fromarray(array, mode).save(stream, "PNG")
+    Image.fromarray(array).save(stream, "PNG")
     stream.seek(0)
     return stream
 
@@ -100,19 +100,19 @@ def test_what_is_taken_is_on_its_own_side(greys: list[int]) -> None:
 
 def test_black_that_holds_its_trimap_in_alpha() -> None:
     array = np.dstack([np.zeros((*OURS.shape, 3), np.uint8), OURS])
-    np.testing.assert_array_equal(read_trimap(png(array, "RGBA")), OURS)
+    np.testing.assert_array_equal(read_trimap(png(array)), OURS)
 
 
 @pytest.mark.parametrize("hidden", [0, 77, 255])
 def test_white_and_grey_on_transparent_ground(hidden: int) -> None:
     greys = np.where(OURS == 0, np.uint8(hidden), OURS)
     array = np.dstack([greys, np.where(OURS == 0, np.uint8(0), np.uint8(255))])
-    np.testing.assert_array_equal(read_trimap(png(array, "LA")), OURS)
+    np.testing.assert_array_equal(read_trimap(png(array)), OURS)
 
 
 def test_white_whose_alpha_says_how_far() -> None:
     array = np.dstack([np.full_like(OURS, 255), OURS])
-    np.testing.assert_array_equal(read_trimap(png(array, "LA")), OURS)
+    np.testing.assert_array_equal(read_trimap(png(array)), OURS)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_transparency_that_may_mean_two_things_is_refused(
     greys: tuple[int, ...], alpha: tuple[int, ...], words: str
 ) -> None:
     with pytest.raises(ArgumentError, match=words):
-        read_trimap(png(np.dstack([coded(*greys), coded(*alpha)]), "LA"))
+        read_trimap(png(np.dstack([coded(*greys), coded(*alpha)])))
 
 
 @pytest.mark.parametrize("kinds", [(0, 128, 128), (128, 128, 255), (128, 128, 128)])

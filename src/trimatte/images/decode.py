@@ -379,7 +379,8 @@ def _cmyk_codes(
     codes: Codes, alpha: Codes | None, profile: bytes | None, notes: list[str]
 ) -> tuple[Codes, Codes | None]:
     """RGB of 8 bits of CMYK (H, W, 4), and its alpha."""
-    image = Image.fromarray(np.ascontiguousarray(_of_8_bits(codes)), "CMYK")
+    planes = np.ascontiguousarray(np.moveaxis(_of_8_bits(codes), -1, 0))
+    image = Image.merge("CMYK", [Image.fromarray(plane) for plane in planes])
     if profile:
         image.info["icc_profile"] = profile
     return np.asarray(_rgb_of_cmyk(image, notes)), None if alpha is None else _of_8_bits(alpha)
