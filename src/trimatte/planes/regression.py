@@ -13,7 +13,9 @@ def colour_slopes(image: np.ndarray, plane: np.ndarray, radius: int, edge: float
     Parameters
     ----------
     image : (H, W, 3) array in [0, 1]
+        The photo.
     plane : (H, W) array
+        What follows its colours.
     radius : int
         Of the windows, in pixels.
     edge : float
