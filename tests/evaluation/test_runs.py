@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -24,10 +25,14 @@ from trimatte.errors import ArgumentError, ImageWriteError
 from trimatte.evaluation import records as records_module
 from trimatte.evaluation.categories import categories_of, read_categories
 from trimatte.evaluation.cost import metered
+from trimatte.evaluation.datasets import open_dataset
 from trimatte.evaluation.folders import open_folder
+from trimatte.evaluation.pictures import load_trial
 from trimatte.evaluation.records import export, read_records
 from trimatte.evaluation.runs import evaluate
 from trimatte.evaluation.summary import summarize
+from trimatte.evaluation.verify import verify
+from trimatte.images import as_image
 
 TOYS = {"bright": by_brightness, "half": half}
 
@@ -164,6 +169,8 @@ def test_predictions_with_a_hole(benchmark, tmp_path):
         ('{"hair_0000": {"seconds": NaN}}', "hair_0000 has seconds nan"),
         ('{"hair_0000": {"seconds": true}}', "hair_0000 has seconds True"),
         ('{"hair_0000": {"peak_bytes": 1.5}}', r"hair_0000 has peak_bytes 1\.5"),
+        ('{"hair_0000": {"peak_bytes": 1, "base_bytes": 2}}', "hair_0000 has base_bytes 2, more than its peak_bytes 1"),
+        ('{"hair_0000.png": {"seconds": 1}}', r"'hair_0000\.png' names no result, such as 'hair_0000'"),
     ],
 )
 def test_costs_of_another_form_are_refused_at_once(benchmark, tmp_path, content, message):
@@ -171,6 +178,62 @@ def test_costs_of_another_form_are_refused_at_once(benchmark, tmp_path, content,
     (tmp_path / "cost.json").write_text(content)
     with pytest.raises(ArgumentError, match=rf"predictions: cost\.json .*{message}.*; wanted {{\"PICTURE\""):
         evaluate(benchmark, predictions={"theirs": tmp_path}, limit=1)
+
+
+def short_set(benchmark, root, turned=False):
+    """The scenes as alphamatting.com's folders, GT01 to GT03."""
+    for ours, theirs in (("image", "input"), ("alpha", "gt"), ("trimap", "trimap1")):
+        (root / theirs).mkdir(parents=True)
+        for number, path in enumerate(sorted((benchmark / ours).iterdir()), 1):
+            with Image.open(path) as picture:
+                (picture.rotate(180) if turned else picture).save(root / theirs / f"GT0{number}.png")
+    return root
+
+
+def test_another_set_of_one_name_does_not_take_the_place_of_the_first(benchmark, tmp_path):
+    one = short_set(benchmark, tmp_path / "one")
+    other = short_set(benchmark, tmp_path / "other", turned=True)
+    evaluate(one, TOYS, out=tmp_path / "run")
+    before = (tmp_path / "run/records.jsonl").read_bytes()
+    with pytest.raises(ArgumentError, match=r"out: .*run' has figures of alphamatting-short in .*one'.*of its own"):
+        evaluate(other, TOYS, out=tmp_path / "run")
+    assert (tmp_path / "run/records.jsonl").read_bytes() == before
+    # Once it has moved the first is still the first, and so is a part of it.
+    one.rename(tmp_path / "moved")
+    new = []
+    evaluate(tmp_path / "moved", TOYS, out=tmp_path / "run", limit=2, progress=lambda *_: new.append(_))
+    assert not new
+
+
+def test_results_of_another_segmenter_on_masks(benchmark, tmp_path):
+    (tmp_path / "set/image").mkdir(parents=True)
+    (tmp_path / "set/mask").mkdir()
+    shutil.copy(benchmark / "image/hard_0000.png", tmp_path / "set/image/a.png")
+    mask = np.asarray(Image.open(benchmark / "alpha/hard_0000.png")) >= 128
+    Image.fromarray(mask).save(tmp_path / "set/mask/a.png")
+    (tmp_path / "theirs").mkdir()
+    found = np.where(mask, np.uint8(200), np.uint8(30))
+    Image.fromarray(found).save(tmp_path / "theirs/a.png")
+    dataset = open_dataset(tmp_path / "set")
+    assert (dataset.layout.name, dataset.name) == ("masks", "set")
+    assert not verify(dataset)
+    (record,) = evaluate(dataset, predictions={"theirs": tmp_path / "theirs"}).records
+    assert record["stages"]["segmentation"]["s_measure"] == pytest.approx(metrics.s_measure(found, mask))
+    assert record["stages"]["segmentation"]["iou"] == 1
+    # With a trimap it is a matting method's result, and no segmenter's.
+    (record,) = evaluate(dataset, predictions={"theirs": tmp_path / "theirs"}, trimaps=["made:2-2"]).records
+    assert "segmentation" not in record["stages"]
+
+
+def test_colours_of_a_plain_folder(benchmark, tmp_path):
+    for role in ("image", "alpha", "trimap", "foreground"):
+        (tmp_path / role).mkdir()
+        shutil.copy(benchmark / role / "hard_0000.png", tmp_path / role / "a.png")
+    dataset = open_dataset(tmp_path)
+    assert dataset.layout.name == "plain"
+    true = load_trial(dataset.samples[0]).foreground
+    assert true is not None
+    np.testing.assert_array_equal(true, as_image(tmp_path / "foreground/a.png"))
 
 
 def test_costs_by_trimap_and_in_part(benchmark, tmp_path):

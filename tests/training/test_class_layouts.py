@@ -104,6 +104,15 @@ def test_a_label_map_of_another_form(make_set, line):
         find_set(root)
 
 
+def test_names_with_spaces_in_the_lists_of_voc(make_set):
+    root = make_set("voc-like")
+    for path in (*root.glob("JPEGImages/p0.*"), *root.glob("SegmentationClass/p0.*")):
+        path.rename(path.with_stem("my photo 0"))
+    (root / "ImageSets/Segmentation").mkdir(parents=True, exist_ok=True)
+    (root / "ImageSets/Segmentation/train.txt").write_text("my photo 0 \np1\n", "utf-8-sig")
+    assert {photo.photo.stem for photo in find_set(root).split("train")} == {"my photo 0", "p1"}
+
+
 def test_names_of_its_own_in_the_layout_of_voc(make_set):
     root = make_set("voc-like")
     (root / "ImageSets/Segmentation").mkdir(parents=True)

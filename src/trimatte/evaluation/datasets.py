@@ -47,7 +47,7 @@ class Dataset:
     @property
     def name(self) -> str:
         """The layout's name; of the general ones, the folder's."""
-        general = self.layout.name in ("plain", "synthetic")
+        general = self.layout.name in ("plain", "masks", "synthetic")
         return (general and folder_name(self.root)) or self.layout.name
 
     @property

@@ -195,9 +195,15 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "plain",
         "a plain folder",
-        {"image": rf"image/{ANY}", "alpha": rf"alpha/{ANY}", "trimap": rf"(?P<trimap>trimap\w*)/{ANY}"},
+        {
+            "image": rf"image/{ANY}",
+            "alpha": rf"alpha/{ANY}",
+            "trimap": rf"(?P<trimap>trimap\w*)/{ANY}",
+            "foreground": rf"foreground/{ANY}",
+        },
         region="unknown",
     ),
+    Layout("masks", "photos and masks", {"image": rf"images?/{ANY}", "alpha": rf"masks?/{ANY}"}),
     Layout(
         "photomatte85",
         "PhotoMatte85, RGBA cut-outs to be composed",

@@ -209,7 +209,7 @@ def read_costs(folder: Folder) -> dict[str, dict[str, Any]]:
     a result without its suffix, or TRIMAP/PICTURE. Each of the three figures may be left out; `base_bytes` is the
     process's memory before it began.
 
-    Raises ArgumentError for a file of any other form.
+    Raises ArgumentError for a file of any other form, or a name without a result.
     """
     if COST_FILE not in folder.names:
         return {}
@@ -221,9 +221,13 @@ def read_costs(folder: Folder) -> dict[str, dict[str, Any]]:
         raise ArgumentError(f"predictions: {COST_FILE} in {folder.root!r} is no JSON ({error}); {wanted}") from error
     if not isinstance(costs, dict):
         raise ArgumentError(f"predictions: {COST_FILE} in {folder.root!r} holds a {_kind(costs)}; {wanted}")
+    results = {os.path.splitext(name)[0] for name in folder.names if _is_picture(name)}
     for picture, cost in costs.items():
         if fault := _fault(cost):
             raise ArgumentError(f"predictions: {COST_FILE} in {folder.root!r}: {picture} has {fault}; {wanted}")
+        if not {picture, picture.partition("/")[2]} & results:
+            message = f"{picture!r} names no result, such as {min(results, default='PICTURE')!r}"
+            raise ArgumentError(f"predictions: {COST_FILE} in {folder.root!r}: {message}; {wanted}")
     blank: dict[str, Any] = {"seconds": None, "peak_bytes": None, "base_bytes": None, "isolated": None}
     blank |= {"jobs": 1, "stages": {}}
     return {picture: blank | cost for picture, cost in costs.items()}
@@ -239,6 +243,8 @@ def _fault(cost: Any) -> str:
         number = isinstance(value, (int, float) if name == "seconds" else int) and not isinstance(value, bool)
         if not (number and 0 <= value < float("inf")):
             return f"{name} {value!r}"
+    if cost.get("base_bytes", 0) > cost.get("peak_bytes", float("inf")):
+        return f"base_bytes {cost['base_bytes']}, more than its peak_bytes {cost['peak_bytes']}"
     return ""
 
 

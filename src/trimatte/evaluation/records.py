@@ -21,6 +21,7 @@ from trimatte.files.atomic import atomic_write
 
 Record = dict[str, Any]
 Key = tuple[str, str, str, str]
+Fingerprints = dict[str, tuple[Any, Any]]  # picture -> hashes of photo and true alpha
 
 FILE = "records.jsonl"
 
@@ -55,6 +56,21 @@ def read_records(run: str | os.PathLike[str]) -> list[Record]:
             continue
         records[about] = record
     return list(records.values())
+
+
+def fingerprints(records: Iterable[Record]) -> dict[str, Fingerprints]:
+    """For each set and each of its pictures the fingerprints of photo and true alpha."""
+    sets: dict[str, Fingerprints] = {}
+    for record in records:
+        if inputs := record.get("inputs"):  # a process that died left none
+            sets.setdefault(record["dataset"], {})[record["picture"]] = (inputs.get("image"), inputs.get("alpha"))
+    return sets
+
+
+def same_set(one: Fingerprints, other: Fingerprints) -> bool:
+    """Whether two sets of one name have pictures in common, and these are alike."""
+    common = one.keys() & other.keys()
+    return bool(common) and all(one[picture] == other[picture] for picture in common)
 
 
 def write_records(run: str | os.PathLike[str], records: Iterable[Record]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trimatte.errors import ArgumentError, MissingExtraError
-from trimatte.evaluation.records import Record, read_records
+from trimatte.evaluation.records import Record, fingerprints, read_records, same_set
 from trimatte.evaluation.summary import METRICS, Row, grouped, significance, summarize
 from trimatte.evaluation.tables import (
     HEADINGS,
@@ -64,32 +64,18 @@ def load_runs(
 
 def _named_apart(run: str, runs: Mapping[str, Sequence[Record]], short: str) -> list[Record]:
     """A run's records, with the run's name after a set's where another run has another set of the same name."""
-    own = _fingerprints(runs[run])
+    own = fingerprints(runs[run])
     shared = {
         name
         for records in runs.values()
-        for name, pictures in _fingerprints(records).items()
-        if name in own and not _same_set(own[name], pictures)
+        for name, pictures in fingerprints(records).items()
+        if name in own and not same_set(own[name], pictures)
     }
     return [
         {**record, "set": name, "dataset": f"{name} [{short}]" if name in shared else name}
         for record in runs[run]
         for name in (record["dataset"],)
     ]
-
-
-def _fingerprints(records: Sequence[Record]) -> dict[str, dict[str, tuple[Any, Any]]]:
-    """For each set and each of its pictures the fingerprints of photo and true alpha."""
-    sets: dict[str, dict[str, tuple[Any, Any]]] = {}
-    for record in records:
-        inputs = record.get("inputs") or {}
-        sets.setdefault(record["dataset"], {})[record["picture"]] = (inputs.get("image"), inputs.get("alpha"))
-    return sets
-
-
-def _same_set(one: Mapping[str, tuple[Any, Any]], other: Mapping[str, tuple[Any, Any]]) -> bool:
-    common = one.keys() & other.keys()
-    return bool(common) and all(one[picture] == other[picture] for picture in common)
 
 
 def html_report(

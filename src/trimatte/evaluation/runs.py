@@ -14,14 +14,25 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from trimatte.errors import ArgumentError, ImageWriteError, TrimatteError, message_of
 from trimatte.evaluation.alpha_metrics import check_variants
 from trimatte.evaluation.datasets import Dataset, open_dataset
 from trimatte.evaluation.methods import Function, Method, resolve_methods
 from trimatte.evaluation.pictures import MADE, input_hashes, parse_rule
-from trimatte.evaluation.records import Key, Record, append_record, key, locked, read_records, write_records
+from trimatte.evaluation.records import (
+    Fingerprints,
+    Key,
+    Record,
+    append_record,
+    fingerprints,
+    key,
+    locked,
+    read_records,
+    same_set,
+    write_records,
+)
 from trimatte.evaluation.trials import Task, alpha_path, failed_record, make_folder, run_task
 from trimatte.files.atomic import atomic_write
 from trimatte.runtime.options import check_flag, check_number
@@ -29,6 +40,8 @@ from trimatte.runtime.processes import end_with_parent
 from trimatte.runtime.threads import available_threads
 
 _THREAD_LIMITS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+DATASETS = "datasets.json"
 
 Region = Literal["auto", "unknown", "whole"]
 Progress = Callable[[Record, int, int], None]
@@ -136,6 +149,7 @@ def evaluate(
         if out is not None:
             make_folder(Path(out))
             stack.enter_context(locked(out))
+            _check_same_set(out, dataset)
             _describe(out, dataset)
             done = _still_valid(out, tasks, retry_failed)
         todo = [task for task in tasks if _key(task) not in done]
@@ -193,11 +207,7 @@ def _key(task: Task) -> Key:
 
 def _describe(out: str | os.PathLike[str], dataset: Dataset) -> None:
     """Note in RUN/datasets.json where each data set lies, for reports that show its pictures."""
-    path = Path(out) / "datasets.json"
-    try:
-        known = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        known = {}
+    path, known = Path(out) / DATASETS, _described(out)
     known[dataset.name] = {
         "root": _absolute(dataset.root),
         "layout": dataset.layout.name,
@@ -205,6 +215,30 @@ def _describe(out: str | os.PathLike[str], dataset: Dataset) -> None:
     }
     with atomic_write(path) as file:
         file.write((json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _described(out: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        known = json.loads((Path(out) / DATASETS).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _check_same_set(out: str | os.PathLike[str], dataset: Dataset) -> None:
+    """Another set of the same name would take the place of what is recorded, or be mixed with it."""
+    root = _described(out).get(dataset.name, {}).get("root")
+    recorded = fingerprints(read_records(out)).get(dataset.name)
+    if not recorded or root in (None, _absolute(dataset.root)):
+        return
+    here: Fingerprints = {}
+    for sample in dataset.samples:
+        if sample.name in recorded and not sample.problem:
+            hashes = input_hashes(sample, None)
+            here[sample.name] = (hashes.get("image"), hashes.get("alpha"))
+    if not same_set(recorded, here):
+        message = f"has figures of {dataset.name} in {root!r}, and the pictures in {dataset.root!r} are others"
+        raise ArgumentError(f"out: {os.fspath(out)!r} {message}; wanted a folder of its own for this set")
 
 
 def _absolute(path: str) -> str:

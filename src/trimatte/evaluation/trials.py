@@ -174,7 +174,10 @@ def _stages(method: Method, trial: Trial, outcome: Outcome) -> dict[str, Any]:
     matting = None
     if outcome.trimap is not None and method.alpha_method is not None:
         matting = _matting(method.alpha_method, trial)
-    return judge_stages(trial.alpha, outcome.alpha, outcome.probability, outcome.trimap, matting)
+    probability = outcome.probability
+    if probability is None and trial.trimap is None:
+        probability = np.clip(outcome.alpha, 0, 1)  # found without help, as what segmenters find
+    return judge_stages(trial.alpha, outcome.alpha, probability, outcome.trimap, matting)
 
 
 def _matting(method: str, trial: Trial) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.evaluation.datasets import Dataset, Sample
+from trimatte.evaluation.layouts import Layout
 from trimatte.evaluation.orientation import fits_turned
 from trimatte.images import Decoded, decode_source
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
@@ -71,7 +72,7 @@ def _look(sample: Sample, dataset: Dataset, seen: dict[str, str]) -> Iterator[tu
                 continue
             turned[role] = decoded.orientation
             if role in ("alpha", "cutout"):
-                yield from _alpha_range(file.name, planes[role], dataset.layout.alphas == "many")
+                yield from _alpha_range(file.name, planes[role], dataset.layout)
             elif role.startswith("trimap"):
                 yield from _trimap_range(file.name, planes[role])
     # A background may have any size where it is fitted to the foreground.
@@ -110,17 +111,17 @@ def _orientation(planes: dict[str, Codes], turned: dict[str, int]) -> Iterator[t
                 yield "warning", f"{photo}, and {role} is not; which way it was drawn cannot be told"
 
 
-def _alpha_range(name: str, codes: Codes, instances: bool) -> Iterator[tuple[str, str]]:
+def _alpha_range(name: str, codes: Codes, layout: Layout) -> Iterator[tuple[str, str]]:
     if codes.ndim == 3:
         yield "error", f"{name} has three channels that differ: a colour picture, not an alpha"
         return
     white = np.iinfo(codes.dtype).max
     values = np.unique(codes)
-    if len(values) == 1 and not instances:
+    if len(values) == 1 and layout.alphas == "one":
         yield "warning", f"{name} is {values[0]} everywhere"
     elif values[-1] == 1:
         yield "error", f"{name} holds only 0 and 1: a mask, not an alpha in 0..{white}"
-    elif len(values) == 2:
+    elif len(values) == 2 and layout.name != "masks":
         yield "warning", f"{name} holds only {values[0]} and {values[1]}: a mask, not an alpha"
     elif values[-1] < white // 2:
         yield "warning", f"{name} reaches only {values[-1]} of {white}"

@@ -233,7 +233,8 @@ def _voc_lists(root: Path) -> dict[str, Split]:
     for split in ("train", "val"):
         listed = root / f"ImageSets/Segmentation/{split}.txt"
         if listed.is_file():
-            parts |= dict.fromkeys(listed.read_text().split(), _SPLITS[split])
+            names = (line.strip() for line in listed.read_text("utf-8-sig").splitlines())
+            parts |= dict.fromkeys(names, _SPLITS[split])
     return parts
 
 
