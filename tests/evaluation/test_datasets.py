@@ -39,6 +39,7 @@ TREES = {
     "him2k": (["images/natural/x.jpg", "alphas/natural/x/00.png", "alphas/natural/x/01.png"], ["natural/x"], []),
     "rwp-636": (["image/r.jpg", "alpha/r.png", "mask/r.png"], ["r"], []),
     "plain": (["image/a.png", "alpha/a.png", "trimap/a.png"], ["a"], ["trimap"]),
+    "masks": (["images/a.png", "masks/a.png"], ["a"], []),
 }  # fmt: skip
 COMPOSED = {
     "composition-1k": (
@@ -124,7 +125,7 @@ def test_every_layout_is_tried_and_has_a_recipe():
     tried = {*TREES, *COMPOSED, "synthetic"}
     assert {layout.name for layout in LAYOUTS} == tried
     known = recipes()
-    assert tried - {"alphamatting-short", "composition-1k-ready", "plain"} == set(known)
+    assert tried - {"alphamatting-short", "composition-1k-ready", "plain", "masks"} == set(known)
     page = (Path(__file__).parents[2] / "data" / "README.md").read_text()
     for name, recipe in known.items():
         assert recipe["licence"]
