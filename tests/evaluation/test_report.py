@@ -21,6 +21,7 @@ from trimatte.errors import ArgumentError
 from trimatte.evaluation import report
 from trimatte.evaluation.exhibits import worst_pictures
 from trimatte.evaluation.plots import cost_against_quality, pareto
+from trimatte.evaluation.records import read_records, write_records
 from trimatte.evaluation.report import html_report, load_runs
 from trimatte.evaluation.runs import evaluate
 from trimatte.evaluation.summary import average_ranks, check_conditions, significance, summarize
@@ -406,6 +407,10 @@ def test_two_sets_of_one_layout_are_told_apart(run, benchmark, tmp_path):
     assert {(f"{name} [later]", "half"), (f"{name} [{run.name}]", "half"), (f"{name} [same]", "black")} <= labels
     alone = load_runs([run, tmp_path / "same"])
     assert {r["dataset"] for r in alone} == {name}
+    # A process that died has left no inputs; its picture says nothing of the set.
+    first, *others = read_records(tmp_path / "same")
+    write_records(tmp_path / "same", [first | {"status": "failed", "metrics": {}, "inputs": {}}, *others])
+    assert {r["dataset"] for r in load_runs([run, tmp_path / "same"])} == {name}
     text = html_report([run, tmp_path / "later"])
     assert "Not shown" not in text
 
