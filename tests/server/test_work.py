@@ -107,6 +107,23 @@ def test_rembgs_address(photo_bytes: bytes, photo: np.ndarray, bright: str, monk
     np.testing.assert_array_equal(rgba[36, 43], (*photo[36, 43], 255))
 
 
+def test_rembgs_address_keeps_what_is_transparent(
+    photo: np.ndarray, bright: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is it made opaque, nor do colours that it hides decide anything."""
+    monkeypatch.setattr("trimatte.server.operations.served_segmenters", lambda: ("lite", bright))
+    own = np.full(photo.shape[:2], 255, np.uint8)
+    own[:, :40] = 0
+    other = np.where(own[..., None] > 0, photo, 255 - photo)
+    first, second = (
+        run("rembg", {"file": encoded(np.dstack([colours, own]))}, model=bright).body for colours in (photo, other)
+    )
+    assert first == second
+    rgba = decoded(first)
+    assert not rgba[:, :40, 3].any()
+    assert rgba[36, 48, 3] == 255
+
+
 @pytest.mark.parametrize("bgc", ["1,2,3", "1,2,3,256", "a,b,c,d", "1,2,3,4,5", "1" * 80])
 def test_rembgs_colours_are_four_numbers(photo_bytes: bytes, bgc: str) -> None:
     with pytest.raises(Problem, match="four numbers"):
