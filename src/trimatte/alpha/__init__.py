@@ -77,8 +77,8 @@ def estimate_alpha(
     Returns
     -------
     Matte
-        Known pixels are exactly 0 or 1. A trimap without foreground gives 0 everywhere, one without background 1, but
-        for networks; one without unknown pixels gives itself. The report says so.
+        Known pixels are exactly 0 or 1. Without foreground in the trimap alpha is 0 everywhere, without background 1;
+        networks decide for themselves. Without unknown pixels it is the trimap. The report says so.
 
     Raises
     ------

@@ -85,7 +85,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this package runs from, with "+" if files differ from it; None if it is none."""
+    """The commit of the checkout that this package runs from, with "+" if files differ; None outside of a checkout."""
     here = os.path.dirname(os.path.dirname(__file__))
 
     def git(*words: str) -> str:

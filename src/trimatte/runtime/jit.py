@@ -26,7 +26,7 @@ from trimatte.runtime.compiling import kernels
 F = TypeVar("F", bound=Callable[..., Any])
 
 PIECES = 8
-"""For each thread, so that one that is held up leaves some to the others."""
+"""Pieces of work for each thread: when one thread is held up, the others take some of its pieces."""
 
 
 def side_by_side(kernel: Callable[..., None], over: int | range, *arguments: Any, least: int = 1) -> None:

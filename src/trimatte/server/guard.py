@@ -212,7 +212,7 @@ class CheckClient:
 
 
 def _host_name(host: str) -> str | None:
-    """A Host header without its port; None if it is none."""
+    """The host of a Host header, without its port; None where there is no host in it."""
     try:
         return urlsplit("//" + host).hostname
     except ValueError:

@@ -537,7 +537,7 @@ class Session:
                 self._catch_up()
 
     def _catch_up(self) -> None:
-        """Solve about what has changed. Methods that cannot keep alpha as it is where it is still unknown."""
+        """Solve near what has changed, if the method can; the others leave alpha as it is until the whole is solved."""
         if self._follower is not None:
             small = np.count_nonzero(self._trimap != self._follower.trimap) < SMALL
             with _kernels(threads=1 if small else None):
