@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from trimatte.alpha import Matte, complaints, find_method, quiet_matte
+from trimatte.alpha import Matte, complaints, find_method, quiet_matte, remarks
 from trimatte.alpha.refine import find_refiner
 from trimatte.alpha.settle import settled
 from trimatte.backdrop import BackdropMatte
@@ -433,7 +433,7 @@ def _alpha(
     """Alpha by a function from image and trimap; what it has to say joins the report."""
     matte = matting(image, known)
     report.alpha = matte.report
-    report.warnings.extend([*complaints(matte.report), *matte.report.fallbacks])
+    report.warnings.extend(remarks(matte.report))
     report.seconds.update(matte.report.seconds)
     # A network that needs no trimap says by its alpha that there is nothing; glass and smoke are never sure.
     if known is None and not has_subject(matte.alpha, 0.5):

@@ -127,6 +127,11 @@ def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, given: bo
     return Matte(alpha, report)
 
 
+def remarks(report: SolveReport) -> list[str]:
+    """What the user should know of a result: what is wrong with it, and each departure from the plain way."""
+    return [*complaints(report), *report.fallbacks]
+
+
 def complaints(report: SolveReport) -> list[str]:
     """What is wrong with a result: that the solver did not converge, or that nothing known determines some pixels."""
     faults = []

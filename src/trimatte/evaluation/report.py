@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trimatte.errors import ArgumentError, MissingExtraError
-from trimatte.evaluation.records import Record, fingerprints, read_records, same_set
+from trimatte.evaluation.records import Fingerprints, Record, fingerprints, read_records, same_set
 from trimatte.evaluation.summary import METRICS, Row, grouped, significance, summarize
 from trimatte.evaluation.tables import (
     HEADINGS,
@@ -49,7 +49,8 @@ def load_runs(
             raise ArgumentError(f"methods: there is no {', '.join(strange)} here, but {', '.join(sorted(there))}")
         runs = {run: [record for record in records if record["method"] in methods] for run, records in runs.items()}
     names = _short_names(list(runs))
-    runs = {run: _named_apart(run, runs, names[run]) for run in runs}
+    prints = {run: fingerprints(records) for run, records in runs.items()}
+    runs = {run: _named_apart(records, prints[run], prints, names[run]) for run, records in runs.items()}
     seen = [{(r["dataset"], r["trimap"], r["region"], r["method"]) for r in records} for records in runs.values()]
     repeated = {m for i, a in enumerate(seen) for b in seen[i + 1 :] for *_, m in a & b}
     labelled = []
@@ -62,18 +63,22 @@ def load_runs(
     return labelled
 
 
-def _named_apart(run: str, runs: Mapping[str, Sequence[Record]], short: str) -> list[Record]:
+def _named_apart(
+    records: Sequence[Record],
+    own: Mapping[str, Fingerprints],
+    prints: Mapping[str, Mapping[str, Fingerprints]],
+    short: str,
+) -> list[Record]:
     """A run's records, with the run's name after a set's where another run has another set of the same name."""
-    own = fingerprints(runs[run])
     shared = {
         name
-        for records in runs.values()
-        for name, pictures in fingerprints(records).items()
+        for sets in prints.values()
+        for name, pictures in sets.items()
         if name in own and not same_set(own[name], pictures)
     }
     return [
         {**record, "set": name, "dataset": f"{name} [{short}]" if name in shared else name}
-        for record in runs[run]
+        for record in records
         for name in (record["dataset"],)
     ]
 

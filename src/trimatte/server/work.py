@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import trimatte
-from trimatte.alpha import Matte, complaints, find_method
+from trimatte.alpha import Matte, find_method, remarks
 from trimatte.cutout import Matting, cutout_by, find_trimap, matting_of
 from trimatte.errors import SubjectNotFoundError
 from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
@@ -186,7 +186,7 @@ def _alpha(files: Files, values: Values) -> Product:
     matte = in_time(matting_of(stages, most=within), within)(picture.image, known)
     solve = matte.report
     report = Report(
-        warnings=[*complaints(solve), *solve.fallbacks],
+        warnings=remarks(solve),
         method=solve.method,
         unknown=solve.unknown,
         iterations=solve.iterations,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from trimatte.alpha import Matte, complaints, ready_methods
+from trimatte.alpha import Matte, ready_methods, remarks
 from trimatte.alpha.methods import find_method
 from trimatte.alpha.prepared import PreparedAlpha
 from trimatte.backdrop import check_backdrop, find_backdrop, key
@@ -405,7 +405,7 @@ class Session:
             note, stages = str(error), settings.stages(plain=False)  # the photo has not the colour
             cut = quiet_cutout(matting_of(stages), self._seen, stages)
         report = cut.report
-        said = _complaints(report.alpha)
+        said = remarks(report.alpha)
         notes = [note for note in report.warnings if note not in said]
         assert cut.trimap is not None  # all methods of the editor need one
         field = None
@@ -556,7 +556,7 @@ class Session:
         self._shown = alpha
         self._version += 1
         return Patch(
-            x.start, y.start, alpha[y, x], self._version, self._exact, _complaints(self._report) if self._exact else []
+            x.start, y.start, alpha[y, x], self._version, self._exact, remarks(self._report) if self._exact else []
         )
 
 
@@ -580,10 +580,6 @@ def _kernels(threads: int | None = None) -> Iterator[None]:
             yield
     finally:
         numba.set_num_threads(before)
-
-
-def _complaints(report: SolveReport) -> list[str]:
-    return [*complaints(report), *report.fallbacks]
 
 
 def _colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
