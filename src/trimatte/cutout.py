@@ -27,7 +27,7 @@ from trimatte.linalg.report import SolveReport
 from trimatte.output.finish import Finished, finished, write_cutout, write_matte
 from trimatte.output.framing import visible_box
 from trimatte.output.options import output_of, with_preset
-from trimatte.quality import DRAWN, USUAL
+from trimatte.quality import USUAL
 from trimatte.runtime.measure import peak_bytes, timed
 from trimatte.runtime.options import check_number
 from trimatte.runtime.report import PlainReport
@@ -345,11 +345,13 @@ def cutout(
 
 def matting_of(stages: Stages, *, most: int | None = None, **options: Any) -> Matting:
     """What estimates alpha, of no more than about `most` unknown pixels (see `trimatte.alpha.reduced`)."""
-    way, given = stages.way, stages.trimap is not None
-    settings = {"method": way.method, "strict": stages.strict, "given": given, **options}
-    bounds = [] if most is None else [most]
-    if way.pixels is not None and not options:
-        bounds.append(way.pixels * (DRAWN if given else 1))
+    settings = {
+        "method": stages.way.method,
+        "strict": stages.strict,
+        "given": stages.trimap is not None,
+        **options,
+    }
+    bounds = [bound for bound in (most, None if options else stages.pixels) if bound is not None]
     if not bounds:
         return partial(quiet_matte, **settings)
     from trimatte.alpha.reduced import reduced_matte

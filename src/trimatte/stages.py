@@ -13,7 +13,7 @@ from trimatte.errors import ArgumentError
 from trimatte.foreground import METHODS as FOREGROUND_METHODS
 from trimatte.foreground import foreground_method
 from trimatte.images import MAX_PIXELS
-from trimatte.quality import USUAL, Way, chosen
+from trimatte.quality import DRAWN, USUAL, Way, chosen
 from trimatte.runtime.options import check_flag, check_number, check_options
 from trimatte.segmentation import check_prompted, find_segmenter
 from trimatte.segmentation.prompts import read_prompts
@@ -47,6 +47,12 @@ class Stages:
     def way(self) -> Way:
         """Segmenter and method, by the quality or by name. Raises `ArgumentError` for a quality that there is not."""
         return chosen(self.quality, segmenter=self.segmenter, method=self.method)
+
+    @property
+    def pixels(self) -> int | None:
+        """With more unknown pixels alpha is estimated on a smaller picture, as the quality has it; None for any."""
+        most = self.way.pixels
+        return most if most is None or self.trimap is None else DRAWN * most
 
     @property
     def prompts(self) -> dict[str, Any]:

@@ -250,6 +250,25 @@ def test_what_would_take_too_long_is_done_smaller_and_said(
     assert run(task, files, method="closed-form").report.warnings == []  # which takes a tenth of the time
 
 
+def test_the_quality_s_own_reduction_is_no_matter_of_time(
+    photo_bytes: bytes, trimap_bytes: bytes, trimap: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a word a large picture is always done smaller: that is said only if there is less time than it takes."""
+    from trimatte import quality
+
+    unknown = int(np.count_nonzero(trimap == 128))
+    bound = unknown // 3
+    way = quality.Way("lite", "hybrid", bound // quality.DRAWN)
+    monkeypatch.setitem(quality.WAYS, "best", way)
+    monkeypatch.setattr(work, "available_threads", lambda: 1)
+    files = {"image": photo_bytes, "trimap": trimap_bytes}
+    cost = METHODS["hybrid"].cost / 1e6
+    for most, told in ((2 * bound, False), (bound // 3, True)):  # both less than is unknown
+        monkeypatch.setitem(LIMITS, "work_seconds", most * cost / work.ALPHA_SHARE)
+        report = run("cutout", files, quality="best").report
+        assert any("too long" in warning for warning in report.warnings) == told
+
+
 def test_a_method_of_unknown_cost_is_left_to_the_clock() -> None:
     assert work.most_unknown("modnet", 60) is None
 

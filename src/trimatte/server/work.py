@@ -119,8 +119,7 @@ def _cutout(files: Files, values: Values) -> Product:
         **prompts_of(values),
     )
     stages.check()
-    within = most_unknown(stages.way.method, values["work_seconds"])
-    result = cutout_by(in_time(matting_of(stages, most=within), within), files["image"], stages)
+    result = cutout_by(matting_in_time(stages, values["work_seconds"]), files["image"], stages)
     stream = io.BytesIO()
     result.save(stream, output=values["output"], max_pixels=values["max_pixels"], **output_options(values))
     return Product(stream.getvalue(), WRITTEN[values["format"]].media_type, report_of(result.report))
@@ -150,13 +149,20 @@ def most_unknown(method: str, seconds: float) -> int | None:
     return max(1, int(ALPHA_SHARE * seconds * available_threads() * 1e6 / cost)) if cost else None
 
 
-def in_time(matting: Matting, most: int | None) -> Matting:
-    """The same, whose report says so if the picture was made smaller because of the time that there is."""
+def matting_in_time(stages: Stages, seconds: float) -> Matting:
+    """What estimates alpha, of no more unknown pixels than a request's time allows; the report says so if it is those.
+
+    Where the quality's own bound is the lesser, nothing is said: it is what was asked for.
+    """
+    most = most_unknown(stages.way.method, seconds)
+    matting = matting_of(stages, most=most)
+    if most is None or (stages.pixels is not None and stages.pixels <= most):
+        return matting
 
     def estimate(image: np.ndarray, trimap: np.ndarray | None) -> Matte:
         matte = matting(image, trimap)
         report = matte.report
-        if most is not None and report.reduction > 1 and report.unknown > most:
+        if report.reduction > 1:
             report.fallbacks.append(
                 f"{report.method} would take too long for {report.unknown} unknown pixels: "
                 f"alpha was computed at 1/{report.reduction} of the size"
@@ -182,8 +188,7 @@ def _alpha(files: Files, values: Values) -> Product:
     picture = without_hidden(load_picture(files["image"], max_pixels=limit))
     known = read_trimap(files["trimap"], shape=picture, max_pixels=limit)
     stages = Stages(method=values["method"], trimap=known, strict=values["strict"], max_pixels=limit)
-    within = most_unknown(values["method"], values["work_seconds"])
-    matte = in_time(matting_of(stages, most=within), within)(picture.image, known)
+    matte = matting_in_time(stages, values["work_seconds"])(picture.image, known)
     solve = matte.report
     report = Report(
         warnings=remarks(solve),
