@@ -226,7 +226,7 @@ class Cutout:
         Raises
         ------
         ArgumentError
-            For an option that there is not, or whose value is another, and as `trimatte.save_image`.
+            For an unknown option or value, and as of `trimatte.save_image`.
         ImageWriteError
             If the file cannot be written.
         """
@@ -271,7 +271,7 @@ def cutout(
         float in [0, 1]. Where an alpha that it has is 0 is background, and the colours there are not used. If it lies
         on transparent ground, its own alpha is the result, unless there is a trimap; else it is an upper bound.
     quality : {'balanced', 'fast', 'best'}
-        Chooses segmenter and method, by what is to be had in a time (see `trimatte.quality`).
+        Chooses segmenter and method by the time that they take (see `trimatte.quality`).
     segmenter : str, optional
         Who finds the subject instead, a name of `trimatte.segmenters()`.
     method : str, optional
@@ -344,7 +344,7 @@ def cutout(
 
 
 def matting_of(stages: Stages, *, most: int | None = None, **options: Any) -> Matting:
-    """What estimates alpha, of no more than about `most` unknown pixels (see `trimatte.alpha.reduced`)."""
+    """The function that estimates alpha, for about `most` unknown pixels at most (see `trimatte.alpha.reduced`)."""
     settings = {
         "method": stages.way.method,
         "strict": stages.strict,
@@ -360,7 +360,7 @@ def matting_of(stages: Stages, *, most: int | None = None, **options: Any) -> Ma
 
 
 def cutout_by(matting: Matting, image: Any, stages: Stages) -> Cutout:
-    """`cutout` with any function from image and trimap to alpha, which is not asked for what it needs.
+    """`cutout` with any function from image and trimap to alpha.
 
     Where the method of `stages` needs no trimap, only a given one is known.
     """

@@ -84,8 +84,7 @@ class Cutter:
             of a sequence are done one by one.
         errors : {'raise', 'return'}, default "raise"
             "raise" the `TrimatteError` of a photo that cannot be done, which ends the iteration, or "return" it in the
-            place of the result. An error that nobody foresaw is raised as it is, and returned as the cause of a
-            `TrimatteError`.
+            place of the result. Unforeseen errors are raised unchanged, or returned as the cause of a `TrimatteError`.
 
         Yields
         ------
@@ -175,7 +174,7 @@ def _raising(results: Iterator[Result]) -> Iterator[Cutout]:
 
 
 def _begin(own: set[int], count: int) -> None:
-    """Add this thread to the pool's own, and let the kernels that it calls use so many threads."""
+    """Add this thread to the pool, and let its kernels use this many threads."""
     from numba import get_num_threads, set_num_threads
 
     own.add(threading.get_ident())

@@ -37,11 +37,11 @@ WAYS = {
 """From the quickest to the most exact."""
 USUAL = "balanced"
 DRAWN = 4
-"""So many times as many unknown pixels are left in a trimap that somebody has drawn: its band is narrow, and meant."""
+"""A trimap that somebody has drawn may have this many times as many unknown pixels: its band is narrow, and meant."""
 
 
 def chosen(quality: str, *, segmenter: str | None = None, method: str | None = None) -> Way:
-    """The way of a word, but for what was asked for by name. Raises `ArgumentError` for a word that there is not."""
+    """The way of a word; names given replace its own. Raises `ArgumentError` for an unknown word."""
     if not isinstance(quality, str) or quality not in WAYS:
         raise ArgumentError(f"quality: got {quality!r}, wanted one of {', '.join(WAYS)}")
     way = WAYS[quality]
@@ -50,7 +50,7 @@ def chosen(quality: str, *, segmenter: str | None = None, method: str | None = N
 
 
 def apart(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a cut-out and its file in one mapping, whose `quality` is the file's, a number, and a word is `way`.
+    """Options of a cut-out and of its file: a `quality` that is a word becomes `way`, a number stays the file's.
 
     Raises `ArgumentError` for two words.
     """

@@ -70,7 +70,7 @@ class Stages:
         return not (isinstance(self.backdrop, str) and self.backdrop == "off")
 
     def check(self, **options: Any) -> None:
-        """Raise `ArgumentError` for what no picture could be done with; `options` are those of the alpha method."""
+        """Raise `ArgumentError` for what fails with any picture; `options` are those of the alpha method."""
         way = self.way
         check_names(segmenter=way.segmenter, method=way.method, foreground=self.foreground, refine=self.refine)
         row = find_method(way.method)
@@ -98,7 +98,7 @@ class Stages:
 
 
 def check_names(*, segmenter: str, method: str, foreground: str, refine: str | None = None) -> None:
-    """Raise `ArgumentError`, which lists the names there are, for a stage's method that there is not."""
+    """Raise `ArgumentError`, which lists the known names, for an unknown method of a stage."""
     find_segmenter(segmenter)
     find_method(method)
     if foreground not in ("keep", *FOREGROUND_METHODS):
@@ -108,7 +108,7 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
 
 
 def check_refine(refine: str | None, options: Mapping[str, Any] | None) -> None:
-    """Raise `ArgumentError` for options that the refiner does not take, or that there is no refiner for."""
+    """Raise `ArgumentError` for options unknown to the refiner, or given without one."""
     if not isinstance(options, (Mapping, type(None))):
         raise ArgumentError(f"refine_options: got {options!r}, wanted a mapping of names to values")
     if refine is not None:

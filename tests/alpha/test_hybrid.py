@@ -90,10 +90,10 @@ def test_views_are_turned_back(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch
     image, trimap, _ = noisy_edge(40, 64)
     ingredients = solutions(image, trimap, SolveReport())
     x = features(image, trimap, ingredients, distances(trimap))[:, :32]
-    plain = module._asked(x, (0, 1, 2), ())
+    plain = module._predicted(x, (0, 1, 2), ())
     other = x[[1, 2, 0, 3, 4, 5, 6, 7, 8, 10, 11, 9, 13, 14, 12, 15, 16, 17, 18], :, ::-1]
-    turned = module._asked(x, (1, 2, 0), (2,))
-    np.testing.assert_array_equal(module._asked(np.ascontiguousarray(other), (0, 1, 2), ())[..., ::-1], turned)
+    turned = module._predicted(x, (1, 2, 0), (2,))
+    np.testing.assert_array_equal(module._predicted(np.ascontiguousarray(other), (0, 1, 2), ())[..., ::-1], turned)
     assert np.abs(plain - turned).max() < 0.5
     together, _ = corrected(image, trimap, ingredients)
     monkeypatch.setattr(module, "KNN_PIXELS", 10)

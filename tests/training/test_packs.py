@@ -160,11 +160,11 @@ def test_a_whole_picture_is_seen_as_it_is():
     planes = torch.randint(0, 256, (1, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
     canvases = Canvases(planes, np.array([[32.0, 32.0]]))
     whole, picks = np.array([[0.0, 0, 32, 32]]), np.array([0])
-    seen = canvases.seen(picks, whole, (32, 32), np.array([False]))
+    seen = canvases.parts(picks, whole, (32, 32), np.array([False]))
     assert torch.allclose(255 * seen, planes.float(), atol=1e-2)
-    mirrored = canvases.seen(picks, whole, (32, 32), np.array([True]))
+    mirrored = canvases.parts(picks, whole, (32, 32), np.array([True]))
     assert torch.allclose(mirrored, seen.flip(-1), atol=1e-4)
-    part = canvases.seen(picks, np.array([[8.0, 4, 24, 28]]), (16, 24), np.array([False]))
+    part = canvases.parts(picks, np.array([[8.0, 4, 24, 28]]), (16, 24), np.array([False]))
     assert torch.allclose(part, seen[..., 4:28, 8:24], atol=1e-4)
 
 

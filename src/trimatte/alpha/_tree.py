@@ -194,7 +194,7 @@ def _key(keys: np.ndarray, n: int, rank: int) -> tuple[np.int32, int]:
 def _part(
     here: np.ndarray, there: np.ndarray, first: int, last: int, middle: int, axis: int, cut: np.int32, ties: int
 ) -> None:
-    """Move records first to last over, those before `cut` and so many that equal it to before `middle`.
+    """Partition records first to last: those before `cut`, and enough that equal it, come before `middle`.
 
     Without branches, which would be mispredicted every other time.
     """

@@ -91,29 +91,29 @@ def _network(name: str, stamp: int, device: str) -> Network:
 
 
 def _in_windows(network: Network, contract: Contract, image: np.ndarray, trimap: np.ndarray, window: int) -> np.ndarray:
-    """Alpha of the unknown band, computed in windows of at most so many pixels a side and blended."""
+    """Alpha of the unknown band, computed in windows of at most `window` pixels a side and blended."""
     unknown = trimap == UNKNOWN
     alpha: np.ndarray = (trimap == FOREGROUND).astype(np.float32)
     room = window - OVERLAP - contract.multiple
     reach = min(window // 8, (room - 2 * OVERLAP) // 2)  # smaller cells would overlap all over
     for box, share in cells(unknown, room - 2 * reach):
-        seen = _seen(box, reach, trimap.shape, contract.multiple, window if network.square else None)
-        answer = network.infer(*tensors(image, trimap, contract, seen))
-        _check_size(answer, seen)
+        place = _window(box, reach, trimap.shape, contract.multiple, window if network.square else None)
+        answer = network.infer(*tensors(image, trimap, contract, place))
+        _check_size(answer, place)
         top, bottom, left, right = box
-        part = as_probability(answer[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]], contract)
+        part = as_probability(answer[top - place[0] : bottom - place[0], left - place[2] : right - place[2]], contract)
         alpha[top:bottom, left:right] += np.where(unknown[top:bottom, left:right], share * part, 0)
     np.clip(alpha, 0, 1, out=alpha)
     return alpha
 
 
-def _check_size(answer: np.ndarray, seen: Box) -> None:
-    wanted = seen[1] - seen[0], seen[3] - seen[2]
+def _check_size(answer: np.ndarray, place: Box) -> None:
+    wanted = place[1] - place[0], place[3] - place[2]
     if answer.shape != wanted:
         raise ModelError(f"the network gives alpha of {answer.shape} for a window of {wanted}")
 
 
-def _seen(box: Box, reach: int, shape: tuple[int, ...], multiple: int, fixed: int | None) -> Box:
+def _window(box: Box, reach: int, shape: tuple[int, ...], multiple: int, fixed: int | None) -> Box:
     """What the network sees for a box: `reach` pixels about it, as far as there are; more if of `fixed` size."""
     rows = _span(box[0] - reach, box[1] + reach, shape[0], multiple, fixed)
     columns = _span(box[2] - reach, box[3] + reach, shape[1], multiple, fixed)

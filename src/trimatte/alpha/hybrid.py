@@ -93,13 +93,13 @@ def corrected(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients) -
     def infer(seen: Part) -> np.ndarray:
         own = Ingredients(ingredients.alphas[:, seen[0], seen[1]], ingredients.pairs[seen])
         x = padded(features(image[seen], trimap[seen], own, away[:, seen[0], seen[1]]), MULTIPLE)
-        mean: np.ndarray = np.stack([_asked(x, *view) for view in views]).mean(0)
+        mean: np.ndarray = np.stack([_predicted(x, *view) for view in views]).mean(0)
         return mean
 
     return predict_in_windows(trimap, MULTIPLE, infer)
 
 
-def _asked(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> np.ndarray:
+def _predicted(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> np.ndarray:
     """The network's answer (2, H, W) to features (19, H, W) with the colours in another order and axes turned round."""
     channels = np.arange(CHANNELS)
     for first in COLOURS:
@@ -194,7 +194,7 @@ def _reduced_shared(
 
 
 def _factor(trimap: np.ndarray, most: int) -> int:
-    """The power of two by which a picture is made smaller so that it has at most so many unknown pixels."""
+    """The least power of two that divides the picture's sides so that at most this many pixels are unknown."""
     unknown, factor = np.count_nonzero(trimap == UNKNOWN), 1
     while unknown > most * factor**2 and min(trimap.shape) >= 32 * factor:
         factor *= 2
@@ -202,7 +202,7 @@ def _factor(trimap: np.ndarray, most: int) -> int:
 
 
 def _reduced_light(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, most: int) -> np.ndarray:
-    """The light network's alpha of the picture, made smaller until it has at most so many pixels.
+    """The light network's alpha of the picture, reduced to at most this many unknown pixels.
 
     Of the pairs every second is kept, not the mean, which may be of two kinds.
     """

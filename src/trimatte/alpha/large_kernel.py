@@ -138,7 +138,7 @@ def _cover(size: int, radius: int) -> np.ndarray:
 def _laplacian(
     image: np.ndarray, unknown: np.ndarray, reach: tuple[int, int], epsilon: float, pool: ThreadPoolExecutor
 ) -> tuple[Product, int]:
-    """The function that writes L p into out, both (H, W), and the number of tiles whose windows it keeps."""
+    """A function that writes L p into out, both (H, W), and how many tiles keep their windows."""
     window_tiles, pixel_tiles = _tiles(_within(unknown, reach)), _tiles(unknown)
     # pages of empty arrays that no tile writes to take no memory
     statistics, fits = np.empty((*unknown.shape, 9)), np.zeros((*unknown.shape, 4))

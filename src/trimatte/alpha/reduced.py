@@ -67,7 +67,7 @@ def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **setti
 
 
 def _reduction(trimap: np.ndarray, unknown: int, pixels: int) -> tuple[int, np.ndarray]:
-    """By what a picture is made smaller to have at most about so many unknown pixels, and its trimap then.
+    """The factor that leaves about this many unknown pixels at most, and the trimap at that size.
 
     Less where the small trimap would know no foreground, or no background, any more.
     """
@@ -82,7 +82,7 @@ def _reduction(trimap: np.ndarray, unknown: int, pixels: int) -> tuple[int, np.n
 
 
 def reduced_image(image: np.ndarray, factor: int) -> np.ndarray:
-    """Means (h, w, 3) over blocks of so many rows and columns, the last of each over what is left."""
+    """Means (h, w, 3) over blocks of `factor` rows and columns; the last blocks may be smaller."""
     channels = (Image.fromarray(np.ascontiguousarray(channel)) for channel in np.moveaxis(image, -1, 0))
     means: np.ndarray = np.stack([np.asarray(channel.reduce(factor)) for channel in channels], axis=-1)
     np.clip(means, 0, 1, out=means)

@@ -287,7 +287,7 @@ def _settle(
     weight: np.ndarray,
     alpha: np.ndarray,
 ) -> None:
-    """The pixel's own alpha as far as its pair is to be believed, for the rest the mean of the neighbourhood's."""
+    """The pixel's own alpha, weighted by its pair's confidence, and the mean of its neighbourhood for the rest."""
     height, width = alpha.shape
     for n in range(len(pixels)):
         y, x = pixels[n, 0], pixels[n, 1]

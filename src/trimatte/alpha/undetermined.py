@@ -122,7 +122,7 @@ def _mixed(colours: np.ndarray, foreground: np.ndarray, background: np.ndarray, 
 
 
 def _apart(image: np.ndarray, mask: np.ndarray, least: float) -> np.ndarray:
-    """The regions of a mask (h, w) of at least so many pixels that do not go over gradually into what is about them."""
+    """The regions of a mask (h, w) that have at least this many pixels and a sharp edge all around."""
     from scipy.ndimage import label
 
     labels, count = label(mask)

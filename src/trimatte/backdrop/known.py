@@ -160,7 +160,7 @@ def _trusted(
     mask = probability >= 0.5
     both, own = int(np.count_nonzero(silhouette & mask)), int(np.count_nonzero(mask))
     within = own > 0 and both >= WITHIN * own
-    clear = within and _seen_through(difference, length, behind, slack, silhouette, probability)
+    clear = within and _transparent(difference, length, behind, slack, silhouette, probability)
     trusted = within and not clear and not _openwork(difference, length, slack, probability)
     return trusted, trusted and both >= AGREEMENT * (own + int(np.count_nonzero(silhouette)) - both), clear
 
@@ -192,7 +192,7 @@ def _openwork(difference: np.ndarray, length: np.ndarray, slack: np.ndarray, pro
     return int(np.count_nonzero(holes)) >= OPENWORK * max(1, int(np.count_nonzero(core)))
 
 
-def _seen_through(
+def _transparent(
     difference: np.ndarray,
     length: np.ndarray,
     behind: np.ndarray,

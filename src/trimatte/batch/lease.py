@@ -33,7 +33,7 @@ _LOOK, _PAUSE = 1.0, 0.5
 def leased(folder: str, name: str, others: str, message: str) -> Iterator[Callable[[], bool]]:
     """Hold the lock `name` in a folder, once no other that matches the pattern `others` is alive.
 
-    A lock whose holder was killed on this machine is taken at once, another's after `DEAD` seconds.
+    The lock of a holder that was killed on this machine is taken at once, any other after `DEAD` seconds.
 
     Yields
     ------

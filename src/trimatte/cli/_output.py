@@ -1,4 +1,4 @@
-"""Options of what is made of a cut-out when it is written, from the table that Python and the service share."""
+"""Options of writing a cut-out, from the table that Python and the service share."""
 
 from __future__ import annotations
 

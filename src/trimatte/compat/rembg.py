@@ -150,7 +150,7 @@ def remove(
 
 
 def _opened(data: Any) -> tuple[Codes, Codes | np.uint8]:
-    """The upright picture's colours (H, W, 3) in sRGB, but for the hidden ones, and its own alpha (H, W), or 255."""
+    """Colours (H, W, 3) of the upright picture in sRGB without hidden ones, and its alpha (H, W), else 255."""
     if not isinstance(data, (bytes, bytearray, Image.Image, np.ndarray, Picture)):
         raise ArgumentError(f"data: got {type(data).__name__}; wanted bytes, a PIL image or an array")
     picture = without_hidden(load_picture(data))

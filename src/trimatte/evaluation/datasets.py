@@ -132,9 +132,9 @@ def _recognise(folder: Folder, name: str | None) -> tuple[Layout, str]:
                 return layout, above
     looked_for = "\n".join(f"  {layout.name}: {layout.describe()}" for layout in candidates)
     parts = sorted({os.path.dirname(path) or "." for path in folder.names})
-    seen = ", ".join(parts[:8]) + (", ..." if len(parts) > 8 else "")
+    listed = ", ".join(parts[:8]) + (", ..." if len(parts) > 8 else "")
     raise ArgumentError(
-        f"dataset: {folder.root!r} has no layout that is known. It has files in {seen}. Looked for\n{looked_for}"
+        f"dataset: {folder.root!r} has no layout that is known. It has files in {listed}. Looked for\n{looked_for}"
     )
 
 

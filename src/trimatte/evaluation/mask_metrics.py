@@ -82,19 +82,19 @@ def foreground_error(foreground: ImageLike, target: ImageLike, *, alpha: ImageLi
     -------
     dict
         "sad": sum of alpha-weighted absolute differences over pixels and channels, divided by 1000; "mad", "mse":
-        means over the seen pixels and channels, unweighted (the convention of Robust Video Matting, WACV 2022).
+        means over the visible pixels and channels, unweighted (the convention of Robust Video Matting, WACV 2022).
     """
     a = as_alpha(alpha, name="alpha")
     f, t = as_image(foreground, name="foreground"), as_image(target, name="target")
     for name, colours in (("foreground", f), ("target", t)):
         if colours.shape[:2] != a.shape:
             raise ArgumentError(f"{name}: got shape {colours.shape}; wanted {(*a.shape, 3)}, as alpha has it")
-    seen = a > 0.01
-    if not seen.any():
-        raise ArgumentError("alpha has no pixel above 0.01, so no foreground is seen")
-    difference = (f[seen] - t[seen]).astype(np.float64)
+    visible = a > 0.01
+    if not visible.any():
+        raise ArgumentError("alpha has no pixel above 0.01, so no foreground is visible")
+    difference = (f[visible] - t[visible]).astype(np.float64)
     return {
-        "sad": float((np.abs(difference) * a[seen][:, None]).sum() / 1000),
+        "sad": float((np.abs(difference) * a[visible][:, None]).sum() / 1000),
         "mad": float(np.abs(difference).mean()),
         "mse": float(np.square(difference).mean()),
     }

@@ -1,4 +1,4 @@
-"""Photos that EXIF turns on reading, beside masks that may have been drawn on their pixels as they are stored."""
+"""Photos that EXIF turns when they are read, and masks that may have been drawn on the stored pixels."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ def load_runs(
     names = _short_names(list(runs))
     prints = {run: fingerprints(records) for run, records in runs.items()}
     runs = {run: _named_apart(records, prints[run], prints, names[run]) for run, records in runs.items()}
-    seen = [{(r["dataset"], r["trimap"], r["region"], r["method"]) for r in records} for records in runs.values()]
-    repeated = {m for i, a in enumerate(seen) for b in seen[i + 1 :] for *_, m in a & b}
+    keys = [{(r["dataset"], r["trimap"], r["region"], r["method"]) for r in records} for records in runs.values()]
+    repeated = {m for i, a in enumerate(keys) for b in keys[i + 1 :] for *_, m in a & b}
     labelled = []
     for folder, records in runs.items():
         for record in records:

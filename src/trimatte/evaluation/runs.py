@@ -184,15 +184,15 @@ def _tasks(
     ]
 
 
-def _trimaps(dataset: Dataset, methods: Sequence[Method], asked: Sequence[str] | None) -> list[str | None]:
-    if asked is None:
+def _trimaps(dataset: Dataset, methods: Sequence[Method], wanted: Sequence[str] | None) -> list[str | None]:
+    if wanted is None:
         made = any(method.needs_trimap for method in methods)
         return list(dataset.trimaps) or [MADE if made else None]
-    for trimap in asked:
+    for trimap in wanted:
         if parse_rule(trimap) is None and trimap not in dataset.trimaps:
             there = ", ".join([*dataset.trimaps, f"{MADE}[:LOW-HIGH[@SEED]]"])
             raise ArgumentError(f"trimaps: got {trimap!r}, this data set has {there}")
-    return list(dict.fromkeys(asked)) or [None]
+    return list(dict.fromkeys(wanted)) or [None]
 
 
 def _region(region: Region, dataset: Dataset, trimap: str | None) -> str:
@@ -226,7 +226,7 @@ def _described(out: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _check_same_set(out: str | os.PathLike[str], dataset: Dataset) -> None:
-    """Another set of the same name would take the place of what is recorded, or be mixed with it."""
+    """Another set of the same name would replace what is recorded, or mix with it."""
     root = _described(out).get(dataset.name, {}).get("root")
     recorded = fingerprints(read_records(out)).get(dataset.name)
     if not recorded or root in (None, _absolute(dataset.root)):

@@ -117,7 +117,7 @@ def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
 
 
 def grown(box: Box, by: Sequence[int], shape: Sequence[int]) -> Box:
-    """The box, `by` so many rows and columns larger on each side as far as a picture of that shape has room."""
+    """The box, larger by `by` rows and columns on each side, and cut off at the picture's border."""
     rows, columns = (
         slice(max(0, part.start - margin), min(side, part.stop + margin))
         for part, margin, side in zip(box, by, shape, strict=True)

@@ -87,7 +87,7 @@ _Band = tuple[bytes, int, int]
 
 @dataclass(frozen=True)
 class _Said:
-    """What a file says beside its pixels, and what of these it has to know for that."""
+    """What a file holds beside its pixels, and what writing it needs to know of the pixels."""
 
     metadata: Metadata
     size: tuple[int, int]

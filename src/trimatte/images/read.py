@@ -170,7 +170,7 @@ def _picture_of(array: Array) -> Picture:
 
 
 def _colours(decoded: Decoded, notes: list[str]) -> tuple[Codes, Floats, bytes | None]:
-    """The pixels (H, W, 3), the same in sRGB, and the profile of the pixels, if it is to be kept.
+    """The pixels (H, W, 3), the same in sRGB, and the profile if it is kept.
 
     Colours of a profile that only leads away from it, such as a scanner's, are kept in sRGB.
     """

@@ -31,7 +31,7 @@ NODES = 4096
 
 
 class Cells(NamedTuple):
-    """The unknown pixels, row by row, and the grid of nodes about them, whose squares are the cells.
+    """The unknown pixels, row by row, and the grid of nodes around them; its squares are the cells.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ def _galerkin(
 def _gather(
     image: np.ndarray, y: int, x: int, top: int, left: int, spacing: int, ramp: float, a: float, patch: np.ndarray
 ) -> None:
-    """Add a phi_b(j) u_j, for the pixel j = (y, x), to the patch about the cell whose first pixel is (top, left)."""
+    """Add a phi_b(j) u_j of pixel j = (y, x) to the patch of the cell whose first pixel is (top, left)."""
     row, column = int(y >= top + spacing), 1 + (x >= left + spacing) - (x < left)
     ty, tx = (y - top - row * spacing) * ramp, (x - left - (column - 1) * spacing) * ramp
     w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx

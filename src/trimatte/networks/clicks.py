@@ -52,9 +52,9 @@ class Spread(nn.Module):
         x = x + self.near(x)
         batch, width, rows, columns = x.shape
         tokens = x.flatten(2).transpose(1, 2)
-        seen = self.before(tokens)
+        normed = self.before(tokens)
         query, key, value = (
-            part(seen).reshape(batch, rows * columns, HEADS, width // HEADS).transpose(1, 2)
+            part(normed).reshape(batch, rows * columns, HEADS, width // HEADS).transpose(1, 2)
             for part in (self.query, self.key, self.value)
         )
         gathered = nn.functional.scaled_dot_product_attention(query, key, value)

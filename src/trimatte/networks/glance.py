@@ -38,7 +38,7 @@ class Focus(nn.Module):
         self, x: Tensor, logits: Tensor, half: Tensor, quarter: Tensor, eighth: Tensor
     ) -> tuple[Tensor, Tensor]:
         fine, middle, deep = (
-            lateral(seen) for lateral, seen in zip(self.lateral, (half, quarter, eighth), strict=True)
+            lateral(level) for lateral, level in zip(self.lateral, (half, quarter, eighth), strict=True)
         )
         middle = self.merge(torch.relu(middle + doubled(deep)))
         edges = self.enter(nn.functional.pixel_unshuffle(torch.cat([x, torch.tanh(logits / 8)], 1), 2))

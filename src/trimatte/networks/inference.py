@@ -181,9 +181,9 @@ def _in_cells(runner: Runner, image: Floats, known: Floats, unknown: NDArray[np.
     alpha = np.where(unknown, np.float32(0), known)
     for box, weight in cells(unknown, window):
         top, bottom, left, right = box
-        seen = _reach(box, receptive_radius(network.config), unknown.shape)
-        out = runner(_dim_input(image, known, seen))[0, 0].numpy()
-        part = out[top - seen[0] : bottom - seen[0], left - seen[2] : right - seen[2]]
+        context = _reach(box, receptive_radius(network.config), unknown.shape)
+        out = runner(_dim_input(image, known, context))[0, 0].numpy()
+        part = out[top - context[0] : bottom - context[0], left - context[2] : right - context[2]]
         alpha[top:bottom, left:right] += np.where(unknown[top:bottom, left:right], weight * part, 0)
     return np.clip(alpha, 0, 1)
 
@@ -200,9 +200,9 @@ def _reach(box: Box, radius: int, shape: tuple[int, ...]) -> Box:
     )
 
 
-def _dim_input(image: Floats, known: Floats, seen: Box) -> Tensor:
+def _dim_input(image: Floats, known: Floats, context: Box) -> Tensor:
     """(1, 4, H, W): what the network sees of the picture, which is mirrored where the window ends beyond it."""
-    top, bottom, left, right = seen
+    top, bottom, left, right = context
     view = image[top:bottom, left:right]
     codes = known[top:bottom, left:right]
     margin = ((0, bottom - top - view.shape[0]), (0, right - left - view.shape[1]))

@@ -57,12 +57,12 @@ class Light(nn.Module):
         self.encoder._conv_stem = wide
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        seen = torch.cat([(x[:, :3] - self.mean) / self.deviation, x[:, 3:]], 1)
-        maps = [lateral(level) for lateral, level in zip(self.lateral, self.encoder(seen), strict=True)]
+        inputs = torch.cat([(x[:, :3] - self.mean) / self.deviation, x[:, 3:]], 1)
+        maps = [lateral(level) for lateral, level in zip(self.lateral, self.encoder(inputs), strict=True)]
         deep = maps[-1]
         for skip, descend, merge in reversed(list(zip(maps, self.descend, self.merge, strict=False))):
             up = doubled(descend(deep))
             deep = merge(torch.relu(skip + up))
-        fine = self.enter(nn.functional.pixel_unshuffle(seen, 2))
+        fine = self.enter(nn.functional.pixel_unshuffle(inputs, 2))
         out = nn.functional.pixel_shuffle(self.leave(self.refine(torch.cat([deep, fine], 1))), 2).float()
         return torch.sigmoid(out[:, :1]), 0.5 * torch.sigmoid(out[:, 1:] - 2)

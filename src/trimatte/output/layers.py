@@ -16,7 +16,7 @@ _FEET = 0.2
 
 
 def outline(alpha: Floats, width: int) -> Floats:
-    """Coverage (H, W) of what is nearer than `width` pixels to the solid part of a matte, itself included."""
+    """Coverage (H, W) of a matte's solid part and of all within `width` pixels of it."""
     from trimatte.planes.distance import squared_distance
 
     distance = np.sqrt(squared_distance(np.ascontiguousarray(alpha >= _SOLID), width + 1))
@@ -77,7 +77,7 @@ def contact_shadow(alpha: Floats, strength: float, softness: float) -> Floats:
 
 
 def laid_under(codes: Codes, alpha: Floats, colour: Floats, coverage: Floats) -> tuple[Codes, Floats]:
-    """Colours and alpha of a picture over a layer of one colour (Porter and Duff's over, on values as they are stored).
+    """Colours and alpha of a picture over a layer of one colour: Porter and Duff's over, on the stored values.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def gaussian(plane: np.ndarray, sigma: float, mode: str = "symmetric") -> np.nda
 
 
 def mean(plane: np.ndarray, radius: int) -> np.ndarray:
-    """The mean over the window of so many pixels about each one (H, W), where the border's pixels go on beyond it."""
+    """The mean over a window of this radius about each pixel (H, W); the border's pixels are repeated beyond it."""
     size = 2 * radius + 1
     rows, columns = (np.clip(np.arange(-radius, length + radius), 0, length - 1) for length in plane.shape)
     sums = np.zeros((len(rows) + 1, len(columns) + 1))

@@ -87,7 +87,7 @@ class _Helpers:
         self._starting = Lock()
 
     def call(self, function: Callable[[int], None], times: int) -> None:
-        """Let so many helpers call the function with their number, from 1 on, as soon as they are free."""
+        """Let this many helpers call the function, each with its number from 1 on, as soon as they are free."""
         if self._started < times:
             with self._starting:
                 while self._started < times:

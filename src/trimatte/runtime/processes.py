@@ -20,7 +20,7 @@ def end_with_parent() -> None:
 
 
 def offer_to_the_system() -> None:
-    """If memory runs out, Linux shall end this process rather than the one that started it."""
+    """Ask Linux to end this process first if memory runs out, not the one that started it."""
     try:
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError:

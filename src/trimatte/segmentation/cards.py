@@ -89,7 +89,7 @@ class Card:
 
     @property
     def base(self) -> str:
-        """The model whose file this one uses in another way, empty if it has one of its own."""
+        """The model whose file this one shares, empty if it has its own."""
         return str(self.data.get("base", ""))
 
 

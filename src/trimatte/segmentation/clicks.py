@@ -117,8 +117,7 @@ def _sigmoid(logits: Any) -> Any:
 def _focused(before: Floats, logits: Floats, point: NDArray[np.floating]) -> Floats:
     """The answer before, with the change about a click alone, unless much else has changed as well.
 
-    A click that corrects the segmenter's answer leaves what is right far from it as it is (Chen et al., "FocalClick",
-    CVPR 2022).
+    A click that corrects the segmenter changes nothing far from it (Chen et al., "FocalClick", CVPR 2022).
     """
     old, new = before > 0, logits > 0
     if (old & new).sum() < MOSTLY * (old | new).sum():

@@ -96,7 +96,7 @@ def logit(probability: np.ndarray) -> np.ndarray:
 
 
 def by_colour(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Logarithm of the odds (H, W) that a pixel's colour is the foreground's, as far as each side is sure of itself."""
+    """Logarithm of the odds (H, W) that a pixel's colour is the foreground's, learnt where each side is sure."""
     place = [np.ascontiguousarray(channel).ravel() * (BINS - 1) for channel in np.moveaxis(image, -1, 0)]
     sides = (np.where(side > SURE, side, 0) ** 2 for side in (probability, 1 - probability))
     counts = np.stack([_counts(place, weights.ravel()) for weights in sides], axis=-1)

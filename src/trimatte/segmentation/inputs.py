@@ -16,7 +16,7 @@ FAR = 320
 """Beyond so many pixels exp(-d^2 / 2 s^2) is less than 1e-8 and counts as nothing."""
 
 
-def tensors(image: np.ndarray, trimap: np.ndarray, contract: Contract, seen: Box) -> list[np.ndarray]:
+def tensors(image: np.ndarray, trimap: np.ndarray, contract: Contract, window: Box) -> list[np.ndarray]:
     """The inputs of a network for a window of a picture, each (1, C, h, w) float32.
 
     Parameters
@@ -25,10 +25,10 @@ def tensors(image: np.ndarray, trimap: np.ndarray, contract: Contract, seen: Box
         The whole picture.
     contract : Contract
         What the network takes.
-    seen : (int, int, int, int)
+    window : (int, int, int, int)
         Top, bottom, left and right of the window, which may end beyond the picture.
     """
-    top, bottom, left, right = seen
+    top, bottom, left, right = window
     part = slice(top, min(bottom, trimap.shape[0])), slice(left, min(right, trimap.shape[1]))
     beyond = [(0, 0), (0, bottom - part[0].stop), (0, right - part[1].stop)]
     made = [

@@ -72,7 +72,7 @@ def _predict_refined(infer: Infer, image: np.ndarray, contract: Contract) -> np.
 
 def _predict(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
     """Probability (H, W) of a picture (H, W, 3), the mean over all sizes at which the network takes it."""
-    answers = [_output_for(infer, image, seen) for seen in contract.passes()]
+    answers = [_output_for(infer, image, each) for each in contract.passes()]
     largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
     mean = np.stack([resized(answer, largest) for answer in answers]).mean(axis=0)
     probability: np.ndarray = np.clip(resized(as_probability(mean, contract), image.shape[:2]), 0, 1)
@@ -217,7 +217,7 @@ def _fixed(session: Any, contract: Contract, called: str) -> Callable[[int, int]
 
 
 def _agree(has: Any, wanted: int | None) -> bool:
-    """Whether a network's dimension, a number or the name of one that is open, may be the wanted one."""
+    """Whether a network's dimension, a number or the name of an open one, allows the wanted size."""
     return wanted is None or not isinstance(has, int) or has == wanted
 
 
@@ -260,15 +260,15 @@ def network_input(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Bo
         inner = max(1, round(height * scale)), max(1, round(width * scale))
         place = _centred if contract.fit == "letterbox" else _first
         box = place(inner[0], canvas[0]), place(inner[1], canvas[1])
-        seen = np.zeros((3, *canvas), np.float32)
-        seen[(slice(None), *box)] = downsampled(image, inner, contract.resize).transpose(2, 0, 1)
+        planes = np.zeros((3, *canvas), np.float32)
+        planes[(slice(None), *box)] = downsampled(image, inner, contract.resize).transpose(2, 0, 1)
     else:
-        seen = downsampled(image, canvas, contract.resize).transpose(2, 0, 1)
+        planes = downsampled(image, canvas, contract.resize).transpose(2, 0, 1)
     if contract.scaling == "maximum":
-        seen /= max(float(seen.max()), 1e-6)
-    seen -= np.array(contract.mean, np.float32)[:, None, None]
-    seen /= np.array(contract.std, np.float32)[:, None, None]
-    return seen[None], box
+        planes /= max(float(planes.max()), 1e-6)
+    planes -= np.array(contract.mean, np.float32)[:, None, None]
+    planes /= np.array(contract.std, np.float32)[:, None, None]
+    return planes[None], box
 
 
 def _centred(length: int, space: int) -> slice:

@@ -31,7 +31,7 @@ STEEP = 4.0
 
 @dataclass(frozen=True)
 class Prompts:
-    """What was pointed at in a photo, in pixels of the photo as it is seen, x to the right and y down.
+    """What was pointed at, in pixels of the upright photo, x to the right and y down.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Prompts:
 
 
 def read_prompts(points: Any, not_points: Any, box: Any, shape: Sequence[int] | None = None) -> Prompts:
-    """Prompts of what a caller gives for a photo of a shape (H, W), each None for none.
+    """Prompts from a caller's arguments, for a photo of shape (H, W); None where there are none.
 
     A coordinate is a number of pixels, or text such as "30%" of the photo's width or height; those are 0 as long as no
     shape is given. Raises `ArgumentError` for what can be right in no photo, or in none of that shape.
@@ -158,7 +158,7 @@ def prompt_maps(
     box: Area | None = None,
     before: Floats | None = None,
 ) -> Floats:
-    """Maps (`PROMPTS`, H / 4, W / 4) of what is pointed at, for a photo that the network sees at `size` (H, W).
+    """Maps (`PROMPTS`, H / 4, W / 4) of the prompts, for a photo that the network takes at `size` (H, W).
 
     Parameters
     ----------

@@ -72,8 +72,8 @@ class PictureEndpoint:
         taken = (*operation.required, *operation.optional)
         for name in form.files:
             if name not in taken:
-                told = f"{name[:64]!r} is no file that is taken here; those are {', '.join(taken)}."
-                raise Problem("bad-body", told, parameter=name[:64])
+                detail = f"{name[:64]!r} is no file that is taken here; those are {', '.join(taken)}."
+                raise Problem("bad-body", detail, parameter=name[:64])
         for name in operation.required:
             if name not in form.files:
                 raise Problem("bad-body", f"The file {name!r} is missing; it needs a file name.", parameter=name)

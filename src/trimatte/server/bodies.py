@@ -204,5 +204,5 @@ async def limited_time(settings: Settings) -> AsyncGenerator[None, None]:
         with anyio.fail_after(settings.body_seconds):
             yield
     except TimeoutError:
-        told = f"The body did not arrive within {settings.body_seconds:g} s."
-        raise Problem("slow-body", told, headers={"Connection": "close"}) from None
+        detail = f"The body did not arrive within {settings.body_seconds:g} s."
+        raise Problem("slow-body", detail, headers={"Connection": "close"}) from None

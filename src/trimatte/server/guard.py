@@ -82,42 +82,42 @@ class Observe:
             return
         start = time.monotonic()
         request_id = secrets.token_hex(8)
-        seen = {"status": 0, "received": 0, "sent": 0}
+        exchange = {"status": 0, "received": 0, "sent": 0}
 
         async def counted_receive() -> Message:
             message = await receive()
-            seen["received"] += len(message.get("body", b""))
+            exchange["received"] += len(message.get("body", b""))
             return message
 
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seen["status"] = message["status"]
+                exchange["status"] = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
-            seen["sent"] += len(message.get("body", b""))
+            exchange["sent"] += len(message.get("body", b""))
             await send(message)
 
         try:
             await self.app(scope, counted_receive, marked_send)
         except ClientGoneError:
-            seen["status"] = seen["status"] or CLIENT_GONE
+            exchange["status"] = exchange["status"] or CLIENT_GONE
         except Exception as error:
             _log.error("defect", exc_info=error, extra={"fields": {"event": "defect", "id": request_id}})
-            if seen["status"]:
+            if exchange["status"]:
                 raise
             await self.tell(scope, defect())(scope, receive, marked_send)
         finally:
-            self._record(scope, request_id, seen, time.monotonic() - start)
+            self._record(scope, request_id, exchange, time.monotonic() - start)
 
-    def _record(self, scope: Scope, request_id: str, seen: dict[str, int], seconds: float) -> None:
+    def _record(self, scope: Scope, request_id: str, exchange: dict[str, int], seconds: float) -> None:
         # Only addresses and methods that there are: others would let a client fill the memory with labels.
         route = scope["path"] if scope["path"] in self.routes else "other"
         method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "OPTIONS") else "other"
-        self.metrics.requests.labels(route, method, str(seen["status"])).inc()
+        self.metrics.requests.labels(route, method, str(exchange["status"])).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         for stage, spent in notes(scope).get("stages", {}).items():
             self.metrics.stages.labels(stage).inc(spent)
-        fields = {"event": "request", "id": request_id, "route": route, "method": method, **seen}
-        level = logging.DEBUG if route in PROBES and seen["status"] == 200 else logging.INFO
+        fields = {"event": "request", "id": request_id, "route": route, "method": method, **exchange}
+        level = logging.DEBUG if route in PROBES and exchange["status"] == 200 else logging.INFO
         _log.log(level, "request", extra={"fields": {**fields, "seconds": round(seconds, 4), **notes(scope)}})
 
 
@@ -134,8 +134,8 @@ class CheckFraming:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         if "transfer-encoding" in headers and ("content-length" in headers or scope["http_version"] == "1.0"):
-            told = "Send Content-Length, or in HTTP/1.1 Transfer-Encoding, not both."
-            problem = Problem("bad-request", told, headers={"Connection": "close"})
+            detail = "Send Content-Length, or in HTTP/1.1 Transfer-Encoding, not both."
+            problem = Problem("bad-request", detail, headers={"Connection": "close"})
             await self.tell(scope, problem)(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -160,8 +160,8 @@ class Pool:
                 self._waiting.remove(future)
         if not future.done():
             retry = str(self.retry_after())
-            told = f"No worker became free within {self.settings.wait_seconds:g} s."
-            raise Problem("waited-too-long", told, headers={"Retry-After": retry})
+            detail = f"No worker became free within {self.settings.wait_seconds:g} s."
+            raise Problem("waited-too-long", detail, headers={"Retry-After": retry})
         return future.result()
 
     def _release(self, worker: Worker) -> None:
@@ -275,6 +275,6 @@ def _stopping() -> Problem:
 
 
 def _retrieve(task: asyncio.Task[Reply]) -> None:
-    """Look at the outcome of a request whose client has gone, so that nobody complains about it."""
+    """Fetch the outcome of a request whose client has gone, so that asyncio does not warn of it."""
     if not task.cancelled():
         task.exception()

@@ -82,8 +82,8 @@ def run(task: str, files: Files, values: Values) -> Product:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         product = TASKS[task](files, values)
-    told = (str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
-    product.report.warnings = list(dict.fromkeys([*product.report.warnings, *told]))
+    messages = (str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
+    product.report.warnings = list(dict.fromkeys([*product.report.warnings, *messages]))
     return product
 
 

@@ -76,12 +76,12 @@ def subject(kind: str, size: tuple[int, int], rng: Rng) -> tuple[FloatMap, Float
     """Foreground colours (H, W, 3), straight and defined everywhere, and alpha (H, W), float32 in [0, 1]."""
     canvas, cloth = KINDS[kind](rng, *size)
     alpha = np.ascontiguousarray(canvas[..., 3])
-    seen = alpha > np.float32(0.5 / 255)
-    divisor: FloatMap = np.where(seen, alpha, 1).astype(np.float32)
+    visible = alpha > np.float32(0.5 / 255)
+    divisor: FloatMap = np.where(visible, alpha, 1).astype(np.float32)
     foreground = np.empty_like(cloth)
     for c in range(3):
         np.divide(canvas[..., c], divisor, out=foreground[..., c])
-        np.copyto(foreground[..., c], cloth[..., c], where=~seen)
+        np.copyto(foreground[..., c], cloth[..., c], where=~visible)
     return np.clip(foreground, 0, 1, out=foreground), np.clip(alpha, 0, 1, out=alpha)
 
 

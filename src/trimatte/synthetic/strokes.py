@@ -20,7 +20,7 @@ def draw_strokes(canvas: Floats, points: Floats, radii: Floats, colours: Floats)
     colours : (strokes, 3) straight colours
 
     A pixel is covered by clip(r - d + 1/2, 0, 1) min(2 r, 1) d being its distance from the centre line, r the half
-    width there. Each segment paints only the pixels beside it (0 <= s < 1 along it), so that none is painted twice.
+    width there. Each segment paints only the pixels beside it (0 <= s < 1 along it), so none is painted twice.
     """
     height, width = canvas.shape[0], canvas.shape[1]
     for n in range(points.shape[0]):

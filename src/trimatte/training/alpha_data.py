@@ -152,7 +152,7 @@ def stack(samples: list[Sample]) -> Batch:
 def random_trimap(
     alpha: Floats, rng: np.random.Generator, *, erosion: tuple[int, int] = (1, 30), dilation: tuple[int, int] = (1, 30)
 ) -> NDArray[np.uint8]:
-    """A trimap whose band reaches a random distance into what is surely foreground, and another into the background.
+    """A trimap whose band reaches one random distance into the foreground and another into the background.
 
     Distances are Euclidean, so bands are symmetric whatever their width, which even-sized kernels are not. Where
     erosion would leave no foreground or no background, that side keeps its pixels.

@@ -82,7 +82,7 @@ class Recipe:
 
 @dataclass
 class Targets:
-    """What is to be found in the pictures of a batch, each of which has `targets` of them, and the clicks so far.
+    """The targets of a batch of pictures, `targets` of each, and the clicks so far.
 
     maps : the segmenter's maps of the pictures, each (B, C, h, w).
     found : (B, 1, H / 2, W / 2), the segmenter's logits.
@@ -111,7 +111,7 @@ class Scenes(torch.utils.data.Dataset[Targets]):
 
     def __getitem__(self, index: int) -> Targets:
         x, masks, known, trust = self.photos(index)
-        return Targets(*self._seen(x), masks, known, trust)
+        return Targets(*self._maps(x), masks, known, trust)
 
     def photos(self, index: int) -> tuple[NDArray[np.float32], Tensor, Tensor, Tensor]:
         """Pictures (B, 3, H, W) of a batch as the segmenter takes them, and `masks`, `known`, `trust` of `Targets`."""
@@ -149,7 +149,7 @@ class Scenes(torch.utils.data.Dataset[Targets]):
         photo = random_damage(random_colour(pointed.photo, rng), rng)
         return Pointed(photo, pointed.layers, pointed.known), trust
 
-    def _seen(self, x: NDArray[np.float32]) -> tuple[list[Tensor], Tensor]:
+    def _maps(self, x: NDArray[np.float32]) -> tuple[list[Tensor], Tensor]:
         """The segmenter's maps of pictures (B, 3, H, W), and its logits at half their size."""
         if self._session is None:
             limit_threads(1)
@@ -213,7 +213,7 @@ def _largest(wrong: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
 
 
 def _inside(region: NDArray[np.bool_], rng: Rng) -> tuple[int, int]:
-    """The middle of a region, or a place in it that is no nearer to its edge than some share of what the middle is."""
+    """The middle of a region, or a place in it whose distance to the edge is at least a share of the middle's."""
     depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
     if rng.random() < MIDDLE:
         place = int(depth.argmax())

@@ -1,4 +1,4 @@
-"""Several networks that see the same features as one ONNX file, whose answer is the mean of theirs.
+"""Several networks on the same features as one ONNX file that gives the mean of their predictions.
 
 Networks that were trained apart err apart, so their mean is better than each (Hansen and Salamon, PAMI 1990).
 """

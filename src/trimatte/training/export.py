@@ -55,9 +55,9 @@ def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> flo
 def tapped(model: onnx.ModelProto) -> onnx.ModelProto:
     """The segmenter's model with what goes into some of its convolutions as outputs of its own."""
     graph = model.graph
-    seen = {node.name: node.input[0] for node in graph.node if node.op_type == "Conv"}
+    inputs = {node.name: node.input[0] for node in graph.node if node.op_type == "Conv"}
     for name, convolution in {**TAPS, **DEEPER}.items():
-        graph.node.append(helper.make_node("Identity", [seen[f"/{convolution}/Conv"]], [name]))
+        graph.node.append(helper.make_node("Identity", [inputs[f"/{convolution}/Conv"]], [name]))
         graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", None, None, None]))
     onnx.checker.check_model(model)
     return model

@@ -163,7 +163,7 @@ def endless(
 ) -> Generator[Batch, None, None]:
     """Batches of crops, made by a process beside; `often` is how often each sample file is drawn.
 
-    The process is a new one (a fork could not run kernels whose threads the parent has started), so `crop` is pickled.
+    The process is spawned, since a fork could not run kernels whose threads the parent has started; `crop` is pickled.
     """
     crops = _Crops(recipe, files, often, crop)
     yield from torch.utils.data.DataLoader(crops, batch_size=None, num_workers=1, multiprocessing_context="spawn")

@@ -92,8 +92,8 @@ def make_sample(sources: Sources, size: int, seed: int, index: int, *, solved: b
         return Sample(image, trimap, alpha, sampled(image, trimap))
     most = size**2 // 8 if index % 8 == 7 else KNN_PIXELS
     span = size / float(rng.uniform(*PICTURE))
-    seen = size**2 // 2 if index % 4 == 2 else LIGHT_PIXELS
-    ways = solutions(image, trimap, SolveReport(), knn_pixels=most, light_pixels=seen, span=span)
+    light_pixels = size**2 // 2 if index % 4 == 2 else LIGHT_PIXELS
+    ways = solutions(image, trimap, SolveReport(), knn_pixels=most, light_pixels=light_pixels, span=span)
     return Sample(image, trimap, alpha, ways)
 
 

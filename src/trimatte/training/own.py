@@ -94,7 +94,7 @@ def variant_for(start: str) -> int:
 
 
 def check_run(name: str, out: Path, resume: bool) -> None:
-    """Raise `ArgumentError` for a name that is none, and if `out` holds a run unless it is to be resumed."""
+    """Raise `ArgumentError` for a bad name, or if `out` holds a run that is not resumed."""
     if not is_name(name):
         raise ArgumentError(f"name: got {name!r}, wanted small letters, digits, dots, hyphens")
     there = (out / "checkpoint.pt").exists()

@@ -1,4 +1,4 @@
-"""Samples for the networks that look at a trimap from photos as they are, which composites never quite look like.
+"""Samples of real photos for the networks that take a trimap; composites are not quite like photos.
 
 Where only a photo's mask is known, its alpha is what the method "hybrid" says within a narrow band about its edge:
 the network learns from it as from a teacher (Hinton et al., 2015), which needs no truth but sees real hair, real noise

@@ -48,7 +48,7 @@ class Canvases:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def seen(
+    def parts(
         self, picks: NDArray[np.int64], boxes: Floats, size: tuple[int, int], mirrored: NDArray[np.bool_]
     ) -> Tensor:
         """Parts (n, C, H, W) in [0, 1] of some pictures at `size` (width, height); 0 beyond their borders.
@@ -102,11 +102,11 @@ class Resident:
             scenes = count
         parts = [self._photos(kind, size, count - scenes, rng)] if count > scenes else []
         parts += [self._scenes(size, scenes, rng)] if scenes else []
-        seen, mask, known, trust = (torch.cat(part) for part in zip(*parts, strict=True))
-        seen = damaged(coloured(seen, rng), rng)
+        x, mask, known, trust = (torch.cat(part) for part in zip(*parts, strict=True))
+        x = damaged(coloured(x, rng), rng)
         mean, std = (torch.tensor(values, device=self.device).view(3, 1, 1) for values in (MEAN, STD))
-        seen = ((seen - mean) / std).contiguous(memory_format=torch.channels_last)
-        return seen, mask, known, trust
+        x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+        return x, mask, known, trust
 
     def _photos(self, kind: int, size: tuple[int, int], count: int, rng: Rng) -> Batch:
         group = self.kinds[kind]
@@ -115,10 +115,10 @@ class Resident:
         kept = np.where(rng.random((count, 1)) < 0.25, 1, rng.uniform(0.6, 1, (count, 2)) ** 0.7)
         corner = rng.random((count, 2)) * (1 - kept) * sizes
         boxes = np.concatenate([corner, corner + kept * sizes], 1)
-        seen = self.photos.seen(picks, boxes, size, rng.random(count) < 0.5)
-        known = seen[:, 4:]
-        mask = torch.where(known > 0, seen[:, 3:4] / known.clamp(min=1e-6), 0).clamp(0, 1)
-        return seen[:, :3], mask, known, self._row(self.trusts[picks])
+        x = self.photos.parts(picks, boxes, size, rng.random(count) < 0.5)
+        known = x[:, 4:]
+        mask = torch.where(known > 0, x[:, 3:4] / known.clamp(min=1e-6), 0).clamp(0, 1)
+        return x[:, :3], mask, known, self._row(self.trusts[picks])
 
     def _scenes(self, size: tuple[int, int], count: int, rng: Rng) -> Batch:
         picks = rng.integers(len(self.backgrounds), size=count)
@@ -127,8 +127,8 @@ class Resident:
         kept = scale * size
         corner = rng.random((count, 2)) * (sizes - kept)
         boxes = np.concatenate([corner, corner + kept], 1)
-        seen = self.backgrounds.seen(picks, boxes, size, rng.random(count) < 0.5)
-        mask = seen.new_zeros(count, 1, size[1], size[0])
+        x = self.backgrounds.parts(picks, boxes, size, rng.random(count) < 0.5)
+        mask = x.new_zeros(count, 1, size[1], size[0])
         blurred = rng.random(count) < 0.5
         share = rng.uniform(0.35, 0.95, count)
         empty = rng.random(count) < 0.12
@@ -139,17 +139,17 @@ class Resident:
             thing[:, :3] *= self._row(np.where(rng.random(count) < 0.4, rng.uniform(0.4, 0.9, count), 1))[
                 :, None, None, None
             ]
-            seen = _over(seen, thing, self._row(number < beside))
-        seen = torch.where(self._row(blurred)[:, None, None, None] > 0, softened(seen, float(rng.uniform(1, 5))), seen)
+            x = _over(x, thing, self._row(number < beside))
+        x = torch.where(self._row(blurred)[:, None, None, None] > 0, softened(x, float(rng.uniform(1, 5))), x)
         several = rng.random(count) < 0.15
         for number in range(2):
             shift = np.where(several, (number - 0.5) * 0.4, 0)
             middle = np.stack([rng.uniform(0.3, 0.7, count) + shift, rng.uniform(0.4, 0.65, count)], 1) * size
             thing = self._thing(size, share * np.where(several, 0.65, 1), middle, rng)
             there = self._row(~empty & (several | (number == 0)))
-            seen = _over(seen, thing, there)
+            x = _over(x, thing, there)
             mask = torch.maximum(mask, thing[:, 3:] * there[:, None, None, None])
-        return seen, mask, torch.ones_like(mask), self._row(np.ones(count))
+        return x, mask, torch.ones_like(mask), self._row(np.ones(count))
 
     def _thing(self, size: tuple[int, int], share: Floats, middle: Floats, rng: Rng) -> Tensor:
         """A cut-out in each scene (n, 4, H, W), which fills `share` (n,) of it one way, about `middle` (n, 2)."""
@@ -158,7 +158,7 @@ class Resident:
         scale = np.maximum(*(sizes / size).T) / share  # pixels of the cut-out in one of the scene
         corner = sizes / 2 - middle * scale[:, None]
         boxes = np.concatenate([corner, corner + scale[:, None] * size], 1)
-        return self.cutouts.seen(picks, boxes, size, rng.random(len(share)) < 0.5)
+        return self.cutouts.parts(picks, boxes, size, rng.random(len(share)) < 0.5)
 
     def _row(self, values: NDArray[np.generic]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -200,66 +200,66 @@ def _evenly(groups: Sequence[str]) -> Floats:
     return np.array([1 / sizes[group] for group in groups]) / len(sizes)
 
 
-def _over(seen: Tensor, thing: Tensor, there: Tensor) -> Tensor:
+def _over(x: Tensor, thing: Tensor, there: Tensor) -> Tensor:
     alpha = thing[:, 3:] * there[:, None, None, None]
-    return torch.lerp(seen, thing[:, :3], alpha)
+    return torch.lerp(x, thing[:, :3], alpha)
 
 
-def softened(seen: Tensor, radius: float) -> Tensor:
+def softened(x: Tensor, radius: float) -> Tensor:
     """Pictures (N, C, H, W) blurred by a Gaussian of `radius` pixels, one axis after the other."""
     reach = max(1, round(2.5 * radius))
-    kernel = torch.exp(-torch.arange(-reach, reach + 1, device=seen.device).square() / (2 * radius**2))
-    kernel = (kernel / kernel.sum()).expand(seen.shape[1], 1, -1)
-    padded = functional.pad(seen, (reach,) * 4, mode="replicate")
-    rows = functional.conv2d(padded, kernel[:, :, None], groups=seen.shape[1])
-    return functional.conv2d(rows, kernel[..., None], groups=seen.shape[1])
+    kernel = torch.exp(-torch.arange(-reach, reach + 1, device=x.device).square() / (2 * radius**2))
+    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, -1)
+    padded = functional.pad(x, (reach,) * 4, mode="replicate")
+    rows = functional.conv2d(padded, kernel[:, :, None], groups=x.shape[1])
+    return functional.conv2d(rows, kernel[..., None], groups=x.shape[1])
 
 
-def coloured(seen: Tensor, rng: Rng) -> Tensor:
+def coloured(x: Tensor, rng: Rng) -> Tensor:
     """Pictures (N, 3, H, W) in [0, 1] in other light: of other brightness, contrast, saturation, white balance."""
-    count = len(seen)
+    count = len(x)
 
     def each(values: NDArray[np.generic]) -> Tensor:
-        return torch.tensor(values, dtype=seen.dtype, device=seen.device).reshape(count, -1, 1, 1)
+        return torch.tensor(values, dtype=x.dtype, device=x.device).reshape(count, -1, 1, 1)
 
-    luma = torch.tensor(LUMA, dtype=seen.dtype, device=seen.device).view(1, 3, 1, 1)
-    seen = (seen * each(rng.uniform(0.65, 1.35, count))).clamp(0, 1)
-    middle = (seen * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
-    seen = (middle + (seen - middle) * each(rng.uniform(0.65, 1.35, count))).clamp(0, 1)
-    grey = (seen * luma).sum(1, keepdim=True)
+    luma = torch.tensor(LUMA, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+    x = (x * each(rng.uniform(0.65, 1.35, count))).clamp(0, 1)
+    middle = (x * luma).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    x = (middle + (x - middle) * each(rng.uniform(0.65, 1.35, count))).clamp(0, 1)
+    grey = (x * luma).sum(1, keepdim=True)
     saturation = np.where(rng.random(count) < 0.05, 0, rng.uniform(0.65, 1.35, count))
-    seen = grey + (seen - grey) * each(saturation)
+    x = grey + (x - grey) * each(saturation)
     gains = np.where(rng.random((count, 1)) < 0.3, rng.uniform(0.85, 1.15, (count, 3)), 1)
-    seen = (seen * each(gains)).clamp(0, 1)
+    x = (x * each(gains)).clamp(0, 1)
     gammas = np.where(rng.random(count) < 0.08, rng.uniform(1.5, 3, count), 1)
-    return seen.clamp(min=1e-4) ** each(gammas)
+    return x.clamp(min=1e-4) ** each(gammas)
 
 
-def damaged(seen: Tensor, rng: Rng) -> Tensor:
+def damaged(x: Tensor, rng: Rng) -> Tensor:
     """Some of the pictures (N, 3, H, W) blurred, noisy or with the blocks of JPEG."""
-    count = len(seen)
+    count = len(x)
 
     def where(share: float, changed: Tensor) -> Tensor:
-        chosen = torch.tensor(rng.random(count) < share, device=seen.device).view(-1, 1, 1, 1)
-        return torch.where(chosen, changed, seen)
+        chosen = torch.tensor(rng.random(count) < share, device=x.device).view(-1, 1, 1, 1)
+        return torch.where(chosen, changed, x)
 
-    seen = where(0.08, softened(seen, float(rng.uniform(0.5, 2))))
-    noise = torch.Generator(seen.device).manual_seed(int(rng.integers(2**31)))
-    grain = torch.randn(seen.shape, generator=noise, device=seen.device, dtype=seen.dtype)
-    seen = where(0.08, (seen + grain * float(rng.uniform(2, 12)) / 255).clamp(0, 1))
-    return where(0.1, blocky(seen, float(rng.uniform(0.04, 0.25))))
+    x = where(0.08, softened(x, float(rng.uniform(0.5, 2))))
+    noise = torch.Generator(x.device).manual_seed(int(rng.integers(2**31)))
+    grain = torch.randn(x.shape, generator=noise, device=x.device, dtype=x.dtype)
+    x = where(0.08, (x + grain * float(rng.uniform(2, 12)) / 255).clamp(0, 1))
+    return where(0.1, blocky(x, float(rng.uniform(0.04, 0.25))))
 
 
-def blocky(seen: Tensor, step: float) -> Tensor:
+def blocky(x: Tensor, step: float) -> Tensor:
     """Pictures (N, C, H, W), sides multiples of 8, as after JPEG: the cosines of each block in whole steps.
 
     The steps grow with the frequency, as in the tables of the standard.
     """
-    n, c, height, width = seen.shape
-    k = torch.arange(8, device=seen.device, dtype=seen.dtype)
+    n, c, height, width = x.shape
+    k = torch.arange(8, device=x.device, dtype=x.dtype)
     cosines = torch.cos((2 * k[None] + 1) * k[:, None] * torch.pi / 16) / 2
     cosines[0] /= 2**0.5
-    blocks = seen.view(n, c, height // 8, 8, width // 8, 8).transpose(3, 4)
+    blocks = x.view(n, c, height // 8, 8, width // 8, 8).transpose(3, 4)
     steps = step * (1 + k[:, None] + k[None])
     whole = torch.round(cosines @ blocks @ cosines.T / steps) * steps
     back = cosines.T @ whole @ cosines

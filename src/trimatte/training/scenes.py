@@ -73,7 +73,7 @@ class Things:
         return photo, mask.convert("LA")
 
     def crowded(self, photo: Image.Image, mask: Image.Image, rng: Rng) -> Pair:
-        """A photo with one to three things more behind its subject, small or blurred, and its mask (LA) as it is."""
+        """A photo with one to three more things behind its subject, small or blurred; its mask (LA) is unchanged."""
         found, known = mask.split()
         subject = ImageChops.lighter(found, ImageChops.invert(known))
         for _ in range(int(rng.integers(1, 4))):

@@ -240,7 +240,7 @@ def _shrunk(photo: Image.Image, side: int) -> Image.Image:
 def structure_loss(logits: Tensor, mask: Tensor, known: Tensor, trust: Tensor) -> Tensor:
     """Boundary-weighted cross-entropy plus soft IoU of logits (N, 1, h, w) against a mask of the same size.
 
-    Each pixel counts as far as it is `known` (N, 1, h, w), each picture by its `trust` (N,).
+    Pixels are weighted by `known` (N, 1, h, w), pictures by `trust` (N,).
     """
     weight = known * (1 + 4 * (_box_mean(mask, max(3, (mask.shape[-1] // 10) | 1)) - mask).abs())
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
@@ -311,8 +311,8 @@ def train(
         if watch:
             watch(step + 1, recent[-1])
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            seen = partial(predict, cast(Lite, run.average.module), long_side=recipe.long_side)
-            scores = validate(seen, validation) if validation else {}
+            infer = partial(predict, cast(Lite, run.average.module), long_side=recipe.long_side)
+            scores = validate(infer, validation) if validation else {}
             row = {"step": step + 1, "loss": round(float(np.mean(recent)), 4), **scores}
             _log(out / "log.csv", {**row, "seconds": round(time.monotonic() - started)})
             recent.clear()

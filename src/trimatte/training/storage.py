@@ -65,7 +65,7 @@ def stored(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
 
 
 def in_bytes(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Whole numbers and a scale for each filter (the first axis) whose product is nearest to the weights.
+    """Integers, and a scale for each filter (the first axis), whose product is nearest to the weights.
 
     The scale is the one of least squared error among sixteen that let the largest weights be cut by up to 30 %.
     """

@@ -155,7 +155,7 @@ class _Answer:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """What is to be solved: settings, marks and clicks as they were at a revision."""
 
     revision: int
@@ -379,14 +379,14 @@ class Session:
         Options are those of `Cutout.save`; they go with a cut-out.
         """
         with self._lock:
-            asked = self._asked()
+            request = self._request()
         format, buffer = DOWNLOADS[what][0], io.BytesIO()
         if what.startswith("trimap"):
-            save_image(buffer, resized(asked.trimap, self.full_size, "nearest"), format=format)
+            save_image(buffer, resized(request.trimap, self.full_size, "nearest"), format=format)
             return buffer.getvalue()
         alone = what.startswith("alpha")
         with _kernels():
-            result = self._full(asked, alone)
+            result = self._full(request, alone)
         if alone:
             save_image(buffer, result.alpha, format=format)
         else:
@@ -427,13 +427,13 @@ class Session:
         self._trimap, self._exact = self._merged(), False
         self._revision += 1
 
-    def _asked(self) -> _Asked:
+    def _request(self) -> _Request:
         """What is to be solved now."""
         keyed = self._first.field is not None
         touched = bool(self._clicks) or (
             bool((self.marks != UNTOUCHED).any()) if keyed else bool((self._trimap != self._first.answer.trimap).any())
         )
-        return _Asked(
+        return _Request(
             self._revision,
             self.settings,
             self._first,
@@ -449,35 +449,35 @@ class Session:
         with self._lock:
             if self._exact:
                 return
-            asked, before = self._asked(), self._alpha
-        if asked.touched:
+            request, before = self._request(), self._alpha
+        if request.touched:
             with _kernels():
-                answer = self._keyed(asked) if asked.first.field is not None else self._ordinary(asked, before)
+                answer = self._keyed(request) if request.first.field is not None else self._ordinary(request, before)
         else:
-            answer = asked.first.answer
+            answer = request.first.answer
         with self._lock:
-            if self._revision == asked.revision:
+            if self._revision == request.revision:
                 self._take(answer)
 
-    def _ordinary(self, asked: _Asked, before: np.ndarray) -> _Answer:
+    def _ordinary(self, request: _Request, before: np.ndarray) -> _Answer:
         """The answer to a trimap; the methods that can go on from alpha as it was."""
-        stages = asked.settings.stages(asked.trimap)
+        stages = request.settings.stages(request.trimap)
         named = stages.method is not None and find_method(stages.method).local
         from_there: dict[str, Any] = {"guess": before} if named else {}
         cut = quiet_cutout(matting_of(stages, **from_there), self._seen, stages)
-        return _Answer(asked.trimap, cut.alpha, cut.report.alpha)
+        return _Answer(request.trimap, cut.alpha, cut.report.alpha)
 
-    def _keyed(self, asked: _Asked) -> _Answer:
+    def _keyed(self, request: _Request) -> _Answer:
         """The answer before a plain backdrop, where marks hold."""
-        report, field = SolveReport(), asked.first.field
+        report, field = SolveReport(), request.first.field
         assert field is not None
         matte = key(
             self.image,
             field,
-            probability=asked.probability,
-            shadow=asked.settings.shadow,
-            only=asked.clicked,
-            marks=asked.marks,
+            probability=request.probability,
+            shadow=request.settings.shadow,
+            only=request.clicked,
+            marks=request.marks,
             report=report,
         )
         alpha = matte.alpha if self._bound is None else np.minimum(matte.alpha, self._bound / np.float32(255))
@@ -498,28 +498,33 @@ class Session:
             matte = Matte(answer.alpha, answer.report)
             self._follower = PreparedAlpha(self.image, answer.trimap, follower, {}, matte)
 
-    def _full(self, asked: _Asked, alone: bool) -> Cutout:
+    def _full(self, request: _Request, alone: bool) -> Cutout:
         """The cut-out of the whole photo; `alone`: for its alpha."""
-        settings, field = asked.settings, asked.first.field
-        if field is not None and asked.touched:
-            return self._full_keyed(asked, field)
-        given = asked.touched or self._given is not None
-        trimap = resized(asked.trimap, self.full_size, "nearest") if given else None
+        settings, field = request.settings, request.first.field
+        if field is not None and request.touched:
+            return self._full_keyed(request, field)
+        given = request.touched or self._given is not None
+        trimap = resized(request.trimap, self.full_size, "nearest") if given else None
         stages = settings.stages(trimap, plain=field is not None)
         if field is None:
             stages = replace(stages, foreground="keep" if alone else "multilevel")
         return quiet_cutout(matting_of(stages), self.body, stages)
 
-    def _full_keyed(self, asked: _Asked, field: Field) -> Cutout:
+    def _full_keyed(self, request: _Request, field: Field) -> Cutout:
         picture = without_hidden(read_picture(self.body, max_pixels=MAX_PIXELS))
-        assert asked.probability is not None
-        probability, marks = asked.probability, asked.marks
+        assert request.probability is not None
+        probability, marks = request.probability, request.marks
         if not self._whole:
             probability = np.clip(resized(probability, self.full_size), 0, 1)
             marks = resized(marks, self.full_size, "nearest")
-            field = find_backdrop(picture.image, asked.first.backdrop, probability=probability)[0] or field
+            field = find_backdrop(picture.image, request.first.backdrop, probability=probability)[0] or field
         matte = key(
-            picture.image, field, probability=probability, shadow=asked.settings.shadow, only=asked.clicked, marks=marks
+            picture.image,
+            field,
+            probability=probability,
+            shadow=request.settings.shadow,
+            only=request.clicked,
+            marks=marks,
         )
         alpha = matte.alpha if picture.alpha is None else np.minimum(matte.alpha, picture.alpha)
         return Cutout(picture.image, probability, matte.trimap, alpha, matte.foreground, CutoutReport(), picture)
