@@ -12,6 +12,7 @@ import trimatte
 from trimatte.confidence import DOUBTFUL, LEAST_TRUST, doubt_map, picture_confidence, subject_trust
 from trimatte.cutout import find_trimap
 from trimatte.images import load_picture
+from trimatte.planes import resize
 from trimatte.segmentation import registry
 from trimatte.stages import Stages
 from trimatte.trimap import BOUND, TrimapReport
@@ -31,6 +32,17 @@ def test_confidence_of_pictures() -> None:
     assert picture_confidence(alpha) == picture_confidence(alpha, alpha, np.full((10, 10), 255)) == 1
     assert picture_confidence(alpha / 2) == pytest.approx(50 / (50 + 100))
     assert picture_confidence(np.zeros((10, 10))) == 0
+
+
+def test_confidence_of_a_large_picture_is_taken_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha, probability = np.random.default_rng(0).random((2, 40, 30), np.float32)
+    trimap = np.full((40, 30), 128, np.uint8)
+    trimap[:9] = 255
+    doubt = (doubt_map(alpha, probability, trimap) + 4 * probability * (1 - probability)).sum() / 2
+    for strip in (resize.STRIP, 100):
+        monkeypatch.setattr(resize, "STRIP", strip)
+        found = picture_confidence(alpha, probability, trimap)
+        assert found == pytest.approx(alpha.sum() / (alpha.sum() + doubt), rel=1e-5)
 
 
 def test_a_network_that_was_unsure_counts_also_where_alpha_was_solved_for() -> None:

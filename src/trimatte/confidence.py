@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trimatte.planes.resize import strips
 from trimatte.segmentation.doubt import found_and_doubt
 from trimatte.trimap import UNKNOWN
 
@@ -57,8 +58,12 @@ def picture_confidence(
     The doubt is the mean of `doubt_map`, which takes the same arguments, and of the probability's 4 p (1 - p). Of
     several cut-outs the one with the least confidence is the one to look at first.
     """
-    maps = [doubt_map(alpha, probability, trimap), *([] if probability is None else [_unsure(probability)])]
-    doubt = sum(float(one.sum(dtype=np.float64)) for one in maps) / len(maps)
+    doubt = 0.0
+    for rows in strips(alpha.shape):
+        p, known = (None if plane is None else plane[rows] for plane in (probability, trimap))
+        doubt += float(doubt_map(alpha[rows], p, known).sum(dtype=np.float64))
+        doubt += 0.0 if p is None else float(_unsure(p).sum(dtype=np.float64))
+    doubt /= 1 if probability is None else 2
     area = float(alpha.sum(dtype=np.float64))
     return area / (area + doubt) if area >= 1 else 0.0
 

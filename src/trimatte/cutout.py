@@ -449,8 +449,8 @@ def _settled(
 ) -> np.ndarray:
     """Alpha that far from what is known passes into the probability; the report has how much of it."""
     with timed(report.seconds, "settle"):
-        alpha, share = settled(alpha, probability, trimap, reach)
-        report.settled = float(share.sum(dtype=np.float64)) / max(1, report.alpha.unknown)
+        alpha, counted = settled(alpha, probability, trimap, reach)
+        report.settled = counted / max(1, report.alpha.unknown)
     return alpha
 
 

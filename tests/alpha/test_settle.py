@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trimatte.alpha.settle import settled
+from trimatte.planes import resize
 
 BAND = 5.0
 
@@ -20,7 +22,10 @@ def wide() -> np.ndarray:
 
 def test_the_nearer_the_known_the_more_the_method_counts() -> None:
     trimap = wide()
-    alpha, share = settled(np.full(trimap.shape, 0.5, np.float32), np.ones(trimap.shape, np.float32), trimap, BAND)
+    one = np.ones(trimap.shape, np.float32)
+    alpha, counted = settled(one / 2, one, trimap, BAND)
+    share = settled(0 * one, one, trimap, BAND)[0]
+    assert counted == pytest.approx(share.sum())
     row = share[20]
     np.testing.assert_array_equal(row[:25], 0)  # up to 5 pixels from what is known
     np.testing.assert_array_equal(row[96:], 0)
@@ -42,9 +47,9 @@ def test_a_half_is_drawn_to_the_nearer_end() -> None:
 def test_a_trimap_without_anything_unknown_stays() -> None:
     trimap = np.where(np.arange(50) < 20, np.uint8(255), np.uint8(0))[None].repeat(30, 0)
     alpha = (trimap / np.float32(255)).astype(np.float32)
-    result, share = settled(alpha, 1 - alpha, trimap, BAND)
+    result, counted = settled(alpha, 1 - alpha, trimap, BAND)
     np.testing.assert_array_equal(result, alpha)
-    assert not share.any()
+    assert counted == 0
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1, 12))
@@ -53,7 +58,13 @@ def test_known_pixels_are_kept_and_all_stays_within_bounds(seed: int, band: floa
     trimap = rng.choice(np.array([0, 128, 255], np.uint8), (12, 40), p=[0.02, 0.96, 0.02])
     method, probability = rng.random((2, *trimap.shape), np.float32)
     method[trimap != 128] = trimap[trimap != 128] / 255
-    alpha, share = settled(method, probability, trimap, band)
+    alpha, counted = settled(method, probability, trimap, band)
     np.testing.assert_array_equal(alpha[trimap != 128], method[trimap != 128])
     np.testing.assert_array_equal(alpha, np.clip(alpha, 0, 1))
-    assert alpha.dtype == share.dtype == np.float32
+    assert alpha.dtype == np.float32
+    assert 0 <= counted <= np.count_nonzero(trimap == 128)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resize, "STRIP", 100)  # of a large picture a few rows at a time
+        strips, again = settled(method, probability, trimap, band)
+    np.testing.assert_array_equal(strips, alpha)
+    assert again == pytest.approx(counted)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trimatte.planes.resize import FILTERS, downsampled, resized
+from trimatte.planes import resize
+from trimatte.planes.resize import FILTERS, downsampled, resized, strips
 
 
 @settings(max_examples=40, deadline=None)
@@ -54,3 +55,22 @@ def test_no_value_leaves_its_range() -> None:
     edge[:, 8:] = 1
     assert resized(edge, (37, 41), "lanczos").min() == 0
     assert resized(edge, (37, 41), "bicubic").max() == 1
+
+
+@given(height=st.integers(1, 50), width=st.integers(1, 50), pixels=st.integers(1, 400))
+def test_strips_are_all_rows_once(height: int, width: int, pixels: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resize, "STRIP", pixels)
+        rows = [row for part in strips((height, width)) for row in range(height)[part]]
+    assert rows == list(range(height))
+
+
+@pytest.mark.parametrize("how", ["bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("box", [None, (3.5, 2.25, 25, 19)])
+def test_a_large_result_is_made_in_strips(
+    how: str, box: tuple[float, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = np.random.default_rng(3).random((20, 30, 3), np.float32)
+    whole = resized(picture, (97, 61), how, box=box)
+    monkeypatch.setattr(resize, "STRIP", 500)
+    np.testing.assert_allclose(resized(picture, (97, 61), how, box=box), whole, atol=2e-5)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trimatte.planes import resize
 from trimatte.segmentation import decide
 from trimatte.segmentation.decide import decided, evidence, guided
 
@@ -35,6 +36,13 @@ def test_a_doubtful_half_goes_with_its_colours() -> None:
 def test_foreground_and_background_are_treated_alike() -> None:
     image, _, probability = bush()
     np.testing.assert_allclose(decided(image, 1 - probability), 1 - decided(image, probability), atol=2e-3)
+
+
+def test_a_large_picture_is_decided_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, _, probability = bush(230, 300)
+    whole = decided(image, probability)
+    monkeypatch.setattr(resize, "STRIP", 2000)
+    np.testing.assert_allclose(decided(image, probability), whole, atol=1e-4)
 
 
 def test_where_one_side_is_not_sure_of_anything_nothing_changes() -> None:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.images.arrays import UNKNOWN
+from trimatte.planes.resize import strips
 
 NEAR, FAR = 1.0, 2.0
 """In half widths of the band: up to the first the method alone counts, from the second on the probability alone."""
 
 
-def settled(
-    alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray, reach: float
-) -> tuple[np.ndarray, np.ndarray]:
+def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray, reach: float) -> tuple[np.ndarray, float]:
     """Alpha that passes into the probability far from known pixels.
 
     Parameters
@@ -34,20 +33,18 @@ def settled(
     -------
     alpha : (H, W) float32 array in [0, 1]
         Known pixels, and unknown ones near them, are as they were.
-    share : (H, W) float32 array in [0, 1]
-        How much the probability counts.
+    counted : float
+        In pixels, how much the probability counts: each from 0 where known pixels are near to 1 where none is.
     """
-    share = _share(trimap == UNKNOWN, reach)
-    # Nearer to 0 and 1 than the probability itself: it hesitates longer than it is wrong.
-    clear = probability * probability * (3 - 2 * probability)
-    result: np.ndarray = alpha + share * (clear - alpha)
-    return np.clip(result, 0, 1, out=result), share
-
-
-def _share(unknown: np.ndarray, reach: float) -> np.ndarray:
-    """From 0 where known pixels are near to 1 where none is."""
     from trimatte.planes.distance import squared_distance
 
-    distance = np.sqrt(squared_distance(~unknown, int(np.ceil(FAR * reach)) + 1))
-    share: np.ndarray = np.clip((distance / np.float32(reach) - NEAR) / (FAR - NEAR), 0, 1).astype(np.float32)
-    return share
+    distance, result = squared_distance(trimap != UNKNOWN, int(np.ceil(FAR * reach)) + 1), np.array(alpha)
+    counted = 0.0
+    for rows in strips(result.shape):
+        share = np.clip((np.sqrt(distance[rows]) / np.float32(reach) - NEAR) / (FAR - NEAR), 0, 1)
+        counted += float(share.sum(dtype=np.float64))
+        # Nearer to 0 and 1 than the probability itself: it hesitates longer than it is wrong.
+        p = probability[rows]
+        result[rows] += share * (p * p * (3 - 2 * p) - result[rows])
+        np.clip(result[rows], 0, 1, out=result[rows])
+    return result, counted

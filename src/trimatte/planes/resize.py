@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ FILTERS = {
 }
 GAP = 2
 """A picture is averaged in blocks until it is no less than this many times as large as wanted."""
+STRIP = 1 << 18
+"""Pixels of a strip, in which large planes are worked on: what a step needs beside them then stays in the cache, where
+planes of its own would be fresh memory, which takes longer to get than the step itself."""
 
 Planes = NDArray[Any]
 Area = tuple[float, float, float, float]
@@ -53,10 +57,31 @@ def resized(
     out = np.empty((planes.shape[2], height, width), array.dtype)
     for channel, plane in enumerate(out):
         picture = Image.fromarray(np.ascontiguousarray(planes[..., channel]))
-        plane[:] = np.asarray(picture.resize((width, height), FILTERS[how], box))
+        for rows, part in _parts(size[:2], array.shape[:2], box):
+            plane[rows] = np.asarray(picture.resize((width, rows.stop - rows.start), FILTERS[how], part))
     if clip and array.dtype != np.uint8 and how in ("bicubic", "lanczos"):
         np.clip(out, 0, 1, out=out)
     return out[0] if array.ndim == 2 else out.transpose(1, 2, 0)
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """The rows of a plane of a shape (H, W), from top to bottom, in slices of about `STRIP` pixels."""
+    height, width = shape[:2]
+    count = max(1, STRIP // max(1, width))
+    for top in range(0, height, count):
+        yield slice(top, min(top + count, height))
+
+
+def _parts(size: tuple[int, ...], source: tuple[int, ...], box: Area | None) -> Iterator[tuple[slice, Area | None]]:
+    """Rows of a result of a size, and of what part of the source they are made; all at once unless it is enlarged."""
+    height, width = size
+    left, top, right, bottom = box or (0, 0, source[1], source[0])
+    if height * width <= STRIP or height < bottom - top:
+        yield slice(0, height), box
+        return
+    step = (bottom - top) / height
+    for rows in strips(size):
+        yield rows, (left, top + rows.start * step, right, top + rows.stop * step)
 
 
 def downsampled(image: Planes, size: tuple[int, int], how: str = "bilinear") -> Planes:

@@ -14,7 +14,7 @@ import numpy as np
 
 from trimatte.planes import filters
 from trimatte.planes.regression import colour_slopes
-from trimatte.planes.resize import resized
+from trimatte.planes.resize import resized, strips
 from trimatte.runtime.onnx import embedded_session
 
 SIDE = 160
@@ -70,9 +70,10 @@ def decided(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
     signs, sureness = evidence(small, p)
     network = embedded_session("segmentation/weights/decider.onnx")
     (after,) = network.run(None, {"signs": signs[None], "sureness": sureness[None]})
-    change = resized(after[0, 0] - before, (height, width))
-    moved = np.float32(1) / (np.float32(1) + np.exp(-(logit(probability) + change)))
-    result: np.ndarray = np.clip((moved - LEAST) / (1 - 2 * LEAST), 0, 1)
+    result: np.ndarray = np.array(resized(after[0, 0] - before, (height, width)))
+    for rows in strips(result.shape):
+        moved = np.float32(1) / (np.float32(1) + np.exp(-(logit(probability[rows]) + result[rows])))
+        np.clip((moved - LEAST) / (1 - 2 * LEAST), 0, 1, out=result[rows])
     return result
 
 

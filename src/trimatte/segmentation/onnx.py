@@ -11,7 +11,7 @@ import numpy as np
 
 from trimatte.errors import ModelError
 from trimatte.images.arrays import Box, bounding_box, grown
-from trimatte.planes.resize import downsampled, resized
+from trimatte.planes.resize import downsampled, resized, strips
 from trimatte.runtime.onnx import open_session, session_device
 from trimatte.segmentation.contract import PLANES, Contract
 from trimatte.segmentation.doubt import found_and_doubt
@@ -55,8 +55,10 @@ def run_whole(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray
     probability = _predict_refined(infer, image, contract)
     found, doubt = found_and_doubt(probability) if contract.third_look else (0.0, 0.0)
     if found > NOTHING and doubt > contract.third_look * found:
-        probability += 2 * _predict(lambda x: infer(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
-        probability /= 3
+        second = _predict(lambda x: infer(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
+        for rows in strips(probability.shape):
+            probability[rows] += 2 * second[rows]
+            probability[rows] /= 3
     return probability
 
 
@@ -75,8 +77,8 @@ def _predict(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
     answers = [_output_for(infer, image, each) for each in contract.passes()]
     largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
     mean = np.stack([resized(answer, largest) for answer in answers]).mean(axis=0)
-    probability: np.ndarray = np.clip(resized(as_probability(mean, contract), image.shape[:2]), 0, 1)
-    return probability
+    probability: np.ndarray = resized(as_probability(mean, contract), image.shape[:2])
+    return np.clip(probability, 0, 1, out=probability)
 
 
 def check(path: Path, contract: Contract, *, called: str, device: str = "cpu") -> list[str]:
