@@ -69,8 +69,10 @@ class Pair:
         self.recipe, self.folder, self.step = recipe, folder, 0
         torch.manual_seed(recipe.segmenter.seed)
         self.lite, self.clicks = Lite(variant=recipe.segmenter.variant), Clicks()
-        segmenter.begin(self.lite, "embedded", segmenter.Pictures(recipe.segmenter))
-        self.clicks.load_state_dict(segmenter.read_weights(initial))
+        resumed = self.checkpoint.exists()
+        if not resumed:
+            segmenter.begin(self.lite, "embedded", segmenter.Pictures(recipe.segmenter))
+            self.clicks.load_state_dict(segmenter.read_weights(initial))
         for network in (self.lite, self.clicks):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for parameter in self.lite.encoder.first(recipe.segmenter.frozen):
@@ -80,7 +82,7 @@ class Pair:
         self.optimizer.add_param_group(
             {"params": [*self.clicks.parameters()], "peak": recipe.clicks.rate, "weight_decay": recipe.clicks.decay}
         )
-        if self.checkpoint.exists():
+        if resumed:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             self.step = int(state["step"])
             for name, part in self._parts():
