@@ -81,7 +81,8 @@ def _search(
     boxes: np.ndarray,
     first: np.ndarray,
     out: np.ndarray,
-) -> None:
+) -> int:
+    """Search for the points of leaves `homes[begin:end]`; how many leaves each was compared with, altogether."""
     asking, at = np.empty(LEAF, np.uint32), np.empty(DIMENSIONS * LEAF, np.float32)
     low, high = np.empty(DIMENSIONS, np.float32), np.empty(DIMENSIONS, np.float32)
     found, last = np.empty((LEAF, count), np.uint64), 2 * count - 1
@@ -92,18 +93,19 @@ def _search(
     bits, key_values, gaps = distances.view(np.uint32), keys.view(np.float64), np.empty(WIDE, np.float32)
     # nodes on the way, how far they are, and where their box is
     waiting, gap_of, place_of = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32), np.empty(DEPTH, np.uint32)
+    compared = 0
     for number in range(begin, end):
         home = homes[number]
         m = ask(home, rows, indices, leaves, asking, at, low, high)
         start, stop = about(home, len(leaves) // (DIMENSIONS * LEAF), count)
-        bounds[:] = 0
+        bounds[:], widest = 0, np.float32(0)
         for q in range(m):
             for c in range(count):
                 found[q, c] = NOTHING
             bounds[q] = np.inf
             if exact:
                 bounds[q] = bound_about(leaves, start, stop, at, q, count, around, around_bits)
-        widest = np.float32(np.inf)
+            widest = max(widest, bounds[q])
         waiting[0], gap_of[0], depth = 0, 0, 1
         while depth > 0:
             depth -= 1
@@ -115,7 +117,7 @@ def _search(
                 continue
             # What passes is listed first: a branch for each would be mispredicted all the time.
             pass_box(boxes, place_of[depth], at, bounds, shrink, passes)
-            leaf, some = node ^ IS_LEAF, 0
+            leaf, some, compared = node ^ IS_LEAF, 0, compared + 1
             for i in range(LEAF):
                 active[some] = i
                 some += passes[i]
@@ -148,6 +150,7 @@ def _search(
             row = rows[asking[q]]
             for c in range(count):
                 out[row, c] = names[indices[np.uint32(found[q, c])]] if bounds[q] > 0 else names[asking[q]]
+    return compared
 
 
 @njit()
