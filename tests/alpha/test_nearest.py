@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimatte.alpha._nearest import NO_ROW, nearest
+from trimatte.alpha._nearest import NO_ROW, _search, nearest
 from trimatte.alpha._rivals import rivals
 from trimatte.alpha._tree import IS_LEAF, LEAF, SEVERAL, WIDE, tree_of
 
@@ -142,3 +142,18 @@ def test_a_query_without_near_neighbours_that_matter_may_give_its_own_name_only(
             assert (full >= most).all()
         else:
             np.testing.assert_array_equal(full, found)
+
+
+@pytest.mark.parametrize("colours", [1, 20, 200])
+def test_pixels_of_few_colours_are_compared_with_those_about_them_only(colours: int) -> None:
+    side = 400
+    y, x = np.mgrid[:side, :side] / (side - 1)
+    stripes = np.floor(colours * (x + np.sin(5 * y) / 3).clip(0)) / 255
+    points = np.stack([stripes, 0 * x, stripes, x / 10, y / 10], axis=-1).reshape(-1, 5).astype(np.float32)
+    tree, names = tree_of(points), np.arange(side**2, dtype=np.uint32)
+    homes, least, found = np.arange(len(tree.leaves), dtype=np.uint32), np.zeros(side**2, np.float32), (side**2, 10)
+    compared = _search(
+        0, len(homes), homes, names, 10, np.float32(1), names, least, tree.indices, tree.leaves.ravel(),
+        tree.boxes.ravel(), tree.first, np.empty(found, np.uint32),
+    )  # fmt: skip
+    assert compared <= 15 * len(homes)

@@ -64,6 +64,19 @@ def test_failures_show_in_the_exit_code(call, benchmark, tmp_path):
     assert "2 of 3" in result.stdout
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_at_work_is_told_before_it_is_done(call, benchmark, tmp_path, monkeypatch, terminal):
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: terminal)
+    result = call(
+        "evaluate", benchmark, "--predictions", f"x={benchmark / 'alpha'}", "--limit", 2, "--out", tmp_path / "run"
+    )
+    if terminal:
+        told = result.stderr
+        assert 0 < told.index("x on glass_0000") < told.index("x on hair_0000") < told.index("2/2")
+    else:
+        assert result.stderr == "0 of 2 done, at work: x on glass_0000\n"
+
+
 def test_list(call):
     listing = call("datasets", "list").stdout
     assert call("datasets").stdout == listing

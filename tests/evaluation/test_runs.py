@@ -295,8 +295,14 @@ def test_no_recomputing_and_no_double_counting(benchmark, tmp_path):
     evaluate(benchmark, TOYS, out=tmp_path, progress=lambda r, *_: new.append(r))
     assert new == []
     assert (tmp_path / "records.jsonl").read_bytes() == before
-    evaluate(benchmark, {**TOYS, "closed": "closed-form"}, out=tmp_path, progress=lambda r, *_: new.append(r["method"]))
-    assert set(new) == {"closed"}
+    evaluate(
+        benchmark, {**TOYS, "closed": "closed-form"}, out=tmp_path,
+        progress=lambda r, *_: new.append(("done", r["method"], r["picture"])),
+        started=lambda at_work, *counts: new.append((*at_work[0], *counts)),
+    )  # fmt: skip
+    pictures = ("glass_0000", "hair_0000", "hard_0000")
+    assert new[::2] == [("closed", name, done, 9) for done, name in enumerate(pictures, 6)]
+    assert new[1::2] == [("done", *at_work[:2]) for at_work in new[::2]]
     assert len(read_records(tmp_path)) == 9
 
 
@@ -360,15 +366,21 @@ def test_one_writer_at_a_time(benchmark, tmp_path):
 @pytest.mark.cluster
 def test_parallel_gives_the_same_records(benchmark, tmp_path):
     alone = evaluate(benchmark, TOYS, out=tmp_path / "one")
-    together = evaluate(benchmark, TOYS, out=tmp_path / "two", jobs=2)
+    at_work = []
+    together = evaluate(benchmark, TOYS, out=tmp_path / "two", jobs=2, started=lambda names, *_: at_work.append(names))
     assert timeless(alone.records) == timeless(together.records)
+    assert at_work[0] == [("bright", "glass_0000"), ("bright", "hair_0000")]
+    assert [len(names) for names in at_work] == [2] * 5 + [1]
+    assert {name for names in at_work for name in names} == {(r["method"], r["picture"]) for r in alone.records}
     assert {r["cost"]["jobs"] for r in together.records} == {2}
 
 
 @pytest.mark.cluster
 def test_isolated_methods_share_no_process(benchmark, tmp_path):
     together = evaluate(benchmark, TOYS, out=tmp_path / "one", limit=2)
-    apart = evaluate(benchmark, {"first": which_process, "second": which_process}, isolate=True, limit=2)
+    methods, at_work = {"first": which_process, "second": which_process}, []
+    apart = evaluate(benchmark, methods, isolate=True, limit=2, started=lambda names, *_: at_work.extend(names))
+    assert at_work == [(method, picture) for method in methods for picture in ("glass_0000", "hair_0000")]
     processes = {(r["method"], r["alpha"]) for r in apart.records}
     assert len(processes) == 2  # one for each method, which both of its pictures are done in
     assert len({alpha for _, alpha in processes}) == 2

@@ -81,7 +81,8 @@ def _search(
     boxes: np.ndarray,
     first: np.ndarray,
     out: np.ndarray,
-) -> None:
+) -> int:
+    """Search for the points of leaves `homes[begin:end]`; how many leaves each was compared with, altogether."""
     asking, at = np.empty(LEAF, np.uint32), np.empty(DIMENSIONS * LEAF, np.float32)
     low, high = np.empty(DIMENSIONS, np.float32), np.empty(DIMENSIONS, np.float32)
     found, last = np.empty((LEAF, count), np.uint64), 2 * count - 1
@@ -92,6 +93,7 @@ def _search(
     bits, key_values, gaps = distances.view(np.uint32), keys.view(np.float64), np.empty(WIDE, np.float32)
     # nodes on the way, how far they are, and where their box is
     waiting, gap_of, place_of = np.empty(DEPTH, np.uint32), np.empty(DEPTH, np.float32), np.empty(DEPTH, np.uint32)
+    compared = 0
     for number in range(begin, end):
         home = homes[number]
         m = ask(home, rows, indices, leaves, asking, at, low, high)
@@ -103,8 +105,7 @@ def _search(
             bounds[q] = np.inf
             if exact:
                 bounds[q] = bound_about(leaves, start, stop, at, q, count, around, around_bits)
-        widest = np.float32(np.inf)
-        waiting[0], gap_of[0], depth = 0, 0, 1
+        waiting[0], gap_of[0], depth, widest = 0, 0, 1, greatest(bounds)
         while depth > 0:
             depth -= 1
             node = waiting[depth]
@@ -113,12 +114,8 @@ def _search(
             if node < IS_LEAF:
                 depth = expand(boxes, first, node, low, high, widest / shrink, gaps, waiting, gap_of, place_of, depth)
                 continue
-            # What passes is listed first: a branch for each would be mispredicted all the time.
-            pass_box(boxes, place_of[depth], at, bounds, shrink, passes)
-            leaf, some = node ^ IS_LEAF, 0
-            for i in range(LEAF):
-                active[some] = i
-                some += passes[i]
+            some = pass_box(boxes, place_of[depth], at, bounds, shrink, passes, active)
+            leaf, compared = node ^ IS_LEAF, compared + 1
             for i in range(some):
                 q = active[i]
                 if distances_to_leaf(leaves, leaf, at, q, bounds[q], distances) == 0:
@@ -141,13 +138,12 @@ def _search(
                 if bounds[q] < least[asking[q]]:
                     bounds[q] = 0
             if some > 0:
-                widest = np.float32(0)
-                for q in range(m):
-                    widest = max(widest, bounds[q])
+                widest = greatest(bounds)
         for q in range(m):
             row = rows[asking[q]]
             for c in range(count):
                 out[row, c] = names[indices[np.uint32(found[q, c])]] if bounds[q] > 0 else names[asking[q]]
+    return compared
 
 
 @njit()
@@ -235,10 +231,19 @@ def _gaps_to_boxes(boxes: np.ndarray, node: np.uint32, low: np.ndarray, high: np
 
 @njit(inline=True)
 def pass_box(
-    boxes: np.ndarray, place: np.uint32, at: np.ndarray, bounds: np.ndarray, shrink: np.float32, passes: np.ndarray
-) -> None:
-    """Whether the points `at` (5, LEAF) are, `shrink` times enlarged, closer to a child's box than their bounds."""
-    zero, a = np.float32(0), np.uint64(place // np.uint32(WIDE)) * BOX + np.uint64(place % np.uint32(WIDE))
+    boxes: np.ndarray,
+    place: np.uint32,
+    at: np.ndarray,
+    bounds: np.ndarray,
+    shrink: np.float32,
+    passes: np.ndarray,
+    active: np.ndarray,
+) -> int:
+    """List which of the points `at` (5, LEAF) are, `shrink` times enlarged, closer to a child's box than their bounds.
+
+    Returns their number. They are listed for their own sake: a branch for each would be mispredicted all the time.
+    """
+    zero, some, a = np.float32(0), 0, np.uint64(place // np.uint32(WIDE)) * BOX + np.uint64(place % np.uint32(WIDE))
     b = a + UPPER
     l0, l1, l2, l3, l4 = boxes[a], boxes[a + ONE], boxes[a + TWO], boxes[a + THREE], boxes[a + FOUR]
     h0, h1, h2, h3, h4 = boxes[b], boxes[b + ONE], boxes[b + TWO], boxes[b + THREE], boxes[b + FOUR]
@@ -250,6 +255,19 @@ def pass_box(
         d3 = max(l3 - at[i + THREE], at[i + THREE] - h3, zero)
         d4 = max(l4 - at[i + FOUR], at[i + FOUR] - h4, zero)
         passes[i] = shrink * (d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3 + d4 * d4) < bounds[i]
+    for j in range(LEAF):
+        active[some] = j
+        some += passes[j]
+    return some
+
+
+@njit(inline=True)
+def greatest(bounds: np.ndarray) -> np.float32:
+    """Of the bounds of a leaf's points."""
+    most = np.float32(0)
+    for j in range(LEAF):
+        most = max(most, bounds[j])
+    return most
 
 
 @njit(inline=True)

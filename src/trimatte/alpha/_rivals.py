@@ -16,6 +16,7 @@ from trimatte.alpha._nearest import (
     bound_about,
     distances_to_leaf,
     expand,
+    greatest,
     pass_box,
 )
 from trimatte.alpha._tree import DEPTH, DIMENSIONS, IS_LEAF, LEAF, WIDE, Tree
@@ -68,11 +69,10 @@ def _approach(
     for home in range(begin, end):
         m = ask(home, rows, indices, leaves, asking, at, low, high)
         start, stop = about(home, len(leaves) // (DIMENSIONS * LEAF), count)
-        bounds[:], widest = 0, np.float32(0)
+        bounds[:] = 0
         for q in range(m):
             bounds[q] = bound_about(leaves, start, stop, at, q, count, around, around_bits)
-            widest = max(widest, bounds[q])
-        waiting[0], gap_of[0], depth = 0, 0, 1
+        waiting[0], gap_of[0], depth, widest = 0, 0, 1, greatest(bounds)
         while depth > 0:
             depth -= 1
             node = waiting[depth]
@@ -81,11 +81,8 @@ def _approach(
             if node < IS_LEAF:
                 depth = expand(boxes, first, node, low, high, widest, gaps, waiting, gap_of, place_of, depth)
                 continue
-            pass_box(boxes, place_of[depth], at, bounds, one, passes)
-            leaf, some = node ^ IS_LEAF, 0
-            for i in range(LEAF):
-                active[some] = i
-                some += passes[i]
+            some = pass_box(boxes, place_of[depth], at, bounds, one, passes, active)
+            leaf = node ^ IS_LEAF
             for i in range(some):
                 q = active[i]
                 if distances_to_leaf(free_leaves, leaf, at, q, bounds[q], distances) > 0:
@@ -95,6 +92,4 @@ def _approach(
                     bits[0] = closest
                     bounds[q] = out[asking[q]] = distances[0]
             if some > 0:
-                widest = np.float32(0)
-                for q in range(m):
-                    widest = max(widest, bounds[q])
+                widest = greatest(bounds)

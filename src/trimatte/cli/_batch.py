@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trimatte.batch.summary import BatchSummary
     from trimatte.batch.tasks import Outcome
 
-_EVERY = 30.0
+EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 _MOST = 20
 _STATES = {
@@ -174,7 +174,7 @@ class _Teller:
             self._bar.update(summary.count - self._bar.n)
             if summary.failed:
                 self._bar.set_postfix_str(f"{len(summary.failed)} failed")
-        elif time.monotonic() - self._last >= _EVERY:
+        elif time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
             click.echo(_progress(summary), err=True)
 

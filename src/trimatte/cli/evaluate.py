@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from trimatte.cli import _common as common
+from trimatte.cli._batch import EVERY
 
 if TYPE_CHECKING:
+    from trimatte.evaluation.records import Record
     from trimatte.evaluation.runs import Region
 
 
@@ -63,19 +66,12 @@ def command(
     on where it stopped if the same command is given. A picture that a method cannot do is recorded as failed, and the
     exit code is then 1.
     """
-    from tqdm import tqdm
-
-    from trimatte.evaluation.records import Record, export
+    from trimatte.evaluation.records import export
     from trimatte.evaluation.runs import evaluate
     from trimatte.evaluation.summary import summarize
     from trimatte.evaluation.tables import markdown
 
-    with tqdm(unit="picture", disable=None) as bar, _interruptible(out):
-
-        def progress(record: Record, done: int, total: int) -> None:
-            bar.total, bar.n = total, done
-            bar.set_postfix_str(f"{record['method']} {record['picture']}")
-
+    with _Teller() as teller, _interruptible(out):
         evaluation = evaluate(
             dataset,
             _listed(methods),
@@ -90,7 +86,8 @@ def command(
             retry_failed=retry_failed,
             layout=layout,
             backgrounds=backgrounds,
-            progress=progress,
+            progress=teller.done,
+            started=teller.started,
         )
     for wanted, suffix in ((csv, "csv"), (parquet, "parquet")):
         if wanted:
@@ -100,6 +97,32 @@ def command(
     for record in evaluation.failures:
         click.echo(f"failed: {record['method']} on {record['picture']}: {record['error']}", err=True)
     raise SystemExit(len(evaluation.failures) > 0)
+
+
+class _Teller:
+    """Tells what is at work: on a terminal with a bar, else with a line at the start and now and then."""
+
+    def __enter__(self) -> _Teller:
+        from tqdm import tqdm
+
+        self._bar = tqdm(unit="picture", disable=None)
+        self._next_line = 0.0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def started(self, at_work: Sequence[tuple[str, str]], done: int, total: int) -> None:
+        names = ", ".join(f"{method} on {picture}" for method, picture in at_work)
+        self._bar.total, self._bar.n = total, done
+        self._bar.set_postfix_str(names)
+        if self._bar.disable and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + EVERY
+            click.echo(f"{done} of {total} done, at work: {names}", err=True)
+
+    def done(self, record: Record, done: int, total: int) -> None:
+        self._bar.n = done
+        self._bar.refresh()
 
 
 def _listed(names: str) -> list[str]:

@@ -45,6 +45,8 @@ DATASETS = "datasets.json"
 
 Region = Literal["auto", "unknown", "whole"]
 Progress = Callable[[Record, int, int], None]
+Started = Callable[[Sequence[tuple[str, str]], int, int], None]
+Begin = Callable[[Sequence[Task]], None]
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def evaluate(
     backgrounds: str | os.PathLike[str] | None = None,
     layout: str | None = None,
     progress: Progress | None = None,
+    started: Started | None = None,
 ) -> Evaluation:
     """Score methods on a benchmark.
 
@@ -116,6 +119,9 @@ def evaluate(
         Try again what is recorded as failed.
     progress : Progress, optional
         Called with each new record, how many are done and how many there are.
+    started : Started, optional
+        Called when a method begins with a picture: a pair of names, method and picture, for each that is at work, how
+        many are done and how many there are.
 
     Returns
     -------
@@ -154,7 +160,12 @@ def evaluate(
             done = _still_valid(out, tasks, retry_failed)
         todo = [task for task in tasks if _key(task) not in done]
         count = len(tasks) - len(todo)
-        for record in _results(todo, jobs, isolate):
+
+        def begin(at_work: Sequence[Task]) -> None:
+            if started is not None:
+                started([(task.method.name, task.sample.name) for task in at_work], count, len(tasks))
+
+        for record in _results(todo, jobs, isolate, begin):
             if out is not None:
                 append_record(out, record)
             done[key(record)] = record
@@ -270,28 +281,34 @@ def _holds(record: Record, task: Task, retry_failed: bool) -> bool:
     return alpha_path(task.run or "", task.trimap, task.method.name, task.sample.name).exists()
 
 
-def _results(tasks: Sequence[Task], jobs: int, isolate: bool) -> Iterator[Record]:
+def _results(tasks: Sequence[Task], jobs: int, isolate: bool, begin: Begin) -> Iterator[Record]:
     if not isolate:
-        yield from map(run_task, tasks) if jobs == 1 or len(tasks) < 2 else _by_workers(tasks, jobs)
+        yield from _here(tasks, begin) if jobs == 1 or len(tasks) < 2 else _by_workers(tasks, jobs, begin)
         return
     for _, group in groupby(tasks, key=lambda task: (task.trimap, task.method.name)):
         alone = [replace(task, isolated=True) for task in group]
         # What another program has made costs nothing here.
-        yield from _by_workers(alone, jobs) if alone[0].method.measured else map(run_task, alone)
+        yield from _by_workers(alone, jobs, begin) if alone[0].method.measured else _here(alone, begin)
 
 
-def _by_workers(tasks: Sequence[Task], jobs: int) -> Iterator[Record]:
+def _here(tasks: Sequence[Task], begin: Begin) -> Iterator[Record]:
+    for task in tasks:
+        begin([task])
+        yield run_task(task)
+
+
+def _by_workers(tasks: Sequence[Task], jobs: int, begin: Begin) -> Iterator[Record]:
     """The records of tasks that fresh processes do."""
     _check_portable(tasks)
-    lost = yield from _in_parallel(tasks, jobs)
+    lost = yield from _in_parallel(tasks, jobs, begin)
     # A process that dies takes its pool and others' work with it; each of those gets a process of its own.
     for task in lost:
-        again = yield from _in_parallel([task], 1)
+        again = yield from _in_parallel([task], 1, begin)
         if again:
             yield failed_record(task, "the process died while at it (out of memory?)")
 
 
-def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, list[Task]]:
+def _in_parallel(tasks: Sequence[Task], jobs: int, begin: Begin) -> Generator[Record, None, list[Task]]:
     """Yields records as they come; returns the tasks that were lost with a process."""
     lost = []
     with ExitStack() as stack:
@@ -299,7 +316,10 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, li
         pool = stack.enter_context(ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         futures = {pool.submit(run_task, task): task for task in tasks}
+        undone = list(futures)  # processes take them in this order
+        begin(tasks[:jobs])
         for future in as_completed(futures):
+            undone.remove(future)
             try:
                 yield future.result()
             except BrokenProcessPool:
@@ -308,6 +328,8 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Generator[Record, None, li
                 raise
             except Exception as error:  # what came could not be read, say
                 yield failed_record(futures[future], f"{type(error).__name__}: {message_of(error)}")
+            if undone:
+                begin([futures[other] for other in undone[:jobs]])
     return lost
 
 

@@ -29,7 +29,7 @@ PIECES = 8
 """Pieces of work for each thread: when one thread is held up, the others take some of its pieces."""
 
 
-def side_by_side(kernel: Callable[..., None], over: int | range, *arguments: Any, least: int = 1) -> None:
+def side_by_side(kernel: Callable[..., object], over: int | range, *arguments: Any, least: int = 1) -> None:
     """Call `kernel(first, last, *arguments)` for pieces of a range, which do not depend on each other.
 
     Each thread begins with a share of its own, the same in each call, so that its processor's cache may hold what it
