@@ -4,11 +4,11 @@
         --backgrounds FOLDER ... --u2netp u2netp.onnx [--count 200] [--limit N] [--rows fast balanced]
 
 alphamatting and Composition-1k are folders of photos and alpha, `input` and `gt` or `image` and `alpha`. Composites are
-of cut-outs (RGBA) over backgrounds, of which always the same are kept aside by their names, as training keeps them
-aside; synthetic scenes need nothing. Beside ours U2NetP as rembg uses it: its map as it is, and with pymatting's
-closed-form matting from the map's trimap as `rembg -a` makes it. A subject is found where the intersection over union
-of alpha and truth, both above 0.5, is at least 0.8. The results go to benchmarks/results/whole-way.md, or with --limit
-to runs/.
+of cut-outs (RGBA, or `image` and `alpha`) over backgrounds, of which always the same are kept aside by their names, as
+training keeps them aside; synthetic scenes need nothing. Beside ours U2NetP as rembg uses it: its map as it is, and
+with pymatting's closed-form matting from the map's trimap as `rembg -a` makes it. A subject is found where the
+intersection over union of alpha and truth, both above 0.5, is at least 0.8. The results go to benchmarks/results/whole-
+way.md, or with --limit to runs/.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +50,11 @@ Row = Callable[[Planes], Planes]
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo (H, W, 3) and its alpha (H, W), float32 in [0, 1]."""
+    """A photo (H, W, 3) and its alpha (H, W), float32 in [0, 1]; and the subject's own colours, if they are known."""
 
     image: Planes
     truth: Planes
+    colours: Planes = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
 
 
 def main() -> None:
@@ -153,12 +154,13 @@ def pairs(folder: Path) -> Iterator[Picture]:
 
 def composites(given: argparse.Namespace) -> Iterator[Picture]:
     """Cut-outs over backgrounds, each cut-out in its turn, of the files that are kept aside."""
-    things = [split(files(folder), max(1, given.count // len(given.cutouts)))[0] for folder in given.cutouts]
+    sources = [folder / "image" if (folder / "image").is_dir() else folder for folder in given.cutouts]
+    things = [split(files(folder), max(1, given.count // len(sources)))[0] for folder in sources]
     grounds = [file for folder in given.backgrounds for file in split(files(folder), len(files(folder)) // 4 or 1)[0]]
     rng = np.random.default_rng(0)
     for group in things:
         for number, file in enumerate(group):
-            thing = Image.open(file).convert("RGBA")
+            thing = cut_out(file)
             ground = Image.open(grounds[(7 * number) % len(grounds)]).convert("RGB")
             size = (SIDE, SIDE * 3 // 4) if rng.random() < 0.5 else (SIDE * 3 // 4, SIDE)
             scale = rng.uniform(0.5, 0.95) * min(size[0] / thing.width, size[1] / thing.height)
@@ -169,7 +171,21 @@ def composites(given: argparse.Namespace) -> Iterator[Picture]:
             planes = np.asarray(layer, np.float32) / 255
             below = np.asarray(ground.resize(size), np.float32) / 255
             alpha = planes[..., 3]
-            yield Picture(alpha[..., None] * planes[..., :3] + (1 - alpha[..., None]) * below, alpha)
+            image = alpha[..., None] * planes[..., :3] + (1 - alpha[..., None]) * below
+            yield Picture(image, alpha, planes[..., :3])
+
+
+def cut_out(file: Path) -> Image.Image:
+    """A cut-out (RGBA): a file with alpha, or a photo in `image` whose matte is in the folder `alpha` beside it."""
+    picture = Image.open(file)
+    if picture.mode == "RGBA":
+        return picture
+    matte = next((file.parent.parent / "alpha").glob(f"{file.stem}.*"), None)
+    if matte is None:
+        raise SystemExit(f"{file} has no alpha, and {file.parent.parent / 'alpha'} none for it")
+    picture = picture.convert("RGB")
+    picture.putalpha(Image.open(matte).convert("L").resize(picture.size))
+    return picture
 
 
 def files(folder: Path) -> list[Path]:
