@@ -42,6 +42,24 @@ def test_what_a_cut_out_imports_at_first() -> None:
     assert not modules & {f"trimatte.backdrop.{name}" for name in ("colours", "field", "keying", "known", "shadow")}
 
 
+def test_kernels_load_no_linear_algebra_until_somebody_multiplies_matrices_in_one() -> None:
+    code = """
+import numpy as np, numba
+from trimatte import estimate_foreground, make_trimap
+square = np.zeros((32, 32), np.float32)
+square[8:24, 8:24] = 1
+make_trimap(square)
+estimate_foreground(np.zeros((32, 32, 3), np.float32), square / 2)
+assert "scipy.linalg" not in sys.modules
+
+@numba.njit
+def product(a, b):
+    return a @ b
+
+assert product(np.ones((3, 3)), np.ones((3, 3)))[0, 0] == 3"""
+    assert "scipy.linalg" in imported_by(code)
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS if verb != "datasets")]
 )

@@ -9,6 +9,7 @@ copies to itself.
 from __future__ import annotations
 
 import hashlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from types import CodeType
@@ -52,6 +53,7 @@ class KernelCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         found = None
+        _load_arrays()
         try:
             found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # whatever a file makes pickle or LLVM raise that was torn when the machine went down
@@ -80,6 +82,28 @@ class KernelCache(FunctionCache):
         for piece in _ingredients(self._py_func, set()):
             state.update(piece)
         return (*super()._index_key(sig, codegen), state.hexdigest())  # type: ignore[no-untyped-call]
+
+
+def _load_arrays() -> None:
+    """Let numba load what it knows of arrays without `scipy.linalg`, which takes a quarter of a second.
+
+    It only looks whether that is there, for kernels that multiply matrices: none of ours does. SciPy is a dependency of
+    trimatte, and numba still loads it when somebody compiles such a kernel.
+    """
+    if "numba.np.arraymath" in sys.modules:
+        return
+    from numba.np import linalg
+
+    check = getattr(linalg, "ensure_blas", None)
+    if check is None:
+        return
+    linalg.ensure_blas = lambda: None
+    try:
+        from numba.np import arraymath
+
+        arraymath.ensure_blas = check  # type: ignore[attr-defined]
+    finally:
+        linalg.ensure_blas = check
 
 
 def _ingredients(function: Any, seen: set[Any]) -> Iterator[bytes]:
