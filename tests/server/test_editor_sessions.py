@@ -186,20 +186,20 @@ def test_large_photos_are_edited_small_and_downloaded_large(
     session = Session(file_of(photo), trimap=trimap)
     assert (session.size, session.full_size) == ((36, 48), (72, 96))
     session.paint(0, 0, np.full((5, 5), 255, np.uint8))
-    alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png"))))
+    alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png").body)))
     assert alpha.shape == (72, 96)
     assert (alpha[:10, :10] == 255).all()
 
 
 def test_downloads_are_what_the_library_makes(session: Session, body: bytes) -> None:
     session.paint(5, 5, np.full((6, 6), 255, np.uint8))
-    trimap = np.asarray(Image.open(io.BytesIO(session.download("trimap.png"))))
+    trimap = np.asarray(Image.open(io.BytesIO(session.download("trimap.png").body)))
     assert (trimap[5:11, 5:11] == 255).all()
     result = trimatte.cutout(body, trimap=trimap, method="closed-form")
-    alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png"))))
+    alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png").body)))
     assert close(alpha, result.alpha)
     for name, format in (("cutout.png", "PNG"), ("cutout.webp", "WEBP")):
-        picture = Image.open(io.BytesIO(session.download(name)))
+        picture = Image.open(io.BytesIO(session.download(name).body))
         assert (picture.format, picture.mode, picture.size) == (format, "RGBA", (96, 72))
         assert close(np.asarray(picture)[..., 3], result.alpha)
 
@@ -407,7 +407,7 @@ def test_the_first_answer_is_that_of_the_library(body: bytes) -> None:
     browser = Browser(session)
     assert close(browser.alpha, wanted.alpha)
     np.testing.assert_array_equal(session.auto, wanted.trimap)
-    assert close(pixels_of(session.download("cutout.png"))[..., 3], wanted.alpha)
+    assert close(pixels_of(session.download("cutout.png").body)[..., 3], wanted.alpha)
     session.paint(0, 0, np.full((4, 4), 255, np.uint8))
     session.refine()
     session.paint(0, 0, np.full((4, 4), 1, np.uint8))
@@ -469,7 +469,7 @@ def test_a_plain_backdrop_is_found_and_cut_away_as_by_the_library() -> None:
     assert state["foundNote"] == wanted.report.backdrop_note == "100% of the border is of one colour"
     browser = Browser(session)
     assert close(browser.alpha, wanted.alpha)
-    assert close(pixels_of(session.download("cutout.png"))[..., 3], wanted.alpha)
+    assert close(pixels_of(session.download("cutout.png").body)[..., 3], wanted.alpha)
     colours = pixels_of(session.foreground()).astype(int)
     assert np.abs(colours - 255 * wanted.foreground)[wanted.alpha > 0.5].mean() < 4
     session.change(backdrop="off")
@@ -505,7 +505,7 @@ def test_marks_and_clicks_hold_before_a_plain_backdrop() -> None:
 
 
 def alpha_of(session: Session) -> np.ndarray:
-    return pixels_of(session.download("cutout.png"))[..., 3]
+    return pixels_of(session.download("cutout.png").body)[..., 3]
 
 
 @pytest.mark.usefixtures("sees_both")
@@ -517,7 +517,7 @@ def test_shadows_are_kept_or_dropped_and_can_be_painted_away() -> None:
     session.change(shadow="keep")
     browser.refine()
     assert browser.alpha[place].min() > 60
-    cut = pixels_of(session.download("cutout.png"))
+    cut = pixels_of(session.download("cutout.png").body)
     assert cut[(*place, 3)].min() > 60
     assert cut[place][..., :3].max() < 30
     assert pixels_of(session.foreground())[place].max() < 60
