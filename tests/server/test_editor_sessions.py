@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from PIL import Image
 import trimatte
 from trimatte.alpha import ready_methods
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
+from trimatte.images import read_picture
+from trimatte.output.finish import NO_CONTACT
 from trimatte.quality import USUAL, WAYS
 from trimatte.server.editor import session as module
-from trimatte.server.editor.session import Session
+from trimatte.server.editor.session import DOWNLOADS, Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
 
 
@@ -189,6 +192,20 @@ def test_large_photos_are_edited_small_and_downloaded_large(
     alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png").body)))
     assert alpha.shape == (72, 96)
     assert (alpha[:10, :10] == 255).all()
+
+
+def test_downloads_keep_the_resolution_and_say_what_they_lack() -> None:
+    photo = np.zeros((60, 80, 3), np.uint8)
+    photo[20:, 30:50] = 240
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "PNG", dpi=(300, 300))
+    session = Session(stream.getvalue(), trimap=np.where(photo[..., 0] > 0, 255, 0).astype(np.uint8))
+    for name in DOWNLOADS:
+        options: dict[str, Any] = {"background": "white"} if name.endswith("jpg") else {}
+        file = session.download(name, **options)
+        assert read_picture(file.body).metadata.dpi == (300, 300)
+        assert not file.notes
+    assert session.download("cutout.png", cast_shadow="contact").notes == [NO_CONTACT]
 
 
 def test_downloads_are_what_the_library_makes(session: Session, body: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def visible_box(alpha: Floats) -> Box | None:
     return bounding_box((seen > 0) & kept)
 
 
-def groups(seen: Floats) -> tuple[NDArray[np.int32], int]:
+def groups(seen: Floats) -> tuple[NDArray[Any], int]:
     """Number the groups of what is not 0 in a plane, by cells that touch one another.
 
     Parameters

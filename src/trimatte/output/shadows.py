@@ -114,12 +114,10 @@ class _Feet(NamedTuple):
 
 def _subjects(alpha: Floats) -> Iterator[tuple[Box, np.ndarray]]:
     """Rows and columns that hold each subject, and what is solid of it there; without specks."""
-    from scipy.ndimage import find_objects
-
     labels, side = groups(np.where(alpha >= _SOLID, alpha, np.float32(0)))
-    for number, cells in enumerate(find_objects(labels), 1):
-        if cells is None:
-            continue
+    for number in np.unique(labels[labels > 0]):
+        cells = bounding_box(labels == number)
+        assert cells is not None
         rows, columns = (
             slice(part.start * side, min(part.stop * side, length))
             for part, length in zip(cells, alpha.shape, strict=True)

@@ -236,6 +236,7 @@ class Session:
         own = None if self._bound is None else (self._bound / np.float32(255)).astype(np.float32)
         self._seen = replace(picture, image=self.image, pixels=quantised(self.image, 8), alpha=own, notes=())
         self._photo_notes = list(picture.notes)
+        self._resolution = picture.metadata.kept("none")
         self._given = None
         if trimap is not None:
             self._given = resized(read_trimap(trimap, shape=picture), self.size, "nearest")
@@ -389,13 +390,14 @@ class Session:
             request = self._request()
         format, buffer = DOWNLOADS[what][0], io.BytesIO()
         if what.startswith("trimap"):
-            save_image(buffer, resized(request.trimap, self.full_size, "nearest"), format=format)
+            trimap = resized(request.trimap, self.full_size, "nearest")
+            save_image(buffer, trimap, format=format, metadata=self._resolution)
             return Download(buffer.getvalue())
         alone = what.startswith("alpha")
         with _kernels():
             result = self._full(request, alone)
         if alone:
-            save_image(buffer, result.alpha, format=format)
+            save_image(buffer, result.alpha, format=format, metadata=self._resolution)
             return Download(buffer.getvalue())
         notes = quiet_save(result, buffer, format=format, max_pixels=max_pixels, **options)
         return Download(buffer.getvalue(), notes)
