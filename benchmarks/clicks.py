@@ -8,17 +8,23 @@ clicks that its own errors ask for. The rivals see photos at `SIDE` pixels at mo
 are given: GrabCut (Rother et al., SIGGRAPH 2004) gets the true subject's box; the random walker (Grady, PAMI 2006) and
 closed-form matting (Levin et al., PAMI 2008) take the photo's border for background. GrabCut is run if the package
 opencv-python-headless is there.
+
+Each photo's figures go to runs/clicks.jsonl as they are made; the tables go to benchmarks/results after each folder, or
+to runs with a limit. A run that was interrupted goes on where it stopped; delete the first file to begin anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from common import RESULTS, heading
+from common import RESULTS, RUNS, heading
 from PIL import Image
 from scipy.ndimage import distance_transform_edt, label
 
@@ -29,9 +35,12 @@ DISC = 4
 """Radius of what a click makes known to the rivals, in pixels at `SIDE`."""
 LEVELS = 0.85, 0.9
 MOST = 20
+MADE = RUNS / "clicks.jsonl"
 Click = tuple[int, int, bool]
 Answer = Callable[[Sequence[Click]], np.ndarray]
 """Clicks (x, y, whether it is the subject) to a mask (H, W)."""
+Figures = dict[tuple[str, str, int], dict[str, list[float]]]
+"""Set, way and number of clicks to each photo's IoU before the first click and after each."""
 
 
 def main() -> None:
@@ -41,38 +50,66 @@ def main() -> None:
     parser.add_argument("--rivals", type=int, default=12, help="Photos of each folder that the rivals get, too.")
     parser.add_argument("--clicks", type=int, default=5)
     given = parser.parse_args()
-    text = "\n".join(report(given.folders, given.limit, given.rivals, given.clicks)) + "\n"
-    print(text)
-    if given.limit is None:
-        (RESULTS / "clicks.md").write_text(text)
+    place = (RUNS if given.limit else RESULTS) / "clicks.md"
+    place.parent.mkdir(exist_ok=True)
+    MADE.parent.mkdir(exist_ok=True)
+    made = earlier()
+    for count, folder in enumerate(given.folders, 1):
+        measure(folder, made, given.limit, given.rivals, given.clicks)
+        tables = [*heading("Clicks"), "", *report(given.folders[:count], made, given.limit, given.rivals, given.clicks)]
+        place.write_text("\n".join(tables) + "\n")
+        print(*tables, sep="\n", flush=True)
+    place.write_text("\n".join([*tables, "", *timed()]) + "\n")
 
 
-def report(folders: Sequence[str], limit: int | None, rivals: int, clicks: int) -> Iterator[str]:
-    yield from heading("Clicks")
-    yield f"Mean IoU after so many clicks; clicks to 85 and 90 % IoU, where failures within {clicks} count as {MOST}."
+def earlier() -> Figures:
+    """What was measured before, by a run that was interrupted."""
+    made: Figures = {}
+    for line in MADE.read_text().splitlines() if MADE.exists() else ():
+        row = json.loads(line)
+        made.setdefault((row["set"], row["way"], len(row["ious"]) - 1), {})[row["photo"]] = row["ious"]
+    return made
+
+
+def measure(folder: str, made: Figures, limit: int | None, rivals: int, clicks: int) -> None:
+    """Fill in what is missing of one set: our ways on all photos, the rivals on a few."""
+    every, some = photos(folder, limit), photos(folder, min(rivals, limit or rivals))
+    jobs = [(way, path) for way in OURS for path in dict.fromkeys([*every, *some])]
+    jobs += [(way, path) for way in RIVALS if way != "GrabCut" or find_spec("cv2") for path in some]
+    for way, path in jobs:
+        found = made.setdefault((name_of(folder), way, clicks), {})
+        if path.name not in found:
+            photo, mask, judged = opened(path, folder.partition(":")[2])
+            with warnings.catch_warnings():  # a few clicks leave much that nothing determines
+                warnings.simplefilter("ignore")
+                ious = run((OURS | RIVALS)[way](photo, mask), mask, judged, clicks, way == "automatic")
+            found[path.name] = [round(value, 4) for value in ious]
+            with MADE.open("a") as file:
+                row = {"set": name_of(folder), "way": way, "photo": path.name, "ious": found[path.name]}
+                file.write(json.dumps(row) + "\n")
+
+
+def report(folders: Sequence[str], made: Figures, limit: int | None, rivals: int, clicks: int) -> Iterator[str]:
+    """The tables of sets that are done."""
+
+    def figures(way: str, limit: int | None, *places: str) -> np.ndarray:
+        return np.array(
+            [made[name_of(place), way, clicks][path.name] for place in places for path in photos(place, limit)]
+        )
+
     columns = "".join(f" {n} |" for n in range(1, clicks + 1))
+    yield f"Mean IoU after so many clicks; clicks to 85 and 90 % IoU, where failures within {clicks} count as {MOST}."
     yield from ("", f"| set | photos |{columns} NoC@85 | NoC@90 |", "| --- |" + " --- |" * (clicks + 3))
-    for folder in folders:
-        table = np.array([run(ours(photo, False), mask, judged, clicks) for photo, mask, judged in read(folder, limit)])
-        yield row(name_of(folder), table)
+    yield from (row(name_of(folder), figures("trimatte", limit, folder)) for folder in folders)
     yield from ("", "From the automatic answer, and photos whose automatic IoU is below 0.5 that are then at 0.8:", "")
     yield "| set | photos | 0 |" + columns + " below 0.5 | one click | two clicks |"
     yield "| --- |" + " --- |" * (clicks + 5)
-    for folder in folders:
-        table = np.array([run(ours(p, True), mask, judged, clicks, True) for p, mask, judged in read(folder, limit)])
-        lost = table[table[:, 0] < 0.5]
-        after = [f"{(lost[:, 1 : n + 1].max(1) >= 0.8).mean():.0%}" if len(lost) else "-" for n in (1, 2)]
-        means = " | ".join(f"{value:.3f}" for value in table.mean(0))
-        yield f"| {name_of(folder)} | {len(table)} | {means} | {len(lost)} | {after[0]} | {after[1]} |"
-    yield from ("", f"The first {rivals} photos of each set:", "")
+    yield from (rescued(name_of(folder), figures("automatic", limit, folder)) for folder in folders)
+    yield from ("", f"{rivals} photos of each set, by each method; the rivals' at {SIDE} pixels:", "")
     yield from (f"| method | photos |{columns} NoC@85 | NoC@90 |", "| --- |" + " --- |" * (clicks + 3))
-    methods = {"trimatte": lambda photo, mask: ours(photo, False), "random walker": walker, "closed-form": closed_form}
-    if grabcut_there():
-        methods["GrabCut, given the box"] = grabcut
-    samples = [sample for folder in folders for sample in read(folder, min(rivals, limit or rivals))]
-    for name, method in methods.items():
-        yield row(name, np.array([run(method(photo, mask), mask, judged, clicks) for photo, mask, judged in samples]))
-    yield from ("", *timed())
+    for way in ("trimatte", *RIVALS):
+        if (name_of(folders[-1]), way, clicks) in made:
+            yield row(way, figures(way, min(rivals, limit or rivals), *folders))
 
 
 def timed() -> Iterator[str]:
@@ -98,19 +135,29 @@ def row(name: str, table: np.ndarray) -> str:
     return f"| {name} | {len(table)} | {means} | {reached[0]:.2f} | {reached[1]:.2f} |"
 
 
+def rescued(name: str, table: np.ndarray) -> str:
+    lost = table[table[:, 0] < 0.5]
+    after = [f"{(lost[:, 1 : n + 1].max(1) >= 0.8).mean():.0%}" if len(lost) else "-" for n in (1, 2)]
+    means = " | ".join(f"{value:.3f}" for value in table.mean(0))
+    return f"| {name} | {len(table)} | {means} | {len(lost)} | {after[0]} | {after[1]} |"
+
+
 def name_of(folder: str) -> str:
     return Path(folder.partition(":")[0]).name
 
 
-def read(folder: str, limit: int | None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Photos (H, W, 3) uint8, masks and what of them is judged (H, W) bool; spread over the folder if limited."""
-    place, _, unknown = folder.partition(":")
-    paths = sorted((Path(place) / "image").iterdir())
+def photos(folder: str, limit: int | None) -> list[Path]:
+    """The photos of a set, spread over it if limited."""
+    paths = sorted((Path(folder.partition(":")[0]) / "image").iterdir())
     step = 1 if limit is None else max(1, len(paths) // limit)
-    for path in paths[::step][:limit]:
-        grey = np.asarray(Image.open(Path(place) / "mask" / f"{path.stem}.png").convert("L"))
-        judged = grey != int(unknown) if unknown else np.ones(grey.shape, bool)
-        yield np.asarray(Image.open(path).convert("RGB")), (grey >= 128) & judged, judged
+    return paths[::step][:limit]
+
+
+def opened(path: Path, unknown: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Photo (H, W, 3) uint8, mask and what of it is judged (H, W) bool."""
+    grey = np.asarray(Image.open(path.parents[1] / "mask" / f"{path.stem}.png").convert("L"))
+    judged = grey != int(unknown) if unknown else np.ones(grey.shape, bool)
+    return np.asarray(Image.open(path).convert("RGB")), (grey >= 128) & judged, judged
 
 
 def run(answer: Answer, mask: np.ndarray, judged: np.ndarray, clicks: int, automatic: bool = False) -> list[float]:
@@ -190,7 +237,7 @@ def walker(photo: np.ndarray, mask: np.ndarray) -> Answer:
 
     def answer(clicks: Sequence[Click]) -> np.ndarray:
         known = seeds(clicks, photo.shape[:2], small.shape[:2])
-        share = random_walker(small, known, beta=130, mode="cg_j", channel_axis=-1, return_full_prob=True)
+        share = random_walker(small, known, beta=130, mode="bf", channel_axis=-1, return_full_prob=True)
         return grown(share[0], photo.shape)
 
     return answer
@@ -205,14 +252,6 @@ def closed_form(photo: np.ndarray, mask: np.ndarray) -> Answer:
         return grown(trimatte.estimate_alpha(small, trimap, method="closed-form").alpha, photo.shape)
 
     return answer
-
-
-def grabcut_there() -> bool:
-    try:
-        import cv2  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def grabcut(photo: np.ndarray, mask: np.ndarray) -> Answer:
@@ -244,6 +283,10 @@ def grown_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
         scale = length / mask.shape[axis]
         spans.append(slice(int(where[0] * scale), int(np.ceil((where[-1] + 1) * scale))))
     return spans[0], spans[1]
+
+
+OURS = {"trimatte": lambda photo, mask: ours(photo, False), "automatic": lambda photo, mask: ours(photo, True)}
+RIVALS = {"random walker": walker, "closed-form": closed_form, "GrabCut": grabcut}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
@@ -177,7 +177,9 @@ class Cutout:
             `preset` and options of `trimatte.output.options.Output`, as of `save`.
         """
         output = output_of(**with_preset(options.pop("preset", None), options))
-        return finished(self.foreground, self.alpha, self.picture, output, max_pixels=max_pixels)
+        made = finished(self.foreground, self.alpha, self.picture, output, max_pixels=max_pixels)
+        _warn(made.notes)
+        return made
 
     def save(
         self,
@@ -230,14 +232,38 @@ class Cutout:
         ImageWriteError
             If the file cannot be written.
         """
-        if output not in ("cutout", "matte"):
-            raise ArgumentError(f"output: got {output!r}; wanted 'cutout' or 'matte'")
-        check_number("max_pixels", max_pixels, least=1, whole=True)
         framing = {"crop": crop, "margin": margin, "size": size, "aspect": aspect, "align": align}
-        asked = output_of(**with_preset(preset, {**options, **framing, "background": background}, path))
-        output_format(path, asked.format)
-        made = finished(self.foreground, self.alpha, self.picture, asked, max_pixels=max_pixels)
-        (write_matte if output == "matte" else write_cutout)(path, made, asked)
+        given = {**options, **framing, "background": background}
+        _warn(quiet_save(self, path, output=output, preset=preset, max_pixels=max_pixels, **given))
+
+
+def quiet_save(
+    cut: Cutout,
+    path: str | PathLike[str] | IO[bytes],
+    *,
+    output: str = "cutout",
+    preset: str | PathLike[str] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    **options: Any,
+) -> list[str]:
+    """`Cutout.save` without its warnings, which are returned; the cut-out's report has them, too."""
+    if output not in ("cutout", "matte"):
+        raise ArgumentError(f"output: got {output!r}; wanted 'cutout' or 'matte'")
+    check_number("max_pixels", max_pixels, least=1, whole=True)
+    asked = output_of(**with_preset(preset, options, path))
+    output_format(path, asked.format)
+    made = finished(cut.foreground, cut.alpha, cut.picture, asked, max_pixels=max_pixels)
+    if output == "matte":
+        write_matte(path, made, asked)
+        return []
+    write_cutout(path, made, asked)
+    cut.report.warnings.extend(note for note in made.notes if note not in cut.report.warnings)
+    return list(made.notes)
+
+
+def _warn(notes: Iterable[str]) -> None:
+    for note in notes:
+        warnings.warn(note, SubjectWarning, stacklevel=3)
 
 
 def cutout(

@@ -57,6 +57,19 @@ def test_both_are_the_cut_out_and_its_matte(trimatte: Trimatte, photo_file: Path
     assert np.abs(pixels(alone).astype(int) - rgba[..., 3]).max() < 12
 
 
+def test_a_shadow_that_there_is_not_is_said(trimatte: Trimatte, tmp_path: Path, bright: str) -> None:
+    photo = np.zeros((60, 80, 3), np.uint8)
+    photo[20:, 30:50] = 240
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo).save(tmp_path / "photos/cut.png")
+    made = ("--segmenter", bright, "--cast-shadow", "contact", "--crop", "--margin", "20%", "-o", f"{tmp_path}/out/")
+    result = trimatte("cutout", tmp_path / "photos/cut.png", *made, "--json")
+    assert "warning: the photo's lower border cuts the subject off" in result.stderr
+    assert any("no shadow" in text for text in json.loads(result.stdout)["report"]["warnings"])
+    result = trimatte("cutout", tmp_path / "photos", *made, "--workers", 1)
+    assert "warning: the photo's lower border cuts the subject off" in result.stderr
+
+
 def test_a_folders_mattes_in_a_batch(trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str) -> None:
     command = ("cutout", photo_file.parent, "-o", tmp_path / "out", "--segmenter", bright, "--output", "both")
     result = trimatte(*command, "--workers", 1, "--preset", "thumbnail", "--json-lines")

@@ -126,6 +126,37 @@ def test_a_photo_with_its_matte_over_a_picture(
     assert picture[(truth > 0.3) & (truth < 0.7)].min() > 150  # no fringe of the dark background
 
 
+def test_every_result_has_the_resolution_of_its_photo(
+    trimatte: Trimatte, tmp_path: Path, photo: np.ndarray, trimap: np.ndarray, bright: str
+) -> None:
+    exif = Image.Exif()
+    exif.update({315: "Ann", 271: "Maker"})
+    Image.fromarray(photo).save(tmp_path / "photo.jpg", dpi=(300, 300), exif=exif)
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    source, found = tmp_path / "photo.jpg", {}
+    for format in ("png", "tif"):
+        maps = tmp_path / f"alpha.{format}"
+        for command in (
+            ("segment", source, "--segmenter", bright, "-o", tmp_path / f"probability.{format}"),
+            ("trimap", source, "--segmenter", bright, "-o", tmp_path / f"trimap-of-it.{format}"),
+            ("alpha", source, tmp_path / "trimap.png", "-o", maps),
+            ("composite", source, "--alpha", maps, "--background", "white", "-o", tmp_path / f"over.{format}"),
+        ):
+            result = trimatte(*command)
+            assert result.exit_code == 0, result.stderr
+            with Image.open(command[-1]) as image:
+                assert round(float(image.info["dpi"][0])) == 300, command[0]
+                found[Path(command[-1]).name] = set(image.getexif()) & {315, 271}
+    assert {name for name, tags in found.items() if tags} == {"over.png", "over.tif"}
+    for level, kept in (("none", set()), ("copyright", {315}), ("all", {315, 271})):
+        over = tmp_path / f"{level}.jpg"
+        command = ("composite", source, "--alpha", tmp_path / "alpha.png", "--background", "white", "-o", over)
+        assert trimatte(*command, "--metadata", level).exit_code == 0
+        with Image.open(over) as image:
+            assert image.info["dpi"] == (300, 300)
+            assert set(image.getexif()) & {315, 271} == kept
+
+
 def test_composite_wants_an_alpha(trimatte: Trimatte, photo_file: Path) -> None:
     result = trimatte("composite", photo_file, "--background", "white")
     assert result.exit_code == 1

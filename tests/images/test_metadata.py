@@ -19,8 +19,8 @@ from PIL import Image, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
 import trimatte
-from trimatte.images import is_marked, load_picture
-from trimatte.images.metadata import Metadata, photoshop_block
+from trimatte.images import is_marked, load_picture, read_picture
+from trimatte.images.metadata import Metadata, _photoshop_iptc, photoshop_block
 from trimatte.images.xmp import cleaned_xmp
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF")
@@ -175,6 +175,42 @@ def test_tiff_keeps_resolution_and_iptc(tmp_path: Path, cut: trimatte.Cutout) ->
         assert tags["ExifTag"].value["FNumber"] == (14, 5)
         np.testing.assert_array_equal(tiff.asarray(), np.asarray(Image.open(io.BytesIO(content))))
     assert load_picture(content).metadata.iptc == dataset(120, b"A caption") + dataset(80, b"Ann")
+
+
+def resources(iptc: bytes) -> bytes:
+    """Photoshop's image resource blocks: one with a name and of odd length, then IPTC."""
+    return b"8BIM\x03\xed\x04name\0\0\0\0\x03abc\0" + photoshop_block(iptc)[18:]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("written_as", ["undefined", "numbers", "swapped numbers", "Photoshop's block"])
+@pytest.mark.parametrize("depth", [8, 32])
+def test_iptc_of_tiff_is_found_however_it_is_written(order: Any, written_as: str, depth: int) -> None:
+    padded = IPTC + bytes(-len(IPTC) % 4)
+    ways = {"<": ">", ">": "<"}
+    numbers = np.frombuffer(padded, f"{ways[order] if 'swapped' in written_as else order}u4").tolist()
+    tag = (33723, 4, len(numbers), numbers, True)
+    if written_as == "undefined":
+        tag = (33723, 7, len(IPTC), IPTC, True)
+    elif written_as == "Photoshop's block":
+        tag = (34377, 7, len(resources(IPTC)), resources(IPTC), True)
+    stream = io.BytesIO()
+    pixels = np.zeros((4, 5, 3), np.uint8 if depth == 8 else np.float32)  # Pillow opens the first, tifffile the second
+    tifffile.imwrite(stream, pixels, byteorder=order, photometric="rgb", extratags=[tag])
+    found = read_picture(stream.getvalue()).metadata
+    assert found.iptc.rstrip(b"\0") == IPTC
+    assert found.credits[315] == "Ann"
+    assert found.kept("all").iptc == dataset(120, b"A caption") + dataset(80, b"Ann")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=40), st.integers(0, 60))
+def test_damaged_blocks_of_photoshop_are_left_out(noise: bytes, at: int) -> None:
+    blocks = resources(IPTC)
+    damaged = blocks[:at] + noise + blocks[at + len(noise) :]
+    assert isinstance(_photoshop_iptc(damaged), bytes)
+    assert _photoshop_iptc(blocks) == IPTC
+    assert _photoshop_iptc(noise) == b""
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs exiftool")

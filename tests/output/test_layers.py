@@ -1,4 +1,4 @@
-"""What lies under a subject: outlines and shadows."""
+"""What lies under a subject: an outline, and how a layer is laid."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import io
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import trimatte
 from trimatte.images.read import read_picture
-from trimatte.output.layers import contact_shadow, drop_shadow, laid_under, outline
+from trimatte.output.layers import laid_under, outline
 
 
 def rectangle() -> np.ndarray:
@@ -45,36 +44,6 @@ def test_an_outline_lies_under_the_subject_and_within_the_margin() -> None:
     assert (rgba[10:60, 10:30] == (200, 200, 200, 255)).all()
     assert (rgba[4:10, 20] == (255, 0, 0, 255)).all()
     assert not rgba[:4].any()
-
-
-@pytest.mark.parametrize("kind", ["drop", "contact"])
-def test_a_shadow_is_as_dark_as_asked_and_leaves_the_subject_alone(kind: str) -> None:
-    options = {"cast_shadow": kind, "shadow_strength": 0.6, "background": "white"}
-    rgb, plain = made(**options), made(background="white")
-    assert (rgb[30:80, 40:60] == 200).all()
-    assert (rgb <= plain).all()
-    assert 255 * 0.35 < rgb[80:].min() < 255 * 0.7
-    assert (made(**{**options, "shadow_strength": 0}) == plain).all()
-    transparent = made(cast_shadow=kind)
-    shadow = (transparent[..., 3] > 0) & (rectangle() == 0)
-    assert shadow.any()
-    assert not transparent[shadow][:, :3].any()
-
-
-def test_a_drop_shadow_falls_down_and_to_the_right_and_a_contact_shadow_on_the_ground() -> None:
-    drop = drop_shadow(rectangle(), 1.0, 0.05)
-    assert drop[80:, 60:].sum() > 10 * drop[:30, :40].sum()
-    contact = contact_shadow(rectangle(), 1.0, 0.03)
-    rows = (np.arange(120) * contact.sum(axis=1)).sum() / contact.sum()
-    assert abs(rows - 80) < 3
-    assert not contact[:60].any()
-    assert not contact_shadow(np.zeros((9, 9), np.float32), 1.0, 0.1).any()
-
-
-def test_softness_spreads_a_shadow() -> None:
-    for shadow in (drop_shadow, contact_shadow):
-        hard, soft = (np.count_nonzero(shadow(rectangle(), 1.0, softness) > 0.02) for softness in (0.01, 0.1))
-        assert soft > 1.5 * hard
 
 
 def test_the_matte_is_of_the_subject_alone() -> None:

@@ -397,6 +397,7 @@ def test_a_download_as_shown(make_page: Callable[..., Page]) -> None:
     page.choose("backdrop", "#000000")
     shown = exported(format="jpg", crop="true", margin="10%", size="120x100")
     assert (shown.format, shown.size) == ("JPEG", (120, 100))
+    assert page.page.is_hidden("#trouble")
     picture = np.asarray(shown)
     assert picture[0].max() < 12
     assert picture[50, 60].min() > 150
@@ -522,6 +523,12 @@ def test_photos_are_taken_out_of_the_strip(make_page: Callable[..., Page], tmp_p
     page.until(lambda: strip.all_inner_texts() == ["disc.png", "third.png"])
     assert "third.png" in page.page.inner_text("#file")
     assert page.page.inner_text("#trouble-text") == "second.png is taken out."
+    for width in (390, 1100):
+        page.page.set_viewport_size({"width": width, "height": 760})
+        note, photos = (page.page.locator(part).bounding_box() for part in ("#trouble", "#strip"))
+        assert note["x"] >= 0
+        assert note["x"] + note["width"] <= width
+        assert note["y"] >= photos["y"] + photos["height"]
     page.page.click("#again")  # Put back
     assert strip.all_inner_texts() == ["disc.png", "second.png", "third.png"]
     strip.nth(1).click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import signal
 import socket
@@ -9,13 +10,16 @@ import subprocess
 import sys
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from starlette.testclient import TestClient
 
 from trimatte.cli import main
+from trimatte.server.editor import Sessions
 
 
 def test_it_serves_this_machine_until_it_is_interrupted(photo_file: Path, trimap: np.ndarray) -> None:
@@ -42,6 +46,49 @@ def test_it_serves_this_machine_until_it_is_interrupted(photo_file: Path, trimap
         assert process.wait(30) == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ((), {"backdrop": "off", "shadow": "drop", "found": ""}),
+        (("--backdrop", "auto"), {"backdrop": "auto", "shadow": "drop", "found": "#d2d4cd"}),
+        (("--backdrop", "#d0d4d0", "--shadow", "keep"), {"backdrop": "#d0d4d0", "shadow": "keep", "found": "#d2d4cd"}),
+        (("--backdrop", "green"), {"backdrop": "green", "found": ""}),
+    ],
+)
+def test_the_session_has_the_backdrop_of_the_command_line(
+    options: tuple[str, ...], wanted: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = np.full((72, 96, 3), (210, 212, 205), np.uint8)
+    photo[20:55, 30:70] = 40, 70, 180
+    Image.fromarray(photo).save(tmp_path / "cup.png")
+    opened, found = [], {}
+
+    def open_it(sessions: Sessions, *given: Any, **settings: Any) -> str:
+        opened.append(plain(sessions, *given, **settings))
+        return opened[-1]
+
+    class Server:
+        """Instead of the one that listens: it asks for the session, and ends."""
+
+        def __init__(self, config: Any) -> None:
+            self.client = TestClient(config.app, base_url="http://localhost")
+
+        def run(self, sockets: list[socket.socket]) -> None:
+            path = f"/v1/edit/sessions/{opened[0]}"
+            found.update(self.client.get(path).json())
+            found["cut"] = self.client.get(f"{path}/cutout.png").content
+
+    plain = Sessions.open
+    monkeypatch.setattr(Sessions, "open", open_it)
+    monkeypatch.setattr("uvicorn.Server", Server)
+    result = CliRunner().invoke(main, ["edit", str(tmp_path / "cup.png"), "--no-browser", *options])
+    assert result.exit_code == 0, result.output
+    assert wanted.items() <= found.items()
+    alpha = np.asarray(Image.open(io.BytesIO(found["cut"])))[..., 3]
+    if wanted["found"]:
+        np.testing.assert_array_equal(alpha > 0, photo[..., 0] == 40)
+
+
 def test_what_cannot_be_edited_is_told(tmp_path: Path, photo_file: Path) -> None:
     (tmp_path / "letter.jpg").write_text("Dear all")
     for arguments, said in (
@@ -50,6 +97,8 @@ def test_what_cannot_be_edited_is_told(tmp_path: Path, photo_file: Path) -> None
         ([str(tmp_path / "letter.jpg")], "cannot read"),
         ([str(photo_file), "--method", "modnet"], "method: got 'modnet'"),
         ([str(photo_file), "--band", "7"], "band: got 7.0"),
+        ([str(photo_file), "--backdrop", "mauvish"], "backdrop: got 'mauvish'"),
+        ([str(photo_file), "--shadow", "long"], "'long' is not one of 'drop', 'keep'"),
         (["--trimap", "mine.png"], "--trimap goes with a photo"),
     ):
         result = CliRunner().invoke(main, ["edit", *arguments, "--no-browser"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from PIL import Image
 import trimatte
 from trimatte.alpha import ready_methods
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
+from trimatte.images import read_picture
+from trimatte.output.finish import NO_CONTACT
 from trimatte.quality import USUAL, WAYS
 from trimatte.server.editor import session as module
-from trimatte.server.editor.session import Session
+from trimatte.server.editor.session import DOWNLOADS, Session
 from trimatte.server.editor.sessions import NoSessionError, Sessions, SessionsFullError
 
 
@@ -186,20 +189,34 @@ def test_large_photos_are_edited_small_and_downloaded_large(
     session = Session(file_of(photo), trimap=trimap)
     assert (session.size, session.full_size) == ((36, 48), (72, 96))
     session.paint(0, 0, np.full((5, 5), 255, np.uint8))
-    alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png"))))
+    alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png").body)))
     assert alpha.shape == (72, 96)
     assert (alpha[:10, :10] == 255).all()
 
 
+def test_downloads_keep_the_resolution_and_say_what_they_lack() -> None:
+    photo = np.zeros((60, 80, 3), np.uint8)
+    photo[20:, 30:50] = 240
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "PNG", dpi=(300, 300))
+    session = Session(stream.getvalue(), trimap=np.where(photo[..., 0] > 0, 255, 0).astype(np.uint8))
+    for name in DOWNLOADS:
+        options: dict[str, Any] = {"background": "white"} if name.endswith("jpg") else {}
+        file = session.download(name, **options)
+        assert read_picture(file.body).metadata.dpi == (300, 300)
+        assert not file.notes
+    assert session.download("cutout.png", cast_shadow="contact").notes == [NO_CONTACT]
+
+
 def test_downloads_are_what_the_library_makes(session: Session, body: bytes) -> None:
     session.paint(5, 5, np.full((6, 6), 255, np.uint8))
-    trimap = np.asarray(Image.open(io.BytesIO(session.download("trimap.png"))))
+    trimap = np.asarray(Image.open(io.BytesIO(session.download("trimap.png").body)))
     assert (trimap[5:11, 5:11] == 255).all()
     result = trimatte.cutout(body, trimap=trimap, method="closed-form")
-    alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png"))))
+    alpha = np.asarray(Image.open(io.BytesIO(session.download("alpha.png").body)))
     assert close(alpha, result.alpha)
     for name, format in (("cutout.png", "PNG"), ("cutout.webp", "WEBP")):
-        picture = Image.open(io.BytesIO(session.download(name)))
+        picture = Image.open(io.BytesIO(session.download(name).body))
         assert (picture.format, picture.mode, picture.size) == (format, "RGBA", (96, 72))
         assert close(np.asarray(picture)[..., 3], result.alpha)
 
@@ -407,7 +424,7 @@ def test_the_first_answer_is_that_of_the_library(body: bytes) -> None:
     browser = Browser(session)
     assert close(browser.alpha, wanted.alpha)
     np.testing.assert_array_equal(session.auto, wanted.trimap)
-    assert close(pixels_of(session.download("cutout.png"))[..., 3], wanted.alpha)
+    assert close(pixels_of(session.download("cutout.png").body)[..., 3], wanted.alpha)
     session.paint(0, 0, np.full((4, 4), 255, np.uint8))
     session.refine()
     session.paint(0, 0, np.full((4, 4), 1, np.uint8))
@@ -469,7 +486,7 @@ def test_a_plain_backdrop_is_found_and_cut_away_as_by_the_library() -> None:
     assert state["foundNote"] == wanted.report.backdrop_note == "100% of the border is of one colour"
     browser = Browser(session)
     assert close(browser.alpha, wanted.alpha)
-    assert close(pixels_of(session.download("cutout.png"))[..., 3], wanted.alpha)
+    assert close(pixels_of(session.download("cutout.png").body)[..., 3], wanted.alpha)
     colours = pixels_of(session.foreground()).astype(int)
     assert np.abs(colours - 255 * wanted.foreground)[wanted.alpha > 0.5].mean() < 4
     session.change(backdrop="off")
@@ -505,7 +522,7 @@ def test_marks_and_clicks_hold_before_a_plain_backdrop() -> None:
 
 
 def alpha_of(session: Session) -> np.ndarray:
-    return pixels_of(session.download("cutout.png"))[..., 3]
+    return pixels_of(session.download("cutout.png").body)[..., 3]
 
 
 @pytest.mark.usefixtures("sees_both")
@@ -517,7 +534,7 @@ def test_shadows_are_kept_or_dropped_and_can_be_painted_away() -> None:
     session.change(shadow="keep")
     browser.refine()
     assert browser.alpha[place].min() > 60
-    cut = pixels_of(session.download("cutout.png"))
+    cut = pixels_of(session.download("cutout.png").body)
     assert cut[(*place, 3)].min() > 60
     assert cut[place][..., :3].max() < 30
     assert pixels_of(session.foreground())[place].max() < 60

@@ -232,6 +232,16 @@ def test_margins_that_would_make_a_giant(disc: bytes) -> None:
         made(disc, crop=True, margins=[(5000.0, "px")] * 4)
 
 
+@pytest.mark.parametrize("format", ["png", "jpeg"])
+@pytest.mark.parametrize("only_alpha", [False, True])
+def test_the_resolution_is_kept(disc: bytes, format: str, only_alpha: bool) -> None:
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(disc)).save(stream, "JPEG", quality=95, dpi=(300, 300))
+    plain = {"roi": None, "crop": False, "margins": [(0.0, "px")] * 4, "colour": None, "max_pixels": 1_000_000}
+    result = cut_out(stream.getvalue(), None, most=4800, only_alpha=only_alpha, format=format, **plain)
+    assert round(Image.open(io.BytesIO(result.body)).info["dpi"][0]) == 300
+
+
 def test_a_region(disc: bytes) -> None:
     rgba, _ = made(disc, roi=[(0.0, "px"), (0.0, "px"), (60.0, "px"), (100.0, "%")])
     assert rgba.shape == (120, 160, 4)

@@ -166,6 +166,22 @@ def test_trimap(photo_bytes: bytes, truth: np.ndarray, bright: str) -> None:
     assert product.report.band == 6
 
 
+def test_answers_have_the_photos_resolution(photo: np.ndarray, trimap_bytes: bytes, bright: str) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "JPEG", quality=95, dpi=(300, 300))
+    files = {"image": stream.getvalue(), "trimap": trimap_bytes}
+    answers = [run("trimap", {"image": files["image"]}, segmenter=bright), run("alpha", files), run("cutout", files)]
+    for answer in answers:
+        assert round(Image.open(io.BytesIO(answer.body)).info["dpi"][0]) == 300
+
+
+def test_a_shadow_that_there_is_not_is_in_the_report(bright: str) -> None:
+    photo = np.zeros((60, 80, 3), np.uint8)
+    photo[20:, 30:50] = 240
+    product = run("cutout", {"image": encoded(photo)}, segmenter=bright, cast_shadow="contact")
+    assert any("no shadow on the ground" in text for text in product.report.warnings)
+
+
 @pytest.mark.parametrize("task", ["trimap", "cutout"])
 def test_the_band_may_follow_what_the_photo_shows(task: str, photo_bytes: bytes, bright: str) -> None:
     plain, adaptive = (

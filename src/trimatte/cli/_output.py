@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from trimatte.output.options import FRAMES, OUTPUTS, PARAMETERS, with_preset
-from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Kind, Number
+from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Kind, Number, Parameter
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Typed(click.ParamType[Any]):
@@ -32,18 +35,21 @@ class _Typed(click.ParamType[Any]):
 def options(command: Any) -> Any:
     """Add what is to be made of a cut-out: output, preset, and an option for each row of the table."""
     for parameter in reversed(PARAMETERS):
-        name = "--" + parameter.name.replace("_", "-")
-        if isinstance(parameter.kind, Flag):
-            command = click.option(name, is_flag=True, default=None, help=parameter.meaning)(command)
-            continue
-        kind = parameter.kind
-        typed: Any = click.Choice(kind.values) if isinstance(kind, Choice) else _Typed(kind)
-        command = click.option(name, type=typed, help=parameter.meaning)(command)
+        command = _option(parameter)(command)
     for option in reversed(_MORE):
         command = option(command)
     return command
 
 
+def _option(parameter: Parameter) -> Callable[[Command], Command]:
+    name, kind = "--" + parameter.name.replace("_", "-"), parameter.kind
+    if isinstance(kind, Flag):
+        return click.option(name, is_flag=True, default=None, help=parameter.meaning)
+    typed: Any = click.Choice(kind.values) if isinstance(kind, Choice) else _Typed(kind)
+    return click.option(name, type=typed, help=parameter.meaning)
+
+
+metadata = next(_option(parameter) for parameter in PARAMETERS if parameter.name == "metadata")
 _MORE = (
     click.option(
         "--output", type=click.Choice(OUTPUTS), default="cutout", show_default=True, help="both is NAME-matte.png, too."

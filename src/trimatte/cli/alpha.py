@@ -84,7 +84,8 @@ def command(
         matte = estimate_alpha(picture.image, known, method=method, strict=strict, **options)
         for fallback in matte.report.fallbacks:
             warnings.warn(fallback, UserWarning, stacklevel=1)
-        save_image(target, matte.alpha, format=format_of(job, format), quality=quality)
+        said = picture.metadata.kept("none")
+        save_image(target, matte.alpha, format=format_of(job, format), quality=quality, metadata=said)
         return matte.report.as_dict()
 
     common.run(jobs, work, as_json=as_json, verbose=verbose)

@@ -10,6 +10,8 @@ import click
 from trimatte.batch.jobs import Job, plan, with_partners
 from trimatte.batch.one import format_of, opened, writable
 from trimatte.cli import _common as common
+from trimatte.cli import _output
+from trimatte.output.options import Output
 
 
 @click.command("composite")
@@ -24,6 +26,7 @@ from trimatte.cli import _common as common
 @common.format
 @common.force
 @common.quality
+@_output.metadata
 @common.max_pixels
 @common.as_json
 @common.verbose
@@ -35,6 +38,7 @@ def command(
     format: str | None,
     force: bool,
     quality: int | None,
+    metadata: str | None,
     max_pixels: int,
     as_json: bool,
     verbose: bool,
@@ -86,6 +90,7 @@ def command(
             background=background,
             format=format_of(job, format),
             quality=quality,
+            metadata=picture.metadata.kept(metadata or Output.metadata),
         )
         return {}
 

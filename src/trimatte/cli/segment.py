@@ -55,9 +55,10 @@ def command(
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
-        photo = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels)).image
-        probability = segment(photo, segmenter=segmenter, points=points, not_points=not_points, box=box)
-        save_image(target, probability, format=format_of(job, format), quality=quality)
+        picture = without_hidden(load_picture(opened(job.source), max_pixels=max_pixels))
+        probability = segment(picture.image, segmenter=segmenter, points=points, not_points=not_points, box=box)
+        said = picture.metadata.kept("none")
+        save_image(target, probability, format=format_of(job, format), quality=quality, metadata=said)
         pointed = bool(read_prompts(points, not_points, box))
         subject = has_subject(probability) and (pointed or subject_trust(probability) >= LEAST_TRUST)
         return {"segmenter": segmenter, "subject": subject}

@@ -81,20 +81,21 @@ def command(
 
     def work(job: Job) -> dict[str, Any]:
         target = writable(job)
-        source, report = opened(job.source), TrimapReport()
+        source, report, said = opened(job.source), TrimapReport(), None
         if from_probability:
             mask = as_alpha(source, name="probability")
             trimap = make_trimap(mask, band=band, band_pixels=band_pixels, speck=speck or 0.0, report=report)
         else:
             picture = without_hidden(load_picture(source, max_pixels=max_pixels))
             _, trimap = find_trimap(picture, stages, report=report)
+            said = picture.metadata.kept("none")
         if strict and not report.subject:
             raise SubjectNotFoundError("no subject found")
         if from_probability and report.specks:
             report.notes.append(f"removed {report.islands} islands and {report.holes} holes below --speck {speck}")
         for note in report.notes:
             warnings.warn(note, UserWarning, stacklevel=1)
-        save_image(target, trimap, format=format_of(job, None))
+        save_image(target, trimap, format=format_of(job, None), metadata=said)
         return asdict(report)
 
     common.run(jobs, work, as_json=as_json, verbose=verbose)

@@ -194,7 +194,7 @@ def _decoded(image: Image.Image, stream: IO[bytes] | None, sampler: Sampler, not
     if image.mode == "CMYK":  # its profile has been made use of
         profile = None
     codes, alpha, turned = _turned(codes, alpha, _orientation(image))
-    found = metadata_of(image) if stream is not None else Metadata()
+    found = metadata_of(image, stream) if stream is not None else Metadata()
     return Decoded(codes, alpha, profile, image.format or "", stored or turned, (*told, *more), found)
 
 

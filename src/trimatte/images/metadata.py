@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
+import numpy as np
 from PIL import Image
 
+from trimatte.images.tiff import first_blocks
 from trimatte.images.xmp import cleaned_xmp
 
 LEVELS = ("none", "copyright", "all", "all+gps")
@@ -27,9 +29,11 @@ CAMERA, PLACE = 0x8769, 0x8825
 COLOUR_SPACE, WIDTH, HEIGHT = 40961, 40962, 40963
 _XP = range(40091, 40096)  # Windows' title, comment, author, keywords, subject
 _BASE = frozenset({DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT, 316, 18246, 18249, *_XP})
+_READ = _BASE | {X_DPI, Y_DPI, UNIT}
 _NOT_CAMERA = frozenset({37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932, 59933})
 """Maker note, interoperability, what is of the picture before, padding."""
-_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_IPTC = 700, 33723, 0x0404
+_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG, _PHOTOSHOP_IPTC = 700, 33723, 34377, 0x0404
+_DATASET = b"\x1c"
 _IPTC_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
 _IPTC_PREVIEWS = frozenset({200, 201, 202})
 _CREDITS = ((ARTIST, 80, "creator", "Author"), (COPYRIGHT, 116, "rights", "Copyright"))
@@ -123,12 +127,12 @@ class Metadata:
             return Metadata(self.dpi, self.credits).exif(size, software, srgb=srgb, always=always)
 
 
-def metadata_of(image: Image.Image) -> Metadata:
-    """What an opened and decoded picture's file says; what is damaged is left out."""
+def metadata_of(image: Image.Image, stream: IO[bytes]) -> Metadata:
+    """What an opened and decoded picture's file, which is `stream`, says; what is damaged is left out."""
     info, exif = image.info, Image.Exif()
     with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
         exif = image.getexif()
-    return _found(exif, _dpi(info.get("dpi")), info.get("xmp"), _iptc_of(image, info), _texts(image))
+    return _found(exif, _dpi(info.get("dpi")), info.get("xmp"), _iptc_of(image, info, stream), _texts(image))
 
 
 def metadata_of_tiff(stream: IO[bytes]) -> Metadata:
@@ -137,8 +141,7 @@ def metadata_of_tiff(stream: IO[bytes]) -> Metadata:
     with contextlib.suppress(Exception):
         stream.seek(0)
         exif.load_from_fp(stream)
-        stored = dict(exif)
-        return _found(exif, None, stored.get(_XMP_TAG), _joined(stored.get(_IPTC_TAG)), ())
+        return _found(exif, None, exif.get(_XMP_TAG), _iptc_of_tiff(stream), ())
     return Metadata()
 
 
@@ -149,7 +152,7 @@ def _found(
     camera: dict[int, Any] = {}
     place: dict[int, Any] = {}
     with contextlib.suppress(Exception):
-        stored = dict(exif)
+        stored = {tag: exif[tag] for tag in exif if tag in _READ}  # of others, Pillow may warn
         camera = {tag: value for tag, value in exif.get_ifd(CAMERA).items() if tag not in _NOT_CAMERA}
         place = dict(exif.get_ifd(PLACE))
     xmp = xmp or b""
@@ -185,18 +188,37 @@ def _exif_dpi(stored: Mapping[int, Any]) -> tuple[float, float] | None:
     return None if scale is None or found is None else (found[0] * scale, found[1] * scale)
 
 
-def _iptc_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes:
+def _iptc_of(image: Image.Image, info: Mapping[Any, Any], stream: IO[bytes]) -> bytes:
     blocks = info.get("photoshop")
     found = blocks.get(_PHOTOSHOP_IPTC, b"") if isinstance(blocks, Mapping) else b""
     if not found and image.format == "TIFF":
-        return _joined(getattr(image, "tag_v2", {}).get(_IPTC_TAG))
+        return _iptc_of_tiff(stream)
     return found if isinstance(found, bytes) else b""
 
 
-def _joined(value: Any) -> bytes:
-    """A tag's bytes, which may come in parts."""
-    value = b"".join(value) if isinstance(value, tuple) and all(isinstance(x, bytes) for x in value) else value
-    return value if isinstance(value, bytes) else b""
+def _iptc_of_tiff(stream: IO[bytes]) -> bytes:
+    """IPTC of a TIFF's own tag, or among Photoshop's blocks.
+
+    Pillow is not asked: of a tag of 32-bit numbers, which many programs make of it, it has the first alone.
+    """
+    blocks = first_blocks(stream, _IPTC_TAG, _PHOTOSHOP_TAG)
+    found = blocks.get(_IPTC_TAG, b"")
+    if found[:1] != _DATASET and found[3:4] == _DATASET:  # numbers of the other byte order
+        found = np.frombuffer(found[: len(found) // 4 * 4], ">u4").astype("<u4").tobytes()
+    return found if found[:1] == _DATASET else _photoshop_iptc(blocks.get(_PHOTOSHOP_TAG, b""))
+
+
+def _photoshop_iptc(blocks: bytes) -> bytes:
+    """IPTC among Photoshop's image resource blocks; what is damaged ends them."""
+    at = 0
+    while blocks[at : at + 4] == b"8BIM" and at + 12 <= len(blocks):
+        name = (1 + blocks[at + 6]) + (1 + blocks[at + 6]) % 2
+        start = at + 6 + name + 4
+        length = int.from_bytes(blocks[start - 4 : start], "big")
+        if int.from_bytes(blocks[at + 4 : at + 6], "big") == _PHOTOSHOP_IPTC:
+            return blocks[start : start + length]
+        at = start + length + length % 2
+    return b""
 
 
 def _texts(image: Image.Image) -> Iterator[tuple[str, str]]:

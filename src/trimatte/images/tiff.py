@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -16,10 +16,11 @@ from trimatte.images.formats import not_read
 
 _SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _STRIPS, _TILES, _SUB_PAGES, _DNG = 254, 255, 262, 273, 324, 330, 50706
 _CFA, _LINEAR_RAW = 32803, 34892
-_SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}  # of a value, by its type
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 13: 4, 16: 8, 18: 8}  # of a value, by its type
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MOST_PAGES = 4096
 _MOST_SUB_PAGES = 16
+_MOST_BLOCK = 1 << 20
 _MOST_PARTS = 1 << 20
 """Strips or tiles of a page; Pillow makes a Python object of each."""
 
@@ -78,6 +79,22 @@ def full_page(stream: IO[bytes]) -> tuple[IO[bytes], int]:
     return reader.beginning_with(chosen), len(full)
 
 
+def first_blocks(stream: IO[bytes], *tags: int) -> dict[int, bytes]:
+    """The content of these tags of the first page, as it lies in the file, whatever its type; without what is damaged.
+
+    Parameters
+    ----------
+    stream : binary file object
+        That can seek.
+    *tags : int
+        Of which those of more than a megabyte or so are left out.
+    """
+    try:
+        return _Reader(stream).blocks(tags)
+    except (struct.error, OSError, OverflowError, ValueError):
+        return {}
+
+
 class _Reader:
     """Reads directories of tags; what is damaged ends the list of pages."""
 
@@ -87,7 +104,7 @@ class _Reader:
         head = stream.read(16)
         self._order = "<" if head[:2] == b"II" else ">"
         self._big = b"+" in head[2:4]
-        self._at, self._offset = (8, "Q") if self._big else (4, "I")
+        self._at, self._offset, self._size = (8, "Q", 20) if self._big else (4, "I", 12)
         self._first = self._number(head, self._at, self._offset)
         self.parts: dict[int, list[int]] = {}
 
@@ -98,6 +115,20 @@ class _Reader:
             page, offset = self._page(offset)
             if page is not None:
                 yield page
+
+    def blocks(self, tags: Sequence[int]) -> dict[int, bytes]:
+        """The bytes of tags of the first page."""
+        entries, size, room = self._entries(self._first), self._size, self._at
+        found = {}
+        for at in range(0, len(entries) - size + 1 - room, size):
+            tag, kind, count = struct.unpack_from(self._order + "HH" + self._offset, entries, at)
+            length = count * _SIZES.get(kind, 0)
+            if tag in tags and 0 < length <= _MOST_BLOCK:
+                data = entries[at + size - room : at + size]
+                found[tag] = (
+                    data[:length] if length <= room else self._read(self._number(data, 0, self._offset), length)
+                )
+        return found
 
     def sub_pages(self, page: Page) -> Iterator[Page]:
         for offset in page.tags.get(_SUB_PAGES, ())[:_MOST_SUB_PAGES]:
@@ -114,23 +145,27 @@ class _Reader:
 
     def _page(self, offset: int) -> tuple[Page | None, int]:
         """A page and where the next one is, 0 if there is none."""
-        count_code, size = ("Q", 20) if self._big else ("H", 12)
         try:
-            count = self._number(self._read(offset, struct.calcsize(count_code)), 0, count_code)
-            start = offset + struct.calcsize(count_code)
-            entries = self._read(start, min(count, 1 << 16) * size + struct.calcsize(self._offset))
-            tags = dict(self._tags(entries, size, offset))
+            entries = self._entries(offset)
+            tags = dict(self._tags(entries, offset))
             return Page(offset, tags), self._number(entries, len(entries) - struct.calcsize(self._offset), self._offset)
         except (struct.error, OSError, OverflowError, ValueError):
             return None, 0
 
-    def _tags(self, entries: bytes, size: int, page: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-        room = struct.calcsize(self._offset)
+    def _entries(self, offset: int) -> bytes:
+        """The entries of a page, and where the next page is."""
+        count_code = "Q" if self._big else "H"
+        count = self._number(self._read(offset, struct.calcsize(count_code)), 0, count_code)
+        start = offset + struct.calcsize(count_code)
+        return self._read(start, min(count, 1 << 16) * self._size + struct.calcsize(self._offset))
+
+    def _tags(self, entries: bytes, page: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+        size, room = self._size, self._at
         for at in range(0, len(entries) - size + 1 - room, size):
             tag, kind, count = struct.unpack_from(self._order + "HH" + self._offset, entries, at)
             if tag in (_STRIPS, _TILES):
                 self.parts.setdefault(page, []).append(count)
-            elif tag in (_SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _SUB_PAGES, _DNG) and kind in _SIZES and count:
+            elif tag in (_SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _SUB_PAGES, _DNG) and kind in _CODES and count:
                 count = min(count, _MOST_SUB_PAGES)
                 data = entries[at + size - room : at + size]
                 if count * _SIZES[kind] > room:

@@ -16,13 +16,15 @@ from trimatte.images.formats import FORMATS, MAX_PIXELS, output_format
 from trimatte.images.metadata import Metadata
 from trimatte.images.read import Picture
 from trimatte.images.write import restore_colours, save_image
-from trimatte.output.framing import Frame, framed, visible_box
-from trimatte.output.layers import contact_shadow, drop_shadow, laid_under, outline
+from trimatte.output.framing import Borders, Frame, framed, visible_box
+from trimatte.output.layers import laid_under, outline
 from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
 from trimatte.output.options import Output
+from trimatte.output.shadows import contact_shadow, drop_shadow
 from trimatte.planes.resize import resized
 
 _FAINT = np.float32(0.5 / 65535)
+NO_CONTACT = "the photo's lower border cuts the subject off, so that it has no shadow on the ground"
 _SHADOWS = {"drop": drop_shadow, "contact": contact_shadow}
 
 
@@ -44,6 +46,8 @@ class Finished:
         sRGB.
     metadata : Metadata
         What of the photo's is written.
+    notes : tuple of str
+        What could not be made as it was asked for.
     """
 
     colours: Codes
@@ -52,6 +56,7 @@ class Finished:
     profile: bytes | None
     background: Floats | None
     metadata: Metadata
+    notes: tuple[str, ...] = ()
 
 
 def finished(
@@ -86,13 +91,16 @@ def finished(
     profile = picture.icc_profile
     colours, matte = _on_canvas(colours, np.asarray(alpha, np.float32), profile, frame)
     shown = matte
-    for colour, coverage in _under(matte, profile, picture.bits, output):
+    layers = _under(matte, profile, output, frame.borders(alpha.shape))
+    for colour, coverage in layers:
         colours, shown = laid_under(colours, shown, colour, coverage)
     behind = None if output.background is None else _behind(output.background, alpha.shape, frame)
     kept = picture.metadata.kept(output.metadata)
     if output.dpi is not None:
         kept = replace(kept, dpi=(output.dpi, output.dpi))
-    return Finished(colours, shown, matte, profile, behind, kept)
+    cast = output.cast_shadow != "none" and output.shadow_strength > 0
+    lacking = cast and matte.any() and not layers[-1][1].any()
+    return Finished(colours, shown, matte, profile, behind, kept, (NO_CONTACT,) if lacking else ())
 
 
 def frame_of(alpha: Floats, output: Output, max_pixels: int = MAX_PIXELS) -> Frame:
@@ -170,7 +178,7 @@ def _resampled(colours: Codes, alpha: Floats, profile: bytes | None, shape: tupl
     return icc.from_light(light, profile, 8 * colours.itemsize), scaled
 
 
-def _under(matte: Floats, profile: bytes | None, bits: int, output: Output) -> list[tuple[Floats, Floats]]:
+def _under(matte: Floats, profile: bytes | None, output: Output, borders: Borders) -> list[tuple[Floats, Floats]]:
     """Colour and coverage of what lies under the subject, the uppermost first."""
     layers: list[tuple[Floats, Floats]] = []
     solid = matte
@@ -181,7 +189,7 @@ def _under(matte: Floats, profile: bytes | None, bits: int, output: Output) -> l
         solid = np.maximum(matte, outline(matte, output.outline))
         layers.append((colour[0, 0], solid))
     if output.cast_shadow != "none":
-        dark = _SHADOWS[output.cast_shadow](solid, output.shadow_strength, output.shadow_softness)
+        dark = _SHADOWS[output.cast_shadow](solid, output.shadow_strength, output.shadow_softness, borders)
         layers.append((np.zeros(3, np.float32), dark))
     return layers
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError
 from trimatte.images.arrays import Box, Floats, bounding_box
 from trimatte.images.formats import MAX_PIXELS
 from trimatte.output.lengths import Length, Margins
 
+Borders = tuple[tuple[int | None, int | None], tuple[int | None, int | None]]
+"""First row and the one after the last, then columns, of a photo on a canvas; None where it is not shown to its end."""
+WITHIN: Borders = ((None, None), (None, None))
 VISIBLE = 1 / 16
 """The least alpha that counts for a crop."""
 SPECK = 1 / 500
@@ -53,6 +58,14 @@ class Frame:
         (top, left), (height, width) = self.at, self.shape
         return slice(top, top + height), slice(left, left + width)
 
+    def borders(self, photo: tuple[int, ...]) -> Borders:
+        """Where the borders of a photo of that height and width lie on the canvas."""
+        (top, bottom), (left, right) = (
+            (shown.start if part.start == 0 else None, shown.stop if part.stop == side else None)
+            for part, shown, side in zip(self.box, self.within, photo, strict=True)
+        )
+        return (top, bottom), (left, right)
+
 
 def visible_box(alpha: Floats) -> Box | None:
     """Rows and columns of all subjects in a matte, without specks and haze; None if nothing is visible.
@@ -65,20 +78,38 @@ def visible_box(alpha: Floats) -> Box | None:
     alpha : (H, W) float32 array in [0, 1]
         A matte.
     """
+    seen = np.where(alpha >= VISIBLE, alpha, np.float32(0))
+    labels, side = groups(seen)
+    kept = (labels > 0).repeat(side, axis=0).repeat(side, axis=1)[: alpha.shape[0], : alpha.shape[1]]
+    return bounding_box((seen > 0) & kept)
+
+
+def groups(seen: Floats) -> tuple[NDArray[Any], int]:
+    """Number the groups of what is not 0 in a plane, by cells that touch one another.
+
+    Parameters
+    ----------
+    seen : (H, W) float32 array in [0, 1]
+        Of pixels that belong to none, 0.
+
+    Returns
+    -------
+    labels : (h, w) int32 array
+        The group of each cell, from 1 on; 0 where it has none, or a speck.
+    side : int
+        Of a cell, in pixels.
+    """
     from scipy.ndimage import label
 
-    side = max(1, round(max(alpha.shape) / CELLS))
-    seen = np.where(alpha >= VISIBLE, alpha, np.float32(0))
-    starts = [np.arange(0, length, side) for length in alpha.shape]
+    side = max(1, round(max(seen.shape) / CELLS))
+    starts = [np.arange(0, length, side) for length in seen.shape]
     cells = np.add.reduceat(np.add.reduceat(seen, starts[0], axis=0), starts[1], axis=1)
-    groups, count = label(cells > 0, np.ones((3, 3)))
-    if not count:
-        return None
-    cover = np.bincount(groups.ravel(), cells.ravel())
-    counts = cover >= SPECK * cover[1:].max()
-    counts[0] = False
-    kept = counts[groups].repeat(side, axis=0).repeat(side, axis=1)[: alpha.shape[0], : alpha.shape[1]]
-    return bounding_box((seen > 0) & kept)
+    labels, count = label(cells > 0, np.ones((3, 3)))
+    if count:
+        cover = np.bincount(labels.ravel(), cells.ravel())
+        cover[0] = 0
+        labels[(cover < SPECK * cover.max())[labels]] = 0
+    return labels, side
 
 
 def framed(

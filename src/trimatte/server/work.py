@@ -14,7 +14,7 @@ import trimatte
 from trimatte.alpha import Matte, find_method, remarks
 from trimatte.cutout import Matting, cutout_by, find_trimap, matting_of
 from trimatte.errors import SubjectNotFoundError
-from trimatte.images import WRITTEN, load_picture, read_trimap, save_image
+from trimatte.images import WRITTEN, Picture, load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.quality import USUAL, apart
 from trimatte.runtime.report import PlainReport
@@ -180,7 +180,7 @@ def _trimap(files: Files, values: Values) -> Product:
     if values["strict"] and not notes.subject:
         raise SubjectNotFoundError("no subject found")
     report = Report(subject=notes.subject, warnings=notes.notes, band=notes.band)
-    return Product(_png(known), "image/png", report)
+    return Product(_png(known, picture), "image/png", report)
 
 
 def _alpha(files: Files, values: Values) -> Product:
@@ -199,12 +199,13 @@ def _alpha(files: Files, values: Values) -> Product:
         converged=solve.converged,
         seconds=solve.seconds,
     )
-    return Product(_png(matte.alpha, bits=16 if values["bits"] == "16" else 8), "image/png", report)
+    return Product(_png(matte.alpha, picture, bits=16 if values["bits"] == "16" else 8), "image/png", report)
 
 
-def _png(grey: np.ndarray, bits: int = 8) -> bytes:
+def _png(grey: np.ndarray, photo: Picture, bits: int = 8) -> bytes:
+    """A plane of a photo, at its resolution."""
     stream = io.BytesIO()
-    save_image(stream, grey, format="png", bits=bits)
+    save_image(stream, grey, format="png", bits=bits, metadata=photo.metadata.kept("none"))
     return stream.getvalue()
 
 

@@ -14,6 +14,7 @@ from trimatte.errors import ArgumentError
 from trimatte.images import load_picture, save_image
 from trimatte.images.background import opaque_image
 from trimatte.images.hidden import without_hidden
+from trimatte.images.metadata import Metadata
 from trimatte.planes.resize import downsampled
 
 Length = tuple[float, str]
@@ -86,7 +87,8 @@ def cut_out(
     y0, y1, x0, x1 = y0 + top, y1 + top, x0 + left, x1 + left
     if crop:
         colours, alpha = _cropped(colours, alpha, (y0, y1, x0, x1), margins, max_pixels)
-    body = _encoded(colours, alpha, behind, colour, only_alpha, format, max_pixels)
+    resolution = picture.metadata.kept("none")
+    body = _encoded(colours, alpha, behind, colour, only_alpha, format, max_pixels, resolution)
     headers = {
         "X-Width": str(alpha.shape[1]),
         "X-Height": str(alpha.shape[0]),
@@ -151,15 +153,16 @@ def _encoded(
     only_alpha: bool,
     format: str,
     max_pixels: int,
+    metadata: Metadata,
 ) -> bytes:
     stream = io.BytesIO()
     if only_alpha:
-        save_image(stream, alpha, format=format)
+        save_image(stream, alpha, format=format, metadata=metadata)
         return stream.getvalue()
     background: Any = colour
     if behind is not None:
         background = opaque_image(behind, max_pixels=max_pixels)
     elif colour is None and format == "jpeg":
         background = (255, 255, 255)
-    save_image(stream, colours, alpha=alpha, background=background, format=format)
+    save_image(stream, colours, alpha=alpha, background=background, format=format, metadata=metadata)
     return stream.getvalue()

@@ -174,10 +174,12 @@ class _Editor:
         if what not in DOWNLOADS:
             raise Problem("not-found", f"there is no {what!r}, there are {', '.join(DOWNLOADS)}")
         options = await self._looks(request) if what.startswith("cutout") else {}
-        body = await _in(self._long, partial(session.download, what, **options))
+        made = await _in(self._long, partial(session.download, what, **options))
         name = quote(f"{os.path.splitext(session.name)[0]}-{what}", safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-        return Response(body, 200, headers, DOWNLOADS[what][1])
+        if made.notes:
+            headers["Trimatte-Notes"] = json.dumps(made.notes)
+        return Response(made.body, 200, headers, DOWNLOADS[what][1])
 
     async def _looks(self, request: Request) -> dict[str, Any]:
         """How a cut-out is to be laid out; a body is the picture behind it."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from trimatte.alpha.methods import find_method
 from trimatte.alpha.prepared import PreparedAlpha
 from trimatte.backdrop import check_backdrop, find_backdrop, key
 from trimatte.backdrop.field import Field
-from trimatte.cutout import Cutout, CutoutReport, find_trimap, matting_of, quiet_cutout
+from trimatte.cutout import Cutout, CutoutReport, find_trimap, matting_of, quiet_cutout, quiet_save
 from trimatte.errors import ArgumentError
 from trimatte.foreground import quiet_foreground
 from trimatte.images import MAX_PIXELS, read_picture, read_trimap, save_image
@@ -58,6 +58,13 @@ GIVEN = "{}: the trimap was given, wanted none"
 _MARKS = np.zeros(256, bool)
 _MARKS[[BACKGROUND, UNTOUCHED, UNKNOWN, FOREGROUND]] = True
 _one_by_one = threading.Lock()
+
+
+class Download(NamedTuple):
+    """A file, and what could not be made of it as it was asked for."""
+
+    body: bytes
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -229,6 +236,7 @@ class Session:
         own = None if self._bound is None else (self._bound / np.float32(255)).astype(np.float32)
         self._seen = replace(picture, image=self.image, pixels=quantised(self.image, 8), alpha=own, notes=())
         self._photo_notes = list(picture.notes)
+        self._resolution = picture.metadata.kept("none")
         self._given = None
         if trimap is not None:
             self._given = resized(read_trimap(trimap, shape=picture), self.size, "nearest")
@@ -373,7 +381,7 @@ class Session:
                 colours = _colours(self.image, alpha)
         return _jpeg(colours)
 
-    def download(self, what: str, *, max_pixels: int = MAX_PIXELS, **options: Any) -> bytes:
+    def download(self, what: str, *, max_pixels: int = MAX_PIXELS, **options: Any) -> Download:
         """A file of `DOWNLOADS`, of the photo's own size: what `trimatte.cutout` makes of photo and trimap.
 
         Options are those of `Cutout.save`; they go with a cut-out.
@@ -382,16 +390,17 @@ class Session:
             request = self._request()
         format, buffer = DOWNLOADS[what][0], io.BytesIO()
         if what.startswith("trimap"):
-            save_image(buffer, resized(request.trimap, self.full_size, "nearest"), format=format)
-            return buffer.getvalue()
+            trimap = resized(request.trimap, self.full_size, "nearest")
+            save_image(buffer, trimap, format=format, metadata=self._resolution)
+            return Download(buffer.getvalue())
         alone = what.startswith("alpha")
         with _kernels():
             result = self._full(request, alone)
         if alone:
-            save_image(buffer, result.alpha, format=format)
-        else:
-            result.save(buffer, format=format, max_pixels=max_pixels, **options)
-        return buffer.getvalue()
+            save_image(buffer, result.alpha, format=format, metadata=self._resolution)
+            return Download(buffer.getvalue())
+        notes = quiet_save(result, buffer, format=format, max_pixels=max_pixels, **options)
+        return Download(buffer.getvalue(), notes)
 
     def _begin(self, settings: Settings) -> _First:
         """What `trimatte.cutout` makes of the photo alone, or with the trimap that was given."""

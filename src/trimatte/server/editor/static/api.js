@@ -115,11 +115,11 @@ class Session {
     this.state = await (await this.ask("PUT", "/settings", { body: JSON.stringify(settings) })).json();
   }
 
-  // With options, and a picture behind, a cut-out is laid out as they say.
+  // A file, and what could not be made of it. With options, and a picture behind, a cut-out is laid out as they say.
   async download(what, options = {}, behind = null) {
-    return (await this.ask(behind ? "POST" : "GET", `/${what}`, { query: options, body: behind ?? undefined })).blob();
+    const response = await this.ask(behind ? "POST" : "GET", `/${what}`, { query: options, body: behind ?? undefined });
+    return { blob: await response.blob(), notes: JSON.parse(response.headers.get("Trimatte-Notes") ?? "[]") };
   }
-
 
   async patchOf(response) {
     const patch = JSON.parse(response.headers.get("Trimatte-Patch"));

@@ -219,9 +219,11 @@ async function download(what, options, behind) {
   say(`Preparing ${what}.`);
   $("download").disabled = true;
   try {
-    save(await editor.session.download(what, options, behind), `${editor.session.state.name.replace(/\.[^.]+$/, "")}-${what}`);
+    const { blob, notes } = await editor.session.download(what, options, behind);
+    save(blob, `${editor.session.state.name.replace(/\.[^.]+$/, "")}-${what}`);
     if ($("pill").textContent === preparing) pill(kind, words); // else it tells of strokes that came meanwhile
     say(`${what} is downloaded.`);
+    if (notes.length) trouble(new Error(sentence(notes)), null);
   } catch (error) {
     if (options && error.kind === "refused") return error;
     failed(error, () => download(what, options, behind));
@@ -244,7 +246,8 @@ async function copy() {
   const { kind, colour, file } = stage.backdrop;
   const made = async () => {
     if (!(await editor.upToDate())) throw new Error("Your marks are not sent yet.");
-    return editor.session.download("cutout.png", kind === "colour" ? { background: colour } : {}, kind === "image" ? file : null);
+    const options = kind === "colour" ? { background: colour } : {};
+    return (await editor.session.download("cutout.png", options, kind === "image" ? file : null)).blob;
   };
   try {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": made() })]);
