@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -126,7 +127,8 @@ def timed() -> Iterator[str]:
             clicking.append(time.perf_counter() - start)
     opened, clicked = (1000 * np.array([np.median(seconds), np.min(seconds)]) for seconds in (opening, clicking))
     yield f"A photo of 1 megapixel is opened in {opened[0]:.0f} ms ({opened[1]:.0f} at best of 9); a click is answered"
-    yield f"in {clicked[0]:.0f} ms ({clicked[1]:.0f} at best of 27), its probability at the photo's size included."
+    yield f"in {clicked[0]:.0f} ms ({clicked[1]:.0f} at best of 27), its probability at the photo's size included;"
+    yield f"{os.getloadavg()[0]:.1f} processes wanted the {os.cpu_count()} processors meanwhile."
 
 
 def row(name: str, table: np.ndarray) -> str:

@@ -75,6 +75,13 @@ def test_softness_spreads_a_shadow() -> None:
         assert soft > 1.5 * hard
 
 
+def test_without_softness_a_contact_shadow_is_no_slab() -> None:
+    dark = contact_shadow(boxes((100, 700, 200, 800), shape=(900, 1000)), 0.4, 0)
+    assert dark.max() > 0.35
+    for axis in (0, 1):
+        assert np.abs(np.diff(dark, axis=axis)).max() < 0.025
+
+
 @pytest.mark.parametrize("shadow", [drop_shadow, contact_shadow])
 def test_no_step_between_neighbours_is_seen(shadow: Any) -> None:
     large = boxes((100, 700, 200, 800), shape=(900, 1000))

@@ -202,6 +202,19 @@ def test_bad_settings(http: TestClient, path: str, content: bytes) -> None:
     assert answer.json()["type"] in ("/problems/bad-body", "/problems/bad-parameter")
 
 
+def test_a_download_says_what_of_it_could_not_be_made(http: TestClient, sessions: Sessions) -> None:
+    photo = np.zeros((60, 80, 3), np.uint8)
+    photo[20:, 30:50] = 240
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    known = np.where(photo[..., 0] > 0, 255, 0).astype(np.uint8)
+    path = f"{SESSIONS}/{sessions.open(buffer.getvalue(), 'cut.png', trimap=known)}"
+    answer = http.get(f"{path}/cutout.png", params={"cast_shadow": "contact"})
+    (note,) = json.loads(answer.headers["Trimatte-Notes"])
+    assert "no shadow on the ground" in note
+    assert "Trimatte-Notes" not in http.get(f"{path}/cutout.png", params={"cast_shadow": "drop"}).headers
+
+
 def test_a_plain_backdrop_is_a_setting(http: TestClient) -> None:
     y, x = np.mgrid[:60, :80]
     pixels = np.where(np.hypot(y - 30, x - 40)[..., None] < 18, (30, 60, 190), (240, 240, 238)).astype(np.uint8)

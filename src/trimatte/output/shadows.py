@@ -147,13 +147,14 @@ def _on_ground(feet: _Feet, blur: float, ends: tuple[int | None, int | None], he
     from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 
     whole = distance_transform_edt(~feet.cut) / max(1.0, _FADE * blur) if feet.cut.any() else np.ones(len(feet.cut))
-    reach = int(4 * _SHARPNESS[-1][1] * blur) + 1
+    flat = _FLAT * feet.width
+    reach = int(4 * (_SHARPNESS[-1][1] * blur + flat)) + 1
     near = _continued(np.where(feet.cut, np.float32(0), feet.near), 0, reach, _cut_at(ends, len(feet.near)))
     below = (np.arange(height) + 0.5 - feet.bottom)[:, None]
     dark = np.zeros((height, len(feet.near)), np.float32)
     for down, across in _SHARPNESS:
-        row = gaussian_filter1d(near, across * blur)[reach:-reach] if blur else near[reach:-reach]
-        profile = np.exp(-0.5 * (below / np.hypot(_FLAT * feet.width, down * blur)) ** 2)
+        row = gaussian_filter1d(near, np.hypot(flat / 2, across * blur))[reach:-reach]
+        profile = np.exp(-0.5 * (below / np.hypot(flat, down * blur)) ** 2)
         np.maximum(dark, profile.astype(np.float32) * (row * np.minimum(whole, 1)).astype(np.float32), out=dark)
     return dark
 
