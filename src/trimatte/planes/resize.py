@@ -17,7 +17,7 @@ FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 GAP = 2
-"""A picture is averaged in blocks until it is no less than this many times as large as wanted."""
+"""A picture is averaged in blocks until it is no less than this many times as large as wanted, by default."""
 STRIP = 1 << 18
 """Pixels of a strip, in which large planes are worked on: what a step needs beside them then stays in the cache, where
 planes of its own would be fresh memory, which takes longer to get than the step itself."""
@@ -84,9 +84,12 @@ def _parts(size: tuple[int, ...], source: tuple[int, ...], box: Area | None) -> 
         yield rows, (left, top + rows.start * step, right, top + rows.stop * step)
 
 
-def downsampled(image: Planes, size: tuple[int, int], how: str = "bilinear") -> Planes:
-    """Antialiased resize of (H, W, 3) float32 to `size` (height, width); the large are first averaged in blocks."""
-    high, wide = (max(1, int(have / wanted / GAP)) for have, wanted in zip(image.shape, size, strict=False))
+def downsampled(image: Planes, size: tuple[int, int], how: str = "bilinear", *, gap: int = GAP) -> Planes:
+    """Antialiased resize of (H, W, 3) float32 to `size` (height, width); the large are first averaged in blocks.
+
+    They are then still `gap` times as large as wanted, or more.
+    """
+    high, wide = (max(1, int(have / wanted / gap)) for have, wanted in zip(image.shape, size, strict=False))
     smaller = _averaged(_averaged(image, high).swapaxes(0, 1), wide).swapaxes(0, 1)
     return resized(smaller, size, how, box=(0, 0, image.shape[1] / wide, image.shape[0] / high))
 

@@ -14,13 +14,15 @@ import numpy as np
 
 from trimatte.planes import filters
 from trimatte.planes.regression import colour_slopes
-from trimatte.planes.resize import resized, strips
+from trimatte.planes.resize import downsampled, resized, strips
 from trimatte.runtime.onnx import embedded_session
 
 SIDE = 160
 """It is decided on a small picture, of so many pixels on its long side,"""
 SHORTEST = 8
 """and no fewer on the other."""
+BLOCKS = 6
+"""made of no fewer blocks of a large one than so many each way."""
 SMALLEST = 48
 """A picture whose long side is less is left as it is: enlarged so far its edges are none, masks became no better."""
 LEAST = np.float32(0.003)
@@ -62,7 +64,7 @@ def decided(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
         return probability
     scale = SIDE / max(height, width)
     size = tuple(max(SHORTEST, round(side * scale)) for side in (height, width))
-    small = np.clip(resized(image, size, "box"), 0, 1)
+    small = np.clip(downsampled(image, size, "box", gap=BLOCKS), 0, 1)
     p = np.clip(resized(probability, size, "box"), 0, 1)
     if min(np.mean(p > SURE), np.mean(p < 1 - SURE)) < ENOUGH:
         return probability
@@ -72,7 +74,10 @@ def decided(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
     (after,) = network.run(None, {"signs": signs[None], "sureness": sureness[None]})
     result: np.ndarray = np.array(resized(after[0, 0] - before, (height, width)))
     for rows in strips(result.shape):
-        moved = np.float32(1) / (np.float32(1) + np.exp(-(logit(probability[rows]) + result[rows])))
+        # The sigmoid of logit(p) + change, by the odds.
+        p = np.clip(probability[rows], LEAST, 1 - LEAST)
+        moved = p * np.exp(result[rows])
+        moved /= moved + (1 - p)
         np.clip((moved - LEAST) / (1 - 2 * LEAST), 0, 1, out=result[rows])
     return result
 
