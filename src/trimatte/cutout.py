@@ -231,6 +231,11 @@ class Cutout:
             For an unknown option or value, and as of `trimatte.save_image`.
         ImageWriteError
             If the file cannot be written.
+
+        Warns
+        -----
+        SubjectWarning
+            If there is no shadow on the ground, since the photo's lower border cuts the subject off.
         """
         framing = {"crop": crop, "margin": margin, "size": size, "aspect": aspect, "align": align}
         given = {**options, **framing, "background": background}

@@ -226,6 +226,25 @@ def test_exiftool_reads_the_same(cut: trimatte.Cutout, tmp_path: Path) -> None:
         assert not {"ThumbnailImage", "MakerNoteUnknown"} & set(read)
 
 
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs exiftool")
+def test_what_exiftool_writes_into_a_tiff_is_kept(tmp_path: Path) -> None:
+    trimap = np.zeros((20, 30), np.uint8)
+    trimap[5:15, 8:20] = 255
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 30, 3), 90, np.uint8), photometric="rgb", resolution=(300, 300))
+    words = ("-IPTC:By-line=Ann", "-IPTC:City=Berlin", "-IPTC:Caption-Abstract=A cup", "-XMP-dc:Rights=All of Ann")
+    subprocess.run(["exiftool", "-q", "-overwrite_original", *words, tmp_path / "a.tif"], check=True)
+    with pytest.warns(trimatte.SubjectWarning):  # of the trimap, and of nothing else
+        cut = trimatte.cutout(tmp_path / "a.tif", trimap=trimap)
+    results = [tmp_path / name for name in ("b.jpg", "b.tif")]
+    for path in results:
+        cut.save(path, background="white", metadata="all")
+    command = ["exiftool", "-json", "-G1", *map(str, results)]
+    for read in json.loads(subprocess.run(command, capture_output=True, check=True).stdout):
+        assert (read["IPTC:By-line"], read["IPTC:Caption-Abstract"]) == ("Ann", "A cup")
+        assert (read["IFD0:Artist"], read["IFD0:Copyright"]) == ("Ann", "All of Ann")
+        assert "IPTC:City" not in read
+
+
 @pytest.mark.parametrize(
     "packet",
     [b"<a", b"\xff\xfe", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a>" + b" " * (1 << 22) + b"</a>"],

@@ -25,6 +25,8 @@ _CUT_OFF = 0.5
 """A subject does not stand if the photo's lower border cuts off more than this share of what is near to the ground."""
 _CUT_ROWS = 2
 """Rows along the border, of which resizing and matting may leave the last one faint."""
+_FAINT = 1e-4
+"""Darkness that nobody sees."""
 _FADE = 2.0
 """How far from a cut the shadow is whole again, in multiples of the blur."""
 
@@ -85,7 +87,7 @@ def contact_shadow(alpha: Floats, strength: float, softness: float, borders: Bor
     ground, top = max(feet.bottom for feet in standing), min(feet.top for feet in standing)
     for feet in standing:
         if ground - feet.bottom <= _FEET * (ground - top):
-            np.maximum(dark, _on_ground(feet, blur, borders[1], len(alpha)), out=dark)
+            _lay_on_ground(feet, blur, borders[1], dark)
     dark *= np.float32(strength)
     return dark
 
@@ -142,21 +144,24 @@ def _feet(box: Box, solid: np.ndarray, width: int, border: int | None) -> _Feet 
     return _Feet(top, bottom, near, cut, inner[1].stop - inner[1].start)
 
 
-def _on_ground(feet: _Feet, blur: float, ends: tuple[int | None, int | None], height: int) -> Floats:
-    """Darkness (H, W) in [0, 1] below one subject: across as it is near to the ground, down a Gaussian about it."""
+def _lay_on_ground(feet: _Feet, blur: float, ends: tuple[int | None, int | None], dark: Floats) -> None:
+    """Darken `dark` (H, W) in [0, 1] below a subject: across as it is near to the ground, down a Gaussian about it."""
     from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 
     whole = distance_transform_edt(~feet.cut) / max(1.0, _FADE * blur) if feet.cut.any() else np.ones(len(feet.cut))
     flat = _FLAT * feet.width
     reach = int(4 * (_SHARPNESS[-1][1] * blur + flat)) + 1
     near = _continued(np.where(feet.cut, np.float32(0), feet.near), 0, reach, _cut_at(ends, len(feet.near)))
-    below = (np.arange(height) + 0.5 - feet.bottom)[:, None]
-    dark = np.zeros((height, len(feet.near)), np.float32)
     for down, across in _SHARPNESS:
-        row = gaussian_filter1d(near, np.hypot(flat / 2, across * blur))[reach:-reach]
-        profile = np.exp(-0.5 * (below / np.hypot(flat, down * blur)) ** 2)
-        np.maximum(dark, profile.astype(np.float32) * (row * np.minimum(whole, 1)).astype(np.float32), out=dark)
-    return dark
+        row = gaussian_filter1d(near, np.hypot(flat / 2, across * blur))[reach:-reach] * np.minimum(whole, 1)
+        seen = bounding_box(row[None] > _FAINT)
+        if seen is None:
+            continue
+        high = np.hypot(flat, down * blur)
+        rows = np.arange(max(0, int(feet.bottom - 4 * high)), min(len(dark), int(feet.bottom + 4 * high) + 1))
+        profile = np.exp(-0.5 * ((rows + 0.5 - feet.bottom) / high) ** 2)
+        part = dark[rows[0] : rows[-1] + 1, seen[1]]
+        np.maximum(part, np.outer(profile, row[seen[1]]).astype(np.float32), out=part)
 
 
 def _cut_at(ends: tuple[int | None, int | None], length: int) -> tuple[bool, bool]:
