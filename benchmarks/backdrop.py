@@ -57,7 +57,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only so many scenes of each, to try the script")
     given = parser.parse_args()
     rows = [measured(scene) for scene in scenes(given.kinds, given.drawn, given.limit)]
-    text = "\n".join([*heading("Plain backdrops"), "", *table(rows), ""])
+    drawn = [f"Half of the drawings are pictures of a folder `{Path(given.drawn).name}`.", ""] if given.drawn else []
+    text = "\n".join([*heading("Plain backdrops"), "", *drawn, *table(rows), ""])
     print(text)
     if given.limit is None and given.kinds == [*REPORTED]:
         (RESULTS / "backdrop.md").write_text(text)
