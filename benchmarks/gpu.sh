@@ -34,7 +34,13 @@ END
 
 # A folder of packages beside the Python that has PyTorch; nothing of the machine's own is changed.
 provide() {
-  if "$python" -c 'import scipy, numba, onnxruntime, skimage, onnx, pytest, hypothesis' 2>/dev/null; then
+  if "$python" - scipy numba onnxruntime skimage onnx pytest hypothesis <<'END'
+import sys
+from importlib.util import find_spec
+
+sys.exit(not all(map(find_spec, sys.argv[1:])))
+END
+  then
     export PYTHONPATH=$PWD/src${PYTHONPATH:+:$PYTHONPATH}
     return
   fi

@@ -329,7 +329,8 @@ def test_on_s3_with_worker_processes_killed_and_resumed(
 ) -> None:
     source, out = f"{bucket}/photos/", f"{bucket}/cut"
     upload(photos, f"{bucket}/photos")
-    process = subprocess.Popen(command(source, out, with_plug_ins), stderr=subprocess.PIPE)
+    alone = [*command(source, out, with_plug_ins), "--workers", "1"]
+    process = subprocess.Popen(alone, stderr=subprocess.PIPE)
     wait_for(lambda: bool(store.matching(out, "*.png")), process)
     process.kill()
     process.communicate()
@@ -355,6 +356,7 @@ def test_a_server_that_does_not_answer_and_a_bucket_that_is_not_there(
     with pytest.raises((ArgumentError, ImageReadError), match="nowhere"):
         run_batch("s3://nowhere/photos", f"{bucket}/cut", segmenter=quick)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(ImageReadError, match=f"cannot read '{bucket}/photos'"):

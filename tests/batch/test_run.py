@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from toy_batch import KILLER, RASCAL, RASCALS, command, wait_for, write_photo
+from toy_batch import KILLER, RASCAL, RASCALS, command, wait_for, wait_until, write_photo
 
 from toy_pool import ThisProcess
 from trimatte.batch import BatchSummary, run_batch
@@ -344,11 +342,10 @@ def test_killed_at_any_moment_and_resumed_the_results_are_those_of_one_run(
     for seed in range(12):
         write_photo(photos / f"more{seed}.jpg", seed)
     batch(out=tmp_path / "whole", band_pixels=None)
-    rng = random.Random(0)
     out = tmp_path / "out"
-    for _ in range(4):
+    for there in (0, 5, 10):  # while nothing is done yet, and twice in the middle
         process = subprocess.Popen(command(photos, out, with_plug_ins), stdout=subprocess.DEVNULL)
-        time.sleep(rng.uniform(1, 3))
+        wait_until(lambda there=there: out.exists() and len(results(out)) >= there)
         process.send_signal(signal.SIGKILL)
         process.wait()
     done = subprocess.run(command(photos, out, with_plug_ins), capture_output=True, text=True)
@@ -358,22 +355,25 @@ def test_killed_at_any_moment_and_resumed_the_results_are_those_of_one_run(
     assert not list((out / ".trimatte/staging").iterdir())
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_watching_takes_what_comes(photos: Path, tmp_path: Path, with_plug_ins: str, end: signal.Signals) -> None:
+@pytest.mark.parametrize(("end", "late"), [(signal.SIGINT, ["late"]), (signal.SIGTERM, [])], ids=["SIGINT", "SIGTERM"])
+def test_watching_takes_what_comes(
+    photos: Path, tmp_path: Path, with_plug_ins: str, end: signal.Signals, late: list[str]
+) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen(
         [*command(photos, out, with_plug_ins), "--watch", "--workers", "1"], stderr=subprocess.PIPE
     )
     try:
         wait_for(lambda: len(results(out)) == 4, process)
-        write_photo(photos / "late.jpg", 5)
-        wait_for((out / "late.png").exists, process)
+        for name in late:
+            write_photo(photos / f"{name}.jpg", 5)
+            wait_for((out / f"{name}.png").exists, process)
         process.send_signal(end)
         assert process.wait(20) == 0
     finally:
         process.kill()
         process.communicate()
-    assert len(records(out)) == 5
+    assert len(records(out)) == 4 + len(late)
 
 
 def test_an_interrupt_ends_the_batch_in_order(photos: Path, tmp_path: Path, with_plug_ins: str) -> None:

@@ -112,6 +112,19 @@ def test_tables_have_intervals_p_and_a_label():
     assert r"\label{tab:" in latex(rows)
 
 
+def test_names_reach_latex_as_they_are():
+    r"""A name's first [ or * would belong to the end of the line before."""
+    names = {
+        "[a]": "{}[a]",
+        "*b": "{}*b",
+        "a--b|<c>": r"a-{}-b\textbar{}$<$c$>$",
+        r"\_%~": r"\textbackslash{}\_\%\textasciitilde{}",
+    }
+    lines = latex(summarize([row for name in names for row in noisy(name, 0.5, 8)])).splitlines()
+    for name in names.values():
+        assert any(line.startswith(name + " & ") for line in lines)
+
+
 def test_nothing_is_less_than_nothing():
     assert figure_text("mse", -1e-9) == "0.00"
     assert figure_text("mse", -1e-9, sign="+") == "+0.00"

@@ -23,6 +23,12 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are made by the process that trains: to start another takes longer than a tiny run."""
+    monkeypatch.setattr("trimatte.training.fit.PROCESSES", 0)
+
+
+@pytest.fixture
 def make_set(tmp_path: Path) -> Callable[[str], Path]:
     """A function that makes the set of that name of `MAKERS`, and tells its folder."""
 

@@ -39,8 +39,9 @@ def hesitant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decider, "segment", segment)
 
 
-@pytest.mark.usefixtures("hesitant")
-def test_it_learns_to_go_by_colour_and_is_written_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("hesitant", "one_thread")
+def test_it_learns_to_go_by_colour_and_is_written_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decider, "BATCH", 1024)
     network = decider.train([bush(seed) for seed in range(1, 7)], steps=60)
     image, alpha = bush(20)
     seen, truth = decider.pixels_of(image, alpha, np.random.default_rng(0))

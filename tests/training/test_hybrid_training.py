@@ -119,6 +119,7 @@ def test_loss_is_least_at_the_truth_and_heeds_only_unknown_pixels():
     assert loss(target + 0.1 * unknown, 10 * doubt, target, unknown) < off  # to doubt what is wrong is right
 
 
+@pytest.mark.usefixtures("one_process")
 def test_a_loss_that_is_no_number_ends_the_run(samples, tmp_path):
     with pytest.raises(ModelError, match="the loss is nan at step 1: the run has diverged"):
         train(SMALL, samples, tmp_path / "run", initial=weights_of_nan(tmp_path))
@@ -131,11 +132,12 @@ def weights_of_nan(folder):
     return folder / "nan.pt"
 
 
-def test_a_run_repeats_and_its_network_exports(samples, tmp_path):
+def test_a_run_repeats_and_its_network_exports(samples, tmp_path, request):
     losses = []
     network = train(SMALL, samples, tmp_path / "run", watch=lambda _, value: losses.append(value))
     assert len(losses) == SMALL.steps
     state = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
+    request.getfixturevalue("one_process")  # by which the batches are the same
     again = train(SMALL, samples, tmp_path / "again").state_dict()
     assert all(
         torch.equal(own, other) for own, other in zip(network.state_dict().values(), again.values(), strict=True)

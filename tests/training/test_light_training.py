@@ -137,6 +137,7 @@ def test_samples_too_small_are_refused(samples, tmp_path):
         train(Recipe(size=512), [(samples, 1.0)], tmp_path)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_the_command_makes_samples_trains_and_exports(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr("trimatte.training.light.SIZE", 120)
     monkeypatch.setattr("trimatte.training.light.CROP", 64)

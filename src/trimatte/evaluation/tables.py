@@ -146,9 +146,9 @@ def _latex(table: Table) -> str:
             r"\centering",
             r"\begin{tabular}{l" + "r" * (len(table.head) - 1) + "}",
             r"\toprule",
-            " & ".join(map(_tex, table.head)) + r" \\",
+            _tex_line(table.head),
             r"\midrule",
-            *(" & ".join(map(_tex, cells)) + r" \\" for cells in table.rows),
+            *map(_tex_line, table.rows),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
@@ -344,6 +344,12 @@ def _bold(text: str) -> str:
     return _Tex(rf"\textbf{{{text}}}")
 
 
+def _tex_line(cells: Sequence[str]) -> str:
+    line = " & ".join(map(_tex, cells))
+    # The end of the line before would take [ and * for its own.
+    return ("{}" if line.startswith(("[", "*")) else "") + line + r" \\"
+
+
 def _tex(text: str) -> str:
     if isinstance(text, _Tex):
         return text
@@ -352,7 +358,10 @@ def _tex(text: str) -> str:
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "<": "$<$",
+        ">": "$>$",
+        "|": r"\textbar{}",
         SHARED: r"\dag{}",
         GIVEN: r"\ddag{}",
     }
-    return "".join(replacements.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)
+    plain = "".join(replacements.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)
+    return plain.replace("--", "-{}-")  # else a dash

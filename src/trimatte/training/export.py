@@ -96,7 +96,7 @@ def export(
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (*_noise(inputs, 320, 256), *more.values()),
+            (*_noise(inputs, 128, 96), *more.values()),
             str(full),
             input_names=[*inputs, *more],
             output_names=list(outputs),
@@ -161,7 +161,7 @@ def _checked(
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for height, width in ((320, 224), (224, 320), (64, 96)):
+    for height, width in ((160, 96), (96, 160), (64, 128)):
         x = *_noise(inputs, height, width), *more.values()
         with torch.no_grad():
             want = network(*x)

@@ -29,6 +29,8 @@ Crop = tuple[Floats, Floats, Floats]
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Of the network's two outputs, alpha and unknown."""
 MOST_STEPS = 10**6
+PROCESSES = 1
+"""Make batches while the network learns; without any it waits for each."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,10 @@ class _Crops(torch.utils.data.Dataset[Batch]):
 def endless(
     recipe: Recipe, files: Sequence[Path], often: NDArray[np.float64], crop: Cropper
 ) -> Generator[Batch, None, None]:
-    """Batches of crops, made by a process beside; `often` is how often each sample file is drawn.
+    """Batches of crops, made by `PROCESSES` beside; `often` is how often each sample file is drawn.
 
-    The process is spawned, since a fork could not run kernels whose threads the parent has started; `crop` is pickled.
+    They are spawned, since a fork could not run kernels whose threads the parent has started; `crop` is pickled.
     """
     crops = _Crops(recipe, files, often, crop)
-    yield from torch.utils.data.DataLoader(crops, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    start = "spawn" if PROCESSES else None
+    yield from torch.utils.data.DataLoader(crops, batch_size=None, num_workers=PROCESSES, multiprocessing_context=start)
