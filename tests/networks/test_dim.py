@@ -277,6 +277,13 @@ def test_parameter_counts(config, published):
     assert sum(p.numel() for p in network.parameters()) == published
 
 
+def test_a_network_that_is_yet_to_be_filled_draws_no_numbers(monkeypatch):
+    """On a device that holds none, this would load PyTorch's compiler."""
+    monkeypatch.setattr(torch.nn.init, "xavier_normal_", lambda tensor: pytest.fail("numbers were drawn"))
+    with torch.device("meta"):
+        dim.DIM(dim.TINY)
+
+
 def test_indexnet_parameter_count():
     with torch.device("meta"):
         network = dim.DIM(dim.INDEXNET)
