@@ -174,5 +174,5 @@ def test_the_editor_takes_it_the_same(tmp_path: Path) -> None:
     Image.fromarray(drawing()).save(tmp_path / "drawing.png")
     session = Session((tmp_path / "drawing.png").read_bytes())
     np.testing.assert_array_equal(session.paint(0, 0, np.ones((1, 1), np.uint8)).alpha, drawing()[..., 3])
-    cut = np.asarray(Image.open(io.BytesIO(session.download("cutout.png"))))
+    cut = np.asarray(Image.open(io.BytesIO(session.download("cutout.png").body)))
     np.testing.assert_array_equal(cut[..., 3], drawing()[..., 3])
