@@ -22,11 +22,12 @@ from pymatting import estimate_foreground_cf, estimate_foreground_ml
 from whole_way import Picture, composites
 
 import trimatte
+from trimatte.evaluation.pictures import made_trimap
 from trimatte.synthetic import KINDS, scene
 
 SIZE, SEED = (384, 512), 700
 BAND = 9
-"""Pixels about what is mixed that a trimap leaves unknown."""
+"""A trimap leaves so many pixels unknown about what is mixed."""
 GROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "red": (1.0, 0.0, 0.0)}
 MEANING = """MSE times 1000 over pixels whose true alpha is from 0.01 to 0.99: of the colours themselves, weighted by
 alpha, and of the subject over white, black and red, in place of its true colours and alpha: what is seen
@@ -107,11 +108,7 @@ def table(title: str, pictures: Iterator[Picture], limit: int | None) -> Iterato
 
 def estimated(picture: Picture) -> Planes:
     """What `hybrid` finds from a trimap about the true alpha."""
-    from scipy.ndimage import maximum_filter, minimum_filter
-
-    window = 2 * BAND + 1
-    sure = minimum_filter(picture.truth >= 0.99, window), maximum_filter(picture.truth > 0.01, window)
-    trimap = np.where(sure[0], 255, np.where(sure[1], 128, 0)).astype(np.uint8)
+    trimap, _ = made_trimap(picture.truth, "", BAND, BAND, 0)
     if not (trimap == 255).any() or not (trimap == 0).any():  # glass and smoke are nowhere opaque
         return picture.truth
     return trimatte.estimate_alpha(picture.image, trimap, method="hybrid").alpha

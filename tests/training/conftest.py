@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def small_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is exported is checked on small pictures, of three shapes as well."""
+    if find_spec("torch") and find_spec("onnx"):
+        monkeypatch.setattr("trimatte.training.export.CHECKED", ((160, 96), (96, 160), (64, 128)))
 
 
 @pytest.fixture

@@ -118,16 +118,11 @@ class _Reader:
 
     def blocks(self, tags: Sequence[int]) -> dict[int, bytes]:
         """The bytes of tags of the first page."""
-        entries, size, room = self._entries(self._first), self._size, self._at
         found = {}
-        for at in range(0, len(entries) - size + 1 - room, size):
-            tag, kind, count = struct.unpack_from(self._order + "HH" + self._offset, entries, at)
+        for tag, kind, count, data in self._fields(self._entries(self._first)):
             length = count * _SIZES.get(kind, 0)
             if tag in tags and 0 < length <= _MOST_BLOCK:
-                data = entries[at + size - room : at + size]
-                found[tag] = (
-                    data[:length] if length <= room else self._read(self._number(data, 0, self._offset), length)
-                )
+                found[tag] = self._content(data, length)
         return found
 
     def sub_pages(self, page: Page) -> Iterator[Page]:
@@ -160,17 +155,24 @@ class _Reader:
         return self._read(start, min(count, 1 << 16) * self._size + struct.calcsize(self._offset))
 
     def _tags(self, entries: bytes, page: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-        size, room = self._size, self._at
-        for at in range(0, len(entries) - size + 1 - room, size):
-            tag, kind, count = struct.unpack_from(self._order + "HH" + self._offset, entries, at)
+        for tag, kind, count, data in self._fields(entries):
             if tag in (_STRIPS, _TILES):
                 self.parts.setdefault(page, []).append(count)
             elif tag in (_SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _SUB_PAGES, _DNG) and kind in _CODES and count:
                 count = min(count, _MOST_SUB_PAGES)
-                data = entries[at + size - room : at + size]
-                if count * _SIZES[kind] > room:
-                    data = self._read(self._number(data, 0, self._offset), count * _SIZES[kind])
-                yield tag, struct.unpack_from(f"{self._order}{count}{_CODES[kind]}", data)
+                content = self._content(data, count * _SIZES[kind])
+                yield tag, struct.unpack_from(f"{self._order}{count}{_CODES[kind]}", content)
+
+    def _fields(self, entries: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+        """Tag, type and count of each entry, and what it holds: the values, or where they are."""
+        size, room = self._size, self._at
+        for at in range(0, len(entries) - size + 1 - room, size):
+            tag, kind, count = struct.unpack_from(self._order + "HH" + self._offset, entries, at)
+            yield tag, kind, count, entries[at + size - room : at + size]
+
+    def _content(self, data: bytes, length: int) -> bytes:
+        """The values of an entry, of that many bytes."""
+        return data[:length] if length <= len(data) else self._read(self._number(data, 0, self._offset), length)
 
     def _read(self, offset: int, size: int) -> bytes:
         self._stream.seek(offset)

@@ -39,6 +39,8 @@ DEEPER = {
 """The same of its deeper maps, and of the decoder's."""
 TOLERANCES = {32: 1e-3, 16: 0.02, 8: 0.25}
 """Largest difference from torch, in standard deviations of the output on noise, by the bits of a weight."""
+CHECKED = ((320, 224), (224, 320), (64, 96))
+"""Heights and widths at which a file is held against its network."""
 
 
 def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> float:
@@ -161,7 +163,7 @@ def _checked(
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for height, width in ((160, 96), (96, 160), (64, 128)):
+    for height, width in CHECKED:
         x = *_noise(inputs, height, width), *more.values()
         with torch.no_grad():
             want = network(*x)
