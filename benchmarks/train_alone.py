@@ -18,15 +18,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+import numpy as np
 import torch
 
 from trimatte.training.own import train_own, variant_for
 from trimatte.training.packs import HeldOut
 from trimatte.training.resident import Resident
 from trimatte.training.segmenter import PackedPictures, Recipe, Run, batches, load
+from trimatte.training.views import shape_of
 
-WARM, TIMED = 4, 12
-"""Steps before the clock starts, and until it stops."""
+TIMED = 12
+"""Steps by which the clock is read, after one of each shape, for which a GPU prepares itself."""
 SPARE = 0.85
 """The share of the minutes that steps may take; the rest is for measuring, saving and the export."""
 
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--composed", type=float, default=0.3)
     parser.add_argument("--keep", type=float, default=0.3)
+    parser.add_argument("--frozen", type=int, default=0, help="blocks of the encoder that stay; 7 feed glance")
     parser.add_argument("--resume", action="store_true")
     args = parser.parse_args()
     begun = time.monotonic()
@@ -58,6 +61,7 @@ def main() -> None:
         start=args.start,
         rate=args.rate,
         cooling=0.5,
+        frozen=args.frozen,
         keep=args.keep if args.start == "embedded" else 0.0,
     )
     resident = load(recipe, torch.device(args.device))
@@ -89,12 +93,14 @@ def steps_within(recipe: Recipe, resident: Resident, seconds: float) -> int:
     pictures = PackedPictures(replace(recipe, steps=TIMED), resident)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(pictures.recipe, Path(folder), pictures, resident.device)
+    rng = np.random.default_rng(recipe.seed)
+    for kind in range(3):
+        size = shape_of(kind, recipe.long_side)
+        run.learn(0, resident.batch(kind, size, recipe.batch, recipe.composed, rng))
     started = time.monotonic()
-    for step, batch in enumerate(batches(pictures, 0, resident.device), 1):
-        run.learn(step - 1, batch)
-        if step == WARM:
-            started = time.monotonic()
-    return max(1, int(SPARE * seconds * (TIMED - WARM) / (time.monotonic() - started)))
+    for step, batch in enumerate(batches(pictures, 0, resident.device)):
+        run.learn(step, batch)
+    return max(1, int(SPARE * seconds * TIMED / (time.monotonic() - started)))
 
 
 if __name__ == "__main__":

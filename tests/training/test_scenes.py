@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,16 @@ def test_what_is_in_the_mask_is_the_subject(things, monkeypatch):
         if sure.any():
             assert np.median(red(photo)[sure]) > 50
     assert 30 * (1 - 3 * EMPTY) < found < 30
+
+
+def test_a_close_subject_is_cut_off_by_the_borders(things, monkeypatch):
+    monkeypatch.setattr("trimatte.training.scenes.EMPTY", 0)
+    monkeypatch.setattr("trimatte.training.scenes.HOLED", 0)
+    close = replace(things, close=1.0)
+    for seed in range(10):
+        meant = np.asarray(close.scene((96, 64), np.random.default_rng(seed))[1])[..., 0]
+        assert any(edge.max() == 255 for edge in (meant[0], meant[-1], meant[:, 0], meant[:, -1]))
+        assert (meant == 255).mean() > 0.15
 
 
 def test_bystanders_stay_behind_the_subject(things):

@@ -25,6 +25,13 @@ from trimatte.cli._train import FOLDER, counted, needing, weighted
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the shards.")
 @click.option("--long-side", type=click.IntRange(32), default=448, show_default=True, help="Of all pictures, at most.")
 @click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=92,
+    show_default=True,
+    help="Of the photos, which WebP compresses.",
+)
+@click.option(
     "--megabytes", type=click.FloatRange(0, min_open=True), default=40, show_default=True, help="A shard, at most."
 )
 def command(
@@ -37,6 +44,7 @@ def command(
     cutting: bool,
     out: Path,
     long_side: int,
+    quality: int,
     megabytes: float,
 ) -> None:
     """Pack photos with masks, cut-outs and backgrounds into shards that `train segmenter --pack` trains on.
@@ -55,6 +63,6 @@ def command(
     measured = [Folder(path) for path in validation]
     pictures = packed(sets, validation=measured, cutouts=cutouts, backgrounds=backgrounds, cutting=cutting)
     with counted("picture") as made:
-        shards = pack(pictures, out, long_side=long_side, megabytes=megabytes, watch=made)
+        shards = pack(pictures, out, long_side=long_side, megabytes=megabytes, quality=quality, watch=made)
     for shard in shards:
         click.echo(str(shard))

@@ -101,10 +101,9 @@ class EfficientNetLite(nn.Module):
         self._blocks = nn.ModuleList(blocks)
         self.channels = tuple(channels)
 
-    def first(self, blocks: int) -> list[nn.Parameter]:
-        """The parameters of the stem and the first `blocks` blocks; none for 0."""
-        parts = [self._conv_stem, self._bn0, *self._blocks[:blocks]] if blocks else []
-        return [parameter for part in parts for parameter in part.parameters()]
+    def first(self, blocks: int) -> nn.ModuleList:
+        """The stem and the first `blocks` blocks; nothing for 0."""
+        return nn.ModuleList([self._conv_stem, self._bn0, *self._blocks[:blocks]] if blocks else [])
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         x = nn.functional.relu6(self._bn0(self._conv_stem(x)))

@@ -240,14 +240,15 @@ def learn(network: Clicks, batch: Targets, recipe: Recipe, rng: Rng) -> Tensor:
     maps = (part.float().contiguous(memory_format=torch.channels_last) for part in batch.maps)
     fine, middle, deep = (part[each] for part in network.embed(*maps))
     size = 2 * batch.masks.shape[2], 2 * batch.masks.shape[3]
-    masks, known = (part[:, 0].numpy() > 0.5 for part in (batch.masks, batch.known))
+    device = batch.masks.device
+    masks, known = (part[:, 0].cpu().numpy() > 0.5 for part in (batch.masks, batch.known))
     prompts = [Prompt() for _ in each]
     for number, prompt in enumerate(prompts):
         if rng.random() < recipe.automatic:
-            prompt.before = batch.found[each[number], 0].numpy()
+            prompt.before = batch.found[each[number], 0].cpu().numpy()
         if rng.random() < BOXED:
             prompt.box = boxed(masks[number], rng)
-    total = torch.zeros(())
+    total = torch.zeros((), device=device)
     rounds = int(rng.integers(1, recipe.rounds + 1))
     for _ in range(rounds):
         for number, prompt in enumerate(prompts):
@@ -256,10 +257,10 @@ def learn(network: Clicks, batch: Targets, recipe: Recipe, rng: Rng) -> Tensor:
                 prompt.point(masks[number], known[number], rng)
             if first and rng.random() < SEVERAL:
                 prompt.scatter(masks[number], known[number], rng)
-        outputs = network.decide(fine, middle, deep, *tensors(prompts, size))
+        outputs = network.decide(fine, middle, deep, *(part.to(device) for part in tensors(prompts, size)))
         assert isinstance(outputs, list)
         total = total + loss(outputs, batch) / rounds
-        for prompt, answer in zip(prompts, outputs[0].detach()[:, 0].numpy(), strict=True):
+        for prompt, answer in zip(prompts, outputs[0].detach()[:, 0].cpu().numpy(), strict=True):
             prompt.before = answer
     return total
 

@@ -73,12 +73,13 @@ def pack(
     *,
     long_side: int = 448,
     megabytes: float = 40,
+    quality: int = QUALITY,
     watch: Callable[[int], object] = lambda number: None,
 ) -> list[Path]:
     """Write shards of at most `megabytes` each into the new folder `out`; pictures are made no larger than `long_side`.
 
-    `watch` is told the number of each picture that is packed. Raises `ModelError` if `out` holds shards already or a
-    picture alone is larger than a shard may be.
+    `quality` is WebP's, of photos, up to 100. `watch` is told the number of each picture that is packed. Raises
+    `ModelError` if `out` holds shards already or a picture alone is larger than a shard may be.
     """
     out.mkdir(parents=True, exist_ok=True)
     if shards_of(out):
@@ -88,7 +89,7 @@ def pack(
     files: dict[str, bytes] = {}
     for number, each in enumerate(pictures):
         row = _Row(number, each.role, each.group, each.weight, each.trust)
-        coded = _coded(number, each, long_side)
+        coded = _coded(number, each, long_side, quality)
         if rows and _size({**files, **coded}, [*rows, row]) > megabytes * MEGABYTE:
             paths.append(_write(out, len(paths), rows, files))
             rows, files = [], {}
@@ -117,8 +118,8 @@ def shards_of(folder: Path) -> list[Path]:
     return sorted(folder.glob("shard-*.zip"))
 
 
-def _coded(number: int, each: Packed, long_side: int) -> dict[str, bytes]:
-    files = {f"{number:06}.webp": _bytes(_fitted(each.picture, long_side), "WEBP", quality=QUALITY, method=4)}
+def _coded(number: int, each: Packed, long_side: int, quality: int) -> dict[str, bytes]:
+    files = {f"{number:06}.webp": _bytes(_fitted(each.picture, long_side), "WEBP", quality=quality, method=4)}
     if each.mask is not None:
         files[f"{number:06}.png"] = _bytes(_fitted(each.mask.convert("LA"), long_side), "PNG", optimize=True)
     return files

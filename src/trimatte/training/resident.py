@@ -31,6 +31,8 @@ DRAWN = 48
 """Things with holes that are drawn when a set is loaded."""
 MOST_BESIDE = 4
 """Things that are not meant in one scene, at most."""
+CLOSE = 0.12
+"""Share of scenes whose one subject is larger than the picture, and cut off by its borders."""
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -141,7 +143,9 @@ class Resident:
             ]
             x = _over(x, thing, self._row(number < beside))
         x = torch.where(self._row(blurred)[:, None, None, None] > 0, softened(x, float(rng.uniform(1, 5))), x)
-        several = rng.random(count) < 0.15
+        close = rng.random(count) < CLOSE
+        several = ~close & (rng.random(count) < 0.15)
+        share = np.where(close, rng.uniform(1, 1.6, count), share)
         for number in range(2):
             shift = np.where(several, (number - 0.5) * 0.4, 0)
             middle = np.stack([rng.uniform(0.3, 0.7, count) + shift, rng.uniform(0.4, 0.65, count)], 1) * size

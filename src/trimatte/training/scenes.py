@@ -35,10 +35,12 @@ class Things:
 
     groups : files of cut-outs (RGBA), group by group; each group is drawn equally often.
     backgrounds : files of photos without a subject.
+    close : share of scenes whose one subject is larger than the picture, and cut off by its borders.
     """
 
     groups: Sequence[Sequence[Path]]
     backgrounds: Sequence[Path]
+    close: float = 0.0
 
     def describe(self) -> dict[str, int | list[int]]:
         """How many there are, for the record."""
@@ -58,8 +60,10 @@ class Things:
             return photo, mask.convert("LA")
         count = int(rng.integers(2, 4)) if rng.random() < GROUP else 1
         share = rng.uniform(0.35, 0.95) * (0.65 if count > 1 else 1)
+        if self.close and rng.random() < self.close:
+            count, share = 1, rng.uniform(1, 1.6)
         for _ in range(int(rng.choice(6, p=[0.2, 0.2, 0.2, 0.2, 0.1, 0.1]))):
-            thing = fitted(self.thing(rng), size, share * rng.uniform(0.15, 0.6 if blur else 0.4))
+            thing = fitted(self.thing(rng), size, min(share, 1) * rng.uniform(0.15, 0.6 if blur else 0.4))
             photo = beside(photo, Image.new("L", size), behind(thing, blur, rng), rng)
         middle = size[0] * rng.uniform(0.3, 0.7), size[1] * rng.uniform(0.4, 0.65)
         step = size[0] * rng.uniform(0.2, 0.35)

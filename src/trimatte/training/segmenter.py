@@ -8,6 +8,7 @@ moving averages of the weights.
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import math
@@ -32,7 +33,7 @@ from trimatte.training.items import Item, Labelled
 from trimatte.training.resident import Batch, Resident
 from trimatte.training.scenes import Things
 from trimatte.training.steps import averaging, checked, save_state
-from trimatte.training.views import MEAN, STD, kind_of, random_shape
+from trimatte.training.views import MEAN, STD, kind_of, random_shape, shape_of
 
 DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
 SAVE_SECONDS = 60.0
@@ -92,8 +93,8 @@ class Recipe:
     of the whole network, such as another run's `weights.pt`. `keep` is the share of the embedded weights that the
     network that is written in the end keeps. `composed` is the share of samples that are scenes of `things`, `crowded`
     that of photos with more things in their background. A `pack` is a folder of shards, drawn from in place of all of
-    these. With `tune` the statistics of the norms stay as they are, and
-    the encoder's first `frozen` blocks, too. The rate falls during the last `cooling` share of the steps.
+    these. The encoder's first `frozen` blocks and the statistics of their norms stay as
+    they are, with `tune` those of all norms. The rate falls during the last `cooling` share of the steps.
     """
 
     sources: Sequence[Labelled]
@@ -194,7 +195,7 @@ class Pictures:
 
 
 class PackedPictures:
-    """The same of a packed set in a device's memory."""
+    """The same of a packed set in a device's memory, in three shapes: a GPU prepares each shape anew, for seconds."""
 
     def __init__(self, recipe: Recipe, resident: Resident) -> None:
         self.recipe, self.resident = recipe, resident
@@ -203,7 +204,7 @@ class PackedPictures:
         """As of `Pictures`, on the device."""
         rng = np.random.default_rng((self.recipe.seed, index))
         kind = self.resident.kind(rng)
-        size = random_shape(kind, self.recipe.long_side, rng)
+        size = shape_of(kind, self.recipe.long_side)
         return self.resident.batch(kind, size, self.recipe.batch, self.recipe.composed, rng)
 
 
@@ -311,7 +312,9 @@ def train(
         if watch:
             watch(step + 1, recent[-1])
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            infer = partial(predict, cast(Lite, run.average.module), long_side=recipe.long_side)
+            # Each photo has a shape of its own, so a GPU would take longer than the CPU.
+            network = run.average.module if place.type == "cpu" else copy.deepcopy(run.average.module).cpu()
+            infer = partial(predict, cast(Lite, network), long_side=recipe.long_side)
             scores = validate(infer, validation) if validation else {}
             row = {"step": step + 1, "loss": round(float(np.mean(recent)), 4), **scores}
             _log(out / "log.csv", {**row, "seconds": round(time.monotonic() - started)})
@@ -339,7 +342,7 @@ class Run:
         if not (out / "checkpoint.pt").exists():
             begin(network, recipe.start, pictures)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for parameter in network.encoder.first(recipe.frozen):
+        for parameter in network.encoder.first(recipe.frozen).parameters():
             parameter.requires_grad_(False)
         self.average = averaging(network, recipe.average)
         self.optimizer = optimizer_of(network, recipe)
@@ -351,8 +354,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(step, self.recipe)
         self.network.train()
-        if self.recipe.tune:
-            keep_norms(self.network)
+        keep_norms(self.network if self.recipe.tune else self.network.encoder.first(self.recipe.frozen))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_half(self.device)):
             outputs = self.network(photos)
         loss = deep_loss(outputs, masks, known, trusts)

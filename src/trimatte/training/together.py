@@ -75,7 +75,7 @@ class Pair:
             self.clicks.load_state_dict(segmenter.read_weights(initial))
         for network in (self.lite, self.clicks):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for parameter in self.lite.encoder.first(recipe.segmenter.frozen):
+        for parameter in self.lite.encoder.first(recipe.segmenter.frozen).parameters():
             parameter.requires_grad_(False)
         self.averages = [averaging(network, recipe.segmenter.average) for network in (self.lite, self.clicks)]
         self.optimizer = segmenter.optimizer_of(self.lite, recipe.segmenter)
