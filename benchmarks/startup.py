@@ -102,7 +102,9 @@ def once(
 ) -> tuple[float, float, float]:
     """Seconds, CPU seconds and peak megabytes of one process; of a folder's, those of its greatest process."""
     measured = [sys.executable, "-I", "-S", "-c", MEASURE, *command]
-    done = subprocess.run(measured, env={**os.environ, **(more or {})}, capture_output=True, text=True, check=True)
+    environment = {**os.environ, **(more or {})}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip leaves byte code beside what it installs
+    done = subprocess.run(measured, env=environment, capture_output=True, text=True, check=True)
     code, seconds, cpu, peak = map(float, done.stdout.split())
     if (code != 0) != fails:
         raise SystemExit(f"{' '.join(command)}: ended with {code:.0f}: {done.stderr}")

@@ -6,13 +6,16 @@ it in the cache on the disk, where the one that cuts out finds it.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from trimatte.runtime.compiling import kernels, watched
+
+if TYPE_CHECKING:
+    import subprocess
 
 _MODULES = [
     f"trimatte.{name}" for name in ("planes.distance", "planes.regions", "alpha.shared", "foreground.multilevel")
@@ -50,6 +53,8 @@ def shown_compiling(*, usual: bool) -> Iterator[None]:
 
 def _helper() -> Iterator[subprocess.Popen[bytes]]:
     """A process that compiles along, if there is a processor for it."""
+    import subprocess
+
     from trimatte.runtime.threads import available_threads
 
     if available_threads() > 1:

@@ -9,7 +9,6 @@ copies to itself.
 from __future__ import annotations
 
 import hashlib
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from types import CodeType
@@ -21,6 +20,7 @@ from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.dispatcher import Dispatcher
+from numba.core.runtime import rtsys
 
 from trimatte.errors import CacheWarning
 from trimatte.runtime.compiling import announce
@@ -53,9 +53,10 @@ class KernelCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         found = None
-        _load_arrays()
+        rtsys.initialize(target_context)
         try:
-            found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+            # Not numba's `load_overload`, which first loads all that it needs to compile, for a quarter of a second.
+            found = self._load_overload(sig, target_context)
         except Exception:  # whatever a file makes pickle or LLVM raise that was torn when the machine went down
             self._keep(self.flush)
         if found is None:
@@ -82,28 +83,6 @@ class KernelCache(FunctionCache):
         for piece in _ingredients(self._py_func, set()):
             state.update(piece)
         return (*super()._index_key(sig, codegen), state.hexdigest())  # type: ignore[no-untyped-call]
-
-
-def _load_arrays() -> None:
-    """Let numba load what it knows of arrays without `scipy.linalg`, which takes a quarter of a second.
-
-    It only looks whether that is there, for kernels that multiply matrices: none of ours does. SciPy is a dependency of
-    trimatte, and numba still loads it when somebody compiles such a kernel.
-    """
-    if "numba.np.arraymath" in sys.modules:
-        return
-    from numba.np import linalg
-
-    check = getattr(linalg, "ensure_blas", None)
-    if check is None:
-        return
-    linalg.ensure_blas = lambda: None
-    try:
-        from numba.np import arraymath
-
-        arraymath.ensure_blas = check  # type: ignore[attr-defined]
-    finally:
-        linalg.ensure_blas = check
 
 
 def _ingredients(function: Any, seen: set[Any]) -> Iterator[bytes]:
