@@ -55,10 +55,12 @@ def cut_out_animation(
         From where and to where.
     of_file : mapping
         Options of `trimatte.output.options.Output`, without a crop, whose frame would jump.
-    quality, method, **options : Any
+    quality, method : str, optional
         Of `trimatte.Cutter`.
     max_pixels : int
         The most that all frames may have together.
+    **options : Any
+        Further ones of `trimatte.Cutter`.
 
     Returns
     -------
