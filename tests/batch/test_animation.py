@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
+import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence, PngImagePlugin
 
-from trimatte.batch.animation import read_animation
 from trimatte.batch.one import cut_out
+from trimatte.batch.run import run_batch
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
-from trimatte.images import is_marked
+from trimatte.images import as_image, is_marked, read_picture, save_image
+from trimatte.images.animation import read_animation
+from trimatte.images.colour import adobe_rgb
+
+DESCRIPTION, ORIENTATION, ARTIST, COPYRIGHT = 270, 274, 315, 33432
+PLACE = 0x8825
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="4"/></rdf:RDF></x:xmpmeta>'
+)
 
 
-def animated(format: str) -> bytes:
+def animated(format: str, **words: Any) -> bytes:
     """Three frames of a light disc that moves, of different times."""
     y, x = np.mgrid[:48, :64]
     frames = []
@@ -25,7 +38,9 @@ def animated(format: str) -> bytes:
         frames.append(Image.fromarray(np.where(disc[..., None], np.uint8(230), np.uint8(20)).repeat(3, axis=2)))
     stream = io.BytesIO()
     options: dict[str, Any] = {"lossless": True} if format == "WEBP" else {}
-    frames[0].save(stream, format, save_all=True, append_images=frames[1:], duration=[50, 100, 200], loop=3, **options)
+    frames[0].save(
+        stream, format, save_all=True, append_images=frames[1:], duration=[50, 100, 200], loop=3, **options, **words
+    )
     return stream.getvalue()
 
 
@@ -34,11 +49,12 @@ def animated(format: str) -> bytes:
 def test_each_frame_is_cut_out_and_keeps_its_time(source: str, target: str, bright: str) -> None:
     stream = io.BytesIO()
     cut_out(animated(source), stream, frames="all", segmenter=bright, format=target)
-    made = read_animation(stream.getvalue())
-    assert (len(made.frames), made.milliseconds) == (3, [50, 100, 200])
+    made: Any = Image.open(stream)
+    assert made.info["loop"] == (4 if source == "GIF" else 3)  # GIF counts repetitions
     assert is_marked(stream.getvalue())
-    for frame, left in zip(made.frames, (24, 30, 36), strict=True):
-        alpha = frame[..., 3]
+    for frame, left, duration in zip(frames(stream), (24, 30, 36), (50, 100, 200), strict=True):
+        alpha = np.asarray(frame)[..., 3]
+        assert frame.info["duration"] == duration
         assert alpha[24, left] == 255
         assert alpha[24, left - 20] == alpha[2, 2] == 0
         columns = np.nonzero(alpha[24] > 128)[0]
@@ -49,9 +65,9 @@ def test_each_frame_is_cut_out_and_keeps_its_time(source: str, target: str, brig
 def test_a_background_and_a_size_are_the_same_for_all(bright: str) -> None:
     stream = io.BytesIO()
     cut_out(animated("GIF"), stream, frames="all", segmenter=bright, format="png", background="#00ff00", size="32x24")
-    for frame in read_animation(stream.getvalue()).frames:
-        assert frame.shape == (24, 32, 3)
-        assert (frame[0, 0] == (0, 255, 0)).all()
+    for frame in frames(stream):
+        assert np.asarray(frame).shape == (24, 32, 3)
+        assert frame.getpixel((0, 0)) == (0, 255, 0)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +75,153 @@ def test_a_background_and_a_size_are_the_same_for_all(bright: str) -> None:
     [
         ({"crop": True}, "crop: got one for an animation"),
         ({"format": "jpeg", "background": "white"}, "format: got JPEG for an animation"),
+        ({"format": "avif"}, "format: got AVIF for an animation"),
+        ({"bits": 16}, "bits: got 16 for an animation"),
         ({"output": "matte"}, "frames: got 'all' beside a matte"),
     ],
 )
-def test_what_an_animation_cannot_be(options: dict[str, Any], match: str, bright: str) -> None:
+def test_what_an_animation_cannot_be(options: dict[str, Any], match: str, bright: str, tmp_path: Path) -> None:
+    options = {"frames": "all", "segmenter": bright, "format": "png", **options}
     with pytest.raises(ArgumentError, match=match):
-        cut_out(animated("GIF"), io.BytesIO(), frames="all", segmenter=bright, **{"format": "png", **options})
+        cut_out(animated("GIF"), io.BytesIO(), **options)
+    (photos := tmp_path / "photos").mkdir()
+    (photos / "a.gif").write_bytes(animated("GIF"))
+    with pytest.raises(ArgumentError, match=match):  # before a picture is read
+        run_batch(photos, tmp_path / "out", **options)
+
+
+def with_words(format: str) -> bytes:
+    """An animation of a profile, with author, resolution, place, XMP and, of PNG, text."""
+    exif = Image.Exif()
+    exif.update({ARTIST: "Ann", COPYRIGHT: "(c) Ann", DESCRIPTION: "A disc", 282: 300, 283: 300, 296: 2})
+    exif.get_ifd(PLACE).update({1: "N", 2: (52.0, 30.0, 0.0)})
+    words: dict[str, Any] = {"exif": exif, "icc_profile": adobe_rgb()}
+    if format == "WEBP":
+        return animated(format, **words, xmp=XMP)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    text.add_text("Title", "Disc")
+    return animated(format, **words, pnginfo=text, dpi=(300, 300))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("source", "target"), [("PNG", "WEBP"), ("WEBP", "PNG"), ("PNG", "PNG")])
+def test_metadata_and_profile_are_those_of_a_still_picture(source: str, target: str, bright: str) -> None:
+    def said(**options: Any) -> Any:
+        stream = io.BytesIO()
+        cut_out(with_words(source), stream, segmenter=bright, format=target, **options)
+        image: Any = Image.open(stream)
+        assert getattr(image, "n_frames", 1) == (3 if options.get("frames") == "all" else 1)
+        assert is_marked(stream.getvalue())
+        return read_picture(stream.getvalue()), image.getexif().get(305)
+
+    for options in (
+        {},
+        {"metadata": "none"},
+        {"metadata": "all"},
+        {"metadata": "all+gps", "dpi": 150},
+        {"profile": "srgb"},
+    ):
+        (still, mark), (moving, same_mark) = said(**options), said(frames="all", **options)
+        assert moving.metadata == still.metadata
+        assert moving.metadata.dpi == ((150, 150) if "dpi" in options else (300, 300))
+        assert (moving.icc_profile, same_mark) == (still.icc_profile, mark)
+    whole = moving_metadata = said(frames="all", metadata="all+gps")[0].metadata
+    assert moving_metadata.credits == {ARTIST: "Ann", COPYRIGHT: "(c) Ann"}
+    assert b"Rating" in whole.xmp
+    assert whole.place
+    assert whole.text == ((("Title", "Disc"),) if source == target == "PNG" else ())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs exiftool")
+def test_exiftool_reads_the_same(bright: str, tmp_path: Path) -> None:
+    paths = [tmp_path / "a.png", tmp_path / "a.webp"]
+    for path in paths:
+        cut_out(with_words("PNG"), str(path), frames="all", segmenter=bright, metadata="all+gps")
+    command = ["exiftool", "-json", "-n", *map(str, paths)]
+    for read in json.loads(subprocess.run(command, capture_output=True, check=True).stdout):
+        assert "Warning" not in read or "after APNG IDAT" in read["Warning"]
+        assert (read["Artist"], read["Copyright"], read["GPSLatitude"], read["Rating"]) == ("Ann", "(c) Ann", 52.5, 4)
+        assert read.get("AnimationFrames", 3) == read.get("FrameCount", 3) == 3
+        assert round(read.get("XResolution") or read["PixelsPerUnitX"] * 0.0254) == 300
+        assert "Adobe" in read["ProfileDescription"] or read["ProfileConnectionSpace"] == "XYZ "
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_colours_of_a_profile_are_seen_and_kept(bright: str) -> None:
+    wide, stream, converted = animated("PNG", icc_profile=adobe_rgb()), io.BytesIO(), io.BytesIO()
+    options: dict[str, Any] = {"frames": "all", "segmenter": bright, "format": "png"}
+    cut = cut_out(wide, stream, **options)
+    np.testing.assert_array_equal(cut.image, as_image(wide))
+    cut_out(wide, converted, profile="srgb", **options)
+    kept, srgb = (np.asarray(next(frames(made)))[24, 24] for made in (stream, converted))
+    assert kept[:3].tolist() == [230, 230, 230]
+    assert np.abs(srgb[:3] / 255 - as_image(wide)[24, 24]).max() <= 0.5 / 255
+    green = {"background": "#008000", **options}
+    cut_out(wide, stream := io.BytesIO(), **green)
+    np.testing.assert_allclose(read_picture(stream.getvalue()).image[0, 0], [0, 128 / 255, 0], atol=0.01)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_frames_are_turned_upright(bright: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    cut_out(animated("WEBP", exif=exif), stream := io.BytesIO(), frames="all", segmenter=bright, format="png")
+    made = Image.open(stream)
+    assert made.size == (48, 64)
+    assert ORIENTATION not in made.getexif()
+    for frame, top in zip(frames(stream), (24, 30, 36), strict=True):
+        assert np.asarray(frame)[top, 23, 3] == 255
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_picture_for_those_who_know_no_animations_is_no_frame(bright: str) -> None:
+    stream = io.BytesIO()
+    cut_out(animated("PNG", default_image=True), stream, frames="all", segmenter=bright, format="png")
+    assert len(list(frames(stream))) == 2
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", ["photo", "pages", "once"])
+def test_a_picture_of_one_frame_goes_the_usual_way(kind: str, bright: str, photo: np.ndarray) -> None:
+    source = io.BytesIO()
+    if kind == "photo":
+        save_image(source, photo.astype(np.uint16) * 257, format="png")
+    else:
+        pages: dict[str, Any] = {"append_images": [Image.fromarray(photo)], "save_all": True} if kind == "pages" else {}
+        Image.fromarray(photo).save(source, "TIFF" if pages else "GIF", **pages)
+    made = [io.BytesIO(), io.BytesIO()]
+    cut_out(source.getvalue(), made[0], segmenter=bright, format="png")
+    cut_out(source.getvalue(), made[1], frames="all", segmenter=bright, format="png")
+    assert made[0].getvalue() == made[1].getvalue()
+
+
+def test_a_gif_that_is_shown_once_stays_so() -> None:
+    stream = io.BytesIO()
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    first.save(stream, "GIF", save_all=True, append_images=[second])
+    once = read_animation(stream.getvalue())
+    first.save(stream := io.BytesIO(), "GIF", save_all=True, append_images=[second], loop=0)
+    for_ever = read_animation(stream.getvalue())
+    assert once is not None
+    assert for_ever is not None
+    assert (once.loop, for_ever.loop) == (1, 0)
+
+
+def test_what_the_frames_say_is_said_once(bright: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cut = cut_out(animated("GIF"), io.BytesIO(), frames="all", segmenter=bright, format="png", way="best")
+    texts = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+    assert "quality 'best' has no effect on an animation" in texts[0]
+    assert len(texts) == len(set(texts))
+    assert set(texts) <= set(cut.report.warnings)
+
+
+def frames(stream: io.BytesIO) -> Any:
+    """The frames of an animation, as Pillow has them."""
+    return ImageSequence.Iterator(Image.open(io.BytesIO(stream.getvalue())))
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
@@ -73,5 +230,5 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     for content in (b"", b"no picture", animated("WEBP")[:200]):
         with pytest.raises(ImageReadError, match="cannot read the animation"):
             read_animation(content)
-    with pytest.raises(ImageReadError, match="cannot read"):
-        read_animation(str(tmp_path / "missing.gif"))
+    with pytest.raises(ImageReadError, match=r"cannot read '.*missing.gif': No such file"):
+        cut_out(str(tmp_path / "missing.gif"), io.BytesIO(), frames="all", format="png")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from trimatte.compat.rembg import Session, new_session, remove, sessions_names
 from trimatte.errors import ArgumentError, TrimatteError
-from trimatte.images import as_image
+from trimatte.images import as_image, read_picture
 from trimatte.images.colour import adobe_rgb
 
 
@@ -78,6 +78,19 @@ def test_a_photo_is_turned_upright(photo: np.ndarray, session: Session) -> None:
     exif[274] = 6
     turned: Any = Image.open(io.BytesIO(remove(encoded(photo, exif=exif), session=session)))
     assert turned.size == (72, 96)
+
+
+def test_bytes_and_pil_images_keep_the_resolution(photo: np.ndarray, session: Session) -> None:
+    content = encoded(photo, dpi=(300, 150))
+    for options in ({}, {"only_mask": True}, {"bgcolor": (255, 0, 0, 255)}):
+        made: Any = remove(content, session=session, **options)
+        assert read_picture(made).metadata.dpi == (300, 150)
+    exif = Image.Exif()
+    exif[315] = "Ann"
+    image: Any = remove(Image.open(io.BytesIO(encoded(photo, dpi=(300, 300), exif=exif))), session=session)
+    assert [round(number) for number in image.info["dpi"]] == [300, 300]
+    plain: Any = remove(Image.fromarray(photo), session=session)
+    assert "dpi" not in plain.info
 
 
 @pytest.mark.parametrize("matting", [False, True])

@@ -213,6 +213,12 @@ def test_damaged_blocks_of_photoshop_are_left_out(noise: bytes, at: int) -> None
     assert _photoshop_iptc(noise) == b""
 
 
+def test_a_pil_image_says_what_its_file_does(photo: bytes) -> None:
+    image = Image.open(io.BytesIO(photo))
+    assert read_picture(image).metadata == read_picture(photo).metadata
+    assert read_picture(Image.new("RGB", (8, 8))).metadata == Metadata()
+
+
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs exiftool")
 def test_exiftool_reads_the_same(cut: trimatte.Cutout, tmp_path: Path) -> None:
     for format in FORMATS:

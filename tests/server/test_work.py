@@ -166,11 +166,15 @@ def test_trimap(photo_bytes: bytes, truth: np.ndarray, bright: str) -> None:
     assert product.report.band == 6
 
 
-def test_answers_have_the_photos_resolution(photo: np.ndarray, trimap_bytes: bytes, bright: str) -> None:
+def test_answers_have_the_photos_resolution(
+    photo: np.ndarray, trimap_bytes: bytes, bright: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimatte.server.operations.served_segmenters", lambda: ("lite", bright))
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, "JPEG", quality=95, dpi=(300, 300))
     files = {"image": stream.getvalue(), "trimap": trimap_bytes}
     answers = [run("trimap", {"image": files["image"]}, segmenter=bright), run("alpha", files), run("cutout", files)]
+    answers += [run("rembg", {"file": files["image"]}, model=bright, om=mask) for mask in ("false", "true")]
     for answer in answers:
         assert round(Image.open(io.BytesIO(answer.body)).info["dpi"][0]) == 300
 

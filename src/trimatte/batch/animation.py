@@ -1,68 +1,40 @@
-"""Animations, frame by frame: GIF, APNG or WebP in, APNG or WebP out, with the sequence's memory in between."""
+"""Animations, frame by frame, with the sequence's memory in between."""
 
 from __future__ import annotations
 
-import io
-import struct
 import warnings
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image
 
-from trimatte.cutout import Cutout
+from trimatte.cutout import Cutout, cutout
 from trimatte.cutter import Cutter
-from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
+from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.files.atomic import atomic_write, reason
-from trimatte.images.arrays import floats_of, quantised
-from trimatte.images.background import lay_over
-from trimatte.images.formats import FORMATS, MAX_PIXELS, output_format
-from trimatte.images.mark import XMP, png_mark
-from trimatte.images.pillow import identified
-from trimatte.output.options import output_of
+from trimatte.images.animation import WRITTEN, Animation, encode_animation, read_animation
+from trimatte.images.arrays import Codes, codes_of, quantised
+from trimatte.images.formats import MAX_PIXELS, output_format
+from trimatte.images.write import laid_over
+from trimatte.output.finish import Finished
+from trimatte.output.options import Output, output_of
+from trimatte.quality import USUAL
 
-_FORMATS = ("PNG", "WEBP")
-_USUAL_MILLISECONDS = 100
-
-
-@dataclass(frozen=True)
-class Animation:
-    """Frames (H, W, 3 or 4) uint8, how long each is shown in milliseconds, and how often all are; 0 for ever."""
-
-    frames: list[np.ndarray]
-    milliseconds: list[int]
-    loop: int
+_ONE_WAY = "quality {quality!r} has no effect on an animation: alpha is estimated from frame to frame, by 'closed-form'"
 
 
-def read_animation(source: str | bytes | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Animation:
-    """All frames of a picture, one if it has no more.
-
-    Raises `ImageReadError` if it cannot be read, `ImageTooLargeError` if all frames together have too many pixels.
-    """
-    try:
-        content = source if isinstance(source, bytes) else _content(source)
-        image = identified(io.BytesIO(content))
-        count = getattr(image, "n_frames", 1)
-        if image.width * image.height * count > max_pixels:
-            raise ImageTooLargeError(
-                f"its {count} frames are over the limit of {max_pixels / 1e6:g} megapixels together"
-            )
-        frames, milliseconds = [], []
-        for number in range(count):
-            image.seek(number)
-            rgba = np.asarray(image.convert("RGBA"))
-            frames.append(rgba if (rgba[..., 3] < 255).any() else rgba[..., :3])
-            milliseconds.append(round(image.info.get("duration") or _USUAL_MILLISECONDS))
-        return Animation(frames, milliseconds, int(image.info.get("loop", 0)))
-    except ImageReadError as error:
-        raise type(error)(f"cannot read the animation: {error}") from error
-    except Exception as error:  # damaged files make Pillow's plug-ins raise nearly anything
-        raise ImageReadError(
-            f"cannot read the animation: {reason(error) if isinstance(error, OSError) else error}"
-        ) from error
+def check_animated(output: Output, target: Any, kind: str = "cutout", *, sheet: bool = False) -> str:
+    """The format that animations are written in; raises `ArgumentError` for what they cannot have."""
+    format = output_format(target, output.format)
+    if kind != "cutout" or sheet:
+        raise ArgumentError("frames: got 'all' beside a matte or a sheet, which are of one frame")
+    if output.crop is not False:
+        raise ArgumentError("crop: got one for an animation, whose frame would jump; wanted none")
+    if format not in WRITTEN:
+        raise ArgumentError(f"format: got {format} for an animation; wanted {' or '.join(WRITTEN)}")
+    if output.bits == 16:
+        raise ArgumentError("bits: got 16 for an animation; wanted 8")
+    return format
 
 
 def cut_out_animation(
@@ -70,10 +42,12 @@ def cut_out_animation(
     target: str | IO[bytes],
     *,
     of_file: Mapping[str, Any],
+    quality: str = USUAL,
+    method: str | None = None,
     max_pixels: int = MAX_PIXELS,
     **options: Any,
 ) -> Cutout:
-    """Cut out each frame, and write the animation again; the first frame's cut-out is given back.
+    """Cut out each frame, and write the animation again; a picture of one frame goes the usual way.
 
     Parameters
     ----------
@@ -81,74 +55,86 @@ def cut_out_animation(
         From where and to where.
     of_file : mapping
         Options of `trimatte.output.options.Output`, without a crop, whose frame would jump.
+    quality, method : str, optional
+        Of `trimatte.Cutter`.
     max_pixels : int
         The most that all frames may have together.
     **options : Any
-        Of `trimatte.Cutter`.
+        Further ones of `trimatte.Cutter`.
+
+    Returns
+    -------
+    Cutout
+        Of the first frame; its report has the warnings of all.
 
     Raises
     ------
     ArgumentError
-        For a crop, or a format without animations.
+        For a crop, 16 bits, or a format without animations.
+
+    Warns
+    -----
+    UserWarning
+        If the quality would choose another method than one that knows of the frame before.
     """
     output = output_of(**of_file)
-    format = output_format(target, output.format)
-    if output.crop is not False:
-        raise ArgumentError("crop: got one for an animation, whose frame would jump; wanted none")
-    if format not in _FORMATS:
-        raise ArgumentError(f"format: got {format} for an animation; wanted {' or '.join(_FORMATS)}")
-    animation = read_animation(source, max_pixels=max_pixels)
+    format = check_animated(output, target)
+    content = _content(source)
+    animation = read_animation(content, max_pixels=max_pixels)
+    options = {"quality": quality, "method": method, **options}
+    if animation is None:
+        cut = cutout(content, max_pixels=max_pixels, **options)
+        cut.save(target, **of_file)
+        return cut
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        cuts = Cutter(sequence=len(animation.frames) > 1, **options).map(animation.frames)
-        finished = []
-        first: Cutout | None = None
-        for cut in cuts:
-            assert isinstance(cut, Cutout)  # errors are raised
-            first = first or cut
-            made = cut.finished(max_pixels=max_pixels, **of_file)
-            colours = made.colours
-            if made.background is not None:
-                laid = lay_over(floats_of(colours, "image"), made.alpha, made.background)
-                colours = quantised(laid, 8)
-            alpha = () if made.background is not None else (quantised(made.alpha, 8),)
-            finished.append(Image.fromarray(np.dstack([colours, *alpha])))
-    for text in dict.fromkeys(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)):
+        if method is None and quality != USUAL:
+            warnings.warn(_ONE_WAY.format(quality=quality), UserWarning, stacklevel=2)
+        first, made, shown = _cut_out_frames(animation, of_file, max_pixels, options)
+    texts = dict.fromkeys(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
+    for text in texts:
         warnings.warn(text, UserWarning, stacklevel=2)
-    assert first is not None
-    _write(target, _encoded(finished, animation, format, output.quality or FORMATS[format].quality))
+    first.report.warnings[:] = dict.fromkeys([*first.report.warnings, *texts])
+    written = encode_animation(
+        shown, animation, format, profile=made.profile, quality=output.quality, metadata=made.metadata
+    )
+    _write(target, written)
     return first
 
 
-def _content(source: str | IO[bytes]) -> bytes:
+def _cut_out_frames(
+    animation: Animation, of_file: Mapping[str, Any], max_pixels: int, options: Mapping[str, Any]
+) -> tuple[Cutout, Finished, list[Codes]]:
+    """The first frame's cut-out, what is written of it, and the codes of all frames."""
+    most = max(1, max_pixels // len(animation.frames))
+    cuts: list[tuple[Cutout, Finished]] = []
+    shown = []
+    for cut in Cutter(sequence=True, max_pixels=max_pixels, **options).map(animation.pictures()):
+        assert isinstance(cut, Cutout)  # errors are raised
+        made = cut.finished(max_pixels=most, **of_file)
+        shown.append(_shown(made))
+        cuts = cuts or [(cut, made)]
+    return *cuts[0], shown
+
+
+def _shown(made: Finished) -> Codes:
+    """The codes (H, W, 3 or 4) of a frame: over its background, or with alpha."""
+    colours, alpha = codes_of(made.colours, 8, "colours"), quantised(made.alpha, 8)
+    if made.background is not None:
+        return laid_over(colours, alpha, made.background, made.profile)
+    return np.dstack([colours, alpha])
+
+
+def _content(source: str | bytes | IO[bytes]) -> bytes:
+    if isinstance(source, bytes):
+        return source
     if not isinstance(source, str):
         return source.read()
-    with open(source, "rb") as file:
-        return file.read()
-
-
-def _encoded(frames: list[Image.Image], animation: Animation, format: str, quality: int | None) -> bytes:
-    stream = io.BytesIO()
-    options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "loop": animation.loop}
-    options |= {"duration": animation.milliseconds if len(frames) > 1 else animation.milliseconds[0]}
-    options |= {"quality": quality, "xmp": XMP} if format == "WEBP" else {"disposal": 1, "blend": 0}
-    frames[0].save(stream, format, **options)
-    return _marked(stream.getvalue()) if format == "PNG" else stream.getvalue()
-
-
-def _marked(png: bytes) -> bytes:
-    """The file with the mark that goes with its pixels."""
-    at, pixels = 8, 0
-    while at < len(png):
-        length, name = struct.unpack_from(">I4s", png, at)
-        if name == b"IDAT":
-            pixels = zlib.crc32(png[at + 8 + length : at + 12 + length], pixels)
-        if name == b"IEND":
-            break
-        at += 12 + length
-    text = png_mark(pixels)
-    chunk = struct.pack(">I", len(text)) + b"tEXt" + text + struct.pack(">I", zlib.crc32(b"tEXt" + text))
-    return png[:at] + chunk + png[at:]
+    try:
+        with open(source, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ImageReadError(f"cannot read {source!r}: {reason(error)}") from error
 
 
 def _write(target: str | IO[bytes], content: bytes) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from trimatte.batch.jobs import MATTE, STREAM, Job, companions_of
-from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.errors import ImageWriteError
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout, CutoutReport
@@ -99,10 +99,9 @@ def cut_out(
     of_file = {name: options.pop(name) for name in NAMES if name in options}
     kind, frames = options.pop("output", "cutout"), options.pop("frames", "first")
     if frames == "all":
-        from trimatte.batch.animation import cut_out_animation
+        from trimatte.batch.animation import check_animated, cut_out_animation
 
-        if kind != "cutout" or companions:
-            raise ArgumentError("frames: got 'all' beside a matte or a sheet, which are of one frame")
+        check_animated(output_of(**of_file), target, kind, sheet=bool(companions))
         return cut_out_animation(source, target, of_file=of_file, quality=way, **options)
     check_format(output_of(**of_file), target, kind)
     result = cutout(source, quality=way, **options)

@@ -226,10 +226,15 @@ def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bo
     kind = asked.get("output", "cutout")
     if kind not in OUTPUTS:
         raise ArgumentError(f"output: got {kind!r}; wanted one of {', '.join(OUTPUTS)}")
-    check_format(output_of(**{name: asked[name] for name in NAMES if name in asked}), io.BytesIO(), kind)
+    output = output_of(**{name: asked[name] for name in NAMES if name in asked})
+    check_format(output, io.BytesIO(), kind)
     given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
     if asked.get("frames", "first") not in FRAMES:
         raise ArgumentError(f"frames: got {asked['frames']!r}; wanted one of {', '.join(FRAMES)}")
+    if asked.get("frames") == "all":
+        from trimatte.batch.animation import check_animated
+
+        check_animated(output, io.BytesIO(), kind, sheet=asked.get("sheet", False))
     for name, usual in (("output", "cutout"), ("frames", "first")):
         if given.get(name) == usual:
             del given[name]

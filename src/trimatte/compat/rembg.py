@@ -16,9 +16,10 @@ from PIL import Image
 
 from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError
-from trimatte.images import Picture, load_picture
+from trimatte.images import Picture, load_picture, save_image
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, Codes, Floats, floats_of, quantised
 from trimatte.images.hidden import without_hidden
+from trimatte.images.metadata import Metadata
 from trimatte.runtime.options import check_flag, check_number
 from trimatte.segmentation import find_segmenter, segment, segmenters
 
@@ -88,7 +89,7 @@ def remove(
     ----------
     data : bytes, PIL image, (H, W, 3) array or Picture
         The picture; the result is of the same type, a PIL image for a `Picture`. Colours come back
-        in sRGB of 8 bits, and alpha is no greater than the picture's own.
+        in sRGB of 8 bits, and alpha is no greater than the picture's own. Bytes and PIL images keep the resolution.
     alpha_matting : bool
         Solve for alpha and colours, rather than take the mask.
     alpha_matting_foreground_threshold, alpha_matting_background_threshold : int
@@ -129,14 +130,16 @@ def remove(
         check_number(f"alpha_matting_{name}_threshold", threshold, least=0, most=255, whole=True)
     if not (session is None or hasattr(session, "predict")):
         raise ArgumentError(f"session: got {session!r}; wanted what new_session returns")
-    colours, own = _opened(data)
+    picture = _opened(data)
+    colours, own = quantised(picture.image, 8), np.uint8(255) if picture.alpha is None else quantised(picture.alpha, 8)
+    resolution = picture.metadata.kept("none")
     (mask,) = (session or new_session()).predict(Image.fromarray(colours))
     codes = np.asarray(mask)
     if post_process_mask:
         codes = _post_processed(codes)
     codes = np.minimum(codes, own)
     if only_mask:
-        return _as_given(codes, data, force_return_bytes)
+        return _as_given(codes, data, force_return_bytes, resolution)
     if alpha_matting:
         result = cutout(colours, trimap=_trimap(codes, *thresholds, alpha_matting_erode_size))
         rgba = quantised(result.rgba(), 8)
@@ -146,16 +149,14 @@ def remove(
         rgba = np.dstack([colours * hidden, codes])
     if bgcolor is not None:
         rgba = _over(floats_of(rgba, "image"), bgcolor)
-    return _as_given(rgba, data, force_return_bytes)
+    return _as_given(rgba, data, force_return_bytes, resolution)
 
 
-def _opened(data: Any) -> tuple[Codes, Codes | np.uint8]:
-    """Colours (H, W, 3) of the upright picture in sRGB without hidden ones, and its alpha (H, W), else 255."""
+def _opened(data: Any) -> Picture:
+    """The upright picture in sRGB without hidden colours."""
     if not isinstance(data, (bytes, bytearray, Image.Image, np.ndarray, Picture)):
         raise ArgumentError(f"data: got {type(data).__name__}; wanted bytes, a PIL image or an array")
-    picture = without_hidden(load_picture(data))
-    own = np.uint8(255) if picture.alpha is None else quantised(picture.alpha, 8)
-    return quantised(picture.image, 8), own
+    return without_hidden(load_picture(data))
 
 
 def _trimap(mask: Codes, foreground: int, background: int, erode_size: int) -> Codes:
@@ -184,9 +185,15 @@ def _over(rgba: Floats, colour: Sequence[int]) -> Codes:
     return quantised(np.clip(behind + share * (opaque - behind), 0, 1), 8)
 
 
-def _as_given(codes: Codes, data: Any, to_bytes: bool) -> bytes | Image.Image | np.ndarray:
+def _as_given(codes: Codes, data: Any, to_bytes: bool, resolution: Metadata) -> bytes | Image.Image | np.ndarray:
+    """The result as what came in, or as a PNG; bytes and PIL images have the photo's resolution."""
     if isinstance(data, (bytes, bytearray)) or to_bytes:
         stream = io.BytesIO()
-        Image.fromarray(codes).save(stream, "PNG")
+        save_image(stream, codes, format="png", metadata=resolution)
         return stream.getvalue()
-    return codes if isinstance(data, np.ndarray) else Image.fromarray(codes)
+    if isinstance(data, np.ndarray):
+        return codes
+    image = Image.fromarray(codes)
+    if resolution.dpi is not None:
+        image.info["dpi"] = resolution.dpi
+    return image

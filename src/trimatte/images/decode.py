@@ -194,8 +194,8 @@ def _decoded(image: Image.Image, stream: IO[bytes] | None, sampler: Sampler, not
     if image.mode == "CMYK":  # its profile has been made use of
         profile = None
     codes, alpha, turned = _turned(codes, alpha, _orientation(image))
-    found = metadata_of(image, stream) if stream is not None else Metadata()
-    return Decoded(codes, alpha, profile, image.format or "", stored or turned, (*told, *more), found)
+    known = image.format or "", stored or turned, (*told, *more)
+    return Decoded(codes, alpha, profile, *known, metadata_of(image, stream))
 
 
 def _orientation(image: Image.Image) -> Any:

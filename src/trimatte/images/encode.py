@@ -64,7 +64,7 @@ def encode(
         raise ArgumentError(f"icc_profile: got {type(profile).__name__}; wanted bytes")
     if chroma not in _CHROMA:
         raise ArgumentError(f"chroma: got {chroma!r}; wanted one of {', '.join(_CHROMA)}")
-    said = _Said(metadata or Metadata(), (codes.shape[1], codes.shape[0]), profile is None or icc.is_srgb(profile))
+    said = Said(metadata or Metadata(), (codes.shape[1], codes.shape[0]), profile is None or icc.is_srgb(profile))
     samples = np.ascontiguousarray(codes) if alpha is None else np.dstack([codes, alpha])
     try:
         if format == "TIFF":
@@ -72,7 +72,7 @@ def encode(
         elif format == "PNG":
             _write_png(stream, samples, profile, said)
         else:
-            options = {"quality": quality or FORMATS[format].quality, **_options(format, said, chroma)}
+            options = {"quality": quality or FORMATS[format].quality, **beside_pixels(format, said, chroma)}
             options |= {"icc_profile": profile} if profile else {}
             Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(stream, format, **options)
     except (ValueError, struct.error) as error:  # such as a width that the format has no room for
@@ -86,7 +86,7 @@ _Band = tuple[bytes, int, int]
 
 
 @dataclass(frozen=True)
-class _Said:
+class Said:
     """What a file holds beside its pixels, and what writing it needs to know of the pixels."""
 
     metadata: Metadata
@@ -97,7 +97,7 @@ class _Said:
         return self.metadata.exif(self.size, MARK, srgb=self.srgb, always=always)
 
 
-def _options(format: str, said: _Said, chroma: str) -> dict[str, Any]:
+def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any]:
     """What Pillow is to be told for JPEG, WebP and AVIF."""
     metadata, exif = said.metadata, said.exif(always=format != "JPEG")
     options: dict[str, Any] = {"exif": exif} if exif else {}
@@ -109,10 +109,12 @@ def _options(format: str, said: _Said, chroma: str) -> dict[str, Any]:
     if format == "AVIF":
         # Without the encoder's own word for it, alpha would lose as much as the colours do.
         return options | {"speed": 8, "subsampling": "4:4:4", "codec": "aom", "advanced": {"alpha:lossless": "1"}}
+    if exif:
+        options["exif"] = exif.removeprefix(b"Exif\0\0")  # which Pillow takes off still pictures alone
     return options | {"exact": True}  # keep the colours where alpha is 0
 
 
-def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: _Said) -> None:
+def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: Said) -> None:
     import tifffile
 
     metadata = said.metadata
@@ -147,7 +149,7 @@ def _blocks(metadata: Metadata) -> tuple[tuple[int, int, bytes], ...]:
     return (700, 1, metadata.xmp), (33723, 7, metadata.iptc)
 
 
-def _add_directories(stream: IO[bytes], inner: Sequence[int], said: _Said) -> None:
+def _add_directories(stream: IO[bytes], inner: Sequence[int], said: Said) -> None:
     """Write the tags of the camera and of the place behind a TIFF, and a first page that says where they are.
 
     tifffile writes no tags that lead to others. Of a BigTIFF, which is larger than 4 GB, they are left out.
@@ -188,7 +190,7 @@ def _at_even_end(stream: IO[bytes]) -> int:
     return end + stream.write(bytes(end % 2))
 
 
-def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: _Said) -> None:
+def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: Said) -> None:
     """PNG (PNG Specification, third edition), its bands of rows packed side by side."""
     height, width, channels = samples.shape
     bits = 8 * samples.itemsize
@@ -200,9 +202,7 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: _
 
     stream.write(b"\x89PNG\r\n\x1a\n")
     chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
-    if profile:
-        chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))
-    for name, data in _png_words(said):
+    for name, data in png_words(said, profile):
         chunk(name, data)
     rows = max(1, _BAND_BYTES // samples[0].nbytes)
     pixels = 0
@@ -225,9 +225,11 @@ def _side_by_side(pack: Callable[[int], _Band], tops: Sequence[int]) -> Iterator
         yield from pool.map(pack, tops)
 
 
-def _png_words(said: _Said) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of the chunks that say something beside the pixels."""
+def png_words(said: Said, profile: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of the chunks that say something beside the pixels, in the order that they must have."""
     metadata = said.metadata
+    if profile:
+        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)
     if metadata.dpi:
         yield b"pHYs", struct.pack(">IIB", *(round(dpi / INCH) for dpi in metadata.dpi), 1)
     if exif := said.exif():

@@ -127,8 +127,8 @@ class Metadata:
             return Metadata(self.dpi, self.credits).exif(size, software, srgb=srgb, always=always)
 
 
-def metadata_of(image: Image.Image, stream: IO[bytes]) -> Metadata:
-    """What an opened and decoded picture's file, which is `stream`, says; what is damaged is left out."""
+def metadata_of(image: Image.Image, stream: IO[bytes] | None) -> Metadata:
+    """What an opened and decoded picture's file, `stream` if it is at hand, says; what is damaged is left out."""
     info, exif = image.info, Image.Exif()
     with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
         exif = image.getexif()
@@ -188,10 +188,10 @@ def _exif_dpi(stored: Mapping[int, Any]) -> tuple[float, float] | None:
     return None if scale is None or found is None else (found[0] * scale, found[1] * scale)
 
 
-def _iptc_of(image: Image.Image, info: Mapping[Any, Any], stream: IO[bytes]) -> bytes:
+def _iptc_of(image: Image.Image, info: Mapping[Any, Any], stream: IO[bytes] | None) -> bytes:
     blocks = info.get("photoshop")
     found = blocks.get(_PHOTOSHOP_IPTC, b"") if isinstance(blocks, Mapping) else b""
-    if not found and image.format == "TIFF":
+    if not found and image.format == "TIFF" and stream is not None:
         return _iptc_of_tiff(stream)
     return found if isinstance(found, bytes) else b""
 

@@ -144,7 +144,11 @@ def read_picture(source: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Picture:
         return source
     if not is_source(source):
         return _picture_of(array_of(source, "image"))
-    decoded = decode_source(source, max_pixels)
+    return picture_of(decode_source(source, max_pixels))
+
+
+def picture_of(decoded: Decoded) -> Picture:
+    """A decoded picture in sRGB, with all that is needed to write its colours back."""
     notes = list(decoded.notes)
     pixels, image, profile = _colours(decoded, notes)
     alpha = None if decoded.alpha is None else floats_of(decoded.alpha, "alpha")

@@ -122,7 +122,7 @@ def save_image(
     if opacity is not None or icc_profile is not None:
         codes = np.broadcast_to(codes, (*codes.shape[:2], 3))
     if opacity is not None and background is not None:
-        codes, opacity = _laid_over(codes, opacity, background, icc_profile), None
+        codes, opacity = laid_over(codes, opacity, background, icc_profile), None
     if isinstance(path, (str, os.PathLike)):
         with atomic_write(path) as file:
             encode(file, codes, opacity, format, icc_profile, quality, metadata, chroma)
@@ -148,7 +148,7 @@ def _to_write(array: Array, alpha: ImageLike | None, bits: int) -> tuple[Codes, 
     return codes, codes_of(plane, bits, "alpha")
 
 
-def _laid_over(codes: Codes, opacity: Codes, background: Any, profile: bytes | None) -> Codes:
+def laid_over(codes: Codes, opacity: Codes, background: Any, profile: bytes | None) -> Codes:
     """The picture over a background, whose colours are first brought to the picture's profile."""
     canvas = background_image(background, opacity.shape)
     bits = 8 * codes.itemsize

@@ -1,0 +1,163 @@
+"""Animations: every frame of a GIF, APNG, WebP or AVIF in, APNG or WebP out."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from PIL import Image
+
+from trimatte.errors import ImageReadError, ImageTooLargeError
+from trimatte.files.atomic import reason
+from trimatte.images import icc
+from trimatte.images.arrays import Codes
+from trimatte.images.decode import Decoded, decode_source
+from trimatte.images.encode import Said, beside_pixels, png_words
+from trimatte.images.formats import FORMATS, MAX_PIXELS
+from trimatte.images.mark import png_mark
+from trimatte.images.metadata import Metadata, metadata_of
+from trimatte.images.pillow import identified
+from trimatte.images.read import Picture, picture_of
+
+WRITTEN = ("PNG", "WEBP")
+_USUAL_MILLISECONDS = 100
+_IHDR_END = 33
+
+
+@dataclass(frozen=True)
+class Animation:
+    """All frames of a picture.
+
+    Attributes
+    ----------
+    frames : list of Decoded
+        Upright, of 8 bits.
+    milliseconds : list of int
+        How long each is shown.
+    loop : int
+        How often all are; 0 for ever.
+    metadata : Metadata
+        What the file says beside its pixels.
+    """
+
+    frames: list[Decoded]
+    milliseconds: list[int]
+    loop: int
+    metadata: Metadata
+
+    def pictures(self) -> Iterator[Picture]:
+        """Each frame as `load_picture` gives one, converted when its turn comes."""
+        for frame in self.frames:
+            yield picture_of(replace(frame, metadata=self.metadata))
+
+
+def read_animation(source: bytes, *, max_pixels: int = MAX_PIXELS) -> Animation | None:
+    """All frames of a file's content, or None if it has but one.
+
+    Pages of a TIFF, and the pictures beside the photo of an MPO, are no frames.
+
+    Raises
+    ------
+    ImageReadError
+        If it cannot be read.
+    ImageTooLargeError
+        If all frames together have more than `max_pixels`.
+    """
+    try:
+        stream = io.BytesIO(source)
+        image: Any = identified(stream)
+        count = getattr(image, "n_frames", 1) if FORMATS[image.format].parts == "frame" else 1
+        start = int(bool(image.info.get("default_image")))  # APNG's picture for those who know no animations
+        if count - start < 2:
+            return None
+        if image.width * image.height * count > max_pixels:
+            raise ImageTooLargeError(
+                f"its {count} frames are over the limit of {max_pixels / 1e6:g} megapixels together"
+            )
+        frames, milliseconds = [], []
+        for number in range(start, count):
+            image.seek(number)
+            frames.append(decode_source(image.copy(), max_pixels))
+            milliseconds.append(round(image.info.get("duration") or _USUAL_MILLISECONDS))
+        return Animation(frames, milliseconds, _plays(image), _metadata(stream))
+    except ImageReadError as error:
+        raise type(error)(f"cannot read the animation: {error}") from error
+    except Exception as error:  # damaged files make Pillow's plug-ins raise nearly anything
+        raise ImageReadError(
+            f"cannot read the animation: {reason(error) if isinstance(error, OSError) else error}"
+        ) from error
+
+
+def encode_animation(
+    frames: Sequence[Codes],
+    animation: Animation,
+    format: str,
+    *,
+    profile: bytes | None,
+    quality: int | None,
+    metadata: Metadata,
+) -> bytes:
+    """An APNG or WebP.
+
+    Parameters
+    ----------
+    frames : sequence of (H, W, 3 or 4) uint8 arrays
+        All with alpha, or none.
+    animation : Animation
+        Whose times the frames have.
+    format : {'PNG', 'WEBP'}
+        Of `WRITTEN`.
+    profile : bytes or None
+        Of the colours; None for sRGB.
+    quality : int or None
+        1 to 100, of WebP.
+    metadata : Metadata
+        What is written beside the pixels.
+    """
+    stream = io.BytesIO()
+    said = Said(metadata, (frames[0].shape[1], frames[0].shape[0]), profile is None or icc.is_srgb(profile))
+    first, *others = map(Image.fromarray, frames)
+    options: dict[str, Any] = {"save_all": True, "append_images": others, "loop": animation.loop}
+    options |= {"duration": animation.milliseconds}
+    if format == "WEBP":
+        options |= {"quality": quality or FORMATS[format].quality, **beside_pixels(format, said)}
+        first.save(stream, format, icc_profile=profile, **options)
+        return stream.getvalue()
+    first.save(stream, format, disposal=1, blend=0, **options)
+    return _with_words(stream.getvalue(), said, profile)
+
+
+def _plays(image: Any) -> int:
+    """How often an animation is shown, 0 for ever. GIF counts how often it is shown again."""
+    loop = image.info.get("loop")
+    if image.format == "GIF":
+        return 1 if loop is None else loop and min(loop + 1, 65535)
+    return int(loop or 0)
+
+
+def _metadata(stream: IO[bytes]) -> Metadata:
+    image = identified(stream)
+    image.load()
+    return metadata_of(image, stream)
+
+
+def _with_words(png: bytes, said: Said, profile: bytes | None) -> bytes:
+    """The file with what it says beside its pixels, and the mark that goes with these."""
+    at, pixels = 8, 0
+    while at < len(png):
+        length, name = struct.unpack_from(">I4s", png, at)
+        if name == b"IDAT":
+            pixels = zlib.crc32(png[at + 8 + length : at + 12 + length], pixels)
+        if name == b"IEND":
+            break
+        at += 12 + length
+    words = b"".join(_chunk(name, data) for name, data in png_words(said, profile))
+    return png[:_IHDR_END] + words + png[_IHDR_END:at] + _chunk(b"tEXt", png_mark(pixels)) + png[at:]
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
