@@ -20,7 +20,7 @@ from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.dispatcher import Dispatcher
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 
 from trimatte.errors import CacheWarning
 from trimatte.runtime.compiling import announce
@@ -56,7 +56,7 @@ class KernelCache(FunctionCache):
         rtsys.initialize(target_context)
         try:
             # Not numba's `load_overload`, which first loads all that it needs to compile, for a quarter of a second.
-            found = self._load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         except Exception:  # whatever a file makes pickle or LLVM raise that was torn when the machine went down
             self._keep(self.flush)
         if found is None:
