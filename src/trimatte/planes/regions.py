@@ -80,7 +80,7 @@ def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for x in range(width):
             count += mask[y, x] and not before
             before = mask[y, x]
-    runs, parent = np.empty((count, 3), np.int32), np.arange(count)
+    runs, parent = np.empty((count, 3), np.int32), np.empty(count, np.int64)
     n, above = 0, 0  # the next run, and the first of the row above that may touch it
     for y in range(height):
         row, x = n, 0
@@ -91,7 +91,7 @@ def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             start = x
             while x < width and mask[y, x]:
                 x += 1
-            runs[n, 0], runs[n, 1], runs[n, 2] = y, start, x
+            runs[n, 0], runs[n, 1], runs[n, 2], parent[n] = y, start, x, n
             while above < row and runs[above, 2] <= start:
                 above += 1
             k = above
