@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,7 @@ def report(sizes: Sizes, device: torch.device) -> Iterator[Line]:
     yield from onnx_file()
 
 
+@cache
 def picture(megapixels: float) -> tuple[np.ndarray, np.ndarray]:
     """A painted scene (H, W, 3) with sides 2 to 3, and its trimap with a band about the soft edge."""
     side = max(64, round((megapixels * 1e6 / 1.5) ** 0.5))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnxscript")
+pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 from trimatte.errors import ArgumentError  # noqa: E402
 from trimatte.networks import dim, gfm, modnet  # noqa: E402
@@ -45,6 +45,12 @@ def a_dim():
     return network
 
 
+def a_segnet():
+    network = dim.DIM(dim.DIMConfig(widths=(4, 8, 8, 8, 8), segnet=True, output="sigmoid", refine=None))
+    torch.nn.init.normal_(network.deconv1.weight, std=10)
+    return network
+
+
 def test_one_size(tmp_path):
     network = a_dim()
     export_onnx(network, tmp_path / "a.onnx", size=(64, 96))
@@ -55,8 +61,8 @@ def test_one_size(tmp_path):
 
 @pytest.mark.parametrize(
     ("build", "channels", "scale"),
-    [(a_dim, 4, 1), (a_modnet, 3, 1), (a_gfm, 3, 255)],
-    ids=["deep-image-matting", "modnet", "gfm"],
+    [(a_dim, 4, 1), (a_segnet, 4, 1), (a_modnet, 3, 1), (a_gfm, 3, 255)],
+    ids=["deep-image-matting", "segnet", "modnet", "gfm"],
 )
 def test_open_size(tmp_path, build, channels, scale):
     torch.manual_seed(0)

@@ -48,9 +48,9 @@ def composites(size, count=8):
 @pytest.mark.parametrize(
     ("build", "size", "count", "steps", "rate", "goal"),
     [
-        (partial(dim.DIM, dim.TINY), 32, 8, 180, 1e-2, 0.04),
+        (partial(dim.DIM, dim.TINY), 32, 4, 120, 1e-2, 0.04),
         (partial(modnet.MODNet, modnet.TINY), 32, 8, 100, 2e-2, 0.25),
-        (partial(gfm.GFM, gfm.TINY), 64, 4, 200, 3e-3, 0.15),
+        (partial(gfm.GFM, gfm.TINY), 64, 4, 110, 6e-3, 0.15),
     ],
     ids=["deep-image-matting", "modnet", "gfm"],
 )

@@ -210,9 +210,9 @@ class DIM(nn.Module):
 
 def unpool(x: Tensor, places: Tensor) -> Tensor:
     """Undo a 2x2 max-pooling: values (N, C, H, W) go back to their `places` in (N, C, 2H, 2W), zeros elsewhere."""
-    if x.device.type != "mps":
-        return nn.functional.max_unpool2d(x, places, [2, 2])
-    return _scatter_unpool(x, places)
+    if x.device.type == "mps" or torch.onnx.is_in_onnx_export():  # neither of which has the other
+        return _scatter_unpool(x, places)
+    return nn.functional.max_unpool2d(x, places, [2, 2])
 
 
 def _scatter_unpool(x: Tensor, places: Tensor) -> Tensor:
