@@ -219,6 +219,20 @@ def test_what_the_frames_say_is_said_once(bright: str) -> None:
     assert set(texts) <= set(cut.report.warnings)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("empty", "number"), [(0, 1), (1, 2)])
+def test_a_frame_without_a_subject_is_named(bright: str, empty: int, number: int) -> None:
+    light, dark = np.full((48, 64, 3), 20, np.uint8), np.full((48, 64, 3), 20, np.uint8)
+    light[12:36, 20:44] = 230
+    pictures = [Image.fromarray(dark if index == empty else light) for index in range(3)]
+    pictures[0].save(stream := io.BytesIO(), "WEBP", save_all=True, append_images=pictures[1:], lossless=True)
+    report = cut_out(stream.getvalue(), io.BytesIO(), frames="all", segmenter=bright, format="png").report
+    prefix = "" if number == 1 else f"frame {number}: "
+    assert f"{prefix}no subject found" in report.warnings
+    assert report.subject
+    assert report.confidence == 0
+
+
 def frames(stream: io.BytesIO) -> Any:
     """The frames of an animation, as Pillow has them."""
     return ImageSequence.Iterator(Image.open(io.BytesIO(stream.getvalue())))

@@ -65,7 +65,8 @@ def cut_out_animation(
     Returns
     -------
     Cutout
-        Of the first frame; its report has the warnings of all.
+        Of the first frame; its report has the least confidence of all frames, whether a subject was found in any, and
+        the warnings of all, those of later frames with the number of the first that has it.
 
     Raises
     ------
@@ -90,11 +91,12 @@ def cut_out_animation(
         warnings.simplefilter("always")
         if method is None and quality != USUAL:
             warnings.warn(_ONE_WAY.format(quality=quality), UserWarning, stacklevel=2)
-        first, made, shown = _cut_out_frames(animation, of_file, max_pixels, options)
-    texts = dict.fromkeys(str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
-    for text in texts:
+        first, made, shown, said = _cut_out_frames(animation, of_file, max_pixels, options)
+    others = (str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
+    texts = [text if number == 1 else f"frame {number}: {text}" for text, number in said.items()]
+    first.report.warnings[:] = dict.fromkeys([*texts, *(text for text in others if text not in said)])
+    for text in first.report.warnings:
         warnings.warn(text, UserWarning, stacklevel=2)
-    first.report.warnings[:] = dict.fromkeys([*first.report.warnings, *texts])
     written = encode_animation(
         shown, animation, format, profile=made.profile, quality=output.quality, metadata=made.metadata
     )
@@ -104,17 +106,22 @@ def cut_out_animation(
 
 def _cut_out_frames(
     animation: Animation, of_file: Mapping[str, Any], max_pixels: int, options: Mapping[str, Any]
-) -> tuple[Cutout, Finished, list[Codes]]:
-    """The first frame's cut-out, what is written of it, and the codes of all frames."""
+) -> tuple[Cutout, Finished, list[Codes], dict[str, int]]:
+    """The first frame's cut-out, what is written of it, the codes of all, and the frame in which each warning is new."""
     most = max(1, max_pixels // len(animation.frames))
     cuts: list[tuple[Cutout, Finished]] = []
-    shown = []
+    shown: list[Codes] = []
+    said: dict[str, int] = {}
     for cut in Cutter(sequence=True, max_pixels=max_pixels, **options).map(animation.pictures()):
         assert isinstance(cut, Cutout)  # errors are raised
         made = cut.finished(max_pixels=most, **of_file)
         shown.append(_shown(made))
         cuts = cuts or [(cut, made)]
-    return *cuts[0], shown
+        report, first = cut.report, cuts[0][0].report
+        first.subject, first.confidence = first.subject or report.subject, min(first.confidence, report.confidence)
+        for text in report.warnings:
+            said.setdefault(text, len(shown))
+    return *cuts[0], shown, said
 
 
 def _shown(made: Finished) -> Codes:
