@@ -16,9 +16,10 @@ from PIL import Image, ImageSequence, PngImagePlugin
 
 from trimatte.batch.one import cut_out
 from trimatte.batch.run import run_batch
+from trimatte.batch.tasks import BYTES_PER_PIXEL_OF_FRAMES, estimated_bytes
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
 from trimatte.images import as_image, is_marked, read_picture, save_image
-from trimatte.images.animation import read_animation
+from trimatte.images.animation import frame_count, read_animation
 from trimatte.images.colour import adobe_rgb
 
 DESCRIPTION, ORIENTATION, ARTIST, COPYRIGHT = 270, 274, 315, 33432
@@ -217,6 +218,15 @@ def test_what_the_frames_say_is_said_once(bright: str) -> None:
     assert "quality 'best' has no effect on an animation" in texts[0]
     assert len(texts) == len(set(texts))
     assert set(texts) <= set(cut.report.warnings)
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
+def test_each_frame_counts_in_the_memory_of_a_batch(format: str) -> None:
+    content = animated(format)
+    assert frame_count(content) == 3
+    assert frame_count(content[:9]) == 1
+    still, moving = (estimated_bytes(content, animated=animated) for animated in (False, True))
+    assert moving - still == 2 * BYTES_PER_PIXEL_OF_FRAMES * 48 * 64
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -107,7 +107,7 @@ def cut_out_animation(
 def _cut_out_frames(
     animation: Animation, of_file: Mapping[str, Any], max_pixels: int, options: Mapping[str, Any]
 ) -> tuple[Cutout, Finished, list[Codes], dict[str, int]]:
-    """The first frame's cut-out, what is written of it, the codes of all, and the frame in which each warning is new."""
+    """The first frame's cut-out, what is written of it, the codes of all, and where each warning comes first."""
     most = max(1, max_pixels // len(animation.frames))
     cuts: list[tuple[Cutout, Finished]] = []
     shown: list[Codes] = []

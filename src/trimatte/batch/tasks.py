@@ -34,6 +34,8 @@ BASE_BYTES = 300_000_000
 """What a worker process takes without a picture: libraries, network and compiled kernels. Measured: 240 MB."""
 BYTES_PER_PIXEL = 400
 """Of a cut-out from reading to encoding. Measured: up to 350 where half of the picture is unknown."""
+BYTES_PER_PIXEL_OF_FRAMES = 8
+"""Of each frame of an animation more: its colours, and those with alpha that are written."""
 _NAMES = {"way", "method", "segmenter", "foreground", "refine", "output", "frames"}
 _UNWRITTEN = bytes(64)
 """How a file ends that was given its length before its content."""
@@ -171,7 +173,7 @@ def perform(task: Task, settings: Settings, ask: Ask) -> Outcome:
             return Outcome(task, state, error=task.known.error if task.known else "")
         if task.arriving and content.endswith(_UNWRITTEN):
             return Outcome(task, "unfinished", error="it ends in zeros, as a file that was made longer in advance")
-        ask(estimated_bytes(content))
+        ask(estimated_bytes(content, animated=settings.options.get("frames") == "all"))
         return _made(task, settings, content, record)
     except KeyboardInterrupt:
         raise
@@ -226,14 +228,16 @@ def standing(task: Task, settings: Settings, sha256: str) -> State:
     return "again"
 
 
-def estimated_bytes(content: bytes) -> int:
-    """Memory that a picture takes above `BASE_BYTES`, by the size that its header tells."""
+def estimated_bytes(content: bytes, *, animated: bool = False) -> int:
+    """Memory that a picture takes above `BASE_BYTES`, by its header; `animated`: all its frames are cut out."""
     from trimatte.images import header_size
+    from trimatte.images.animation import frame_count
 
     with warnings.catch_warnings():  # which come again when the picture is decoded
         warnings.simplefilter("ignore")
         width, height = header_size(content) or (len(content), 1)
-    return len(content) + BYTES_PER_PIXEL * width * height
+        more = frame_count(content) - 1 if animated else 0
+    return len(content) + (BYTES_PER_PIXEL + more * BYTES_PER_PIXEL_OF_FRAMES) * width * height
 
 
 def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Outcome:

@@ -55,10 +55,21 @@ class Animation:
             yield picture_of(replace(frame, metadata=self.metadata))
 
 
+def frame_count(source: bytes) -> int:
+    """The frames of a file's content; 1 for what is no animation, or cannot be read."""
+    try:
+        return _frames(identified(io.BytesIO(source)))
+    except Exception:  # damaged files make Pillow's plug-ins raise nearly anything; who decodes them says what is wrong
+        return 1
+
+
+def _frames(image: Any) -> int:
+    """Pages of a TIFF, and the pictures beside the photo of an MPO, are no frames."""
+    return getattr(image, "n_frames", 1) if FORMATS[image.format].parts == "frame" else 1
+
+
 def read_animation(source: bytes, *, max_pixels: int = MAX_PIXELS) -> Animation | None:
     """All frames of a file's content, or None if it has but one.
-
-    Pages of a TIFF, and the pictures beside the photo of an MPO, are no frames.
 
     Raises
     ------
@@ -70,7 +81,7 @@ def read_animation(source: bytes, *, max_pixels: int = MAX_PIXELS) -> Animation 
     try:
         stream = io.BytesIO(source)
         image: Any = identified(stream)
-        count = getattr(image, "n_frames", 1) if FORMATS[image.format].parts == "frame" else 1
+        count = _frames(image)
         start = int(bool(image.info.get("default_image")))  # APNG's picture for those who know no animations
         if count - start < 2:
             return None
