@@ -19,7 +19,7 @@ from trimatte.batch.run import run_batch
 from trimatte.batch.tasks import BYTES_PER_PIXEL_OF_FRAMES, estimated_bytes
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
 from trimatte.images import as_image, is_marked, read_picture, save_image
-from trimatte.images.animation import frame_count, read_animation
+from trimatte.images.animation import encode_animation, frame_count, read_animation
 from trimatte.images.colour import adobe_rgb
 
 DESCRIPTION, ORIENTATION, ARTIST, COPYRIGHT = 270, 274, 315, 33432
@@ -183,6 +183,26 @@ def test_the_picture_for_those_who_know_no_animations_is_no_frame(bright: str) -
     assert len(list(frames(stream))) == 2
 
 
+def test_the_one_frame_beside_a_stand_in_picture_is_read() -> None:
+    stand_in, frame = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    stand_in.save(stream := io.BytesIO(), "PNG", save_all=True, append_images=[frame], default_image=True)
+    animation = read_animation(stream.getvalue())
+    assert animation is not None
+    assert [frame.codes[0, 0].tolist() for frame in animation.frames] == [[0, 0, 255]]
+
+
+@pytest.mark.parametrize(("format", "wanted"), [("WEBP", 65535), ("PNG", 100000)])
+def test_a_format_is_shown_as_often_as_it_can_say(format: Any, wanted: int) -> None:
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    first.save(stream := io.BytesIO(), "PNG", save_all=True, append_images=[second], loop=100000)
+    animation = read_animation(stream.getvalue())
+    assert animation is not None
+    codes = [frame.codes for frame in animation.frames]
+    made = encode_animation(codes, animation, format, profile=None, quality=None, metadata=animation.metadata)
+    with Image.open(io.BytesIO(made)) as written:
+        assert written.info["loop"] == wanted
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", ["photo", "pages", "once"])
 def test_a_picture_of_one_frame_goes_the_usual_way(kind: str, bright: str, photo: np.ndarray) -> None:
@@ -251,7 +271,7 @@ def frames(stream: io.BytesIO) -> Any:
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(ImageTooLargeError, match="3 frames"):
         read_animation(animated("GIF"), max_pixels=5000)
-    for content in (b"", b"no picture", animated("WEBP")[:200]):
+    for content in (b"", b"no picture", animated("WEBP")[:200], animated("GIF")[:-200]):
         with pytest.raises(ImageReadError, match="cannot read the animation"):
             read_animation(content)
     with pytest.raises(ImageReadError, match=r"cannot read '.*missing.gif': No such file"):

@@ -129,6 +129,7 @@ def test_colours_of_a_profile_come_back_as_srgb(photo: np.ndarray, session: Sess
 def test_what_is_not_there_is_refused(photo: np.ndarray, session: Session) -> None:
     refused: list[tuple[dict[str, Any], str]] = [
         ({"bgcolor": (1, 2, 3)}, "bgcolor"),
+        ({"bgcolor": "#fff"}, "bgcolor"),
         ({"alpha_matting": 3}, "alpha_matting"),
         ({"alpha_matting_erode_size": -1}, "alpha_matting_erode_size"),
         ({"alpha_matting_foreground_threshold": 300}, "alpha_matting_foreground_threshold"),

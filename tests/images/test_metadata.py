@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import struct
 import subprocess
 import warnings
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
 import trimatte
+from trimatte.errors import ImageWarning
 from trimatte.images import is_marked, load_picture, read_picture
 from trimatte.images.metadata import Metadata, _photoshop_iptc, photoshop_block
 from trimatte.images.xmp import cleaned_xmp
@@ -134,6 +136,85 @@ def test_without_a_resolution_none_is_made_up() -> None:
     for format in FORMATS:
         content, _ = written(cut, format)
         assert load_picture(content).metadata.dpi is None or format in ("JPEG", "TIFF")
+
+
+def jpeg(size: tuple[int, int] = (16, 8), *, density: tuple[int, int, int] | None = None, **tags: Any) -> bytes:
+    """A JPEG with these tags of EXIF; density is unit, across and down of JFIF, whose segment is else left out."""
+    exif = Image.Exif()
+    exif.update({int(tag[1:]): value for tag, value in tags.items()})
+    Image.new("RGB", size).save(stream := io.BytesIO(), "JPEG", exif=exif)
+    content = stream.getvalue()
+    assert content[2:4] == b"\xff\xe0"
+    if density is None:
+        return content[:2] + content[20:]
+    return content[:13] + struct.pack(">BHH", *density) + content[18:]
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (jpeg(_315="Ann"), None),  # Pillow says 72
+        (jpeg(_315="Ann", density=(0, 1, 1)), None),
+        (jpeg(_282=1.0, _283=1.0, _296=1, density=(0, 1, 1)), None),  # as exiftool makes of it; Pillow says 1
+        (jpeg(_282=300.0, _283=300.0, _296=1), None),
+        (jpeg(_282=0.0, _283=0.0, _296=2), None),
+        (jpeg(_282=300.0, _283=300.0), (300, 300)),  # inches, where nothing is said; Pillow says 72
+        (jpeg(_282=300.0, _283=150.0, _296=2), (300, 150)),  # Pillow says 300 for both
+        (jpeg(_282=118.11, _283=118.11, _296=3), (300, 300)),
+        (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 72, 72)), (72, 72)),
+        (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 0, 0)), (300, 300)),
+    ],
+)
+def test_the_resolution_of_a_jpeg_is_what_it_says(content: bytes, wanted: tuple[float, float] | None) -> None:
+    assert load_picture(content).metadata.dpi == wanted
+
+
+def test_the_resolution_turns_with_the_picture(tmp_path: Path) -> None:
+    for name, turned in ((6, True), (3, False)):
+        exif = Image.Exif()
+        exif[274] = name
+        for format in ("JPEG", "TIFF", "PNG"):
+            path = tmp_path / f"{name}.{format.lower()}"
+            Image.new("RGB", (16, 8)).save(path, format, exif=exif, dpi=(300, 150))
+            assert load_picture(path).metadata.dpi == ((150, 300) if turned else (300, 150))
+        planes = tmp_path / f"{name}.planes.tiff"
+        samples = np.zeros((3, 8, 16), np.uint16)
+        tifffile.imwrite(
+            planes,
+            samples,
+            photometric="rgb",
+            planarconfig="separate",
+            resolution=(300, 150),
+            resolutionunit=2,
+            extratags=[(274, 3, 1, name, True)],
+        )
+        assert load_picture(planes).metadata.dpi == ((150, 300) if turned else (300, 150))
+
+
+def test_the_place_is_left_out_wherever_programs_write_it() -> None:
+    packet = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+    <rdf:Description xmlns:d="http://www.dji.com/drone-dji/1.0/" d:GpsLatitude="52.5" d:GpsLongtitude="13.4"
+     xmlns:w="http://rs.tdwg.org/dwc/terms/" w:decimalLatitude="52.5" d:GimbalYawDegree="3"
+     xmlns:geo="http://www.w3.org/2003/01/geo/wgs84_pos#" geo:lat="52.5"/></rdf:RDF></x:xmpmeta>"""
+    text = (("exif:GPSLatitude", "52/1, 30/1"), ("Location", "Berlin"), ("exif:FNumber", "28/10"))
+    kept = Metadata(xmp=packet, text=text).kept("all")
+    assert [kept.xmp.count(word) for word in (b"52.5", b"13.4", b"GimbalYawDegree")] == [0, 0, 1]
+    assert kept.text == text[2:]
+    with_place = Metadata(xmp=packet, text=text).kept("all+gps")
+    assert (with_place.xmp.count(b"52.5"), with_place.text) == (3, text)
+
+
+@pytest.mark.parametrize("name", ["EXIF", "XMP", "IPTC"])
+def test_what_is_longer_than_a_jpeg_can_hold_is_left_out_with_a_warning(name: str) -> None:
+    words = b"x" * 70000
+    long: dict[str, Any] = {"EXIF": {"camera": {37510: words}}, "XMP": {"xmp": XMP.replace(b"SECRET", words)}}
+    long["IPTC"] = {"iptc": b"".join(dataset(25, b"x" * 30000) for _ in range(3))}
+    metadata = Metadata(dpi=(300, 300), base={315: "Ann"}, **long[name])
+    with pytest.warns(ImageWarning, match=f"^{name}: longer"):
+        trimatte.save_image(stream := io.BytesIO(), np.zeros((8, 8, 3), np.uint8), format="JPEG", metadata=metadata)
+    found = load_picture(stream.getvalue()).metadata
+    assert (found.dpi, found.credits) == ((300, 300), {315: "Ann"})
+    assert (dict(found.camera), found.xmp, found.iptc) == ({}, b"", b"")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -176,8 +177,8 @@ def _post_processed(mask: Codes) -> Codes:
     return np.where(smooth < 127, 0, 255).astype(np.uint8)
 
 
-def _over(rgba: Floats, colour: Sequence[int]) -> Codes:
-    if len(colour) != 4 or not all(0 <= value <= 255 for value in colour):
+def _over(rgba: Floats, colour: Sequence[Any]) -> Codes:
+    if len(colour) != 4 or not all(isinstance(value, Real) and 0 <= float(value) <= 255 for value in colour):
         raise ArgumentError(f"bgcolor: got {colour!r}; wanted red, green, blue and alpha of 0 to 255")
     behind = np.asarray(colour, np.float32) / np.float32(255)
     share = rgba[..., 3:]

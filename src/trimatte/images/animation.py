@@ -25,6 +25,7 @@ from trimatte.images.read import Picture, picture_of
 
 WRITTEN = ("PNG", "WEBP")
 _USUAL_MILLISECONDS = 100
+_MOST_PLAYS = 65535
 _IHDR_END = 33
 
 
@@ -83,7 +84,7 @@ def read_animation(source: bytes, *, max_pixels: int = MAX_PIXELS) -> Animation 
         image: Any = identified(stream)
         count = _frames(image)
         start = int(bool(image.info.get("default_image")))  # APNG's picture for those who know no animations
-        if count - start < 2:
+        if count < 2:
             return None
         if image.width * image.height * count > max_pixels:
             raise ImageTooLargeError(
@@ -94,13 +95,12 @@ def read_animation(source: bytes, *, max_pixels: int = MAX_PIXELS) -> Animation 
             image.seek(number)
             frames.append(decode_source(image.copy(), max_pixels))
             milliseconds.append(round(image.info.get("duration") or _USUAL_MILLISECONDS))
-        return Animation(frames, milliseconds, _plays(image), _metadata(stream))
+        return Animation(frames, milliseconds, _plays(image), _metadata(stream).turned(frames[0].orientation))
     except ImageReadError as error:
         raise type(error)(f"cannot read the animation: {error}") from error
     except Exception as error:  # damaged files make Pillow's plug-ins raise nearly anything
-        raise ImageReadError(
-            f"cannot read the animation: {reason(error) if isinstance(error, OSError) else error}"
-        ) from error
+        words = reason(error) if isinstance(error, OSError) else f"it is damaged or of a rare kind ({reason(error)})"
+        raise ImageReadError(f"cannot read the animation: {words}") from error
 
 
 def encode_animation(
@@ -135,6 +135,7 @@ def encode_animation(
     options: dict[str, Any] = {"save_all": True, "append_images": others, "loop": animation.loop}
     options |= {"duration": animation.milliseconds}
     if format == "WEBP":
+        options["loop"] = min(animation.loop, _MOST_PLAYS)
         options |= {"quality": quality or FORMATS[format].quality, **beside_pixels(format, said)}
         first.save(stream, format, icc_profile=profile, **options)
         return stream.getvalue()
@@ -146,7 +147,7 @@ def _plays(image: Any) -> int:
     """How often an animation is shown, 0 for ever. GIF counts how often it is shown again."""
     loop = image.info.get("loop")
     if image.format == "GIF":
-        return 1 if loop is None else loop and min(loop + 1, 65535)
+        return 1 if loop is None else loop and min(loop + 1, _MOST_PLAYS)
     return int(loop or 0)
 
 

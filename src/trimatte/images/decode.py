@@ -195,7 +195,7 @@ def _decoded(image: Image.Image, stream: IO[bytes] | None, sampler: Sampler, not
         profile = None
     codes, alpha, turned = _turned(codes, alpha, _orientation(image))
     known = image.format or "", stored or turned, (*told, *more)
-    return Decoded(codes, alpha, profile, *known, metadata_of(image, stream))
+    return Decoded(codes, alpha, profile, *known, metadata_of(image, stream).turned(stored or turned))
 
 
 def _orientation(image: Image.Image) -> Any:
@@ -339,7 +339,8 @@ def _plain_tiff(stream: IO[bytes], max_pixels: int, pages: int) -> Decoded:
             profile = None
         codes = np.ascontiguousarray(codes if codes.shape[2] == 3 else codes[..., 0])
         codes, alpha, orientation = _turned(codes, alpha, page.tags.valueof(_ORIENTATION, 1))
-        return Decoded(codes, alpha, profile, "TIFF", orientation, tuple(notes), metadata_of_tiff(stream))
+        found = metadata_of_tiff(stream).turned(orientation)
+        return Decoded(codes, alpha, profile, "TIFF", orientation, tuple(notes), found)
 
 
 _COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}

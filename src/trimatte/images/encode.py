@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.errors import ArgumentError, ImageWarning, ImageWriteError
 from trimatte.files.atomic import reason
 from trimatte.images import icc
 from trimatte.images.arrays import Codes
@@ -38,6 +39,8 @@ from trimatte.runtime.threads import available_threads
 _BAND_BYTES = 1 << 20
 _ICC_TAG = 34675
 _TIFF_TEXTS = (DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT)
+_SEGMENT, _XMP_HEAD = 65533, 29
+"""The most bytes of a JPEG's segment, and those that name XMP in one."""
 _CHROMA = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0"}
 
 
@@ -99,12 +102,12 @@ class Said:
 
 def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any]:
     """What Pillow is to be told for JPEG, WebP and AVIF."""
-    metadata, exif = said.metadata, said.exif(always=format != "JPEG")
-    options: dict[str, Any] = {"exif": exif} if exif else {}
+    metadata = said.metadata
     if format == "JPEG":
-        options |= {"comment": MARK, "subsampling": _CHROMA[chroma], "extra": photoshop_block(metadata.iptc)}
-        options |= {"xmp": metadata.xmp} if metadata.xmp else {}
-        return options | ({"dpi": metadata.dpi} if metadata.dpi else {})
+        known = {**_segments(said), "dpi": metadata.dpi}
+        return {"comment": MARK, "subsampling": _CHROMA[chroma], **{name: word for name, word in known.items() if word}}
+    exif = said.exif(always=True)
+    options: dict[str, Any] = {"exif": exif} if exif else {}
     options["xmp"] = metadata.xmp or XMP
     if format == "AVIF":
         # Without the encoder's own word for it, alpha would lose as much as the colours do.
@@ -112,6 +115,21 @@ def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any
     if exif:
         options["exif"] = exif.removeprefix(b"Exif\0\0")  # which Pillow takes off still pictures alone
     return options | {"exact": True}  # keep the colours where alpha is 0
+
+
+def _segments(said: Said) -> dict[str, bytes]:
+    """EXIF, XMP and IPTC as JPEG holds them, in one segment each; of what is longer author and copyright are left."""
+    metadata = said.metadata
+    exif, iptc = said.exif(), photoshop_block(metadata.iptc) if metadata.iptc else b""
+    long = {"EXIF": len(exif) > _SEGMENT, "XMP": len(metadata.xmp) > _SEGMENT - _XMP_HEAD}
+    long["IPTC"] = bool(metadata.iptc) and not iptc
+    if any(long.values()):
+        names = " and ".join(name for name, is_long in long.items() if is_long)
+        text = f"{names}: longer than a JPEG can hold; author and copyright alone are kept of it"
+        warnings.warn(text, ImageWarning, stacklevel=2)
+    if long["EXIF"]:
+        exif = replace(said, metadata=Metadata(metadata.dpi, metadata.credits)).exif()
+    return {"exif": exif, "xmp": b"" if long["XMP"] else metadata.xmp, "extra": iptc}
 
 
 def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: Said) -> None:

@@ -38,6 +38,8 @@ _IPTC_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
 _IPTC_PREVIEWS = frozenset({200, 201, 202})
 _CREDITS = ((ARTIST, 80, "creator", "Author"), (COPYRIGHT, 116, "rights", "Copyright"))
 """Where credits are: tag of EXIF, dataset of IPTC, property of Dublin Core, keyword of PNG."""
+_PLACE_KEY = re.compile(r"gps|latitude|longitude|^location$", re.IGNORECASE)
+"""In keywords of PNG; ImageMagick writes EXIF as text, too, such as `exif:GPSLatitude`."""
 _MOST_TEXT = 1 << 16
 _SHORT = 2000
 
@@ -78,10 +80,15 @@ class Metadata:
         return replace(
             self,
             base={**self.base, **self.credits},
+            text=tuple(pair for pair in self.text if with_place or not _PLACE_KEY.search(pair[0])),
             place=self.place if with_place else {},
             xmp=cleaned_xmp(self.xmp, place=with_place),
             iptc=_cleaned_iptc(self.iptc, place=with_place),
         )
+
+    def turned(self, orientation: Any) -> Metadata:
+        """Of the upright picture: if it lay on its side, resolutions across and down change places."""
+        return replace(self, dpi=self.dpi[::-1]) if self.dpi and orientation in (5, 6, 7, 8) else self
 
     @property
     def credits(self) -> dict[int, str]:
@@ -132,7 +139,7 @@ def metadata_of(image: Image.Image, stream: IO[bytes] | None) -> Metadata:
     info, exif = image.info, Image.Exif()
     with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
         exif = image.getexif()
-    return _found(exif, _dpi(info.get("dpi")), info.get("xmp"), _iptc_of(image, info, stream), _texts(image))
+    return _found(exif, _header_dpi(image), info.get("xmp"), _iptc_of(image, info, stream), _texts(image))
 
 
 def metadata_of_tiff(stream: IO[bytes]) -> Metadata:
@@ -167,6 +174,15 @@ def _found(
     )
 
 
+def _header_dpi(image: Image.Image) -> tuple[float, float] | None:
+    """What stands outside of EXIF.
+
+    Of a JPEG that says nothing there Pillow takes EXIF's number across for both, whatever its unit, or else 72.
+    """
+    unit = image.info.get("jfif_unit", 0 if image.format in ("JPEG", "MPO") else 1)
+    return _dpi(image.info.get("dpi")) if unit in (1, 2) or "exif" not in image.info else None
+
+
 def _dpi(value: Any) -> tuple[float, float] | None:
     try:
         x, y = (float(number) for number in value)
@@ -185,7 +201,7 @@ def _whole(dpi: float) -> float:
 def _exif_dpi(stored: Mapping[int, Any]) -> tuple[float, float] | None:
     scale = {2: 1.0, 3: 2.54}.get(stored.get(UNIT, 2))
     found = _dpi((stored.get(X_DPI), stored.get(Y_DPI)))
-    return None if scale is None or found is None else (found[0] * scale, found[1] * scale)
+    return None if scale is None or found is None else (_whole(found[0] * scale), _whole(found[1] * scale))
 
 
 def _iptc_of(image: Image.Image, info: Mapping[Any, Any], stream: IO[bytes] | None) -> bytes:

@@ -15,6 +15,8 @@ _PLACE = re.compile(
     r"\{http://ns\.adobe\.com/(?:exif/1\.0/\}GPS|photoshop/1\.0/\}(?:City|State|Country))"
     r"|\{http://iptc\.org/std/Iptc4xmpCore/1\.0/xmlns/\}(?:Location|CountryCode)"
     r"|\{http://iptc\.org/std/Iptc4xmpExt/2008-02-29/\}Location"
+    r"|\{http://www\.w3\.org/2003/01/geo/wgs84_pos#\}"
+    r"|\{[^}]*\}(?i:gps|\w*latitude|\w*longt?itude)"  # of drones and others, with a typing error of theirs
 )
 
 
