@@ -232,6 +232,25 @@ def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int,
     assert source.kept("copyright") == Metadata(base=wanted)
 
 
+@pytest.mark.parametrize("words", ["© Zoë Größ", "写真 日本"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_credits_are_kept_in_any_script(format: str, words: str) -> None:
+    metadata = Metadata(base={315: words, 33432: words}, camera={42032: words} if format != "TIFF" else {})
+    trimatte.save_image(stream := io.BytesIO(), np.zeros((8, 8, 3), np.uint8), format=format, metadata=metadata)
+    assert words.encode("utf-8") + b"\0" in stream.getvalue()
+    found = load_picture(stream.getvalue()).metadata
+    assert (found.credits, dict(found.camera).get(42032)) == ({315: words, 33432: words}, metadata.camera.get(42032))
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+def test_credits_are_read_in_utf8_or_latin_1(coding: str) -> None:
+    words = "© Zoë"
+    assert Metadata(iptc=dataset(80, words.encode(coding))).credits == {315: words}
+    plain = jpeg(_315="x" * len(words.encode(coding)))
+    found = load_picture(plain.replace(b"x" * len(words.encode(coding)), words.encode(coding), 1)).metadata
+    assert found.credits == {315: words}
+
+
 def test_text_of_png_comes_along_with_all_only(tmp_path: Path) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("Author", "Zoë")

@@ -118,20 +118,48 @@ class Metadata:
         if not (self.base or self.camera or self.place or (always and (self.dpi or self.xmp))):
             return b""
         exif = Image.Exif()
-        exif.update({**self.base, SOFTWARE: software})
+        exif.update({**_packed(self.base), SOFTWARE: software})
         if self.dpi:
             exif.update({X_DPI: self.dpi[0], Y_DPI: self.dpi[1], UNIT: 2})
         if self.camera:
-            whole = {**self.camera, COLOUR_SPACE: 1 if srgb else 0xFFFF, WIDTH: size[0], HEIGHT: size[1]}
+            whole = {**_packed(self.camera), COLOUR_SPACE: 1 if srgb else 0xFFFF, WIDTH: size[0], HEIGHT: size[1]}
             exif.get_ifd(CAMERA).update(whole)
         if self.place:
-            exif.get_ifd(PLACE).update(self.place)
+            exif.get_ifd(PLACE).update(_packed(self.place))
         try:
             return exif.tobytes()
         except Exception:  # what a damaged block was read as may not be written
             if not (self.camera or self.place):
                 return b""
             return Metadata(self.dpi, self.credits).exif(size, software, srgb=srgb, always=always)
+
+
+class _Text(str):
+    """Text of EXIF that is written in UTF-8, where Pillow would put a question mark for what is not ASCII."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return super().encode("utf-8", "replace")
+
+
+def _packed(tags: Mapping[int, Any]) -> dict[int, Any]:
+    return {tag: _Text(value) if isinstance(value, str) else value for tag, value in tags.items()}
+
+
+def _unpacked(tags: Mapping[int, Any]) -> dict[int, Any]:
+    """Tags of EXIF whose text, which Pillow takes for Latin-1, is in UTF-8 if it can be."""
+    return {
+        tag: _text(value.encode("latin-1", "replace")) if isinstance(value, str) else value
+        for tag, value in tags.items()
+    }
+
+
+def _text(words: bytes) -> str:
+    try:
+        return words.decode("utf-8")
+    except UnicodeDecodeError:
+        return words.decode("latin-1")
 
 
 def metadata_of(image: Image.Image, stream: IO[bytes] | None) -> Metadata:
@@ -159,9 +187,9 @@ def _found(
     camera: dict[int, Any] = {}
     place: dict[int, Any] = {}
     with contextlib.suppress(Exception):
-        stored = {tag: exif[tag] for tag in exif if tag in _READ}  # of others, Pillow may warn
-        camera = {tag: value for tag, value in exif.get_ifd(CAMERA).items() if tag not in _NOT_CAMERA}
-        place = dict(exif.get_ifd(PLACE))
+        stored = _unpacked({tag: exif[tag] for tag in exif if tag in _READ})  # of others, Pillow may warn
+        camera = _unpacked({tag: value for tag, value in exif.get_ifd(CAMERA).items() if tag not in _NOT_CAMERA})
+        place = _unpacked(exif.get_ifd(PLACE))
     xmp = xmp or b""
     return Metadata(
         dpi=dpi or _exif_dpi(stored),
@@ -248,7 +276,7 @@ def _texts(image: Image.Image) -> Iterator[tuple[str, str]]:
 def _words(value: Any) -> str:
     """A name or notice as text, cut where it is as long as none is."""
     if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
+        value = _text(value)
     return value.replace("\0", " ").strip()[:_SHORT] if isinstance(value, str) else ""
 
 
