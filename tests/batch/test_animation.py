@@ -74,7 +74,7 @@ def test_a_background_and_a_size_are_the_same_for_all(bright: str) -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"crop": True}, "crop: got one for an animation"),
+        ({"crop": True}, "crop: got one, as presets ask for, for an animation"),
         ({"format": "jpeg", "background": "white"}, "format: got JPEG for an animation"),
         ({"format": "avif"}, "format: got AVIF for an animation"),
         ({"bits": 16}, "bits: got 16 for an animation"),

@@ -41,6 +41,12 @@ def dataset(number: int, value: bytes) -> bytes:
     return bytes((0x1C, 2, number)) + len(value).to_bytes(2, "big") + value
 
 
+DC = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/">%s</rdf:Description></rdf:RDF></x:xmpmeta>'
+)
+AUTHORS = b"<dc:creator><rdf:Seq><rdf:li>Ann</rdf:li> <rdf:li>Bob</rdf:li></rdf:Seq></dc:creator>"
+RIGHTS = b'<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">All</rdf:li><rdf:li>Alles</rdf:li></rdf:Alt></dc:rights>'
 IPTC = dataset(120, b"A caption") + dataset(90, b"Berlin") + dataset(80, b"Ann") + dataset(202, b"SECRET")
 
 
@@ -225,6 +231,8 @@ def test_what_is_longer_than_a_jpeg_can_hold_is_left_out_with_a_warning(name: st
         (Metadata(text=(("Author", "Eve"), ("Copyright", "Eve 2026"))), {315: "Eve", 33432: "Eve 2026"}),
         (Metadata(base={315: "Ann"}, text=(("Author", "Eve"),)), {315: "Ann"}),
         (Metadata(base={315: 3, 33432: "\0 "}), {}),
+        (Metadata(iptc=dataset(80, b"Ann") + dataset(80, b"Bob")), {315: "Ann; Bob"}),
+        (Metadata(xmp=DC % (AUTHORS + RIGHTS)), {315: "Ann; Bob", 33432: "All"}),
     ],
 )
 def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int, str]) -> None:

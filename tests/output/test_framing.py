@@ -20,7 +20,7 @@ from trimatte.images.read import read_picture
 from trimatte.output.finish import finished
 from trimatte.output.framing import framed, visible_box
 from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
-from trimatte.output.options import output_of, presets
+from trimatte.output.options import output_of, presets, with_preset
 
 COLOUR = (200, 40, 90)
 
@@ -250,6 +250,16 @@ def test_every_preset_can_be_written() -> None:
         output = output_of(**options)
         rgba = made(rectangle(), preset=name, format=output.format or "png")
         assert rgba.shape[1::-1] == parse_size(output.size)
+
+
+def test_a_presets_size_in_print_stays_with_another_resolution(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('extends = "passport"\ndpi = 150\n')
+    assert with_preset("passport", {})["size"] == "827x1063"
+    for sizes in (with_preset("passport", {"dpi": 300})["size"], with_preset(mine, {"dpi": 300})["size"]):
+        assert np.allclose(np.array(sizes) / 300 * 25.4, (35, 45), atol=0.1)
+    assert with_preset("passport", {"dpi": 300, "size": "10x20"})["size"] == "10x20"
+    assert with_preset("marketplace", {"dpi": 300})["size"] == "2000x2000"
 
 
 def test_the_suffix_has_the_say_over_the_presets_format(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def check_animated(output: Output, target: Any, kind: str = "cutout", *, sheet: 
     if kind != "cutout" or sheet:
         raise ArgumentError("frames: got 'all' beside a matte or a sheet, which are of one frame")
     if output.crop is not False:
-        raise ArgumentError("crop: got one for an animation, whose frame would jump; wanted none")
+        raise ArgumentError("crop: got one, as presets ask for, for an animation, whose frame would jump; wanted none")
     if format not in WRITTEN:
         raise ArgumentError(f"format: got {format} for an animation; wanted {' or '.join(WRITTEN)}")
     if output.bits == 16:

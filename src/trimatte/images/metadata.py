@@ -93,7 +93,9 @@ class Metadata:
     @property
     def credits(self) -> dict[int, str]:
         """Author and copyright as EXIF has them, from wherever the file has them."""
-        datasets = dict(_datasets(self.iptc))
+        datasets: dict[int, bytes] = {}
+        for number, value in _datasets(self.iptc):
+            datasets[number] = b"; ".join(filter(None, (datasets.get(number), value)))
         text = dict(self.text)
         named = {}
         for tag, number, name, key in _CREDITS:
@@ -281,10 +283,13 @@ def _words(value: Any) -> str:
 
 
 def _of_xmp(xmp: bytes, name: str) -> str:
-    """The first value of a property of Dublin Core in an XMP packet."""
+    """The values of a property of Dublin Core in an XMP packet; of one in several languages the first."""
     text = xmp[: 16 * _MOST_TEXT].decode("utf-8", "replace")
-    match = re.search(rf"<dc:{name}[ >].*?<rdf:li[^>]*>([^<]*)</rdf:li>", text, re.DOTALL)
-    return html.unescape(match[1]) if match else ""
+    match = re.search(rf"<dc:{name}[ >].*?</dc:{name}>", text, re.DOTALL)
+    values = re.findall(r"<rdf:li[^>]*>([^<]*)</rdf:li>", match[0]) if match else []
+    if match and "<rdf:Alt" in match[0]:
+        values = values[:1]
+    return "; ".join(html.unescape(value).strip() for value in values)
 
 
 def _datasets(iptc: bytes) -> Iterator[tuple[int, bytes]]:

@@ -195,7 +195,16 @@ def with_preset(preset: str | os.PathLike[str] | None, given: Mapping[str, Any],
     options = preset_options(preset)
     if isinstance(path, (str, os.PathLike)) and format_of(path) is not None:
         options.pop("format", None)
-    return {**options, **own}
+    return _laid_over(options, own)
+
+
+def _laid_over(options: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a preset under others: another resolution leaves its size in print as it is, not that in pixels."""
+    laid = {**options, **own}
+    before, now = options.get("dpi"), own.get("dpi")
+    if "size" in options and "size" not in own and before and isinstance(now, (int, float)):
+        laid["size"] = tuple(max(1, round(side * now / before)) for side in parse_size(options["size"]))
+    return laid
 
 
 def preset_options(preset: str | os.PathLike[str]) -> dict[str, Any]:
@@ -226,7 +235,7 @@ def preset_options(preset: str | os.PathLike[str]) -> dict[str, Any]:
     base = options.pop("extends", None)
     if base is not None and base not in built_in:
         raise ArgumentError(f"extends: got {base!r} in {str(path)!r}; wanted one of {', '.join(built_in)}")
-    options = {**built_in.get(base, {}), **options}
+    options = _laid_over(built_in.get(base, {}), options)
     try:
         output_of(**options)
     except ArgumentError as error:
