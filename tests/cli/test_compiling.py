@@ -34,7 +34,7 @@ started: list[Helper] = []
 @pytest.fixture(autouse=True)
 def helpers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Helper]]:
     """The processes that were started."""
-    monkeypatch.setattr("trimatte.cli._compiling.subprocess.Popen", Helper)
+    monkeypatch.setattr("subprocess.Popen", Helper)
     monkeypatch.setattr(threads, "available_threads", lambda: 2)
     yield started
     started.clear()
