@@ -94,9 +94,10 @@ def steps_within(recipe: Recipe, resident: Resident, seconds: float) -> int:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(pictures.recipe, Path(folder), pictures, resident.device)
     rng = np.random.default_rng(recipe.seed)
-    for kind in range(3):
-        size = shape_of(kind, recipe.long_side)
-        run.learn(0, resident.batch(kind, size, recipe.batch, recipe.composed, rng))
+    for kind, photos in enumerate(resident.kinds):
+        if len(photos):
+            size = shape_of(kind, recipe.long_side)
+            run.learn(0, resident.batch(kind, size, recipe.batch, recipe.composed, rng))
     started = time.monotonic()
     for step, batch in enumerate(batches(pictures, 0, resident.device)):
         run.learn(step, batch)

@@ -260,6 +260,9 @@ def test_a_presets_size_in_print_stays_with_another_resolution(tmp_path: Path) -
         assert np.allclose(np.array(sizes) / 300 * 25.4, (35, 45), atol=0.1)
     assert with_preset("passport", {"dpi": 300, "size": "10x20"})["size"] == "10x20"
     assert with_preset("marketplace", {"dpi": 300})["size"] == "2000x2000"
+    for dpi in (0, float("nan"), float("inf"), "many"):
+        with pytest.raises(ArgumentError, match=r"^dpi: "):
+            with_preset("passport", {"dpi": dpi})
 
 
 def test_the_suffix_has_the_say_over_the_presets_format(tmp_path: Path) -> None:

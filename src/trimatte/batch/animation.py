@@ -42,6 +42,8 @@ def cut_out_animation(
     target: str | IO[bytes],
     *,
     of_file: Mapping[str, Any],
+    kind: str = "cutout",
+    sheet: bool = False,
     quality: str = USUAL,
     method: str | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -55,6 +57,8 @@ def cut_out_animation(
         From where and to where.
     of_file : mapping
         Options of `trimatte.output.options.Output`, without a crop, whose frame would jump.
+    kind, sheet : str and bool
+        What is made, and whether a sheet of it, too, of which animations have neither but the cut-out.
     quality, method : str, optional
         Of `trimatte.Cutter`.
     max_pixels : int
@@ -71,7 +75,7 @@ def cut_out_animation(
     Raises
     ------
     ArgumentError
-        For a crop, 16 bits, or a format without animations.
+        For a matte, a sheet, a crop, 16 bits, or a format without animations.
 
     Warns
     -----
@@ -79,7 +83,7 @@ def cut_out_animation(
         If the quality would choose another method than one that knows of the frame before.
     """
     output = output_of(**of_file)
-    format = check_animated(output, target)
+    format = check_animated(output, target, kind, sheet=sheet)
     content = _content(source)
     animation = read_animation(content, max_pixels=max_pixels)
     options = {"quality": quality, "method": method, **options}

@@ -99,10 +99,10 @@ def cut_out(
     of_file = {name: options.pop(name) for name in NAMES if name in options}
     kind, frames = options.pop("output", "cutout"), options.pop("frames", "first")
     if frames == "all":
-        from trimatte.batch.animation import check_animated, cut_out_animation
+        from trimatte.batch.animation import cut_out_animation
 
-        check_animated(output_of(**of_file), target, kind, sheet=bool(companions))
-        return cut_out_animation(source, target, of_file=of_file, quality=way, **options)
+        alone = {"kind": kind, "sheet": bool(companions)}
+        return cut_out_animation(source, target, of_file=of_file, quality=way, **alone, **options)
     check_format(output_of(**of_file), target, kind)
     result = cutout(source, quality=way, **options)
     result.save(target, output="matte" if kind == "matte" else "cutout", **of_file)

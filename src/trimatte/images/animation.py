@@ -16,7 +16,7 @@ from trimatte.files.atomic import reason
 from trimatte.images import icc
 from trimatte.images.arrays import Codes
 from trimatte.images.decode import Decoded, decode_source
-from trimatte.images.encode import Said, beside_pixels, png_words
+from trimatte.images.encode import Said, beside_pixels, png_chunk, png_words
 from trimatte.images.formats import FORMATS, MAX_PIXELS
 from trimatte.images.mark import png_mark
 from trimatte.images.metadata import Metadata, metadata_of
@@ -167,9 +167,5 @@ def _with_words(png: bytes, said: Said, profile: bytes | None) -> bytes:
         if name == b"IEND":
             break
         at += 12 + length
-    words = b"".join(_chunk(name, data) for name, data in png_words(said, profile))
-    return png[:_IHDR_END] + words + png[_IHDR_END:at] + _chunk(b"tEXt", png_mark(pixels)) + png[at:]
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    words = b"".join(png_chunk(name, data) for name, data in png_words(said, profile))
+    return png[:_IHDR_END] + words + png[_IHDR_END:at] + png_chunk(b"tEXt", png_mark(pixels)) + png[at:]

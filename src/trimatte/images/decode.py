@@ -194,8 +194,9 @@ def _decoded(image: Image.Image, stream: IO[bytes] | None, sampler: Sampler, not
     if image.mode == "CMYK":  # its profile has been made use of
         profile = None
     codes, alpha, turned = _turned(codes, alpha, _orientation(image))
-    known = image.format or "", stored or turned, (*told, *more)
-    return Decoded(codes, alpha, profile, *known, metadata_of(image, stream).turned(stored or turned))
+    orientation = stored or turned
+    found = metadata_of(image, stream).turned(orientation)
+    return Decoded(codes, alpha, profile, image.format or "", orientation, (*told, *more), found)
 
 
 def _orientation(image: Image.Image) -> Any:

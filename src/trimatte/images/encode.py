@@ -214,9 +214,9 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: S
     bits = 8 * samples.itemsize
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        sums = struct.pack(">I", zlib.crc32(name + data))
-        stream.write(struct.pack(">I", len(data)) + name + data + sums)
-        return sums
+        whole = png_chunk(name, data)
+        stream.write(whole)
+        return whole[-4:]
 
     stream.write(b"\x89PNG\r\n\x1a\n")
     chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
@@ -241,6 +241,11 @@ def _side_by_side(pack: Callable[[int], _Band], tops: Sequence[int]) -> Iterator
         return
     with ThreadPoolExecutor(available_threads()) as pool:
         yield from pool.map(pack, tops)
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of PNG, which ends in its checksum of four bytes."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png_words(said: Said, profile: bytes | None) -> Iterator[tuple[bytes, bytes]]:

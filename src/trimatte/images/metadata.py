@@ -93,13 +93,11 @@ class Metadata:
     @property
     def credits(self) -> dict[int, str]:
         """Author and copyright as EXIF has them, from wherever the file has them."""
-        datasets: dict[int, bytes] = {}
-        for number, value in _datasets(self.iptc):
-            datasets[number] = b"; ".join(filter(None, (datasets.get(number), value)))
-        text = dict(self.text)
+        datasets, text = list(_datasets(self.iptc)), dict(self.text)
         named = {}
         for tag, number, name, key in _CREDITS:
-            values = self.base.get(tag), datasets.get(number), _of_xmp(self.xmp, name), text.get(key)
+            lines = b"; ".join(value for found, value in datasets if found == number and value)
+            values = self.base.get(tag), lines, _of_xmp(self.xmp, name), text.get(key)
             named[tag] = next((words for value in values if (words := _words(value))), "")
         return {tag: words for tag, words in named.items() if words}
 

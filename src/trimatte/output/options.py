@@ -195,14 +195,14 @@ def with_preset(preset: str | os.PathLike[str] | None, given: Mapping[str, Any],
     options = preset_options(preset)
     if isinstance(path, (str, os.PathLike)) and format_of(path) is not None:
         options.pop("format", None)
-    return _laid_over(options, own)
+    return _under(options, own)
 
 
-def _laid_over(options: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def _under(options: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a preset under others: another resolution leaves its size in print as it is, not that in pixels."""
     laid = {**options, **own}
-    before, now = options.get("dpi"), own.get("dpi")
-    if "size" in options and "size" not in own and before and isinstance(now, (int, float)):
+    before, now = options.get("dpi"), output_of(dpi=own.get("dpi")).dpi
+    if "size" in options and "size" not in own and before and now:
         laid["size"] = tuple(max(1, round(side * now / before)) for side in parse_size(options["size"]))
     return laid
 
@@ -235,7 +235,7 @@ def preset_options(preset: str | os.PathLike[str]) -> dict[str, Any]:
     base = options.pop("extends", None)
     if base is not None and base not in built_in:
         raise ArgumentError(f"extends: got {base!r} in {str(path)!r}; wanted one of {', '.join(built_in)}")
-    options = _laid_over(built_in.get(base, {}), options)
+    options = _under(built_in.get(base, {}), options)
     try:
         output_of(**options)
     except ArgumentError as error:

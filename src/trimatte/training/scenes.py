@@ -42,9 +42,10 @@ class Things:
     backgrounds: Sequence[Path]
     close: float = 0.0
 
-    def describe(self) -> dict[str, int | list[int]]:
-        """How many there are, for the record."""
-        return {"groups": [len(group) for group in self.groups], "backgrounds": len(self.backgrounds)}
+    def describe(self) -> dict[str, float | list[int]]:
+        """How many there are, and what else decides a run, for the record."""
+        groups = [len(group) for group in self.groups]
+        return {"groups": groups, "backgrounds": len(self.backgrounds), "close": self.close}
 
     @cached_property
     def _photos(self) -> list[Image.Image]:

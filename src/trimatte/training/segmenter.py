@@ -312,10 +312,9 @@ def train(
         if watch:
             watch(step + 1, recent[-1])
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            # Each photo has a shape of its own, so a GPU would take longer than the CPU.
-            network = run.average.module if place.type == "cpu" else copy.deepcopy(run.average.module).cpu()
-            infer = partial(predict, cast(Lite, network), long_side=recipe.long_side)
-            scores = validate(infer, validation) if validation else {}
+            scores = {}
+            if validation:
+                scores = validate(partial(predict, run.learnt(), long_side=recipe.long_side), validation)
             row = {"step": step + 1, "loss": round(float(np.mean(recent)), 4), **scores}
             _log(out / "log.csv", {**row, "seconds": round(time.monotonic() - started)})
             recent.clear()
@@ -365,6 +364,11 @@ class Run:
         self.optimizer.step()
         self.average.update_parameters(self.network)
         return value
+
+    def learnt(self) -> Lite:
+        """The averaged network on the CPU, where photos that each have a shape of their own are run sooner."""
+        network = self.average.module
+        return cast(Lite, network if self.device.type == "cpu" else copy.deepcopy(network).cpu())
 
     def save(self, step: int) -> None:
         """Write what was learnt in `step` steps, each file as a whole."""
