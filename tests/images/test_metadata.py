@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import struct
 import subprocess
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 import trimatte
 from trimatte.errors import ImageWarning
-from trimatte.images import is_marked, load_picture, read_picture
+from trimatte.images import is_marked, load_picture, png, read_picture
 from trimatte.images.metadata import Metadata, _photoshop_iptc, photoshop_block
 from trimatte.images.xmp import cleaned_xmp
 
@@ -47,6 +49,14 @@ DC = (
 )
 AUTHORS = b"<dc:creator><rdf:Seq><rdf:li>Ann</rdf:li> <rdf:li>Bob</rdf:li></rdf:Seq></dc:creator>"
 RIGHTS = b'<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">All</rdf:li><rdf:li>Alles</rdf:li></rdf:Alt></dc:rights>'
+RIGHTS_OF_TWO = RIGHTS.replace(b"<rdf:Alt>", b"<rdf:Alt><rdf:li>Alles</rdf:li>")
+PROPERTIES = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:t="http://ns.adobe.com/tiff/1.0/" xmlns:o="http://ns.adobe.com/xap/1.0/rights/"'
+    b' xmlns:p="http://ns.adobe.com/photoshop/1.0/" xmlns:d="http://darktable.sf.net/"'
+    b' xmlns:i="http://prismstandard.org/namespaces/basic/2.0/" xmlns:c="http://purl.org/dc/elements/1.1/"'
+    b' xmlns:g="http://ns.google.com/photos/1.0/image/" %s/></rdf:RDF></x:xmpmeta>'
+)
 IPTC = dataset(120, b"A caption") + dataset(90, b"Berlin") + dataset(80, b"Ann") + dataset(202, b"SECRET")
 
 
@@ -169,6 +179,8 @@ def jpeg(size: tuple[int, int] = (16, 8), *, density: tuple[int, int, int] | Non
         (jpeg(_282=118.11, _283=118.11, _296=3), (300, 300)),
         (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 72, 72)), (72, 72)),
         (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 0, 0)), (300, 300)),
+        (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 1, 1)), (300, 300)),  # square, exiftool's way
+        (jpeg(density=(1, 1, 1)), (1, 1)),
     ],
 )
 def test_the_resolution_of_a_jpeg_is_what_it_says(content: bytes, wanted: tuple[float, float] | None) -> None:
@@ -202,10 +214,13 @@ def test_the_place_is_left_out_wherever_programs_write_it() -> None:
     <rdf:Description xmlns:d="http://www.dji.com/drone-dji/1.0/" d:GpsLatitude="52.5" d:GpsLongtitude="13.4"
      xmlns:w="http://rs.tdwg.org/dwc/terms/" w:decimalLatitude="52.5" d:GimbalYawDegree="3"
      xmlns:geo="http://www.w3.org/2003/01/geo/wgs84_pos#" geo:lat="52.5"/></rdf:RDF></x:xmpmeta>"""
-    text = (("exif:GPSLatitude", "52/1, 30/1"), ("Location", "Berlin"), ("exif:FNumber", "28/10"))
+    places = (("exif:GPSLatitude", "52/1, 30/1"), ("Location", "x"), ("City", "x"), ("photoshop:State", "x"))
+    text = (*places, ("exif:FNumber", "28/10"), ("Capacity", "3"))
     kept = Metadata(xmp=packet, text=text).kept("all")
     assert [kept.xmp.count(word) for word in (b"52.5", b"13.4", b"GimbalYawDegree")] == [0, 0, 1]
-    assert kept.text == text[2:]
+    assert kept.text == text[4:]
+    elsewhere = PROPERTIES % b'i:location="Berlin" c:coverage="Berlin" p:Country="Berlin" p:City="Berlin"'
+    assert b"Berlin" not in Metadata(xmp=elsewhere).kept("all").xmp
     with_place = Metadata(xmp=packet, text=text).kept("all+gps")
     assert (with_place.xmp.count(b"52.5"), with_place.text) == (3, text)
 
@@ -233,11 +248,35 @@ def test_what_is_longer_than_a_jpeg_can_hold_is_left_out_with_a_warning(name: st
         (Metadata(base={315: 3, 33432: "\0 "}), {}),
         (Metadata(iptc=dataset(80, b"Ann") + dataset(80, b"Bob")), {315: "Ann; Bob"}),
         (Metadata(xmp=DC % (AUTHORS + RIGHTS)), {315: "Ann; Bob", 33432: "All"}),
+        (Metadata(base={315: "Ann"}, xmp=DC % AUTHORS), {315: "Ann; Bob"}),
+        (Metadata(xmp=DC % RIGHTS_OF_TWO), {33432: "All"}),
+        (Metadata(xmp=DC % b"<dc:creator>Zo&#235;</dc:creator>"), {315: "Zoë"}),
+        (Metadata(xmp=DC % b"<dc:creator><![CDATA[A & B]]></dc:creator>"), {315: "A & B"}),
+        (Metadata(xmp=(DC % AUTHORS).replace(b"rdf:", b"r:").replace(b"xmlns:rdf", b"xmlns:r")), {315: "Ann; Bob"}),
+        (Metadata(xmp=(DC % AUTHORS).decode().encode("utf-16")), {315: "Ann; Bob"}),
+        (Metadata(xmp=PROPERTIES % b't:Artist="Ann" t:Copyright="All"'), {315: "Ann", 33432: "All"}),
+        (Metadata(xmp=PROPERTIES % b'o:Owner="Ann Ltd"'), {33432: "Ann Ltd"}),
+        (Metadata(base={40093: tuple("Zoë;Bob\0".encode("utf-16-le"))}), {315: "Zoë;Bob"}),
+        (Metadata(base={40093: "Zoë".encode("utf-16-le"), 33432: "All"}), {315: "Zoë", 33432: "All"}),
+        (Metadata(base={40093: (1, 999)}), {}),
+        (Metadata(text=(("artist", "Ann"), ("exif:Copyright", "All"))), {315: "Ann", 33432: "All"}),
+        (Metadata(text=(("Author", "Ann"), ("Author", "Bob"))), {315: "Ann; Bob"}),
     ],
 )
 def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int, str]) -> None:
     assert source.credits == wanted
     assert source.kept("copyright") == Metadata(base=wanted)
+
+
+def test_histories_and_pictures_within_xmp_never_come_along() -> None:
+    long = "QUJD" * 5000
+    said = f'p:History="cut" d:history_end="3" g:Data="QUJD" o:Owner="{long}" p:Urgency="5" t:Make="{"word " * 5000}"'
+    for level in ("all", "all+gps"):
+        kept = Metadata(xmp=PROPERTIES % said.encode()).kept(level).xmp
+        assert b"QUJD" not in kept
+        assert b"istory" not in kept
+        assert kept.count(b'Urgency="5"') == 1
+        assert b"word word" in kept
 
 
 @pytest.mark.parametrize("words", ["© Zoë Größ", "写真 日本"])
@@ -273,6 +312,54 @@ def test_text_of_png_comes_along_with_all_only(tmp_path: Path) -> None:
         text = written.info
     assert (text["Author"], text["Comment"]) == ("Zoë", "private")
     assert not found.kept("copyright").text
+
+
+def png_of(*words: tuple[bytes, bytes]) -> bytes:
+    Image.new("RGB", (8, 8)).save(stream := io.BytesIO(), "PNG")
+    content = stream.getvalue()
+    return content[:33] + b"".join(png.chunk(name, data) for name, data in words) + content[33:]
+
+
+def test_every_text_of_a_png_is_read() -> None:
+    content = png_of(
+        (b"tEXt", b"Author\0Ann"),
+        (b"zTXt", b"Author\0\0" + zlib.compress("Zoë".encode("latin-1"))),
+        (b"iTXt", b"Author\0\1\0de\0Autor\0" + zlib.compress("日本".encode())),
+        (b"iTXt", b"Comment\0\0\0\0\0ok"),
+        (b"zTXt", b"Damaged\0\0x"),
+    )
+    found = load_picture(content).metadata
+    assert found.text == (("Author", "Ann"), ("Author", "Zoë"), ("Author", "日本"), ("Comment", "ok"))
+    assert found.credits == {315: "Ann; Zoë; 日本"}
+    bomb = png_of((b"zTXt", b"Bomb\0\0" + zlib.compress(bytes(4 * png.MOST_TEXT))))
+    assert [len(text) for _, text in png.texts(io.BytesIO(bomb))] == [png.MOST_TEXT]
+
+
+@pytest.mark.parametrize("cut_at", [0, 3, 30, 50])
+def test_texts_end_where_a_file_does(cut_at: int) -> None:
+    content = png_of((b"tEXt", b"Author\0Ann"))
+    assert list(png.texts(io.BytesIO(content))) == [("Author", "Ann")]
+    assert len(list(png.texts(io.BytesIO(content[:cut_at])))) == (cut_at == 50)
+
+
+@pytest.mark.parametrize("name", ["iptc", "8bim"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_blocks_that_imagemagick_writes_as_text_are_read(name: str, wrapped: bool) -> None:
+    block = resources(IPTC) if wrapped else IPTC
+    text = f"\n{name}\n{len(block):8}\n" + "\n".join(re.findall(".{1,72}", block.hex())) + "\n"
+    found = load_picture(png_of((b"tEXt", f"Raw profile type {name}\0{text}".encode()))).metadata
+    assert (found.credits, found.text) == ({315: "Ann"}, ())
+    assert found.kept("all").iptc == dataset(120, b"A caption") + dataset(80, b"Ann")
+    damaged = load_picture(png_of((b"tEXt", f"Raw profile type {name}\0\n{name}\n3\nxyz".encode()))).metadata
+    assert damaged == Metadata()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("dpi", [65535.0, 70000.0, 2540000.0])
+def test_a_resolution_of_a_microscope_is_kept(format: str, dpi: float) -> None:
+    metadata = Metadata(dpi=(dpi, dpi))
+    trimatte.save_image(stream := io.BytesIO(), np.zeros((8, 8, 3), np.uint8), format=format, metadata=metadata)
+    assert load_picture(stream.getvalue()).metadata.dpi == (dpi, dpi)
 
 
 def test_tiff_keeps_resolution_and_iptc(tmp_path: Path, cut: trimatte.Cutout) -> None:

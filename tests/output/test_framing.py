@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import trimatte
-from trimatte.errors import ArgumentError
+from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.images import icc, save_image
 from trimatte.images.read import read_picture
 from trimatte.output.finish import finished
 from trimatte.output.framing import framed, visible_box
 from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
-from trimatte.output.options import output_of, presets, with_preset
+from trimatte.output.options import NAMES, output_of, presets, with_preset
 
 COLOUR = (200, 40, 90)
 
@@ -234,6 +234,12 @@ def test_a_preset_of_ones_own_extends_another(tmp_path: Path) -> None:
         ("sizes = 3", "has sizes: no option"),
         ('size = "huge"', "has size: got 'huge'"),
         ('extends = "nothing"', "extends: got 'nothing'"),
+        ('extends = ["marketplace"]', "extends: got"),
+        ("extends = {a = 1}", "extends: got"),
+        ("background = 5", "has background: got 5"),
+        ("background = [255, 0]", "has background: got"),
+        ('background = "nowhere"', "has background: got 'nowhere'"),
+        ('format = ["png"]', "has format: got"),
         ("size = ", "is no TOML"),
         ("\udcff", "is no TOML"),
     ],
@@ -243,6 +249,31 @@ def test_a_bad_preset_is_refused_by_what_is_wrong(tmp_path: Path, text: str, mat
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ArgumentError, match=match):
         made(rectangle(), preset=str(path))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", ["[1]", "[[1]]", "{a = 1}", "1979-05-27", "true", "nan", "-1", "1e300", '""', '"x"'])
+def test_any_value_in_a_preset_is_taken_or_refused(tmp_path: Path, name: str, value: str) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(f"crop = true\n{name} = {value}\n" if name != "crop" else f"crop = {value}\n")
+    with contextlib.suppress(ArgumentError, ImageReadError):
+        made(rectangle(), preset=path)
+
+
+@pytest.mark.parametrize("colour", ['"#ff8000"', "[255, 128, 0]", "[1.0, 0.502, 0.0]"])
+def test_a_presets_background_is_a_colour_in_any_way(tmp_path: Path, colour: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"background = {colour}\n")
+    np.testing.assert_array_equal(made(rectangle(), preset=path)[0, 0], (255, 128, 0))
+
+
+def test_a_presets_picture_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    save_image(folder / "behind.png", np.full((6, 6, 3), 99, np.uint8))
+    (folder / "mine.toml").write_text('background = "behind.png"\n')
+    monkeypatch.chdir(tmp_path)
+    assert (made(rectangle(), preset="presets/mine.toml")[0, 0] == 99).all()
 
 
 def test_every_preset_can_be_written() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +12,10 @@ from PIL import Image
 
 from trimatte.errors import ImageReadError, ImageTooLargeError
 from trimatte.files.atomic import reason
-from trimatte.images import icc
+from trimatte.images import icc, png
 from trimatte.images.arrays import Codes
 from trimatte.images.decode import Decoded, decode_source
-from trimatte.images.encode import Said, beside_pixels, png_chunk, png_words
+from trimatte.images.encode import Said, beside_pixels, png_words
 from trimatte.images.formats import FORMATS, MAX_PIXELS
 from trimatte.images.mark import png_mark
 from trimatte.images.metadata import Metadata, metadata_of
@@ -157,15 +156,11 @@ def _metadata(stream: IO[bytes]) -> Metadata:
     return metadata_of(image, stream)
 
 
-def _with_words(png: bytes, said: Said, profile: bytes | None) -> bytes:
-    """The file with what it says beside its pixels, and the mark that goes with these."""
-    at, pixels = 8, 0
-    while at < len(png):
-        length, name = struct.unpack_from(">I4s", png, at)
-        if name == b"IDAT":
-            pixels = zlib.crc32(png[at + 8 + length : at + 12 + length], pixels)
-        if name == b"IEND":
-            break
-        at += 12 + length
-    words = b"".join(png_chunk(name, data) for name, data in png_words(said, profile))
-    return png[:_IHDR_END] + words + png[_IHDR_END:at] + png_chunk(b"tEXt", png_mark(pixels)) + png[at:]
+def _with_words(file: bytes, said: Said, profile: bytes | None) -> bytes:
+    """A whole file with what it says beside its pixels, and the mark that goes with these."""
+    pixels = 0
+    for name, _, checksum in png.chunks(io.BytesIO(file)):
+        pixels = zlib.crc32(checksum, pixels) if name == b"IDAT" else pixels
+    words = b"".join(png.chunk(name, data) for name, data in png_words(said, profile))
+    end = len(file) - len(png.chunk(b"IEND", b""))
+    return file[:_IHDR_END] + words + file[_IHDR_END:end] + png.chunk(b"tEXt", png_mark(pixels)) + file[end:]

@@ -16,7 +16,7 @@ from PIL import Image, TiffImagePlugin
 
 from trimatte.errors import ArgumentError, ImageWarning, ImageWriteError
 from trimatte.files.atomic import reason
-from trimatte.images import icc
+from trimatte.images import icc, png
 from trimatte.images.arrays import Codes
 from trimatte.images.formats import FORMATS, WRITTEN
 from trimatte.images.mark import MARK, XMP, png_mark
@@ -39,8 +39,8 @@ from trimatte.runtime.threads import available_threads
 _BAND_BYTES = 1 << 20
 _ICC_TAG = 34675
 _TIFF_TEXTS = (DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT)
-_SEGMENT, _XMP_HEAD = 65533, 29
-"""The most bytes of a JPEG's segment, and those that name XMP in one."""
+_SEGMENT, _XMP_HEAD, _MOST_DENSITY = 65533, 29, 65535
+"""The most bytes of a JPEG's segment, those that name XMP in one, and the largest resolution outside of EXIF."""
 _CHROMA = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0"}
 
 
@@ -104,7 +104,8 @@ def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any
     """What Pillow is to be told for JPEG, WebP and AVIF."""
     metadata = said.metadata
     if format == "JPEG":
-        known = {**_segments(said), "dpi": metadata.dpi}
+        fits = metadata.dpi and max(metadata.dpi) <= _MOST_DENSITY
+        known = {**_segments(said, always=not fits), "dpi": metadata.dpi if fits else None}
         return {"comment": MARK, "subsampling": _CHROMA[chroma], **{name: word for name, word in known.items() if word}}
     exif = said.exif(always=True)
     options: dict[str, Any] = {"exif": exif} if exif else {}
@@ -117,10 +118,13 @@ def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any
     return options | {"exact": True}  # keep the colours where alpha is 0
 
 
-def _segments(said: Said) -> dict[str, bytes]:
+def _segments(said: Said, *, always: bool) -> dict[str, bytes]:
     """EXIF, XMP and IPTC as JPEG holds them, in one segment each; of what is longer author and copyright are left."""
     metadata = said.metadata
-    exif, iptc = said.exif(), photoshop_block(metadata.iptc) if metadata.iptc else b""
+    exif, iptc = (
+        said.exif(always=always and metadata.dpi is not None),
+        photoshop_block(metadata.iptc) if metadata.iptc else b"",
+    )
     long = {"EXIF": len(exif) > _SEGMENT, "XMP": len(metadata.xmp) > _SEGMENT - _XMP_HEAD}
     long["IPTC"] = bool(metadata.iptc) and not iptc
     if any(long.values()):
@@ -214,7 +218,7 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: S
     bits = 8 * samples.itemsize
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        whole = png_chunk(name, data)
+        whole = png.chunk(name, data)
         stream.write(whole)
         return whole[-4:]
 
@@ -241,11 +245,6 @@ def _side_by_side(pack: Callable[[int], _Band], tops: Sequence[int]) -> Iterator
         return
     with ThreadPoolExecutor(available_threads()) as pool:
         yield from pool.map(pack, tops)
-
-
-def png_chunk(name: bytes, data: bytes) -> bytes:
-    """A chunk of PNG, which ends in its checksum of four bytes."""
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png_words(said: Said, profile: bytes | None) -> Iterator[tuple[bytes, bytes]]:

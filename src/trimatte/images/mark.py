@@ -7,11 +7,11 @@ writes other pixels leaves a file that is no longer trimatte's.
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from typing import IO
 
 from trimatte.images.pillow import identified
+from trimatte.images.png import chunks
 
 MARK = "trimatte"
 XMP = (
@@ -21,7 +21,6 @@ XMP = (
 """The mark of the formats that have nothing simpler."""
 
 _SOFTWARE = 305
-_MOST_CHUNKS = 1 << 16
 
 
 def png_mark(pixels: int) -> bytes:
@@ -52,17 +51,9 @@ def _marked(stream: IO[bytes]) -> bool:
 
 
 def _marked_png(stream: IO[bytes]) -> bool:
-    pixels, texts = 0, list[bytes]()
-    stream.seek(8)
-    for _ in range(_MOST_CHUNKS):
-        head = stream.read(8)
-        if len(head) < 8:
-            break
-        length, name = struct.unpack(">I4s", head)
-        if name == b"tEXt" and length < 100:
-            texts.append(stream.read(length))
-        else:
-            stream.seek(length, 1)
-        sums = stream.read(4)
-        pixels = zlib.crc32(sums, pixels) if name == b"IDAT" else pixels
-    return png_mark(pixels) in texts
+    pixels, found = 0, list[bytes]()
+    for name, content, checksum in chunks(stream, most=100):
+        if name == b"tEXt":
+            found.append(content)
+        pixels = zlib.crc32(checksum, pixels) if name == b"IDAT" else pixels
+    return png_mark(pixels) in found

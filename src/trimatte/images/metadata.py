@@ -7,7 +7,6 @@ maker notes, whose inner offsets break when they move, and the orientation, whic
 from __future__ import annotations
 
 import contextlib
-import html
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,8 +15,9 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from trimatte.images import png
 from trimatte.images.tiff import first_blocks
-from trimatte.images.xmp import cleaned_xmp
+from trimatte.images.xmp import CREATORS, RIGHTS, cleaned_xmp, xmp_values
 
 LEVELS = ("none", "copyright", "all", "all+gps")
 INCH = 0.0254
@@ -27,21 +27,28 @@ DESCRIPTION, MAKE, MODEL, X_DPI, Y_DPI, UNIT, SOFTWARE, TIME, ARTIST, COPYRIGHT 
 )
 CAMERA, PLACE = 0x8769, 0x8825
 COLOUR_SPACE, WIDTH, HEIGHT = 40961, 40962, 40963
-_XP = range(40091, 40096)  # Windows' title, comment, author, keywords, subject
+_XP = range(40091, 40096)  # Windows' title, comment, author, keywords, subject, in UTF-16
+_XP_AUTHOR = 40093
 _BASE = frozenset({DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT, 316, 18246, 18249, *_XP})
 _READ = _BASE | {X_DPI, Y_DPI, UNIT}
 _NOT_CAMERA = frozenset({37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932, 59933})
 """Maker note, interoperability, what is of the picture before, padding."""
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG, _PHOTOSHOP_IPTC = 700, 33723, 34377, 0x0404
-_DATASET = b"\x1c"
+_DATASET, _RAW = b"\x1c", "Raw profile type "
 _IPTC_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
 _IPTC_PREVIEWS = frozenset({200, 201, 202})
-_CREDITS = ((ARTIST, 80, "creator", "Author"), (COPYRIGHT, 116, "rights", "Copyright"))
-"""Where credits are: tag of EXIF, dataset of IPTC, property of Dublin Core, keyword of PNG."""
-_PLACE_KEY = re.compile(r"gps|latitude|longitude|^location$", re.IGNORECASE)
+_AUTHOR_KEYS = re.compile(r"(?:exif:|tiff:|dc:)?(?:author|artist|creator)", re.IGNORECASE)
+_COPYRIGHT_KEYS = re.compile(r"(?:exif:|tiff:|dc:)?(?:copyright|rights)", re.IGNORECASE)
+_CREDITS = ((ARTIST, 80, CREATORS, _AUTHOR_KEYS), (COPYRIGHT, 116, RIGHTS, _COPYRIGHT_KEYS))
+"""Where credits are: tag of EXIF, dataset of IPTC, properties of XMP, keywords of PNG."""
+_PLACE_KEY = re.compile(
+    r"gps|latitude|longitude|(?:^|[^a-z])(?:(?:sub)?location|city|place|state|province|country|coverage)", re.IGNORECASE
+)
 """In keywords of PNG; ImageMagick writes EXIF as text, too, such as `exif:GPSLatitude`."""
 _MOST_TEXT = 1 << 16
 _SHORT = 2000
+_MOST_DPI = 1e7
+"""Microscopes state hundreds of thousands."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +99,18 @@ class Metadata:
 
     @property
     def credits(self) -> dict[int, str]:
-        """Author and copyright as EXIF has them, from wherever the file has them."""
-        datasets, text = list(_datasets(self.iptc)), dict(self.text)
-        named = {}
-        for tag, number, name, key in _CREDITS:
-            lines = b"; ".join(value for found, value in datasets if found == number and value)
-            values = self.base.get(tag), lines, _of_xmp(self.xmp, name), text.get(key)
-            named[tag] = next((words for value in values if (words := _words(value))), "")
-        return {tag: words for tag, words in named.items() if words}
+        """Authors and copyright as EXIF has them, from wherever the file has them; of authors, the longest list."""
+        datasets, named = list(_datasets(self.iptc)), dict[int, str]()
+        for tag, number, names, keys in _CREDITS:
+            lines = [value for found, value in datasets if found == number and value]
+            texts = [value for key, value in self.text if keys.fullmatch(key)]
+            values = [self.base.get(tag), b"; ".join(lines), xmp_values(self.xmp, names), "; ".join(texts)]
+            if tag == ARTIST:
+                values.append(_utf16(self.base.get(_XP_AUTHOR)))
+            words = [found for value in values if (found := _words(value))]
+            if words:
+                named[tag] = max(words, key=lambda text: text.count(";")) if tag == ARTIST else words[0]
+        return named
 
     def exif(self, size: tuple[int, int], software: str, *, srgb: bool, always: bool = False) -> bytes:
         """An EXIF block of it, empty if there is nothing to say.
@@ -167,7 +178,10 @@ def metadata_of(image: Image.Image, stream: IO[bytes] | None) -> Metadata:
     info, exif = image.info, Image.Exif()
     with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
         exif = image.getexif()
-    return _found(exif, _header_dpi(image), info.get("xmp"), _iptc_of(image, info, stream), _texts(image))
+    texts, raw = _texts(image, stream)
+    xmp = info.get("xmp") or raw.get("xmp")
+    iptc = _iptc_of(image, info, stream) or raw.get("iptc", b"")
+    return _found(exif, _header_dpi(image), xmp, iptc, texts)
 
 
 def metadata_of_tiff(stream: IO[bytes]) -> Metadata:
@@ -192,7 +206,8 @@ def _found(
         place = _unpacked(exif.get_ifd(PLACE))
     xmp = xmp or b""
     return Metadata(
-        dpi=dpi or _exif_dpi(stored),
+        # One dot an inch is how programs write that pixels are square.
+        dpi=dpi if dpi and max(dpi) > 1 else _exif_dpi(stored) or dpi,
         base={tag: value for tag, value in stored.items() if tag in _BASE},
         camera=camera,
         place=place,
@@ -216,7 +231,7 @@ def _dpi(value: Any) -> tuple[float, float] | None:
         x, y = (float(number) for number in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    if not (1 <= x <= 1e5 and 1 <= y <= 1e5):
+    if not (1 <= x <= _MOST_DPI and 1 <= y <= _MOST_DPI):
         return None
     return _whole(x), _whole(y)
 
@@ -265,12 +280,38 @@ def _photoshop_iptc(blocks: bytes) -> bytes:
     return b""
 
 
-def _texts(image: Image.Image) -> Iterator[tuple[str, str]]:
+def _texts(image: Image.Image, stream: IO[bytes] | None) -> tuple[list[tuple[str, str]], dict[str, bytes]]:
+    """Keywords and texts of a PNG, and the blocks that ImageMagick writes as text, by their names."""
     if image.format != "PNG":
-        return
-    for key, value in getattr(image, "text", {}).items():
-        if key != "Software" and not key.startswith(("XML:", "Raw profile")) and len(value) <= _MOST_TEXT:
-            yield str(key), str(value)
+        return [], {}
+    found = list(getattr(image, "text", {}).items())
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):  # Pillow has but the last text of each keyword
+            found = list(png.texts(stream))
+    words, raw = list[tuple[str, str]](), dict[str, bytes]()
+    for key, value in found:
+        if key.startswith(_RAW):
+            raw[key.removeprefix(_RAW)] = _raw(value)
+        elif key != "Software" and not key.startswith("XML:") and len(value) <= _MOST_TEXT:
+            words.append((str(key), str(value)))
+    blocks = raw.get("iptc") or raw.get("8bim", b"")
+    return words, {**raw, "iptc": blocks if blocks[:1] == _DATASET else _photoshop_iptc(blocks)}
+
+
+def _raw(text: str) -> bytes:
+    """A block of ImageMagick: its name, its length, and its bytes in hexadecimal."""
+    try:
+        return bytes.fromhex("".join(text.split()[2:]))
+    except ValueError:
+        return b""
+
+
+def _utf16(value: Any) -> str:
+    """Words of Windows, as bytes or as a tuple of them."""
+    try:
+        return bytes(value).decode("utf-16-le", "replace") if isinstance(value, (bytes, tuple)) else ""
+    except (TypeError, ValueError):
+        return ""
 
 
 def _words(value: Any) -> str:
@@ -278,16 +319,6 @@ def _words(value: Any) -> str:
     if isinstance(value, bytes):
         value = _text(value)
     return value.replace("\0", " ").strip()[:_SHORT] if isinstance(value, str) else ""
-
-
-def _of_xmp(xmp: bytes, name: str) -> str:
-    """The values of a property of Dublin Core in an XMP packet; of one in several languages the first."""
-    text = xmp[: 16 * _MOST_TEXT].decode("utf-8", "replace")
-    match = re.search(rf"<dc:{name}[ >].*?</dc:{name}>", text, re.DOTALL)
-    values = re.findall(r"<rdf:li[^>]*>([^<]*)</rdf:li>", match[0]) if match else []
-    if match and "<rdf:Alt" in match[0]:
-        values = values[:1]
-    return "; ".join(html.unescape(value).strip() for value in values)
 
 
 def _datasets(iptc: bytes) -> Iterator[tuple[int, bytes]]:

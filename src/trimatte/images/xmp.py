@@ -1,45 +1,92 @@
-"""XMP packets without what must not come along: thumbnails, orientation, and place."""
+"""XMP packets: the credits in them, and packets without what must not come along: histories, pictures, and place."""
 
 from __future__ import annotations
 
 import io
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree
 
 _MOST = 1 << 22
+_LONG = 1 << 14
+"""Characters without a blank that are no words of anyone, but a picture or sound in base 64."""
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_DUBLIN_CORE, _TIFF = "{http://purl.org/dc/elements/1.1/}", "{http://ns.adobe.com/tiff/1.0/}"
+CREATORS = (f"{_DUBLIN_CORE}creator", f"{_TIFF}Artist")
+RIGHTS = (f"{_DUBLIN_CORE}rights", f"{_TIFF}Copyright", "{http://ns.adobe.com/xap/1.0/rights/}Owner")
 _ALWAYS = re.compile(
-    r"\{http://ns\.adobe\.com/(?:tiff/1\.0/\}Orientation|xap/1\.0/\}Thumbnails|photoshop/1\.0/\}DocumentAncestors"
-    r"|xap/1\.0/mm/\}History)"
+    r"\{http://ns\.adobe\.com/(?:tiff/1\.0/\}Orientation|xap/1\.0/\}Thumbnails|photoshop/1\.0/\}DocumentAncestors)"
+    r"|\{http://ns\.google\.com/photos/[^}]*\}Data"
+    r"|\{[^}]*\}(?i:\w*history\w*)"
 )
 _PLACE = re.compile(
-    r"\{http://ns\.adobe\.com/(?:exif/1\.0/\}GPS|photoshop/1\.0/\}(?:City|State|Country))"
-    r"|\{http://iptc\.org/std/Iptc4xmpCore/1\.0/xmlns/\}(?:Location|CountryCode)"
-    r"|\{http://iptc\.org/std/Iptc4xmpExt/2008-02-29/\}Location"
-    r"|\{http://www\.w3\.org/2003/01/geo/wgs84_pos#\}"
-    r"|\{[^}]*\}(?i:gps|\w*latitude|\w*longt?itude)"  # of drones and others, with a typing error of theirs
+    r"\{http://www\.w3\.org/2003/01/geo/wgs84_pos#\}"
+    # of drones and others, with a typing error of theirs
+    r"|\{[^}]*\}(?i:gps|\w*latitude|\w*longt?itude|(?:sub)?location|city$|state$|province|country|coverage$)"
 )
 
 
 def cleaned_xmp(packet: bytes, *, place: bool) -> bytes:
-    """The packet without thumbnails, orientation and history, and without places; empty if it cannot be read."""
-    if not packet or len(packet) > _MOST or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
-        return b""
-    try:
-        names = ElementTree.iterparse(io.BytesIO(packet.strip(b"\0 \r\n\t")), events=["start-ns"])
-        for _, (prefix, address) in names:
-            if prefix and not re.fullmatch(r"ns\d+", prefix):
-                ElementTree.register_namespace(prefix, address)
-        root = names.root  # type: ignore[attr-defined] # where the tree is, once all is read
-    except (ElementTree.ParseError, ValueError):
+    """The packet without other pictures, orientation and history, and without places; empty if it cannot be read."""
+    root = _root(packet)
+    if root is None:
         return b""
     for element in list(root.iter()):
         for child in list(element):
-            if _left_out(child.tag, place):
+            if _left_out(child.tag, child.text, place):
                 element.remove(child)
-        for name in [name for name in element.attrib if _left_out(name, place)]:
+        for name in [name for name, value in element.attrib.items() if _left_out(name, value, place)]:
             del element.attrib[name]
     return b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>' + ElementTree.tostring(root) + b'<?xpacket end="r"?>'
 
 
-def _left_out(name: object, place: bool) -> bool:
-    return isinstance(name, str) and bool(_ALWAYS.match(name) or (not place and _PLACE.match(name)))
+def xmp_values(packet: bytes, names: Iterable[str]) -> str:
+    """The values of the first of some properties that the packet has, apart by semicolons; empty if it has none.
+
+    Of a property in several languages it is the default one, or else the first.
+    """
+    root = _root(packet)
+    if root is not None:
+        for name in names:
+            values = [stripped for value in _values(root, name) if (stripped := value.strip())]
+            if values:
+                return "; ".join(values)
+    return ""
+
+
+def _values(root: ElementTree.Element, name: str) -> Iterator[str]:
+    """Of a property that is written as an attribute, as text, or as a list."""
+    for element in root.iter():
+        if name in element.attrib:
+            yield element.attrib[name]
+        if element.tag != name:
+            continue
+        items = list(element.iter(f"{_RDF}li"))
+        if element.find(f"{_RDF}Alt") is not None:
+            items = sorted(items, key=lambda item: item.get(_LANGUAGE) != "x-default")[:1]
+        yield from ("".join(item.itertext()) for item in items or [element])
+
+
+def _root(packet: bytes) -> ElementTree.Element | None:
+    if not packet or len(packet) > _MOST or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
+        return None
+    if packet[:2] not in (BOM_UTF16_LE, BOM_UTF16_BE):
+        packet = packet.strip(b"\0 \r\n\t")
+    try:
+        names = ElementTree.iterparse(io.BytesIO(packet), events=["start-ns"])
+        for _, (prefix, address) in names:
+            if prefix and not re.fullmatch(r"ns\d+", prefix):
+                ElementTree.register_namespace(prefix, address)
+    except (ElementTree.ParseError, ValueError):
+        return None
+    root: ElementTree.Element = names.root  # type: ignore[attr-defined] # where the tree is, once all is read
+    return root
+
+
+def _left_out(name: object, value: str | None, place: bool) -> bool:
+    if not isinstance(name, str):
+        return False
+    held = bool(value) and len(str(value)) > _LONG and max(map(len, str(value).split()), default=0) > _LONG
+    return held or bool(_ALWAYS.match(name) or (not place and _PLACE.match(name)))

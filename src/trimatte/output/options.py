@@ -70,7 +70,7 @@ PARAMETERS = (
     ),
     Parameter("chroma", Choice(CHROMA), None, "Of JPEG: colours at full or lower resolution.  [default: 444]"),
     Parameter("metadata", Choice(METADATA), None, "What of the photo's is kept.  [default: copyright]"),
-    Parameter("dpi", Number(1, 100000), None, "Pixels per inch; by default the photo's."),
+    Parameter("dpi", Number(1, 1e7), None, "Pixels per inch; by default the photo's."),
 )
 """Options of what is written, beside background, quality and format: command line and service have them from here."""
 
@@ -156,11 +156,13 @@ class Output:
             _check_colour(self.outline_colour)
         for name, allowed in _CHOICES.items():
             _check_choice(name, getattr(self, name), allowed)
+        if not isinstance(self.format, (str, type(None))):
+            raise ArgumentError(f"format: got {self.format!r}; wanted the name of one")
         check_number("outline", self.outline, least=0, most=1000, whole=True)
         check_number("shadow_strength", self.shadow_strength, least=0, most=1)
         check_number("shadow_softness", self.shadow_softness, least=0, most=0.5)
         if self.dpi is not None:
-            check_number("dpi", self.dpi, least=1, most=100000)
+            check_number("dpi", self.dpi, least=1, most=1e7)
         if self.quality is not None:
             check_number("quality", self.quality, least=1, most=100, whole=True)
 
@@ -233,14 +235,30 @@ def preset_options(preset: str | os.PathLike[str]) -> dict[str, Any]:
         raise ArgumentError(f"preset: {str(path)!r} is no TOML ({error})") from error
     options.pop("about", None)
     base = options.pop("extends", None)
-    if base is not None and base not in built_in:
+    if base is not None and not (isinstance(base, str) and base in built_in):
         raise ArgumentError(f"extends: got {base!r} in {str(path)!r}; wanted one of {', '.join(built_in)}")
-    options = _under(built_in.get(base, {}), options)
     try:
+        if "background" in options:
+            options["background"] = _background(options["background"], path.parent)
+        options = _under(built_in.get(base, {}), options)
         output_of(**options)
     except ArgumentError as error:
         raise ArgumentError(f"preset: {str(path)!r} has {error}") from error
     return options
+
+
+def _background(value: Any, folder: Path) -> str:
+    """A background as TOML says it: a colour, also of three numbers, or a picture beside the file."""
+    from trimatte.images.background import as_colour
+
+    colour = tuple(value) if isinstance(value, list) else value
+    try:
+        red, green, blue = (round(255 * float(share)) for share in as_colour(colour, "background"))
+    except ArgumentError:
+        if isinstance(value, str) and Path(value).suffix:
+            return str(folder / value)
+        raise
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 @cache
