@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import struct
 import subprocess
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,18 @@ def animated(format: str, **words: Any) -> bytes:
         stream, format, save_all=True, append_images=frames[1:], duration=[50, 100, 200], loop=3, **options, **words
     )
     return stream.getvalue()
+
+
+def test_sixtieths_of_a_second_add_up() -> None:
+    content = bytearray(animated("PNG"))
+    at = content.find(b"fcTL")
+    while at > 0:  # name, 20 bytes, numerator and denominator of the time, 2 bytes, checksum
+        content[at + 24 : at + 28] = struct.pack(">HH", 1, 60)
+        content[at + 30 : at + 34] = struct.pack(">I", zlib.crc32(content[at : at + 30]))
+        at = content.find(b"fcTL", at + 4)
+    animation = read_animation(bytes(content))
+    assert animation is not None
+    assert animation.milliseconds == [17, 16, 17]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

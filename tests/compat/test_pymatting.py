@@ -62,8 +62,33 @@ def test_file_to_file(photo: np.ndarray, trimap: np.ndarray, tmp_path: Path, tru
     assert np.abs(rgba[..., 3] / 255 - truth).mean() < 0.02
     assert ours.load_image(str(tmp_path / "trimap.png"), "GRAY").shape == (72, 96)
     assert ours.load_image(str(tmp_path / "photo.png"), "RGB").shape == (72, 96, 3)
-    with pytest.raises(ArgumentError, match="mode"):
-        ours.load_image(str(tmp_path / "photo.png"), "HSV")
+
+
+def test_pictures_are_loaded_as_theirs_are(photo: np.ndarray, tmp_path: Path) -> None:
+    theirs = pytest.importorskip("pymatting")
+    path = str(tmp_path / "photo.png")
+    Image.fromarray(photo).save(path)
+    for options in ({}, {"mode": "gray"}, {"mode": "RGB", "size": 0.5}, {"size": (30, 20), "resample": "bilinear"}):
+        own, there = ours.load_image(path, **options), theirs.load_image(path, **options)
+        assert (own.dtype, own.shape) == (there.dtype, there.shape)
+        np.testing.assert_allclose(own, there, atol=1.01 / 255)
+    for wrong in ({"mode": "HSV"}, {"resample": "spline"}, {"size": 0}, {"size": "big"}, {"size": (3, 4, 5)}):
+        with pytest.raises(ArgumentError, match=next(iter(wrong))):
+            ours.load_image(path, **wrong)
+
+
+def test_what_is_fixed_is_refused_by_name(floats: Any) -> None:
+    image, trimap = floats
+    alpha = (trimap > 0.5) * 1.0
+    same = ours.estimate_foreground_ml(image, alpha, 1e-5, 10, 2, 32, False, 1.0)
+    np.testing.assert_array_equal(same, ours.estimate_foreground_ml(image, alpha))
+    option: dict[str, Any]
+    for option in ({"regularization": 1e-3}, {"n_big_iterations": 5}, {"small_size": 8}, {"gradient_weight": 0.1}):
+        with pytest.raises(ArgumentError, match=next(iter(option))):
+            ours.estimate_foreground_ml(image, alpha, **option)
+    for option in ({"regularization": 1e-3}, {"return_background": True}):
+        with pytest.raises(ArgumentError, match=next(iter(option))):
+            ours.estimate_foreground_cf(image, alpha, **option)
 
 
 def test_the_names_and_signatures_are_theirs() -> None:

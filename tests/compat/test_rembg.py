@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
-from trimatte.compat.rembg import Session, new_session, remove, sessions_names
+from trimatte.compat.rembg import Session, _trimap, new_session, remove, sessions_names
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.images import as_image, read_picture
 from trimatte.images.colour import adobe_rgb
@@ -147,3 +148,49 @@ def test_what_is_not_there_is_refused(photo: np.ndarray, session: Session) -> No
     with pytest.raises(ArgumentError, match="providers"):
         new_session("lite", providers=["CUDAExecutionProvider"])
     assert {"lite", "lite-plus"} <= set(sessions_names())
+
+
+class Own:
+    """A session of one's own that predicts what it is given."""
+
+    def __init__(self, *masks: Any) -> None:
+        self.masks = masks
+
+    def predict(self, img: Image.Image) -> list[Any]:
+        return list(self.masks)
+
+
+def test_a_session_of_ones_own_may_predict_several_masks(photo: np.ndarray, truth: np.ndarray) -> None:
+    mask = np.where(truth > 0.5, np.uint8(255), np.uint8(0))
+    session: Any = Own(Image.fromarray(mask), 255 - mask, Image.fromarray(mask).convert("RGB"))
+    both: Any = remove(photo, session=session, only_mask=True)
+    np.testing.assert_array_equal(both, np.concatenate([mask, 255 - mask, mask]))
+    rgba: Any = remove(photo, session=session)
+    np.testing.assert_array_equal(rgba[..., 3], both)
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [(), (np.zeros((3, 3), np.uint8),), (np.zeros((72, 96, 3), np.uint8),), (np.zeros((72, 96)),), (None,)],
+)
+def test_masks_of_another_kind_are_refused(photo: np.ndarray, masks: Any) -> None:
+    with pytest.raises(ArgumentError, match="session: predict gave"):
+        remove(photo, session=Own(*masks))
+
+
+@pytest.mark.parametrize("colour", [7, "red", (1, 2, 3), (1, 2, 3, 256), (1, 2, 3, None), None])
+def test_a_background_of_another_kind_is_refused(photo: np.ndarray, session: Session, colour: Any) -> None:
+    if colour is None:
+        assert isinstance(remove(photo, session=session, bgcolor=colour), np.ndarray)
+        return
+    with pytest.raises(ArgumentError, match="bgcolor: got"):
+        remove(photo, session=session, bgcolor=colour)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 10, 40, 200, 10**12])
+def test_the_known_parts_are_eroded_by_a_square_of_any_size(truth: np.ndarray, size: int) -> None:
+    mask = np.rint(255 * truth).astype(np.uint8)
+    trimap = _trimap(mask, 240, 10, size)
+    square = np.ones((min(size, 200),) * 2, bool) if size else None
+    np.testing.assert_array_equal(trimap == 255, ndimage.binary_erosion(mask > 240, square))
+    np.testing.assert_array_equal(trimap == 0, ndimage.binary_erosion(mask < 10, square, border_value=1))

@@ -246,6 +246,7 @@ def test_what_is_longer_than_a_jpeg_can_hold_is_left_out_with_a_warning(name: st
         (Metadata(text=(("Author", "Eve"), ("Copyright", "Eve 2026"))), {315: "Eve", 33432: "Eve 2026"}),
         (Metadata(base={315: "Ann"}, text=(("Author", "Eve"),)), {315: "Ann"}),
         (Metadata(base={315: 3, 33432: "\0 "}), {}),
+        (Metadata(base={33432: "Photographer\0Editor\0"}), {33432: "Photographer; Editor"}),
         (Metadata(iptc=dataset(80, b"Ann") + dataset(80, b"Bob")), {315: "Ann; Bob"}),
         (Metadata(xmp=DC % (AUTHORS + RIGHTS)), {315: "Ann; Bob", 33432: "All"}),
         (Metadata(base={315: "Ann"}, xmp=DC % AUTHORS), {315: "Ann; Bob"}),
@@ -372,13 +373,47 @@ def test_tiff_keeps_resolution_and_iptc(tmp_path: Path, cut: trimatte.Cutout) ->
     assert load_picture(content).metadata.iptc == dataset(120, b"A caption") + dataset(80, b"Ann")
 
 
+def extended_jpeg(*, pointer: str, content: bytes) -> bytes:
+    """A JPEG whose packet names a further one, which lies in two segments, the later first."""
+    said = f'xmlns:n="http://ns.adobe.com/xmp/note/" {pointer}'
+    head = b"http://ns.adobe.com/xap/1.0/\0" + PROPERTIES % said.encode()
+    at, name = len(content) // 2, b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32 + struct.pack(">I", len(content))
+    parts = [name + struct.pack(">I", start) + content[start:end] for start, end in ((at, None), (0, at))]
+    Image.new("RGB", (8, 8)).save(stream := io.BytesIO(), "JPEG")
+    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in (head, *parts))
+    return stream.getvalue()[:2] + segments + stream.getvalue()[2:]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "content", "found"),
+    [
+        (f'n:HasExtendedXMP="{"A" * 32}"', DC % AUTHORS, True),
+        (f'n:HasExtendedXMP="{"B" * 32}"', DC % AUTHORS, False),
+        (f'n:HasExtendedXMP="{"A" * 32}"', (DC % AUTHORS)[:-9], False),
+        ("", DC % AUTHORS, False),
+    ],
+)
+def test_a_packet_in_several_segments_is_put_together(pointer: str, content: bytes, found: bool) -> None:
+    metadata = load_picture(extended_jpeg(pointer=pointer + ' p:Urgency="5"', content=content)).metadata
+    assert metadata.credits == ({315: "Ann; Bob"} if found else {})
+    kept = metadata.kept("all").xmp
+    assert (b"Urgency" in kept, b"Bob" in kept, b"HasExtendedXMP" in kept) == (True, found, False)
+
+
+def test_text_of_a_png_stands_before_its_pixels() -> None:
+    trimatte.save_image(stream := io.BytesIO(), np.zeros((8, 8, 3), np.uint8), format="png")
+    names = [name for name, _, _ in png.chunks(stream)]
+    assert names == [b"IHDR", b"tEXt", b"IDAT", b"IDAT", b"IEND"]
+    assert is_marked(stream.getvalue())
+
+
 def resources(iptc: bytes) -> bytes:
     """Photoshop's image resource blocks: one with a name and of odd length, then IPTC."""
     return b"8BIM\x03\xed\x04name\0\0\0\0\x03abc\0" + photoshop_block(iptc)[18:]
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("written_as", ["undefined", "numbers", "swapped numbers", "Photoshop's block"])
+@pytest.mark.parametrize("written_as", ["undefined", "numbers", "swapped numbers", "Photoshop's block", "both"])
 @pytest.mark.parametrize("depth", [8, 32])
 def test_iptc_of_tiff_is_found_however_it_is_written(order: Any, written_as: str, depth: int) -> None:
     padded = IPTC + bytes(-len(IPTC) % 4)
@@ -389,9 +424,13 @@ def test_iptc_of_tiff_is_found_however_it_is_written(order: Any, written_as: str
         tag = (33723, 7, len(IPTC), IPTC, True)
     elif written_as == "Photoshop's block":
         tag = (34377, 7, len(resources(IPTC)), resources(IPTC), True)
+    tags = [tag]
+    if written_as == "both":  # as ImageMagick does, of which the first is cut off
+        tags = [(33723, 7, 9, dataset(0, b"\0\4").ljust(9, b"\0"), True)]
+        tags += [(34377, 7, len(resources(IPTC)), resources(IPTC), True)]
     stream = io.BytesIO()
     pixels = np.zeros((4, 5, 3), np.uint8 if depth == 8 else np.float32)  # Pillow opens the first, tifffile the second
-    tifffile.imwrite(stream, pixels, byteorder=order, photometric="rgb", extratags=[tag])
+    tifffile.imwrite(stream, pixels, byteorder=order, photometric="rgb", extratags=tags)
     found = read_picture(stream.getvalue()).metadata
     assert found.iptc.rstrip(b"\0") == IPTC
     assert found.credits[315] == "Ann"

@@ -43,7 +43,7 @@ def run(task: str, files: dict[str, bytes], **given: str) -> work.Product:
     """Do a task as a request with these parameters would, but for segmenters that only tests know."""
     (operation,) = [each for each in operations() if each.name == task]
     segmenter = given.pop("segmenter", None)
-    values = parse_parameters(operation.parameters, given.items())
+    values = operation.parse(given.items())
     if segmenter:
         values["segmenter"] = segmenter
     if values.get("format", "") is None:
@@ -122,6 +122,13 @@ def test_rembgs_address_keeps_what_is_transparent(
     rgba = decoded(first)
     assert not rgba[:, :40, 3].any()
     assert rgba[36, 48, 3] == 255
+
+
+def test_rembgs_clients_send_fields_that_they_leave_empty() -> None:
+    (rembg,) = [each for each in operations() if each.name == "rembg"]
+    assert rembg.parse([("model", ""), ("bgc", ""), ("a", ""), ("ae", "3")]) == rembg.parse([("ae", "3")])
+    with pytest.raises(Problem, match="model"):
+        rembg.parse([("model", "u3net")])
 
 
 @pytest.mark.parametrize("bgc", ["1,2,3", "1,2,3,256", "a,b,c,d", "1,2,3,4,5", "1" * 80])

@@ -7,7 +7,7 @@ trimatte has its own. Arrays come back as float64.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,11 @@ from trimatte.foreground import estimate_foreground
 from trimatte.images import as_alpha, as_image
 from trimatte.images import save_image as _save_image
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
+from trimatte.planes.resize import FILTERS, resized
 
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""ITU-R BT.601, as Pillow weights colours."""
 _SAME_OPTIONS = {
     "closed-form": {"epsilon": "epsilon", "radius": "radius", "rtol": "rtol"},
     "knn": {"n_neighbors": "neighbours", "distance_weights": "distance_weights", "rtol": "rtol"},
@@ -104,8 +107,25 @@ def estimate_alpha_sm(image: Any, trimap: Any) -> np.ndarray:
     )
 
 
-def estimate_foreground_ml(image: Any, alpha: Any, *, return_background: bool = False) -> Any:
-    """The subject's colours (H, W, 3) float64 by the multi-level method; with `return_background` a pair of both."""
+def estimate_foreground_ml(
+    image: Any,
+    alpha: Any,
+    regularization: float = 1e-5,
+    n_small_iterations: int = 10,
+    n_big_iterations: int = 2,
+    small_size: int = 32,
+    return_background: bool = False,
+    gradient_weight: float = 1.0,
+) -> Any:
+    """The subject's colours (H, W, 3) float64 by the multi-level method; with `return_background` a pair of both.
+
+    What it depends on is fixed here: other values than pymatting's own raise `ArgumentError`.
+    """
+    _check_usual("regularization", regularization, 1e-5)
+    _check_usual("n_small_iterations", n_small_iterations, 10)
+    _check_usual("n_big_iterations", n_big_iterations, 2)
+    _check_usual("small_size", small_size, 32)
+    _check_usual("gradient_weight", gradient_weight, 1.0)
     if return_background:
         from trimatte.foreground.multilevel import both_layers
 
@@ -114,16 +134,65 @@ def estimate_foreground_ml(image: Any, alpha: Any, *, return_background: bool = 
     return estimate_foreground(image, alpha, method="multilevel").astype(np.float64)
 
 
-def estimate_foreground_cf(image: Any, alpha: Any, *, rtol: float = 1e-5) -> np.ndarray:
-    """The subject's colours (H, W, 3) float64 by the closed-form method."""
+def estimate_foreground_cf(
+    image: Any, alpha: Any, regularization: float = 1e-5, rtol: float = 1e-5, *, return_background: bool = False
+) -> np.ndarray:
+    """The subject's colours (H, W, 3) float64 by the closed-form method.
+
+    Another `regularization` than pymatting's own, and a background, raise `ArgumentError`.
+    """
+    _check_usual("regularization", regularization, 1e-5)
+    _check_usual("return_background", return_background, False)
     return estimate_foreground(image, alpha, method="closed-form", rtol=rtol).astype(np.float64)
 
 
-def load_image(path: str, mode: str | None = None) -> np.ndarray:
-    """A picture as float64 in [0, 1]: (H, W, 3), or with "GRAY" (H, W), its greys."""
-    if mode not in (None, "RGB", "GRAY"):
+def _check_usual(name: str, value: Any, usual: Any) -> None:
+    if value != usual:
+        raise ArgumentError(f"{name}: got {value!r}; wanted {usual!r}, which is fixed here")
+
+
+def load_image(path: str, mode: str | None = None, size: Any = None, resample: str = "box") -> np.ndarray:
+    """A picture as float64 in [0, 1].
+
+    Parameters
+    ----------
+    path : str
+        Of its file.
+    mode : {None, 'RGB', 'GRAY'}
+        Colours (H, W, 3), or their luma (H, W).
+    size : float or (int, int), optional
+        How many times as large, or width and height.
+    resample : {'box', 'nearest', 'bilinear', 'bicubic', 'lanczos'}
+        How its size is changed.
+
+    Raises
+    ------
+    ArgumentError
+        For a value that is another.
+    ImageReadError
+        If it cannot be read.
+    """
+    wanted = mode.upper() if isinstance(mode, str) else mode
+    if wanted not in (None, "RGB", "GRAY"):
         raise ArgumentError(f"mode: got {mode!r}; wanted None, 'RGB' or 'GRAY'")
-    return (as_alpha(path, name="image") if mode == "GRAY" else as_image(path)).astype(np.float64)
+    if resample not in FILTERS:
+        raise ArgumentError(f"resample: got {resample!r}; wanted one of {', '.join(FILTERS)}")
+    image = as_image(path)
+    if wanted == "GRAY":
+        image = image @ _LUMA
+    if size is not None:
+        image = resized(image, _height_and_width(size, image.shape), resample)
+    return np.ascontiguousarray(image, np.float64)
+
+
+def _height_and_width(size: Any, shape: Sequence[int]) -> tuple[int, int]:
+    try:
+        width, height = (size * shape[1], size * shape[0]) if isinstance(size, (int, float)) else size
+        if min(width, height) > 0:
+            return max(1, int(height)), max(1, int(width))
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ArgumentError(f"size: got {size!r}; wanted a factor, or width and height")
 
 
 def save_image(path: str | os.PathLike[str], image: Any, make_directory: bool = True) -> None:

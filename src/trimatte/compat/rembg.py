@@ -98,7 +98,8 @@ def remove(
     alpha_matting_erode_size : int
         Side in pixels of the square by which the known parts are made smaller.
     session : Session, optional
-        Of `new_session`; by default the embedded network.
+        Of `new_session`; by default the embedded network. One of your own has a `predict` that gives the masks of an
+        RGB picture, of its size; the results of several stand one below the other.
     only_mask : bool
         Give the mask instead of the cut-out.
     post_process_mask : bool
@@ -131,26 +132,41 @@ def remove(
         check_number(f"alpha_matting_{name}_threshold", threshold, least=0, most=255, whole=True)
     if not (session is None or hasattr(session, "predict")):
         raise ArgumentError(f"session: got {session!r}; wanted what new_session returns")
+    if bgcolor is not None:
+        _check_colour(bgcolor)
     picture = _opened(data)
     colours, own = quantised(picture.image, 8), np.uint8(255) if picture.alpha is None else quantised(picture.alpha, 8)
-    resolution = picture.metadata.kept("none")
-    (mask,) = (session or new_session()).predict(Image.fromarray(colours))
-    codes = np.asarray(mask)
-    if post_process_mask:
-        codes = _post_processed(codes)
-    codes = np.minimum(codes, own)
-    if only_mask:
-        return _as_given(codes, data, force_return_bytes, resolution)
-    if alpha_matting:
-        result = cutout(colours, trimap=_trimap(codes, *thresholds, alpha_matting_erode_size))
-        rgba = quantised(result.rgba(), 8)
-        rgba[..., 3] = np.minimum(rgba[..., 3], own)
-    else:
-        hidden = np.uint8(1) if putalpha else codes[..., None] > 0
-        rgba = np.dstack([colours * hidden, codes])
-    if bgcolor is not None:
-        rgba = _over(floats_of(rgba, "image"), bgcolor)
-    return _as_given(rgba, data, force_return_bytes, resolution)
+    results = []
+    for codes in _masks((session or new_session()).predict(Image.fromarray(colours)), colours.shape[:2]):
+        mask = np.minimum(_post_processed(codes) if post_process_mask else codes, own)
+        if only_mask:
+            results.append(mask)
+            continue
+        if alpha_matting:
+            result = cutout(colours, trimap=_trimap(mask, *thresholds, alpha_matting_erode_size))
+            rgba = quantised(result.rgba(), 8)
+            rgba[..., 3] = np.minimum(rgba[..., 3], own)
+        else:
+            hidden = np.uint8(1) if putalpha else mask[..., None] > 0
+            rgba = np.dstack([colours * hidden, mask])
+        results.append(rgba if bgcolor is None else _over(floats_of(rgba, "image"), bgcolor))
+    return _as_given(np.concatenate(results), data, force_return_bytes, picture.metadata.kept("none"))
+
+
+def _masks(predicted: Any, shape: tuple[int, int]) -> list[Codes]:
+    """The masks (H, W) of a session, which may be of any make."""
+    try:
+        masks = [np.asarray(mask.convert("L") if isinstance(mask, Image.Image) else mask) for mask in predicted]
+    except TypeError as error:
+        raise ArgumentError(f"session: predict gave {type(predicted).__name__}; wanted a list of masks") from error
+    for mask in masks:
+        if mask.shape != shape or mask.dtype != np.uint8:
+            raise ArgumentError(
+                f"session: predict gave a mask {mask.shape} of {mask.dtype}; wanted {shape} as the picture, of uint8"
+            )
+    if not masks:
+        raise ArgumentError("session: predict gave no mask; wanted one or more")
+    return masks
 
 
 def _opened(data: Any) -> Picture:
@@ -161,12 +177,13 @@ def _opened(data: Any) -> Picture:
 
 
 def _trimap(mask: Codes, foreground: int, background: int, erode_size: int) -> Codes:
-    from scipy.ndimage import binary_erosion
+    from scipy.ndimage import minimum_filter
 
-    square = np.ones((erode_size, erode_size), bool) if erode_size > 0 else None
+    side = min(erode_size, 2 * max(mask.shape) + 1) if erode_size > 0 else 0  # which reaches over all edges
+    near = {"size": side} if side else {"footprint": _CROSS}
     trimap = np.full(mask.shape, UNKNOWN, np.uint8)
-    trimap[binary_erosion(mask > foreground, square)] = FOREGROUND
-    trimap[binary_erosion(mask < background, square, border_value=1)] = BACKGROUND
+    trimap[minimum_filter(mask > foreground, mode="constant", cval=False, **near)] = FOREGROUND
+    trimap[minimum_filter(mask < background, mode="constant", cval=True, **near)] = BACKGROUND
     return trimap
 
 
@@ -177,9 +194,13 @@ def _post_processed(mask: Codes) -> Codes:
     return np.where(smooth < 127, 0, 255).astype(np.uint8)
 
 
-def _over(rgba: Floats, colour: Sequence[Any]) -> Codes:
-    if len(colour) != 4 or not all(isinstance(value, Real) and 0 <= float(value) <= 255 for value in colour):
+def _check_colour(colour: Any) -> None:
+    four = isinstance(colour, (Sequence, np.ndarray)) and len(colour) == 4
+    if not (four and all(isinstance(value, Real) and 0 <= float(value) <= 255 for value in colour)):
         raise ArgumentError(f"bgcolor: got {colour!r}; wanted red, green, blue and alpha of 0 to 255")
+
+
+def _over(rgba: Floats, colour: Sequence[Any]) -> Codes:
     behind = np.asarray(colour, np.float32) / np.float32(255)
     share = rgba[..., 3:]
     opaque = np.concatenate([rgba[..., :3], np.ones_like(share)], axis=2)

@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import IO, Any
 
 from PIL import Image
@@ -89,11 +90,13 @@ def read_animation(source: bytes, *, max_pixels: int = MAX_PIXELS) -> Animation 
             raise ImageTooLargeError(
                 f"its {count} frames are over the limit of {max_pixels / 1e6:g} megapixels together"
             )
-        frames, milliseconds = [], []
+        frames, times = [], [0.0]
         for number in range(start, count):
             image.seek(number)
             frames.append(decode_source(image.copy(), max_pixels))
-            milliseconds.append(round(image.info.get("duration") or _USUAL_MILLISECONDS))
+            times.append(times[-1] + (image.info.get("duration") or _USUAL_MILLISECONDS))
+        # A sixtieth of a second is 16 or 17 milliseconds, so that a thousand of them last as long as they did.
+        milliseconds = [max(1, round(after) - round(before)) for before, after in pairwise(times)]
         return Animation(frames, milliseconds, _plays(image), _metadata(stream).turned(frames[0].orientation))
     except ImageReadError as error:
         raise type(error)(f"cannot read the animation: {error}") from error
@@ -161,6 +164,5 @@ def _with_words(file: bytes, said: Said, profile: bytes | None) -> bytes:
     pixels = 0
     for name, _, checksum in png.chunks(io.BytesIO(file)):
         pixels = zlib.crc32(checksum, pixels) if name == b"IDAT" else pixels
-    words = b"".join(png.chunk(name, data) for name, data in png_words(said, profile))
-    end = len(file) - len(png.chunk(b"IEND", b""))
-    return file[:_IHDR_END] + words + file[_IHDR_END:end] + png.chunk(b"tEXt", png_mark(pixels)) + file[end:]
+    words = (*png_words(said, profile), (b"tEXt", png_mark(pixels)))
+    return file[:_IHDR_END] + b"".join(png.chunk(name, data) for name, data in words) + file[_IHDR_END:]

@@ -226,6 +226,8 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: S
     chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
     for name, data in png_words(said, profile):
         chunk(name, data)
+    mark = stream.tell()
+    chunk(b"tEXt", png_mark(0))  # before the pixels, where programs look for text, and known after them
     rows = max(1, _BAND_BYTES // samples[0].nbytes)
     pixels = 0
     checksum, start = 1, b"\x78\x01"  # of a zlib stream: deflate, packed fast
@@ -234,8 +236,11 @@ def _write_png(stream: IO[bytes], samples: Codes, profile: bytes | None, said: S
         pixels = zlib.crc32(chunk(b"IDAT", start + packed), pixels)
         start = b""
     pixels = zlib.crc32(chunk(b"IDAT", struct.pack(">I", checksum)), pixels)
-    chunk(b"tEXt", png_mark(pixels))
     chunk(b"IEND", b"")
+    end = stream.tell()
+    stream.seek(mark)
+    chunk(b"tEXt", png_mark(pixels))
+    stream.seek(end)
 
 
 def _side_by_side(pack: Callable[[int], _Band], tops: Sequence[int]) -> Iterator[_Band]:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from trimatte.images import png
 from trimatte.images.tiff import first_blocks
-from trimatte.images.xmp import CREATORS, RIGHTS, cleaned_xmp, xmp_values
+from trimatte.images.xmp import CREATORS, RIGHTS, cleaned_xmp, extended, xmp_values
 
 LEVELS = ("none", "copyright", "all", "all+gps")
 INCH = 0.0254
@@ -35,6 +35,7 @@ _NOT_CAMERA = frozenset({37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932, 59933
 """Maker note, interoperability, what is of the picture before, padding."""
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG, _PHOTOSHOP_IPTC = 700, 33723, 34377, 0x0404
 _DATASET, _RAW = b"\x1c", "Raw profile type "
+_XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _IPTC_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
 _IPTC_PREVIEWS = frozenset({200, 201, 202})
 _AUTHOR_KEYS = re.compile(r"(?:exif:|tiff:|dc:)?(?:author|artist|creator)", re.IGNORECASE)
@@ -179,7 +180,7 @@ def metadata_of(image: Image.Image, stream: IO[bytes] | None) -> Metadata:
     with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
         exif = image.getexif()
     texts, raw = _texts(image, stream)
-    xmp = info.get("xmp") or raw.get("xmp")
+    xmp = extended(info.get("xmp") or raw.get("xmp"), _segments(image))
     iptc = _iptc_of(image, info, stream) or raw.get("iptc", b"")
     return _found(exif, _header_dpi(image), xmp, iptc, texts)
 
@@ -256,7 +257,7 @@ def _iptc_of(image: Image.Image, info: Mapping[Any, Any], stream: IO[bytes] | No
 
 
 def _iptc_of_tiff(stream: IO[bytes]) -> bytes:
-    """IPTC of a TIFF's own tag, or among Photoshop's blocks.
+    """IPTC of a TIFF's own tag, or among Photoshop's blocks: where it says more.
 
     Pillow is not asked: of a tag of 32-bit numbers, which many programs make of it, it has the first alone.
     """
@@ -264,7 +265,7 @@ def _iptc_of_tiff(stream: IO[bytes]) -> bytes:
     found = blocks.get(_IPTC_TAG, b"")
     if found[:1] != _DATASET and found[3:4] == _DATASET:  # numbers of the other byte order
         found = np.frombuffer(found[: len(found) // 4 * 4], ">u4").astype("<u4").tobytes()
-    return found if found[:1] == _DATASET else _photoshop_iptc(blocks.get(_PHOTOSHOP_TAG, b""))
+    return max(found, _photoshop_iptc(blocks.get(_PHOTOSHOP_TAG, b"")), key=lambda iptc: len(list(_datasets(iptc))))
 
 
 def _photoshop_iptc(blocks: bytes) -> bytes:
@@ -298,6 +299,13 @@ def _texts(image: Image.Image, stream: IO[bytes] | None) -> tuple[list[tuple[str
     return words, {**raw, "iptc": blocks if blocks[:1] == _DATASET else _photoshop_iptc(blocks)}
 
 
+def _segments(image: Image.Image) -> Iterator[bytes]:
+    """What a JPEG holds of an XMP packet that is longer than a segment, each with its head."""
+    for name, segment in getattr(image, "applist", ()):
+        if name == "APP1" and segment.startswith(_XMP_EXTENSION):
+            yield segment.removeprefix(_XMP_EXTENSION)
+
+
 def _raw(text: str) -> bytes:
     """A block of ImageMagick: its name, its length, and its bytes in hexadecimal."""
     try:
@@ -315,15 +323,19 @@ def _utf16(value: Any) -> str:
 
 
 def _words(value: Any) -> str:
-    """A name or notice as text, cut where it is as long as none is."""
+    """A name or notice as text, its parts (EXIF has the photographer's and the editor's) apart by semicolons.
+
+    It is cut where it is as long as none is.
+    """
     if isinstance(value, bytes):
         value = _text(value)
-    return value.replace("\0", " ").strip()[:_SHORT] if isinstance(value, str) else ""
+    parts = value.split("\0") if isinstance(value, str) else []
+    return "; ".join(stripped for part in parts if (stripped := part.strip()))[:_SHORT]
 
 
 def _datasets(iptc: bytes) -> Iterator[tuple[int, bytes]]:
     """Number and value of each dataset of record 2 (IPTC-IIM 4.2); what is damaged ends them."""
-    yield from ((number, iptc[start + 5 : end]) for number, start, end in _spans(iptc))
+    yield from ((number, iptc[start + 5 : end]) for number, start, end in _spans(iptc) if number >= 0)
 
 
 def _spans(iptc: bytes) -> Iterator[tuple[int, int, int]]:

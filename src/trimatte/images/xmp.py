@@ -6,6 +6,7 @@ import io
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
+from typing import Any
 from xml.etree import ElementTree
 
 _MOST = 1 << 22
@@ -14,10 +15,12 @@ _LONG = 1 << 14
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _DUBLIN_CORE, _TIFF = "{http://purl.org/dc/elements/1.1/}", "{http://ns.adobe.com/tiff/1.0/}"
+_EXTENSION = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"
 CREATORS = (f"{_DUBLIN_CORE}creator", f"{_TIFF}Artist")
 RIGHTS = (f"{_DUBLIN_CORE}rights", f"{_TIFF}Copyright", "{http://ns.adobe.com/xap/1.0/rights/}Owner")
 _ALWAYS = re.compile(
     r"\{http://ns\.adobe\.com/(?:tiff/1\.0/\}Orientation|xap/1\.0/\}Thumbnails|photoshop/1\.0/\}DocumentAncestors)"
+    r"|\{http://ns\.adobe\.com/xmp/note/\}HasExtendedXMP"
     r"|\{http://ns\.google\.com/photos/[^}]*\}Data"
     r"|\{[^}]*\}(?i:\w*history\w*)"
 )
@@ -40,6 +43,21 @@ def cleaned_xmp(packet: bytes, *, place: bool) -> bytes:
         for name in [name for name, value in element.attrib.items() if _left_out(name, value, place)]:
             del element.attrib[name]
     return b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>' + ElementTree.tostring(root) + b'<?xpacket end="r"?>'
+
+
+def extended(packet: Any, segments: Iterable[bytes]) -> Any:
+    """The packet, as Pillow has it, with what further segments of a JPEG hold (XMP specification, part 3, 1.1.3.1)."""
+    texts = sorted(segments, key=lambda segment: (segment[:32], segment[36:40]))
+    if not (isinstance(packet, bytes) and texts):
+        return packet
+    root = _root(packet)
+    digests = [] if root is None else [value.encode() for value in _values(root, _EXTENSION)]
+    further = _root(b"".join(text[40:] for text in texts if text[:32] in digests))
+    if root is None or further is None:
+        return packet
+    for whole, part in zip(root.iter(f"{_RDF}RDF"), further.iter(f"{_RDF}RDF"), strict=False):
+        whole.extend(list(part))
+    return ElementTree.tostring(root)
 
 
 def xmp_values(packet: bytes, names: Iterable[str]) -> str:

@@ -240,7 +240,7 @@ def preset_options(preset: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         if "background" in options:
             options["background"] = _background(options["background"], path.parent)
-        options = _under(built_in.get(base, {}), options)
+        options = _under({} if base is None else built_in[base], options)
         output_of(**options)
     except ArgumentError as error:
         raise ArgumentError(f"preset: {str(path)!r} has {error}") from error

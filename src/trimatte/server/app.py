@@ -23,7 +23,6 @@ from trimatte.server.bodies import Form, Share, read_multipart, read_raw
 from trimatte.server.guard import CheckClient, CheckFraming, CheckHost, Observe, SecurityHeaders, notes
 from trimatte.server.openapi import document
 from trimatte.server.operations import Operation, offered, operations
-from trimatte.server.parameters import parse_parameters
 from trimatte.server.pool import Pool
 from trimatte.server.problems import PROBLEMS, Problem, problem_response
 from trimatte.server.service import Service
@@ -44,10 +43,10 @@ class PictureEndpoint:
         headers = Headers(scope=scope)
         service.pool.check_room()
         query = QueryParams(scope["query_string"]).multi_items()
-        parse_parameters(operation.parameters, query)  # what is wrong there need not wait for the body
+        operation.parse(query)  # what is wrong there need not wait for the body
         with service.held.share() as share:
             form = await self._read(receive, headers, share)
-            values = parse_parameters(operation.parameters, [*query, *form.fields])
+            values = operation.parse([*query, *form.fields])
             if "format" in values and values["format"] is None:
                 values["format"] = accepted_format(headers.get("accept"), offered(operation, values))
             operation.check(values)

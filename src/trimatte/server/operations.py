@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from trimatte.runtime.parameters import (
     WordOrInteger,
 )
 from trimatte.segmentation import segmenters
+from trimatte.server.parameters import parse_parameters
 from trimatte.server.pointing import PROMPTS
 from trimatte.server.problems import Problem
 
@@ -68,6 +69,8 @@ class Operation:
         Raises `Problem` where parameters do not go together.
     path : str
         Its address, where it is another.
+    blanks : bool
+        Whether its clients send also the parameters that they leave empty, which then have their defaults.
     """
 
     name: str
@@ -78,6 +81,11 @@ class Operation:
     formats: tuple[str, ...]
     check: Callable[[Values], None]
     path: str = ""
+    blanks: bool = False
+
+    def parse(self, given: Iterable[tuple[str, str]]) -> Values:
+        """The values of its parameters; raises `Problem` as `parse_parameters`."""
+        return parse_parameters(self.parameters, ((name, text) for name, text in given if text or not self.blanks))
 
     @property
     def address(self) -> str:
@@ -181,6 +189,7 @@ def operations() -> tuple[Operation, ...]:
         formats=("png",),
         check=lambda values: None,
         path="/api/remove",
+        blanks=True,
     )
     return cutout, trimap, alpha, rembg
 
