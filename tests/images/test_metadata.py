@@ -49,6 +49,7 @@ DC = (
 )
 AUTHORS = b"<dc:creator><rdf:Seq><rdf:li>Ann</rdf:li> <rdf:li>Bob</rdf:li></rdf:Seq></dc:creator>"
 RIGHTS = b'<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">All</rdf:li><rdf:li>Alles</rdf:li></rdf:Alt></dc:rights>'
+BOTH = {315: "Ann; Bob"}
 RIGHTS_OF_TWO = RIGHTS.replace(b"<rdf:Alt>", b"<rdf:Alt><rdf:li>Alles</rdf:li>")
 PROPERTIES = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -219,7 +220,10 @@ def test_the_place_is_left_out_wherever_programs_write_it() -> None:
     kept = Metadata(xmp=packet, text=text).kept("all")
     assert [kept.xmp.count(word) for word in (b"52.5", b"13.4", b"GimbalYawDegree")] == [0, 0, 1]
     assert kept.text == text[4:]
-    elsewhere = PROPERTIES % b'i:location="Berlin" c:coverage="Berlin" p:Country="Berlin" p:City="Berlin"'
+    elsewhere = (
+        PROPERTIES
+        % b'i:location="Berlin" d:shotLocation="Berlin" c:coverage="Berlin" p:Country="Berlin" p:City="Berlin"'
+    )
     assert b"Berlin" not in Metadata(xmp=elsewhere).kept("all").xmp
     with_place = Metadata(xmp=packet, text=text).kept("all+gps")
     assert (with_place.xmp.count(b"52.5"), with_place.text) == (3, text)
@@ -255,6 +259,10 @@ def test_what_is_longer_than_a_jpeg_can_hold_is_left_out_with_a_warning(name: st
         (Metadata(xmp=DC % b"<dc:creator><![CDATA[A & B]]></dc:creator>"), {315: "A & B"}),
         (Metadata(xmp=(DC % AUTHORS).replace(b"rdf:", b"r:").replace(b"xmlns:rdf", b"xmlns:r")), {315: "Ann; Bob"}),
         (Metadata(xmp=(DC % AUTHORS).decode().encode("utf-16")), {315: "Ann; Bob"}),
+        (Metadata(xmp=b"\0".join(b"%c" % byte for byte in DC % AUTHORS) + b"\0"), {315: "Ann; Bob"}),  # without a mark
+        (Metadata(xmp=('<?xml version="1.0" encoding="UTF-16"?>' + (DC % AUTHORS).decode()).encode("utf-16-be")), BOTH),
+        (Metadata(xmp=DC % b"<dc:relation><rdf:Description>%s</rdf:Description></dc:relation>" % AUTHORS), {}),
+        (Metadata(xmp=DC % AUTHORS, iptc=dataset(80, b"An") + dataset(80, b"Bo")), BOTH),
         (Metadata(xmp=PROPERTIES % b't:Artist="Ann" t:Copyright="All"'), {315: "Ann", 33432: "All"}),
         (Metadata(xmp=PROPERTIES % b'o:Owner="Ann Ltd"'), {33432: "Ann Ltd"}),
         (Metadata(base={40093: tuple("Zoë;Bob\0".encode("utf-16-le"))}), {315: "Zoë;Bob"}),
@@ -277,6 +285,8 @@ def test_histories_and_pictures_within_xmp_never_come_along() -> None:
         assert b"QUJD" not in kept
         assert b"istory" not in kept
         assert kept.count(b'Urgency="5"') == 1
+        pages = DC % b'<g:image xmlns:g="http://ns.adobe.com/xap/1.0/g/img/">QUJD</g:image>'
+        assert b"QUJD" not in Metadata(xmp=pages).kept(level).xmp
         assert b"word word" in kept
 
 

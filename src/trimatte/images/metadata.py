@@ -105,7 +105,8 @@ class Metadata:
         for tag, number, names, keys in _CREDITS:
             lines = [value for found, value in datasets if found == number and value]
             texts = [value for key, value in self.text if keys.fullmatch(key)]
-            values = [self.base.get(tag), b"; ".join(lines), xmp_values(self.xmp, names), "; ".join(texts)]
+            # IPTC comes late, for it cuts names after 32 letters and notices after 128.
+            values = [self.base.get(tag), xmp_values(self.xmp, names), b"; ".join(lines), "; ".join(texts)]
             if tag == ARTIST:
                 values.append(_utf16(self.base.get(_XP_AUTHOR)))
             words = [found for value in values if (found := _words(value))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -13,6 +12,8 @@ _MOST = 1 << 22
 _LONG = 1 << 14
 """Characters without a blank that are no words of anyone, but a picture or sound in base 64."""
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_CODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+"""By the first bytes of a packet."""
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _DUBLIN_CORE, _TIFF = "{http://purl.org/dc/elements/1.1/}", "{http://ns.adobe.com/tiff/1.0/}"
 _EXTENSION = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"
@@ -22,12 +23,13 @@ _ALWAYS = re.compile(
     r"\{http://ns\.adobe\.com/(?:tiff/1\.0/\}Orientation|xap/1\.0/\}Thumbnails|photoshop/1\.0/\}DocumentAncestors)"
     r"|\{http://ns\.adobe\.com/xmp/note/\}HasExtendedXMP"
     r"|\{http://ns\.google\.com/photos/[^}]*\}Data"
+    r"|\{http://ns\.adobe\.com/xap/1\.0/g/img/\}image"
     r"|\{[^}]*\}(?i:\w*history\w*)"
 )
 _PLACE = re.compile(
     r"\{http://www\.w3\.org/2003/01/geo/wgs84_pos#\}"
     # of drones and others, with a typing error of theirs
-    r"|\{[^}]*\}(?i:gps|\w*latitude|\w*longt?itude|(?:sub)?location|city$|state$|province|country|coverage$)"
+    r"|\{[^}]*\}(?i:gps|\w*latitude|\w*longt?itude|\w*location|city$|state$|province|country|coverage$)"
 )
 
 
@@ -75,25 +77,22 @@ def xmp_values(packet: bytes, names: Iterable[str]) -> str:
 
 
 def _values(root: ElementTree.Element, name: str) -> Iterator[str]:
-    """Of a property that is written as an attribute, as text, or as a list."""
-    for element in root.iter():
-        if name in element.attrib:
-            yield element.attrib[name]
-        if element.tag != name:
-            continue
-        items = list(element.iter(f"{_RDF}li"))
-        if element.find(f"{_RDF}Alt") is not None:
-            items = sorted(items, key=lambda item: item.get(_LANGUAGE) != "x-default")[:1]
-        yield from ("".join(item.itertext()) for item in items or [element])
+    """Of a property of the picture itself, that is written as an attribute, as text, or as a list."""
+    for description in root.iterfind(f".//{_RDF}RDF/{_RDF}Description"):
+        if name in description.attrib:
+            yield description.attrib[name]
+        for element in description.iterfind(name):
+            items = list(element.iter(f"{_RDF}li"))
+            if element.find(f"{_RDF}Alt") is not None:
+                items = sorted(items, key=lambda item: item.get(_LANGUAGE) != "x-default")[:1]
+            yield from ("".join(item.itertext()) for item in items or [element])
 
 
 def _root(packet: bytes) -> ElementTree.Element | None:
     if not packet or len(packet) > _MOST or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
         return None
-    if packet[:2] not in (BOM_UTF16_LE, BOM_UTF16_BE):
-        packet = packet.strip(b"\0 \r\n\t")
     try:
-        names = ElementTree.iterparse(io.BytesIO(packet), events=["start-ns"])
+        names = ElementTree.iterparse(io.BytesIO(_utf8(packet)), events=["start-ns"])
         for _, (prefix, address) in names:
             if prefix and not re.fullmatch(r"ns\d+", prefix):
                 ElementTree.register_namespace(prefix, address)
@@ -101,6 +100,14 @@ def _root(packet: bytes) -> ElementTree.Element | None:
         return None
     root: ElementTree.Element = names.root  # type: ignore[attr-defined] # where the tree is, once all is read
     return root
+
+
+def _utf8(packet: bytes) -> bytes:
+    """The packet in UTF-8, if it is in UTF-16, whose mark may stand within the first tag alone."""
+    coding = _CODINGS.get(packet[:2])
+    if coding:
+        packet = re.sub(r"^<\?xml[^>]*\?>", "", packet.decode(coding, "replace")).encode("utf-8")
+    return packet.strip(b"\0 \r\n\t")
 
 
 def _left_out(name: object, value: str | None, place: bool) -> bool:
