@@ -47,7 +47,7 @@ def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.nd
         Whether only known pixels near unknown ones count.
     """
     none, unknown = np.zeros(trimap.shape, bool), trimap == UNKNOWN
-    bins = _bins(image[unknown])
+    bins = _bins(image, unknown)
     counts = np.bincount(bins, minlength=LEVELS**3)
     step = max(1, isqrt(unknown.size // READ_PIXELS))
     few = np.s_[::step, ::step]
@@ -70,8 +70,10 @@ def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.nd
     return found
 
 
-def _bins(colours: np.ndarray) -> np.ndarray:
-    """Number of the bin of each colour (n, 3)."""
+def _bins(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Number of the bin of each colour of a mask, in raster order."""
+    # By their places, since numpy is ten times as slow by a mask of two axes.
+    colours = image.reshape(-1, 3).take(np.flatnonzero(mask), axis=0)
     steps = np.minimum((colours * np.float32(LEVELS)).astype(np.int16), LEVELS - 1)
     numbers: np.ndarray = (steps[:, 0] * LEVELS + steps[:, 1]) * LEVELS + steps[:, 2]
     return numbers
@@ -80,7 +82,7 @@ def _bins(colours: np.ndarray) -> np.ndarray:
 def _known_bins(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The bins (LEVELS**3,) bool in which colours of a mask lie."""
     bins = np.zeros(LEVELS**3, bool)
-    bins[_bins(image[mask])] = True
+    bins[_bins(image, mask)] = True
     return bins
 
 
