@@ -182,6 +182,7 @@ def jpeg(size: tuple[int, int] = (16, 8), *, density: tuple[int, int, int] | Non
         (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 0, 0)), (300, 300)),
         (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 1, 1)), (300, 300)),  # square, exiftool's way
         (jpeg(density=(1, 1, 1)), (1, 1)),
+        (jpeg(_282=299.7, _283=299.7, _296=2, density=(1, 300, 300)), (299.7, 299.7)),  # which is that, rounded
     ],
 )
 def test_the_resolution_of_a_jpeg_is_what_it_says(content: bytes, wanted: tuple[float, float] | None) -> None:
@@ -366,11 +367,11 @@ def test_blocks_that_imagemagick_writes_as_text_are_read(name: str, wrapped: boo
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("dpi", [65535.0, 70000.0, 2540000.0])
+@pytest.mark.parametrize("dpi", [299.7, 65535.0, 70000.0, 2540000.0])
 def test_a_resolution_of_a_microscope_is_kept(format: str, dpi: float) -> None:
     metadata = Metadata(dpi=(dpi, dpi))
     trimatte.save_image(stream := io.BytesIO(), np.zeros((8, 8, 3), np.uint8), format=format, metadata=metadata)
-    assert load_picture(stream.getvalue()).metadata.dpi == (dpi, dpi)
+    assert load_picture(stream.getvalue()).metadata.dpi == pytest.approx((dpi, dpi), rel=5e-5)  # PNG counts in metres
 
 
 def test_tiff_keeps_resolution_and_iptc(tmp_path: Path, cut: trimatte.Cutout) -> None:
@@ -381,6 +382,27 @@ def test_tiff_keeps_resolution_and_iptc(tmp_path: Path, cut: trimatte.Cutout) ->
         assert tags["ExifTag"].value["FNumber"] == (14, 5)
         np.testing.assert_array_equal(tiff.asarray(), np.asarray(Image.open(io.BytesIO(content))))
     assert load_picture(content).metadata.iptc == dataset(120, b"A caption") + dataset(80, b"Ann")
+
+
+def test_tiff_keeps_each_tag_in_its_type() -> None:
+    title, comment, way = "Zoë\0".encode("utf-16-le"), b"ASCII\0\0\0hello", b"ASCII\0\0\0GPS"
+    metadata = Metadata(
+        base={316: "host", 18246: 4, 40091: title, 40092: tuple(title)},
+        camera={37510: comment},
+        place={0: b"\2\3\0\0", 27: way},
+    )
+    trimatte.save_image(stream := io.BytesIO(), np.zeros((8, 8, 3), np.uint8), format="tiff", metadata=metadata)
+    content = stream.getvalue()
+    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        tags: Any = tiff.pages.first.tags
+        assert (tags[316].value, tags[18246].value) == ("host", 4)
+        assert [(tags[code].dtype, bytes(tags[code].value)) for code in (40091, 40092)] == [(1, title)] * 2
+    read = Image.open(io.BytesIO(content)).getexif()
+    places = dict(read.get_ifd(PLACE))
+    assert (read.get_ifd(CAMERA)[37510], places[27]) == (comment, way)
+    assert struct.pack("<HHI", 37510, 7, len(comment)) in content
+    assert struct.pack("<HHI", 27, 7, len(way)) in content
+    assert struct.pack("<HHI", 0, 1, 4) in content
 
 
 def extended_jpeg(*, pointer: str, content: bytes) -> bytes:

@@ -89,6 +89,8 @@ def _named_colour(word: str, name: str) -> NDArray[np.float32] | None:
             return None
         wanted = "a colour such as 'white' or '#1e90ff'" + (", or a path" if name == "background" else "")
         raise ArgumentError(f"{name}: got {word!r}; wanted {wanted}") from None
+    if max(values) > 255:
+        raise ArgumentError(f"{name}: got {word!r}; wanted values of 0 to 255")
     if len(values) == 4 and values[3] != 255:
         raise ArgumentError(f"{name}: got {word!r}; wanted an opaque colour")
     return np.asarray(values[:3], np.float32) / np.float32(255)

@@ -21,15 +21,9 @@ from trimatte.images.arrays import Codes
 from trimatte.images.formats import FORMATS, WRITTEN
 from trimatte.images.mark import MARK, XMP, png_mark
 from trimatte.images.metadata import (
-    ARTIST,
     CAMERA,
-    COPYRIGHT,
-    DESCRIPTION,
     INCH,
-    MAKE,
-    MODEL,
     PLACE,
-    TIME,
     Metadata,
     photoshop_block,
 )
@@ -38,7 +32,6 @@ from trimatte.runtime.threads import available_threads
 
 _BAND_BYTES = 1 << 20
 _ICC_TAG = 34675
-_TIFF_TEXTS = (DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT)
 _SEGMENT, _XMP_HEAD, _MOST_DENSITY = 65533, 29, 65535
 """The most bytes of a JPEG's segment, those that name XMP in one, and the largest resolution outside of EXIF."""
 _CHROMA = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0"}
@@ -104,8 +97,9 @@ def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any
     """What Pillow is to be told for JPEG, WebP and AVIF."""
     metadata = said.metadata
     if format == "JPEG":
-        fits = metadata.dpi and max(metadata.dpi) <= _MOST_DENSITY
-        known = {**_segments(said, always=not fits), "dpi": metadata.dpi if fits else None}
+        fits = [round(dpi) for dpi in metadata.dpi or () if dpi <= _MOST_DENSITY]
+        whole = fits == list(metadata.dpi or ())  # as it must be outside of EXIF
+        known = {**_segments(said, always=not whole), "dpi": metadata.dpi if len(fits) == 2 else None}
         return {"comment": MARK, "subsampling": _CHROMA[chroma], **{name: word for name, word in known.items() if word}}
     exif = said.exif(always=True)
     options: dict[str, Any] = {"exif": exif} if exif else {}
@@ -144,8 +138,7 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: 
     tags += [(tag, kind, len(block), block, True) for tag, kind, block in _blocks(metadata) if block]
     inner = [tag for tag, block in ((CAMERA, metadata.camera), (PLACE, metadata.place)) if block]
     target = io.BytesIO() if inner else stream  # what leads to them is read again, which not every stream allows
-    texts = ((tag, str(value)) for tag, value in metadata.base.items() if tag in _TIFF_TEXTS)
-    tags += [(tag, 2, 0, text.encode("utf-8"), True) for tag, text in texts]
+    tags += _plain_tags(metadata)
     tifffile.imwrite(
         target,
         samples[..., 0] if samples.shape[2] == 1 else samples,
@@ -164,6 +157,17 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: 
     if isinstance(target, io.BytesIO) and inner:
         _add_directories(target, inner, said)
         stream.write(target.getbuffer())
+
+
+def _plain_tags(metadata: Metadata) -> Iterator[tuple[int, int, int, bytes | int, bool]]:
+    """What tifffile is to write of EXIF's first directory: texts, Windows' words as bytes, and ratings."""
+    for tag, value in metadata.base.items():
+        if isinstance(value, str):
+            yield tag, 2, 0, value.encode("utf-8"), True
+        elif isinstance(value, (bytes, tuple)) and all(isinstance(part, int) for part in value):
+            yield tag, 1, len(value), bytes(part & 0xFF for part in value), True
+        elif isinstance(value, int):
+            yield tag, 3, 1, min(max(value, 0), 0xFFFF), True
 
 
 def _blocks(metadata: Metadata) -> tuple[tuple[int, int, bytes], ...]:
@@ -188,7 +192,7 @@ def _add_directories(stream: IO[bytes], inner: Sequence[int], said: Said) -> Non
     exif = Image.Exif()
     exif.load(said.exif())
     for tag in inner:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(order + struct.pack(mark + "HI", 42, 0))
+        directory = TiffImagePlugin.ImageFileDirectory_v2(order + struct.pack(mark + "HI", 42, 0), group=tag)
         for name, value in exif.get_ifd(tag).items():
             directory[name] = value
         at = _at_even_end(stream)

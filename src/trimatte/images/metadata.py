@@ -31,8 +31,8 @@ _XP = range(40091, 40096)  # Windows' title, comment, author, keywords, subject,
 _XP_AUTHOR = 40093
 _BASE = frozenset({DESCRIPTION, MAKE, MODEL, TIME, ARTIST, COPYRIGHT, 316, 18246, 18249, *_XP})
 _READ = _BASE | {X_DPI, Y_DPI, UNIT}
-_NOT_CAMERA = frozenset({37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932, 59933})
-"""Maker note, interoperability, what is of the picture before, padding."""
+_NOT_CAMERA = frozenset({37395, 37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932, 59933})
+"""History, maker note, interoperability, what is of the picture before, padding."""
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG, _PHOTOSHOP_IPTC = 700, 33723, 34377, 0x0404
 _DATASET, _RAW = b"\x1c", "Raw profile type "
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
@@ -208,8 +208,7 @@ def _found(
         place = _unpacked(exif.get_ifd(PLACE))
     xmp = xmp or b""
     return Metadata(
-        # One dot an inch is how programs write that pixels are square.
-        dpi=dpi if dpi and max(dpi) > 1 else _exif_dpi(stored) or dpi,
+        dpi=_finer(dpi, _exif_dpi(stored)),
         base={tag: value for tag, value in stored.items() if tag in _BASE},
         camera=camera,
         place=place,
@@ -236,6 +235,14 @@ def _dpi(value: Any) -> tuple[float, float] | None:
     if not (1 <= x <= _MOST_DPI and 1 <= y <= _MOST_DPI):
         return None
     return _whole(x), _whole(y)
+
+
+def _finer(outside: tuple[float, float] | None, exif: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The resolution of two: EXIF's, where what stands outside of it is that, rounded, or but says 1 by 1: square."""
+    if outside is None or exif is None:
+        return outside or exif
+    rounded = all(abs(one - other) < 1 for one, other in zip(outside, exif, strict=True))
+    return exif if rounded or max(outside) <= 1 else outside
 
 
 def _whole(dpi: float) -> float:

@@ -20,7 +20,8 @@ _EXTENSION = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"
 CREATORS = (f"{_DUBLIN_CORE}creator", f"{_TIFF}Artist")
 RIGHTS = (f"{_DUBLIN_CORE}rights", f"{_TIFF}Copyright", "{http://ns.adobe.com/xap/1.0/rights/}Owner")
 _ALWAYS = re.compile(
-    r"\{http://ns\.adobe\.com/(?:tiff/1\.0/\}Orientation|xap/1\.0/\}Thumbnails|photoshop/1\.0/\}DocumentAncestors)"
+    r"\{http://ns\.adobe\.com/(?:tiff/1\.0/\}Orientation|xap/1\.0/\}Thumbnails|photoshop/1\.0/\}DocumentAncestors"
+    r"|xap/1\.0/mm/\}(?:DerivedFrom|Ingredients|ManagedFrom|Pantry|Versions))"
     r"|\{http://ns\.adobe\.com/xmp/note/\}HasExtendedXMP"
     r"|\{http://ns\.google\.com/photos/[^}]*\}Data"
     r"|\{http://ns\.adobe\.com/xap/1\.0/g/img/\}image"

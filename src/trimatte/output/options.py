@@ -152,7 +152,7 @@ class Output:
             parse_aspect(self.aspect)
             if self.size is not None:
                 raise ArgumentError(f"aspect: got {self.aspect!r} beside a size, which has its own")
-        if isinstance(self.outline_colour, str) and self.outline_colour != Output.outline_colour:
+        if not (isinstance(self.outline_colour, str) and self.outline_colour == Output.outline_colour):
             _check_colour(self.outline_colour)
         for name, allowed in _CHOICES.items():
             _check_choice(name, getattr(self, name), allowed)
@@ -270,7 +270,12 @@ def presets() -> dict[str, dict[str, Any]]:
     return {name: {key: value for key, value in table.items() if key != "about"} for name, table in tables.items()}
 
 
-def _check_colour(colour: str) -> None:
+def _check_colour(colour: Any) -> None:
+    if not isinstance(colour, str):
+        from trimatte.images.background import as_colour
+
+        as_colour(colour, "outline_colour")
+        return
     try:
         Colour().parse(colour)
     except ValueError as error:
