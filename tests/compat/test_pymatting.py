@@ -68,11 +68,24 @@ def test_pictures_are_loaded_as_theirs_are(photo: np.ndarray, tmp_path: Path) ->
     theirs = pytest.importorskip("pymatting")
     path = str(tmp_path / "photo.png")
     Image.fromarray(photo).save(path)
-    for options in ({}, {"mode": "gray"}, {"mode": "RGB", "size": 0.5}, {"size": (30, 20), "resample": "bilinear"}):
+    for options in (
+        {},
+        {"mode": "gray"},
+        {"mode": "RGB", "size": 0.5},
+        {"size": np.int64(2)},
+        {"size": (30, 20), "resample": "bilinear"},
+    ):
         own, there = ours.load_image(path, **options), theirs.load_image(path, **options)
         assert (own.dtype, own.shape) == (there.dtype, there.shape)
         np.testing.assert_allclose(own, there, atol=1.01 / 255)
-    for wrong in ({"mode": "HSV"}, {"resample": "spline"}, {"size": 0}, {"size": "big"}, {"size": (3, 4, 5)}):
+    for wrong in (
+        {"mode": "HSV"},
+        {"resample": "spline"},
+        {"size": 0},
+        {"size": "big"},
+        {"size": (3, 4, 5)},
+        {"size": (1e12, 1e12)},
+    ):
         with pytest.raises(ArgumentError, match=next(iter(wrong))):
             ours.load_image(path, **wrong)
 

@@ -22,6 +22,7 @@ from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.planes.resize import FILTERS, resized
 
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
+_MOST_SIDE = 1 << 16
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601, as Pillow weights colours."""
 _SAME_OPTIONS = {
@@ -187,8 +188,8 @@ def load_image(path: str, mode: str | None = None, size: Any = None, resample: s
 
 def _height_and_width(size: Any, shape: Sequence[int]) -> tuple[int, int]:
     try:
-        width, height = (size * shape[1], size * shape[0]) if isinstance(size, (int, float)) else size
-        if min(width, height) > 0:
+        width, height = (size * shape[1], size * shape[0]) if np.isscalar(size) else size
+        if 0 < min(width, height) <= max(width, height) <= _MOST_SIDE:
             return max(1, int(height)), max(1, int(width))
     except (TypeError, ValueError, OverflowError):
         pass

@@ -34,6 +34,8 @@ _BAND_BYTES = 1 << 20
 _ICC_TAG = 34675
 _SEGMENT, _XMP_HEAD, _MOST_DENSITY = 65533, 29, 65535
 """The most bytes of a JPEG's segment, those that name XMP in one, and the largest resolution outside of EXIF."""
+_UNDEFINED, _BYTES_OF_PLACE = 7, (0, 5)
+"""The type of EXIF's bytes, and the tags of GPS that have another: its version, and whether it is below the sea."""
 _CHROMA = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0"}
 
 
@@ -195,6 +197,8 @@ def _add_directories(stream: IO[bytes], inner: Sequence[int], said: Said) -> Non
         directory = TiffImagePlugin.ImageFileDirectory_v2(order + struct.pack(mark + "HI", 42, 0), group=tag)
         for name, value in exif.get_ifd(tag).items():
             directory[name] = value
+            if isinstance(value, bytes) and name not in _BYTES_OF_PLACE:
+                directory.tagtype[name] = _UNDEFINED
         at = _at_even_end(stream)
         stream.write(directory.tobytes(at))
         entries.append(struct.pack(mark + "HHII", tag, 4, 1, at))
