@@ -188,7 +188,7 @@ def load_image(path: str, mode: str | None = None, size: Any = None, resample: s
 
 def _height_and_width(size: Any, shape: Sequence[int]) -> tuple[int, int]:
     try:
-        width, height = (size * shape[1], size * shape[0]) if np.isscalar(size) else size
+        width, height = (size * shape[1], size * shape[0]) if np.ndim(size) == 0 else size
         if 0 < min(width, height) <= max(width, height) <= _MOST_SIDE:
             return max(1, int(height)), max(1, int(width))
     except (TypeError, ValueError, OverflowError):
