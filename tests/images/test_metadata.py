@@ -432,6 +432,17 @@ def test_a_packet_in_several_segments_is_put_together(pointer: str, content: byt
     assert (b"Urgency" in kept, b"Bob" in kept, b"HasExtendedXMP" in kept) == (True, found, False)
 
 
+def test_the_packet_of_a_gif_is_read() -> None:
+    Image.new("L", (8, 8)).save(stream := io.BytesIO(), "GIF")
+    plain = stream.getvalue()
+    trailer = bytes([1, *range(255, -1, -1), 0])
+    for place in (plain.index(b","), len(plain) - 1):  # before the picture, and after it
+        content = plain[:place] + b"!\xff\x0bXMP DataXMP" + DC % AUTHORS + trailer + plain[place:]
+        assert load_picture(content).metadata.credits == BOTH
+        assert load_picture(content.replace(b"\1\xff\xfe\xfd", b"\1\xff\xfe\xfe")).metadata.credits == {}
+    assert load_picture(plain).metadata == Metadata()
+
+
 def test_text_of_a_png_stands_before_its_pixels() -> None:
     trimatte.save_image(stream := io.BytesIO(), np.zeros((8, 8, 3), np.uint8), format="png")
     names = [name for name, _, _ in png.chunks(stream)]

@@ -35,6 +35,7 @@ _NOT_CAMERA = frozenset({37395, 37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932
 """History, maker note, interoperability, what is of the picture before, padding."""
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG, _PHOTOSHOP_IPTC = 700, 33723, 34377, 0x0404
 _DATASET, _RAW = b"\x1c", "Raw profile type "
+_XMP_OF_GIF, _MOST_OF_GIF = b"!\xff\x0bXMP DataXMP", 1 << 25
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _IPTC_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
 _IPTC_PREVIEWS = frozenset({200, 201, 202})
@@ -181,7 +182,7 @@ def metadata_of(image: Image.Image, stream: IO[bytes] | None) -> Metadata:
     with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
         exif = image.getexif()
     texts, raw = _texts(image, stream)
-    xmp = extended(info.get("xmp") or raw.get("xmp"), _segments(image))
+    xmp = extended(info.get("xmp") or raw.get("xmp") or _xmp_of_gif(image, stream), _segments(image))
     iptc = _iptc_of(image, info, stream) or raw.get("iptc", b"")
     return _found(exif, _header_dpi(image), xmp, iptc, texts)
 
@@ -312,6 +313,20 @@ def _segments(image: Image.Image) -> Iterator[bytes]:
     for name, segment in getattr(image, "applist", ()):
         if name == "APP1" and segment.startswith(_XMP_EXTENSION):
             yield segment.removeprefix(_XMP_EXTENSION)
+
+
+def _xmp_of_gif(image: Image.Image, stream: IO[bytes] | None) -> bytes:
+    """The packet in a GIF's application block, which lies there as it is, up to a trailer that leads readers out."""
+    if image.format != "GIF" or stream is None:
+        return b""
+    with contextlib.suppress(OSError, ValueError):
+        stream.seek(0)
+        content = stream.read(_MOST_OF_GIF)
+        start = content.find(_XMP_OF_GIF) + len(_XMP_OF_GIF)
+        end = content.find(b"\x01\xff\xfe\xfd", start)
+        if len(_XMP_OF_GIF) <= start < end:
+            return content[start:end]
+    return b""
 
 
 def _raw(text: str) -> bytes:
