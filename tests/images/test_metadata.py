@@ -147,6 +147,12 @@ def test_a_resolution_of_ones_own(cut: trimatte.Cutout, format: str) -> None:
     assert abs(dpi_of(written(cut, format, dpi=240)[1]) - 240) < 0.01
 
 
+@pytest.mark.parametrize("format", ["TIFF", "PNG", "WEBP"])
+def test_of_a_file_without_a_resolution_none_is_made_up(format: str) -> None:
+    Image.new("RGB", (8, 8)).save(stream := io.BytesIO(), format)
+    assert load_picture(stream.getvalue()).metadata.dpi is None
+
+
 @pytest.mark.filterwarnings("ignore:the trimap has no unknown pixel")
 def test_without_a_resolution_none_is_made_up() -> None:
     cut = trimatte.cutout(np.zeros((9, 9, 3), np.uint8), trimap=np.full((9, 9), 255, np.uint8))

@@ -21,6 +21,8 @@ from trimatte.errors import ArgumentError, ImageFormatError, ImageReadError, Ima
 from trimatte.images import FORMATS, as_alpha, as_trimap, is_marked, load_picture, pillow, save_image
 from trimatte.images.background import background_image
 from trimatte.images.formats import unread
+from trimatte.images.mark import XMP
+from trimatte.images.metadata import Metadata
 
 WIDE = np.array([[0.64, 0.33], [0.21, 0.71], [0.15, 0.06]])  # Adobe RGB (1998), 4.3.1.1
 REC709 = np.array([[0.64, 0.33], [0.30, 0.60], [0.15, 0.06]])
@@ -388,6 +390,9 @@ def test_a_header_as_long_as_real_ones_is_read():
 
 # ------------------------------------------------------------------------------------------------ formats and the mark
 
+OTHER_XMP = XMP.replace(b"00000000", b"12345678")
+"""Of a photo that trimatte has made, too."""
+
 
 @pytest.mark.parametrize("name", [name for name, row in FORMATS.items() if row.written])
 def test_trimatte_knows_what_it_wrote(tmp_path, name):
@@ -416,6 +421,24 @@ def test_a_png_that_was_changed_by_hand_is_no_longer_trimattes(tmp_path):
         image.load()
         assert image.info["Software"].startswith("trimatte ")
     assert not is_marked(path)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
+def test_any_picture_that_was_changed_by_hand_is_no_longer_trimattes(tmp_path, format):
+    """By a program that keeps all that stands beside the pixels."""
+    path = tmp_path / f"x{FORMATS[format].suffix}"
+    again = Metadata(dpi=(300.0, 300.0), xmp=OTHER_XMP, base={315: "Ann"})
+    for metadata in (None, again):
+        save_image(path, np.random.default_rng(0).integers(0, 256, (60, 70, 3), np.uint8), metadata=metadata)
+        assert is_marked(path)
+        with Image.open(path) as image:
+            image.load()
+            image.putpixel((3, 3), (1, 2, 3))
+            kept = {"exif": image.info.get("exif", b""), "xmp": image.info.get("xmp", b"")}
+            image.save(path, comment=image.info.get("comment"), **kept)
+        assert b"trimatte " in path.read_bytes()
+        assert not is_marked(path)
+        path.unlink()
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"P6\n"])

@@ -18,7 +18,7 @@ from trimatte.images.arrays import Codes
 from trimatte.images.decode import Decoded, decode_source
 from trimatte.images.encode import Said, beside_pixels, png_words
 from trimatte.images.formats import FORMATS, MAX_PIXELS
-from trimatte.images.mark import png_mark
+from trimatte.images.mark import png_mark, sealed
 from trimatte.images.metadata import Metadata, metadata_of
 from trimatte.images.pillow import identified
 from trimatte.images.read import Picture, picture_of
@@ -140,7 +140,7 @@ def encode_animation(
         options["loop"] = min(animation.loop, _MOST_PLAYS)
         options |= {"quality": quality or FORMATS[format].quality, **beside_pixels(format, said)}
         first.save(stream, format, icc_profile=profile, **options)
-        return stream.getvalue()
+        return sealed(stream.getvalue())
     first.save(stream, format, disposal=1, blend=0, **options)
     return _with_words(stream.getvalue(), said, profile)
 

@@ -19,7 +19,7 @@ from trimatte.files.atomic import reason
 from trimatte.images import icc, png
 from trimatte.images.arrays import Codes
 from trimatte.images.formats import FORMATS, WRITTEN
-from trimatte.images.mark import MARK, XMP, png_mark
+from trimatte.images.mark import MARK, OPEN, XMP, png_mark, sealed
 from trimatte.images.metadata import (
     CAMERA,
     INCH,
@@ -72,7 +72,9 @@ def encode(
         else:
             options = {"quality": quality or FORMATS[format].quality, **beside_pixels(format, said, chroma)}
             options |= {"icc_profile": profile} if profile else {}
-            Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(stream, format, **options)
+            image, file = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples), io.BytesIO()
+            image.save(file, format, **options)
+            stream.write(sealed(file.getvalue()))
     except (ValueError, struct.error) as error:  # such as a width that the format has no room for
         raise ImageWriteError(
             f"cannot write {format} of {codes.shape[1]} x {codes.shape[0]}: {reason(error)}"
@@ -91,8 +93,8 @@ class Said:
     size: tuple[int, int]
     srgb: bool
 
-    def exif(self, *, always: bool = False) -> bytes:
-        return self.metadata.exif(self.size, MARK, srgb=self.srgb, always=always)
+    def exif(self, *, always: bool = False, software: str = MARK) -> bytes:
+        return self.metadata.exif(self.size, software, srgb=self.srgb, always=always)
 
 
 def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any]:
@@ -102,8 +104,8 @@ def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any
         fits = [round(dpi) for dpi in metadata.dpi or () if dpi <= _MOST_DENSITY]
         whole = fits == list(metadata.dpi or ())  # as it must be outside of EXIF
         known = {**_segments(said, always=not whole), "dpi": metadata.dpi if len(fits) == 2 else None}
-        return {"comment": MARK, "subsampling": _CHROMA[chroma], **{name: word for name, word in known.items() if word}}
-    exif = said.exif(always=True)
+        return {"comment": OPEN, "subsampling": _CHROMA[chroma], **{name: word for name, word in known.items() if word}}
+    exif = said.exif(always=True, software=OPEN)
     options: dict[str, Any] = {"exif": exif} if exif else {}
     options["xmp"] = metadata.xmp or XMP
     if format == "AVIF":

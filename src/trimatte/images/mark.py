@@ -1,31 +1,51 @@
 """The mark in what trimatte writes, by which it knows its own files and replaces no others unasked.
 
-In PNG, the format of trimaps that are corrected by hand, it goes with the pixels: a program that keeps the text and
-writes other pixels leaves a file that is no longer trimatte's.
+A program that keeps the text and writes something else leaves a file that is no longer trimatte's: in PNG, the format
+of trimaps that are corrected by hand, the mark goes with the pixels, in JPEG, WebP and AVIF with the whole file.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import zlib
+from itertools import islice
 from typing import IO
 
 from trimatte.images.pillow import identified
 from trimatte.images.png import chunks
 
 MARK = "trimatte"
+OPEN = f"{MARK} {0:08x}"
+"""The mark with room for the sum of the file that it stands in."""
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    b'<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="trimatte"/></rdf:RDF></x:xmpmeta>'
-)
+    b'<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="%s"/></rdf:RDF></x:xmpmeta>'
+) % OPEN.encode()
 """The mark of the formats that have nothing simpler."""
 
 _SOFTWARE = 305
+_MOST_MARKS = 8
+_SEALED = re.compile(rb"%s ([0-9a-f]{8})" % MARK.encode())
 
 
 def png_mark(pixels: int) -> bytes:
     """The text of a PNG whose pixels have that sum: the CRC-32 of the check sums of its IDAT chunks."""
     return f"Software\0{MARK} {pixels:08x}".encode()
+
+
+def sealed(content: bytes) -> bytes:
+    """A file that has the open mark, with the CRC-32 of all of it in there."""
+    return content.replace(OPEN.encode(), f"{MARK} {zlib.crc32(content):08x}".encode(), 1)
+
+
+def _is_sealed(content: bytes) -> bool:
+    """Whether any mark in a file has its sum; the photo's own metadata may have brought others along."""
+    for mark in islice(_SEALED.finditer(content), _MOST_MARKS):
+        start, end = mark.span(1)
+        if zlib.crc32(content[:start] + b"0" * 8 + content[end:]) == int(mark[1], 16):
+            return True
+    return False
 
 
 def is_marked(source: str | bytes) -> bool:
@@ -43,11 +63,12 @@ def _marked(stream: IO[bytes]) -> bool:
     image = identified(stream)
     if image.format == "PNG":
         return _marked_png(stream)
-    info = image.info
-    said = [info.get("comment"), getattr(image, "tag_v2", {}).get(_SOFTWARE)]
-    if image.format in ("WEBP", "AVIF"):
-        said.append(image.getexif().get(_SOFTWARE))
-    return info.get("xmp") == XMP or any(text in (MARK, MARK.encode()) for text in said)
+    if image.format == "TIFF":
+        return getattr(image, "tag_v2", {}).get(_SOFTWARE) == MARK
+    if image.format not in ("JPEG", "WEBP", "AVIF"):
+        return False
+    stream.seek(0)
+    return _is_sealed(stream.read())
 
 
 def _marked_png(stream: IO[bytes]) -> bool:

@@ -222,8 +222,11 @@ def _found(
 def _header_dpi(image: Image.Image) -> tuple[float, float] | None:
     """What stands outside of EXIF.
 
-    Of a JPEG that says nothing there Pillow takes EXIF's number across for both, whatever its unit, or else 72.
+    Of a JPEG that says nothing there Pillow takes EXIF's number across for both, whatever its unit, or else 72; of a
+    TIFF, whose tags are read as EXIF, 1.
     """
+    if image.format == "TIFF":
+        return None
     unit = image.info.get("jfif_unit", 0 if image.format in ("JPEG", "MPO") else 1)
     return _dpi(image.info.get("dpi")) if unit in (1, 2) or "exif" not in image.info else None
 
