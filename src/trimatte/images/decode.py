@@ -357,8 +357,8 @@ def _check_plain(page: Any, size: int) -> None:
     elif page.dtype not in kinds or (page.photometric in (0, 5) and page.dtype.kind == "f"):
         wrong = f"its samples are of type {page.dtype}; wanted 8 or 16 bits, or floats of grey or RGB"
     elif page.compression != 1:
-        wrong = f"its samples are compressed ({page.compression.name}), which is read of plain pictures of 8 or 16 bits"
-        wrong += " alone: save it uncompressed"
+        wrong = f"its samples are compressed ({page.compression.name}), which is not read of its layout: "
+        wrong += "save it uncompressed"
     elif page.nbytes > size:
         wrong = "it is cut short"
     else:
