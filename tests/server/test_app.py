@@ -434,7 +434,7 @@ def test_an_exception_that_nobody_foresaw(
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("trimatte.server.app.parse_parameters", fail)
+    monkeypatch.setattr("trimatte.server.operations.parse_parameters", fail)
     response = client.post("/v1/cutout", content=b"x")
     problem(response, 500, "defect")
     assert "secret" not in response.text
