@@ -49,6 +49,7 @@ DC = (
 )
 AUTHORS = b"<dc:creator><rdf:Seq><rdf:li>Ann</rdf:li> <rdf:li>Bob</rdf:li></rdf:Seq></dc:creator>"
 RIGHTS = b'<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">All</rdf:li><rdf:li>Alles</rdf:li></rdf:Alt></dc:rights>'
+VALUE = b' rdf:parseType="Resource"><rdf:value>Ann</rdf:value><dc:type>photographer</dc:type><'
 BOTH = {315: "Ann; Bob"}
 RIGHTS_OF_TWO = RIGHTS.replace(b"<rdf:Alt>", b"<rdf:Alt><rdf:li>Alles</rdf:li>")
 PROPERTIES = (
@@ -223,14 +224,12 @@ def test_the_place_is_left_out_wherever_programs_write_it() -> None:
      xmlns:w="http://rs.tdwg.org/dwc/terms/" w:decimalLatitude="52.5" d:GimbalYawDegree="3"
      xmlns:geo="http://www.w3.org/2003/01/geo/wgs84_pos#" geo:lat="52.5"/></rdf:RDF></x:xmpmeta>"""
     places = (("exif:GPSLatitude", "52/1, 30/1"), ("Location", "x"), ("City", "x"), ("photoshop:State", "x"))
-    text = (*places, ("exif:FNumber", "28/10"), ("Capacity", "3"))
+    text = (*places, ("exif:FNumber", "28/10"), ("Artist Statement", "3"))
     kept = Metadata(xmp=packet, text=text).kept("all")
     assert [kept.xmp.count(word) for word in (b"52.5", b"13.4", b"GimbalYawDegree")] == [0, 0, 1]
     assert kept.text == text[4:]
-    elsewhere = (
-        PROPERTIES
-        % b'i:location="Berlin" d:shotLocation="Berlin" c:coverage="Berlin" p:Country="Berlin" p:City="Berlin"'
-    )
+    names = ("i:location", "d:shotLocation", "d:stateProvince", "d:locality", "d:placeName", "d:CityName", "c:coverage")
+    elsewhere = PROPERTIES % " ".join(f'{name}="Berlin"' for name in names).encode()
     assert b"Berlin" not in Metadata(xmp=elsewhere).kept("all").xmp
     with_place = Metadata(xmp=packet, text=text).kept("all+gps")
     assert (with_place.xmp.count(b"52.5"), with_place.text) == (3, text)
@@ -269,6 +268,9 @@ def test_what_is_longer_than_a_jpeg_can_hold_is_left_out_with_a_warning(name: st
         (Metadata(xmp=b"\0".join(b"%c" % byte for byte in DC % AUTHORS) + b"\0"), {315: "Ann; Bob"}),  # without a mark
         (Metadata(xmp=('<?xml version="1.0" encoding="UTF-16"?>' + (DC % AUTHORS).decode()).encode("utf-16-be")), BOTH),
         (Metadata(xmp=DC % b"<dc:relation><rdf:Description>%s</rdf:Description></dc:relation>" % AUTHORS), {}),
+        (Metadata(xmp=DC % AUTHORS.replace(b"Bob", b"Bob<!-- \xe9\x01 -->") + b"<?xpacket end='w'?>rest"), BOTH),
+        (Metadata(xmp=DC % AUTHORS.replace(b">Ann<", VALUE)), BOTH),
+        (Metadata(xmp=DC % AUTHORS.replace(b">Ann<", b"><rdf:Description rdf:value='Ann' dc:type='x'/><")), BOTH),
         (Metadata(xmp=DC % AUTHORS, iptc=dataset(80, b"An") + dataset(80, b"Bo")), BOTH),
         (Metadata(xmp=PROPERTIES % b't:Artist="Ann" t:Copyright="All"'), {315: "Ann", 33432: "All"}),
         (Metadata(xmp=PROPERTIES % b'o:Owner="Ann Ltd"'), {33432: "Ann Ltd"}),
@@ -286,7 +288,7 @@ def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int,
 
 def test_histories_and_pictures_within_xmp_never_come_along() -> None:
     long = "QUJD" * 5000
-    said = f'p:History="cut" d:history_end="3" g:Data="QUJD" o:Owner="{long}" p:Urgency="5" t:Make="{"word " * 5000}"'
+    said = f'p:History="cut" d:history_end="3" g:Data="QUJD" d:Preview="QUJD" o:Owner="{long}" p:Urgency="5" t:Make="{"word " * 5000}"'
     for level in ("all", "all+gps"):
         kept = Metadata(xmp=PROPERTIES % said.encode()).kept(level).xmp
         assert b"QUJD" not in kept

@@ -402,6 +402,15 @@ def test_a_download_as_shown(make_page: Callable[..., Page]) -> None:
     assert picture[0].max() < 12
     assert picture[50, 60].min() > 150
     page.choose("backdrop", "checks")
+    page.page.click("#download")
+    page.page.click("#export-open")
+    page.page.select_option("#export-preset", "marketplace")
+    assert [page.page.input_value(f'#export-form [name="{name}"]') for name in ("margin", "size")] == ["", ""]
+    assert page.page.input_value('#export-form [name="format"]') == "jpg"
+    page.page.keyboard.press("Escape")
+    page.choose("backdrop", "checks")
+    sticker = exported(preset="sticker", format="jpg")
+    assert (sticker.format, sticker.size, sticker.getpixel((0, 0))) == ("JPEG", (512, 512), (255, 255, 255))
     shop = exported(preset="marketplace", size="90x90", margin="")
     assert np.asarray(shop)[0].min() > 243
     page.page.reload()

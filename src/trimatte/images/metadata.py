@@ -44,7 +44,8 @@ _COPYRIGHT_KEYS = re.compile(r"(?:exif:|tiff:|dc:)?(?:copyright|rights)", re.IGN
 _CREDITS = ((ARTIST, 80, CREATORS, _AUTHOR_KEYS), (COPYRIGHT, 116, RIGHTS, _COPYRIGHT_KEYS))
 """Where credits are: tag of EXIF, dataset of IPTC, properties of XMP, keywords of PNG."""
 _PLACE_KEY = re.compile(
-    r"gps|latitude|longitude|(?:^|[^a-z])(?:(?:sub)?location|city|place|state|province|country|coverage)", re.IGNORECASE
+    r"gps|latitude|longitude|(?:^|[^a-z ])(?:(?:sub)?location|city|place|state|province|country|coverage)\b",
+    re.IGNORECASE,
 )
 """In keywords of PNG; ImageMagick writes EXIF as text, too, such as `exif:GPSLatitude`."""
 _MOST_TEXT = 1 << 16

@@ -14,6 +14,8 @@ _LONG = 1 << 14
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _CODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 """By the first bytes of a packet."""
+_END = re.compile(r"<\?xpacket\s+end[^>]*\?>")
+_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _DUBLIN_CORE, _TIFF = "{http://purl.org/dc/elements/1.1/}", "{http://ns.adobe.com/tiff/1.0/}"
 _EXTENSION = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"
@@ -25,12 +27,13 @@ _ALWAYS = re.compile(
     r"|\{http://ns\.adobe\.com/xmp/note/\}HasExtendedXMP"
     r"|\{http://ns\.google\.com/photos/[^}]*\}Data"
     r"|\{http://ns\.adobe\.com/xap/1\.0/g/img/\}image"
-    r"|\{[^}]*\}(?i:\w*history\w*)"
+    r"|\{[^}]*\}(?i:\w*(?:history|preview|thumbnail)\w*)"
 )
 _PLACE = re.compile(
     r"\{http://www\.w3\.org/2003/01/geo/wgs84_pos#\}"
     # of drones and others, with a typing error of theirs
-    r"|\{[^}]*\}(?i:gps|\w*latitude|\w*longt?itude|\w*location|city$|state$|province|country|coverage$)"
+    r"|\{[^}]*\}(?i:gps|\w*latitude|\w*longt?itude|\w*location|\w*city|state$|\w*province|\w*country|\w*county$"
+    r"|coverage$|\w*locality|municipality|\w*coordinates|worldregion|place)"
 )
 
 
@@ -86,7 +89,17 @@ def _values(root: ElementTree.Element, name: str) -> Iterator[str]:
             items = list(element.iter(f"{_RDF}li"))
             if element.find(f"{_RDF}Alt") is not None:
                 items = sorted(items, key=lambda item: item.get(_LANGUAGE) != "x-default")[:1]
-            yield from ("".join(item.itertext()) for item in items or [element])
+            yield from (_text(item) for item in items or [element])
+
+
+def _text(item: ElementTree.Element) -> str:
+    """The text of a value, which may have more said of it beside."""
+    for within in item.iter():
+        if f"{_RDF}value" in within.attrib:
+            return within.attrib[f"{_RDF}value"]
+        if within.tag == f"{_RDF}value":
+            return "".join(within.itertext())
+    return "".join(item.itertext())
 
 
 def _root(packet: bytes) -> ElementTree.Element | None:
@@ -104,11 +117,14 @@ def _root(packet: bytes) -> ElementTree.Element | None:
 
 
 def _utf8(packet: bytes) -> bytes:
-    """The packet in UTF-8, if it is in UTF-16, whose mark may stand within the first tag alone."""
-    coding = _CODINGS.get(packet[:2])
-    if coding:
-        packet = re.sub(r"^<\?xml[^>]*\?>", "", packet.decode(coding, "replace")).encode("utf-8")
-    return packet.strip(b"\0 \r\n\t")
+    """The packet in UTF-8, up to its end, without bytes that no XML has.
+
+    It may be in UTF-16, whose mark may stand within the first tag alone.
+    """
+    text = packet.decode(_CODINGS.get(packet[:2], "utf-8"), "replace")
+    text = re.sub(r"^<\?xml\s[^>]*\?>", "", text.strip("\0\ufeff \r\n\t"))
+    end = _END.search(text)
+    return _NO_XML.sub("\ufffd", text[: end.end()] if end else text).encode("utf-8")
 
 
 def _left_out(name: object, value: str | None, place: bool) -> bool:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from functools import partial, wraps
@@ -26,7 +26,7 @@ from starlette.types import Scope
 
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.images.background import opaque_image
-from trimatte.images.formats import MAX_PIXELS
+from trimatte.images.formats import FORMATS, MAX_PIXELS
 from trimatte.output.options import presets
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
@@ -214,7 +214,14 @@ async def _page(request: Request) -> Response:
 async def _options(request: Request) -> Response:
     """What the page offers."""
     methods = [{"name": name, "label": label} for name, label in editor_methods().items()]
-    return JSONResponse({"methods": methods, "bands": BANDS, "presets": list(presets())})
+    offered = {name: _offered(options) for name, options in presets().items()}
+    return JSONResponse({"methods": methods, "bands": BANDS, "presets": offered})
+
+
+def _offered(options: Mapping[str, Any]) -> dict[str, str | bool]:
+    """What the page needs to know of a preset: the suffix of its format, and whether it has a background."""
+    suffix = FORMATS[options.get("format", "png").upper()].suffix.removeprefix(".")
+    return {"format": suffix, "background": "background" in options}
 
 
 def _answered(handler: Handler) -> Handler:

@@ -1,10 +1,12 @@
 // The dialog of a download as it is shown: background, format, crop, size, and presets of shops.
 
 const KEPT = "trimatte-export";
+const OWN = ["margin", "size", "cast_shadow", "outline"];
 const $ = (id) => document.getElementById(id);
 
 export function joinExport({ behind, download }) {
   const [form, dialog] = [$("export-form"), $("export")];
+  let known = {};
   const fields = () => [...form.elements].filter((field) => field.name);
 
   function show() {
@@ -13,13 +15,16 @@ export function joinExport({ behind, download }) {
     dialog.showModal();
   }
 
+  // Whether the chosen preset has a background.
+  const laid = () => known[form.preset.value]?.background;
+
   // What goes with what: a margin with a crop, a background of the preset's own where none is chosen.
   function follow() {
     const preset = form.preset.value;
     form.margin.disabled = !form.crop.checked && !preset;
     form.crop.disabled = Boolean(preset);
     const words = { checks: "Behind it: nothing", colour: `Behind it: ${behind().colour}`, image: "Behind it: your picture" };
-    const bare = preset ? "what the preset says" : form.format.value === "jpg" ? "white, since JPEG is opaque" : "nothing";
+    const bare = laid() ? "what the preset says" : form.format.value === "jpg" ? "white, since JPEG is opaque" : "nothing";
     $("export-behind").textContent =
       behind().kind === "checks" ? `Behind it: ${bare}. Choose another under View.` : `${words[behind().kind]}, as shown.`;
   }
@@ -35,7 +40,7 @@ export function joinExport({ behind, download }) {
     if (found.outline === "0") delete found.outline;
     const shown = behind();
     if (shown.kind === "colour") found.background = shown.colour;
-    else if (shown.kind === "checks" && !found.preset && form.format.value === "jpg") found.background = "white";
+    else if (shown.kind === "checks" && form.format.value === "jpg" && !laid()) found.background = "white";
     return found;
   }
 
@@ -62,6 +67,12 @@ export function joinExport({ behind, download }) {
     $("downloads").hidePopover();
     show();
   });
+  // A preset has its own measures, which those of another download would replace.
+  form.preset.addEventListener("change", () => {
+    if (form.preset.value) for (const name of OWN) form.elements[name].value = "";
+    form.format.value = known[form.preset.value]?.format ?? form.format.value;
+    follow();
+  });
   form.addEventListener("input", follow);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -74,7 +85,8 @@ export function joinExport({ behind, download }) {
 
   return {
     offer(presets) {
-      for (const name of presets) form.preset.append(new Option(name[0].toUpperCase() + name.slice(1), name));
+      known = presets;
+      for (const name of Object.keys(presets)) form.preset.append(new Option(name[0].toUpperCase() + name.slice(1), name));
       remember();
     },
   };
