@@ -288,7 +288,8 @@ def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int,
 
 def test_histories_and_pictures_within_xmp_never_come_along() -> None:
     long = "QUJD" * 5000
-    said = f'p:History="cut" d:history_end="3" g:Data="QUJD" d:Preview="QUJD" o:Owner="{long}" p:Urgency="5" t:Make="{"word " * 5000}"'
+    said = f'p:History="cut" d:history_end="3" g:Data="QUJD" d:Preview="QUJD" o:Owner="{long}" p:Urgency="5"'
+    said += f' t:Make="{"word " * 5000}"'
     for level in ("all", "all+gps"):
         kept = Metadata(xmp=PROPERTIES % said.encode()).kept(level).xmp
         assert b"QUJD" not in kept
