@@ -23,6 +23,7 @@ from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
 from trimatte.images import as_image, is_marked, read_picture, save_image
 from trimatte.images.animation import encode_animation, frame_count, read_animation
 from trimatte.images.colour import adobe_rgb
+from trimatte.images.metadata import Metadata
 
 DESCRIPTION, ORIENTATION, ARTIST, COPYRIGHT = 270, 274, 315, 33432
 PLACE = 0x8825
@@ -45,6 +46,19 @@ def animated(format: str, **words: Any) -> bytes:
         stream, format, save_all=True, append_images=frames[1:], duration=[50, 100, 200], loop=3, **options, **words
     )
     return stream.getvalue()
+
+
+def test_an_animation_that_was_changed_by_hand_is_no_longer_trimattes() -> None:
+    animation = read_animation(animated("PNG"))
+    assert animation is not None
+    frames = [np.full((48, 64, 3), 40 * number, np.uint8) for number in range(3)]
+    content = encode_animation(frames, animation, "PNG", profile=None, quality=None, metadata=Metadata())
+    assert is_marked(content)
+    times = content.find(b"fcTL", content.find(b"IDAT"))
+    changed = bytearray(content)
+    changed[times + 24 : times + 28] = struct.pack(">HH", 1, 50)
+    changed[times + 30 : times + 34] = struct.pack(">I", zlib.crc32(changed[times : times + 30]))
+    assert not is_marked(bytes(changed))
 
 
 def test_sixtieths_of_a_second_add_up() -> None:

@@ -223,11 +223,17 @@ def test_the_place_is_left_out_wherever_programs_write_it() -> None:
     <rdf:Description xmlns:d="http://www.dji.com/drone-dji/1.0/" d:GpsLatitude="52.5" d:GpsLongtitude="13.4"
      xmlns:w="http://rs.tdwg.org/dwc/terms/" w:decimalLatitude="52.5" d:GimbalYawDegree="3"
      xmlns:geo="http://www.w3.org/2003/01/geo/wgs84_pos#" geo:lat="52.5"/></rdf:RDF></x:xmpmeta>"""
-    places = (("exif:GPSLatitude", "52/1, 30/1"), ("Location", "x"), ("City", "x"), ("photoshop:State", "x"))
+    places: tuple[tuple[str, str], ...] = (
+        ("exif:GPSLatitude", "52/1, 30/1"),
+        ("Location", "x"),
+        ("City", "x"),
+        ("photoshop:State", "x"),
+    )
+    places += tuple((key, "x") for key in ("GeoLocation", "Image City", "CityName", "city_name", "Coordinates"))
     text = (*places, ("exif:FNumber", "28/10"), ("Artist Statement", "3"))
     kept = Metadata(xmp=packet, text=text).kept("all")
     assert [kept.xmp.count(word) for word in (b"52.5", b"13.4", b"GimbalYawDegree")] == [0, 0, 1]
-    assert kept.text == text[4:]
+    assert kept.text == text[len(places) :]
     names = ("i:location", "d:shotLocation", "d:stateProvince", "d:locality", "d:placeName", "d:CityName", "c:coverage")
     elsewhere = PROPERTIES % " ".join(f'{name}="Berlin"' for name in names).encode()
     assert b"Berlin" not in Metadata(xmp=elsewhere).kept("all").xmp
@@ -270,6 +276,7 @@ def test_what_is_longer_than_a_jpeg_can_hold_is_left_out_with_a_warning(name: st
         (Metadata(xmp=DC % b"<dc:relation><rdf:Description>%s</rdf:Description></dc:relation>" % AUTHORS), {}),
         (Metadata(xmp=DC % AUTHORS.replace(b"Bob", b"Bob<!-- \xe9\x01 -->") + b"<?xpacket end='w'?>rest"), BOTH),
         (Metadata(xmp=DC % AUTHORS.replace(b">Ann<", VALUE)), BOTH),
+        (Metadata(xmp=re.sub(b"</?x:xmpmeta[^>]*>", b"", DC % AUTHORS)), BOTH),
         (Metadata(xmp=DC % AUTHORS.replace(b">Ann<", b"><rdf:Description rdf:value='Ann' dc:type='x'/><")), BOTH),
         (Metadata(xmp=DC % AUTHORS, iptc=dataset(80, b"An") + dataset(80, b"Bo")), BOTH),
         (Metadata(xmp=PROPERTIES % b't:Artist="Ann" t:Copyright="All"'), {315: "Ann", 33432: "All"}),
@@ -297,6 +304,8 @@ def test_histories_and_pictures_within_xmp_never_come_along() -> None:
         assert kept.count(b'Urgency="5"') == 1
         pages = DC % b'<g:image xmlns:g="http://ns.adobe.com/xap/1.0/g/img/">QUJD</g:image>'
         assert b"QUJD" not in Metadata(xmp=pages).kept(level).xmp
+        wrapped = DC % b"<dc:type>%s</dc:type>" % (b"QUJD" * 19 + b"\n") * 60
+        assert b"QUJD" not in Metadata(xmp=wrapped).kept(level).xmp
         assert b"word word" in kept
 
 

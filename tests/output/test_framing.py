@@ -240,6 +240,7 @@ def test_a_preset_of_ones_own_extends_another(tmp_path: Path) -> None:
         ("background = [255, 0]", "has background: got"),
         ('background = "nowhere"', "has background: got 'nowhere'"),
         ('format = ["png"]', "has format: got"),
+        ('format = "bmp"', "has format: got 'bmp'"),
         ('background = "rgb(300, 0, 0)"', r"has background: got 'rgb\(300, 0, 0\)'"),
         ("outline_colour = {a = 1}", "has outline_colour: got"),
         ("outline_colour = [1, 2]", "has outline_colour: got"),
@@ -268,6 +269,13 @@ def test_a_presets_background_is_a_colour_in_any_way(tmp_path: Path, colour: str
     path = tmp_path / "mine.toml"
     path.write_text(f"background = {colour}\n")
     np.testing.assert_array_equal(made(rectangle(), preset=path)[0, 0], (255, 128, 0))
+
+
+def test_a_presets_format_is_named_as_options_name_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    for name, wanted in (("PNG", "png"), ("jpg", "jpeg"), ("WebP", "webp")):
+        path.write_text(f'format = "{name}"\n')
+        assert with_preset(path, {})["format"] == wanted
 
 
 def test_a_presets_picture_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,8 @@ device = click.option(
 
 def suffix(format: str | None) -> str:
     """The suffix of results in a format, by default PNG."""
-    return WRITTEN[format or "png"].suffix
+    name = (format or "png").lower()
+    return WRITTEN["jpeg" if name == "jpg" else name].suffix
 
 
 def check(

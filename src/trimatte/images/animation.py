@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -161,8 +160,5 @@ def _metadata(stream: IO[bytes]) -> Metadata:
 
 def _with_words(file: bytes, said: Said, profile: bytes | None) -> bytes:
     """A whole file with what it says beside its pixels, and the mark that goes with these."""
-    pixels = 0
-    for name, _, checksum in png.chunks(io.BytesIO(file)):
-        pixels = zlib.crc32(checksum, pixels) if name == b"IDAT" else pixels
-    words = (*png_words(said, profile), (b"tEXt", png_mark(pixels)))
+    words = (*png_words(said, profile), (b"tEXt", png_mark(png.pixels_sum(io.BytesIO(file)))))
     return file[:_IHDR_END] + b"".join(png.chunk(name, data) for name, data in words) + file[_IHDR_END:]

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import IO
 
 from trimatte.images.pillow import identified
-from trimatte.images.png import chunks
+from trimatte.images.png import chunks, pixels_sum
 
 MARK = "trimatte"
 OPEN = f"{MARK} {0:08x}"
@@ -30,7 +30,7 @@ _SEALED = re.compile(rb"%s ([0-9a-f]{8})" % MARK.encode())
 
 
 def png_mark(pixels: int) -> bytes:
-    """The text of a PNG whose pixels have that sum: the CRC-32 of the check sums of its IDAT chunks."""
+    """The text of a PNG whose pixels have that sum: `trimatte.images.png.pixels_sum`."""
     return f"Software\0{MARK} {pixels:08x}".encode()
 
 
@@ -72,9 +72,5 @@ def _marked(stream: IO[bytes]) -> bool:
 
 
 def _marked_png(stream: IO[bytes]) -> bool:
-    pixels, found = 0, list[bytes]()
-    for name, content, checksum in chunks(stream, most=100):
-        if name == b"tEXt":
-            found.append(content)
-        pixels = zlib.crc32(checksum, pixels) if name == b"IDAT" else pixels
-    return png_mark(pixels) in found
+    found = [content for name, content, _ in chunks(stream, most=100) if name == b"tEXt"]
+    return png_mark(pixels_sum(stream)) in found

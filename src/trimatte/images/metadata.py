@@ -44,8 +44,8 @@ _COPYRIGHT_KEYS = re.compile(r"(?:exif:|tiff:|dc:)?(?:copyright|rights)", re.IGN
 _CREDITS = ((ARTIST, 80, CREATORS, _AUTHOR_KEYS), (COPYRIGHT, 116, RIGHTS, _COPYRIGHT_KEYS))
 """Where credits are: tag of EXIF, dataset of IPTC, properties of XMP, keywords of PNG."""
 _PLACE_KEY = re.compile(
-    r"gps|latitude|longitude|(?:^|[^a-z ])(?:(?:sub)?location|city|place|state|province|country|coverage)\b",
-    re.IGNORECASE,
+    r"(?i:gps|latitude|longitude|location|coordinates|coverage$)"
+    r"|(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:city|place|state|province|country)(?![a-z])"
 )
 """In keywords of PNG; ImageMagick writes EXIF as text, too, such as `exif:GPSLatitude`."""
 _MOST_TEXT = 1 << 16
@@ -306,7 +306,7 @@ def _texts(image: Image.Image, stream: IO[bytes] | None) -> tuple[list[tuple[str
     for key, value in found:
         if key.startswith(_RAW):
             raw[key.removeprefix(_RAW)] = _raw(value)
-        elif key != "Software" and not key.startswith("XML:") and len(value) <= _MOST_TEXT:
+        elif key != "Software" and not key.startswith(("XML:", "Thumb::")) and len(value) <= _MOST_TEXT:
             words.append((str(key), str(value)))
     blocks = raw.get("iptc") or raw.get("8bim", b"")
     return words, {**raw, "iptc": blocks if blocks[:1] == _DATASET else _photoshop_iptc(blocks)}

@@ -10,6 +10,7 @@ from typing import IO
 MOST_TEXT = 1 << 20
 """The most bytes of a text that is read, packed or not."""
 _MOST_CHUNKS = 1 << 16
+_SHOWN = (b"IDAT", b"fdAT", b"fcTL")
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 
@@ -35,6 +36,14 @@ def chunks(stream: IO[bytes], most: int = 0) -> Iterator[tuple[bytes, bytes, byt
         else:
             stream.seek(length, 1)
         yield name, content, stream.read(4)
+
+
+def pixels_sum(stream: IO[bytes]) -> int:
+    """The CRC-32 of the checksums of all chunks that decide what is shown, frames and their times among them."""
+    total = 0
+    for name, _, checksum in chunks(stream):
+        total = zlib.crc32(checksum, total) if name in _SHOWN else total
+    return total
 
 
 def texts(stream: IO[bytes]) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 _MOST = 1 << 22
-_LONG = 1 << 14
-"""Characters without a blank that are no words of anyone, but a picture or sound in base 64."""
+_LONG, _DENSE = 1 << 12, 40
+"""More characters with fewer blanks than one in so many are no words of anyone, but a picture or sound in base 64."""
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _CODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 """By the first bytes of a packet."""
@@ -27,7 +27,7 @@ _ALWAYS = re.compile(
     r"|\{http://ns\.adobe\.com/xmp/note/\}HasExtendedXMP"
     r"|\{http://ns\.google\.com/photos/[^}]*\}Data"
     r"|\{http://ns\.adobe\.com/xap/1\.0/g/img/\}image"
-    r"|\{[^}]*\}(?i:\w*(?:history|preview|thumbnail)\w*)"
+    r"|\{[^}]*\}(?i:\w*(?:history|preview|thumbnail|makernote)\w*)"
 )
 _PLACE = re.compile(
     r"\{http://www\.w3\.org/2003/01/geo/wgs84_pos#\}"
@@ -82,7 +82,8 @@ def xmp_values(packet: bytes, names: Iterable[str]) -> str:
 
 def _values(root: ElementTree.Element, name: str) -> Iterator[str]:
     """Of a property of the picture itself, that is written as an attribute, as text, or as a list."""
-    for description in root.iterfind(f".//{_RDF}RDF/{_RDF}Description"):
+    descriptions = (found for rdf in root.iter(f"{_RDF}RDF") for found in rdf.iterfind(f"{_RDF}Description"))
+    for description in descriptions:
         if name in description.attrib:
             yield description.attrib[name]
         for element in description.iterfind(name):
@@ -130,5 +131,5 @@ def _utf8(packet: bytes) -> bytes:
 def _left_out(name: object, value: str | None, place: bool) -> bool:
     if not isinstance(name, str):
         return False
-    held = bool(value) and len(str(value)) > _LONG and max(map(len, str(value).split()), default=0) > _LONG
+    held = value is not None and len(value) > _LONG and len(value) > _DENSE * len(value.split())
     return held or bool(_ALWAYS.match(name) or (not place and _PLACE.match(name)))

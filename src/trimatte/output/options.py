@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trimatte.errors import ArgumentError
-from trimatte.images.formats import format_of
+from trimatte.images.formats import WRITTEN, format_of
 from trimatte.output import lengths
 from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
 from trimatte.runtime.options import check_number
@@ -156,8 +156,10 @@ class Output:
             _check_colour(self.outline_colour)
         for name, allowed in _CHOICES.items():
             _check_choice(name, getattr(self, name), allowed)
-        if not isinstance(self.format, (str, type(None))):
-            raise ArgumentError(f"format: got {self.format!r}; wanted the name of one")
+        if self.format is not None:
+            _check_choice(
+                "format", self.format.lower() if isinstance(self.format, str) else self.format, (*WRITTEN, "jpg")
+            )
         check_number("outline", self.outline, least=0, most=1000, whole=True)
         check_number("shadow_strength", self.shadow_strength, least=0, most=1)
         check_number("shadow_softness", self.shadow_softness, least=0, most=0.5)
@@ -244,6 +246,8 @@ def preset_options(preset: str | os.PathLike[str]) -> dict[str, Any]:
         output_of(**options)
     except ArgumentError as error:
         raise ArgumentError(f"preset: {str(path)!r} has {error}") from error
+    if "format" in options:
+        options["format"] = {"jpg": "jpeg"}.get(options["format"].lower(), options["format"].lower())
     return options
 
 
