@@ -546,6 +546,12 @@ def test_what_exiftool_writes_into_a_tiff_is_kept(tmp_path: Path) -> None:
         assert "IPTC:City" not in read
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_entities_are_read_in_no_coding(coding: str) -> None:
+    packet = '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode(coding)
+    assert cleaned_xmp(packet, place=True) == b""
+
+
 @pytest.mark.parametrize(
     "packet",
     [b"<a", b"\xff\xfe", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a>" + b" " * (1 << 22) + b"</a>"],

@@ -217,8 +217,7 @@ device = click.option(
 
 def suffix(format: str | None) -> str:
     """The suffix of results in a format, by default PNG."""
-    name = (format or "png").lower()
-    return WRITTEN["jpeg" if name == "jpg" else name].suffix
+    return WRITTEN[format or "png"].suffix
 
 
 def check(

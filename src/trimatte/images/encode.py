@@ -119,10 +119,8 @@ def beside_pixels(format: str, said: Said, chroma: str = "444") -> dict[str, Any
 def _segments(said: Said, *, always: bool) -> dict[str, bytes]:
     """EXIF, XMP and IPTC as JPEG holds them, in one segment each; of what is longer author and copyright are left."""
     metadata = said.metadata
-    exif, iptc = (
-        said.exif(always=always and metadata.dpi is not None),
-        photoshop_block(metadata.iptc) if metadata.iptc else b"",
-    )
+    exif = said.exif(always=always and metadata.dpi is not None)
+    iptc = photoshop_block(metadata.iptc) if metadata.iptc else b""
     long = {"EXIF": len(exif) > _SEGMENT, "XMP": len(metadata.xmp) > _SEGMENT - _XMP_HEAD}
     long["IPTC"] = bool(metadata.iptc) and not iptc
     if any(long.values()):

@@ -104,10 +104,13 @@ def _text(item: ElementTree.Element) -> str:
 
 
 def _root(packet: bytes) -> ElementTree.Element | None:
-    if not packet or len(packet) > _MOST or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
+    if not packet or len(packet) > _MOST:
+        return None
+    packet = _utf8(packet)
+    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
         return None
     try:
-        names = ElementTree.iterparse(io.BytesIO(_utf8(packet)), events=["start-ns"])
+        names = ElementTree.iterparse(io.BytesIO(packet), events=["start-ns"])
         for _, (prefix, address) in names:
             if prefix and not re.fullmatch(r"ns\d+", prefix):
                 ElementTree.register_namespace(prefix, address)

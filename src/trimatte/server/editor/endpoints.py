@@ -26,7 +26,7 @@ from starlette.types import Scope
 
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.images.background import opaque_image
-from trimatte.images.formats import FORMATS, MAX_PIXELS
+from trimatte.images.formats import MAX_PIXELS, WRITTEN
 from trimatte.output.options import presets
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
@@ -220,8 +220,8 @@ async def _options(request: Request) -> Response:
 
 def _offered(options: Mapping[str, Any]) -> dict[str, str | bool]:
     """What the page needs to know of a preset: the suffix of its format, and whether it has a background."""
-    suffix = FORMATS[options.get("format", "png").upper()].suffix.removeprefix(".")
-    return {"format": suffix, "background": "background" in options}
+    suffix = WRITTEN[options.get("format", "png")].suffix
+    return {"format": suffix.removeprefix("."), "background": "background" in options}
 
 
 def _answered(handler: Handler) -> Handler:
