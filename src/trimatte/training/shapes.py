@@ -1,4 +1,4 @@
-"""Drawn things with holes and thin parts: wheels, racks, chairs, nets, handles.
+"""Drawn things with holes and thin parts: wheels, racks, chairs, nets, handles, plants.
 
 Photos with masks seldom have holes, and where they have, the masks are filled; here every spoke and every gap is known.
 """
@@ -127,8 +127,37 @@ def _scissors(draw: Draw, rng: Rng, side: int) -> None:
         _ring(draw, side / 2 + sign * side * 0.18, side * 0.78, side * rng.uniform(0.13, 0.17), width)
 
 
+def _plant(draw: Draw, rng: Rng, side: int) -> None:
+    """Stems with leaves, two times of three in a pot: a subject whose leaves are all of it, and no background."""
+    rim = side * (rng.uniform(0.68, 0.85) if rng.random() < 0.67 else 0.97)
+    if rim < side * 0.9:
+        half, foot = side * rng.uniform(0.1, 0.22), rng.uniform(0.5, 1)
+        corners = ((-half, rim), (half, rim), (half * foot, side * 0.97), (-half * foot, side * 0.97))
+        draw.polygon([(side / 2 + x, y) for x, y in corners], fill=255)
+    length, slim = side * rng.uniform(0.03, 0.14), rng.uniform(0.15, 0.6)
+    leaves, spread = int(rng.integers(4, 22)), rng.uniform(0.2, 0.9)
+    for _ in range(int(rng.integers(2, 14))):
+        lean, high = rng.uniform(-spread, spread), rng.uniform(0.4, 1)
+        t = np.linspace(0, 1, leaves + 2)
+        xs = side / 2 + side * 0.45 * lean * t ** rng.uniform(1, 2)
+        ys = rim - (rim - side * 0.06) * high * np.sin(t * rng.uniform(1.2, 2)) * (1 - 0.4 * abs(lean))
+        draw.line(list(zip(xs, ys, strict=True)), fill=255, width=max(FINE, round(side * rng.uniform(0.003, 0.012))))
+        for number, (x, y) in enumerate(zip(xs[1:], ys[1:], strict=True)):
+            turn = lean * math.pi / 2 + (-1) ** number * rng.uniform(0.4, 1.4) - math.pi / 2
+            _leaf(draw, (float(x), float(y)), turn, length * rng.uniform(0.6, 1.2), slim)
+
+
+def _leaf(draw: Draw, foot: tuple[float, float], turn: float, length: float, slim: float) -> None:
+    along = np.linspace(0, 1, 9)
+    wide = slim * np.sin(math.pi * along) / 2
+    xs, ys = np.concatenate([along, along[::-1]]), np.concatenate([wide, -wide])
+    x = foot[0] + length * (math.cos(turn) * xs - math.sin(turn) * ys)
+    y = foot[1] + length * (math.sin(turn) * xs + math.cos(turn) * ys)
+    draw.polygon(list(zip(x.tolist(), y.tolist(), strict=True)), fill=255)
+
+
 def _ring(draw: Draw, x: float, y: float, radius: float, width: float) -> None:
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=255, width=max(FINE, round(width)))
 
 
-KINDS: tuple[Callable[[Draw, Rng, int], None], ...] = (_wheel, _bicycle, _rack, _chair, _mug, _net, _scissors)
+KINDS: tuple[Callable[[Draw, Rng, int], None], ...] = (_wheel, _bicycle, _rack, _chair, _mug, _net, _scissors, _plant)
