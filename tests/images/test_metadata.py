@@ -423,6 +423,33 @@ def test_tiff_keeps_each_tag_in_its_type() -> None:
     assert struct.pack("<HHI", 0, 1, 4) in content
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("endian", "coding"), [("<", "utf-16-le"), (">", "utf-16-be"), (">", "utf-16")])
+def test_text_in_utf_16_is_kept_in_each_byte_order(format: str, endian: str, coding: str) -> None:
+    words, known = "Zoë 日本".encode(coding), bytes((1, 2, 3, 0))
+    exif = Image.Exif()
+    exif.endian = endian
+    exif.get_ifd(CAMERA).update({36864: b"0231", 37121: known, 37510: b"UNICODE\0" + words, 41728: b"\3"})
+    exif.get_ifd(PLACE).update({0: b"\2\3\0\0", 5: b"\0", 27: b"UNICODE\0" + words, 28: b"JIS\0\0\0\0\0ab"})
+    Image.new("RGB", (8, 8)).save(stream := io.BytesIO(), "JPEG", exif=exif)
+    found = load_picture(stream.getvalue()).metadata
+    trimatte.save_image(stream := io.BytesIO(), np.zeros((8, 8, 3), np.uint8), format=format, metadata=found)
+    again, head = Image.open(io.BytesIO(stream.getvalue())).getexif(), struct.Struct("<HHI")
+    for directory, name in ((CAMERA, 37510), (PLACE, 27)):
+        assert again.get_ifd(directory)[name] == b"UNICODE\0" + "Zoë 日本".encode("utf-16-le")
+    assert again.endian == "<"
+    for name, kind, count in (
+        (37510, 7, 20),
+        (37121, 7, 4),
+        (41728, 7, 1),
+        (27, 7, 20),
+        (28, 7, 10),
+        (0, 1, 4),
+        (5, 1, 1),
+    ):
+        assert head.pack(name, kind, count) in stream.getvalue()
+
+
 def extended_jpeg(*, pointer: str, content: bytes) -> bytes:
     """A JPEG whose packet names a further one, which lies in two segments, the later first."""
     said = f'xmlns:n="http://ns.adobe.com/xmp/note/" {pointer}'

@@ -26,6 +26,7 @@ from trimatte.images.metadata import (
     PLACE,
     Metadata,
     photoshop_block,
+    undefined,
 )
 from trimatte.runtime.options import check_number
 from trimatte.runtime.threads import available_threads
@@ -34,8 +35,6 @@ _BAND_BYTES = 1 << 20
 _ICC_TAG = 34675
 _SEGMENT, _XMP_HEAD, _MOST_DENSITY = 65533, 29, 65535
 """The most bytes of a JPEG's segment, those that name XMP in one, and the largest resolution outside of EXIF."""
-_UNDEFINED, _BYTES_OF_PLACE = 7, (0, 5)
-"""The type of EXIF's bytes, and the tags of GPS that have another: its version, and whether it is below the sea."""
 _CHROMA = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0"}
 
 
@@ -154,6 +153,7 @@ def _write_tiff(stream: IO[bytes], samples: Codes, profile: bytes | None, said: 
         resolutionunit="INCH" if metadata.dpi else None,
         extratags=tags or None,
         metadata=None,
+        byteorder="<",
         software=MARK,
     )
     if isinstance(target, io.BytesIO) and inner:
@@ -182,31 +182,27 @@ def _add_directories(stream: IO[bytes], inner: Sequence[int], said: Said) -> Non
 
     tifffile writes no tags that lead to others. Of a BigTIFF, which is larger than 4 GB, they are left out.
     """
-    stream.seek(0)
-    order = stream.read(2)
-    mark = "<" if order == b"II" else ">"
-    magic, first = _unpacked(stream, mark + "HI")
+    stream.seek(2)
+    magic, first = _unpacked(stream, "<HI")
     if magic != 42:
         return
     stream.seek(first)
-    (count,) = _unpacked(stream, mark + "H")
+    (count,) = _unpacked(stream, "<H")
     entries = [stream.read(12) for _ in range(count)]
     exif = Image.Exif()
     exif.load(said.exif())
     for tag in inner:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(order + struct.pack(mark + "HI", 42, 0), group=tag)
-        for name, value in exif.get_ifd(tag).items():
+        directory = TiffImagePlugin.ImageFileDirectory_v2(group=tag)
+        for name, value in undefined(exif.get_ifd(tag)).items():
             directory[name] = value
-            if isinstance(value, bytes) and name not in _BYTES_OF_PLACE:
-                directory.tagtype[name] = _UNDEFINED
         at = _at_even_end(stream)
         stream.write(directory.tobytes(at))
-        entries.append(struct.pack(mark + "HHII", tag, 4, 1, at))
-    entries.sort(key=lambda entry: struct.unpack_from(mark + "H", entry))
+        entries.append(struct.pack("<HHII", tag, 4, 1, at))
+    entries.sort(key=lambda entry: struct.unpack_from("<H", entry))
     at = _at_even_end(stream)
-    stream.write(struct.pack(mark + "H", len(entries)) + b"".join(entries) + bytes(4))
+    stream.write(struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4))
     stream.seek(4)
-    stream.write(struct.pack(mark + "I", at))
+    stream.write(struct.pack("<I", at))
     stream.seek(0, 2)
 
 

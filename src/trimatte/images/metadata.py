@@ -34,6 +34,9 @@ _READ = _BASE | {X_DPI, Y_DPI, UNIT}
 _NOT_CAMERA = frozenset({37395, 37500, 40965, COLOUR_SPACE, WIDTH, HEIGHT, 59932, 59933})
 """History, maker note, interoperability, what is of the picture before, padding."""
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG, _PHOTOSHOP_IPTC = 700, 33723, 34377, 0x0404
+_WORDS, _UNICODE = frozenset({37510, 27, 28}), b"UNICODE\0"
+"""Comment, and method and area of GPS, whose text may be in UTF-16 of the block's byte order, after that word."""
+_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DATASET, _RAW = b"\x1c", "Raw profile type "
 _XMP_OF_GIF, _MOST_OF_GIF = b"!\xff\x0bXMP DataXMP", 1 << 25
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
@@ -133,14 +136,15 @@ class Metadata:
         if not (self.base or self.camera or self.place or (always and (self.dpi or self.xmp))):
             return b""
         exif = Image.Exif()
+        exif.endian = "<"  # as TIFF has it, too, and `_unpacked` the text
         exif.update({**_packed(self.base), SOFTWARE: software})
         if self.dpi:
             exif.update({X_DPI: self.dpi[0], Y_DPI: self.dpi[1], UNIT: 2})
         if self.camera:
             whole = {**_packed(self.camera), COLOUR_SPACE: 1 if srgb else 0xFFFF, WIDTH: size[0], HEIGHT: size[1]}
-            exif.get_ifd(CAMERA).update(whole)
+            exif.get_ifd(CAMERA).update(undefined(whole))
         if self.place:
-            exif.get_ifd(PLACE).update(_packed(self.place))
+            exif.get_ifd(PLACE).update(undefined(_packed(self.place)))
         try:
             return exif.tobytes()
         except Exception:  # what a damaged block was read as may not be written
@@ -162,12 +166,24 @@ def _packed(tags: Mapping[int, Any]) -> dict[int, Any]:
     return {tag: _Text(value) if isinstance(value, str) else value for tag, value in tags.items()}
 
 
-def _unpacked(tags: Mapping[int, Any]) -> dict[int, Any]:
-    """Tags of EXIF whose text, which Pillow takes for Latin-1, is in UTF-8 if it can be."""
-    return {
-        tag: _text(value.encode("latin-1", "replace")) if isinstance(value, str) else value
-        for tag, value in tags.items()
-    }
+def undefined(tags: Mapping[int, Any]) -> dict[int, Any]:
+    """Tags of a camera or place whose bytes Pillow writes as of type UNDEFINED, unless it knows theirs.
+
+    It guesses BYTE of `bytes`, and takes what is neither these nor numbers nor text as it is.
+    """
+    return {tag: (bytearray(value),) if isinstance(value, bytes) else value for tag, value in tags.items()}
+
+
+def _unpacked(tags: Mapping[int, Any], endian: str | None = None) -> dict[int, Any]:
+    """Tags of EXIF whose text, which Pillow takes for Latin-1, is in UTF-8 if it can be, or in little-endian UTF-16."""
+    found = dict[int, Any]()
+    for tag, value in tags.items():
+        found[tag] = _text(value.encode("latin-1", "replace")) if isinstance(value, str) else value
+        if tag in _WORDS and isinstance(value, bytes) and value.startswith(_UNICODE):
+            words = value.removeprefix(_UNICODE)
+            coding = "utf-16" if words[:2] in _MARKS else "utf-16-le" if endian == "<" else "utf-16-be"
+            found[tag] = _UNICODE + words.decode(coding, "replace").encode("utf-16-le", "replace")
+    return found
 
 
 def _text(words: bytes) -> str:
@@ -206,8 +222,10 @@ def _found(
     place: dict[int, Any] = {}
     with contextlib.suppress(Exception):
         stored = _unpacked({tag: exif[tag] for tag in exif if tag in _READ})  # of others, Pillow may warn
-        camera = _unpacked({tag: value for tag, value in exif.get_ifd(CAMERA).items() if tag not in _NOT_CAMERA})
-        place = _unpacked(exif.get_ifd(PLACE))
+        camera = _unpacked(
+            {tag: value for tag, value in exif.get_ifd(CAMERA).items() if tag not in _NOT_CAMERA}, exif.endian
+        )
+        place = _unpacked(exif.get_ifd(PLACE), exif.endian)
     xmp = xmp or b""
     return Metadata(
         dpi=_finer(dpi, _exif_dpi(stored)),
