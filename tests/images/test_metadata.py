@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -12,6 +13,7 @@ import warnings
 import zlib
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -23,9 +25,9 @@ from PIL.TiffImagePlugin import IFDRational
 
 import trimatte
 from trimatte.errors import ImageWarning
-from trimatte.images import is_marked, load_picture, png, read_picture
+from trimatte.images import is_marked, load_picture, png, read_picture, xmp
 from trimatte.images.metadata import Metadata, _photoshop_iptc, photoshop_block
-from trimatte.images.xmp import cleaned_xmp
+from trimatte.images.xmp import cleaned_xmp, xmp_tree
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF")
 CAMERA, PLACE = 0x8769, 0x8825
@@ -51,6 +53,8 @@ AUTHORS = b"<dc:creator><rdf:Seq><rdf:li>Ann</rdf:li> <rdf:li>Bob</rdf:li></rdf:
 RIGHTS = b'<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">All</rdf:li><rdf:li>Alles</rdf:li></rdf:Alt></dc:rights>'
 VALUE = b' rdf:parseType="Resource"><rdf:value>Ann</rdf:value><dc:type>photographer</dc:type><'
 BOTH = {315: "Ann; Bob"}
+DEEP = b"<a>" * 100000 + b"</a>" * 100000
+NO_DEFAULT = RIGHTS.replace(b">All<", b"> <")
 RIGHTS_OF_TWO = RIGHTS.replace(b"<rdf:Alt>", b"<rdf:Alt><rdf:li>Alles</rdf:li>")
 PROPERTIES = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -229,7 +233,9 @@ def test_the_place_is_left_out_wherever_programs_write_it() -> None:
         ("City", "x"),
         ("photoshop:State", "x"),
     )
-    places += tuple((key, "x") for key in ("GeoLocation", "Image City", "CityName", "city_name", "Coordinates"))
+    places += tuple(
+        (key, "x") for key in ("GeoLocation", "Image City", "CityName", "Coordinates", "Position", "Address")
+    )
     text = (*places, ("exif:FNumber", "28/10"), ("Artist Statement", "3"))
     kept = Metadata(xmp=packet, text=text).kept("all")
     assert [kept.xmp.count(word) for word in (b"52.5", b"13.4", b"GimbalYawDegree")] == [0, 0, 1]
@@ -267,6 +273,7 @@ def test_what_is_longer_than_a_jpeg_can_hold_is_left_out_with_a_warning(name: st
         (Metadata(xmp=DC % (AUTHORS + RIGHTS)), {315: "Ann; Bob", 33432: "All"}),
         (Metadata(base={315: "Ann"}, xmp=DC % AUTHORS), {315: "Ann; Bob"}),
         (Metadata(xmp=DC % RIGHTS_OF_TWO), {33432: "All"}),
+        (Metadata(xmp=DC % NO_DEFAULT), {33432: "Alles"}),
         (Metadata(xmp=DC % b"<dc:creator>Zo&#235;</dc:creator>"), {315: "Zoë"}),
         (Metadata(xmp=DC % b"<dc:creator><![CDATA[A & B]]></dc:creator>"), {315: "A & B"}),
         (Metadata(xmp=(DC % AUTHORS).replace(b"rdf:", b"r:").replace(b"xmlns:rdf", b"xmlns:r")), {315: "Ann; Bob"}),
@@ -293,6 +300,83 @@ def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int,
     assert source.kept("copyright") == Metadata(base=wanted)
 
 
+@pytest.mark.parametrize(
+    ("packet", "wanted"),
+    [
+        (DC % b"<dc:creator>A & B &amp; &copy; &#235;</dc:creator>", "A & B & © ë"),
+        (DC % b"<dc:creator>A&#1;&#xFFFE;nn &none; &</dc:creator>", "Ann &none; &"),
+        (DC % b"<dc:creator>Ann</dc:creator><p:a/><dc:type p:b='c'/>", "Ann"),
+        (DC % b"<dc:creator>A & B: c</dc:creator><p:a/>" + b"rest", "A & B: c"),
+        (DC % b"<dc:creator><![CDATA[A & B]]></dc:creator>" + b"\0\xff<", "A & B"),
+        ((DC % b"<dc:creator>Ann</dc:creator>").replace(b"xmlns:dc=", b"xmlns:d="), "Ann"),
+        (re.sub(rb" xmlns:\w+='?\"[^\"]*\"", b"", DC % b"<dc:creator>Ann</dc:creator>"), "Ann"),
+        ((DC % b"<dc:creator>A & B</dc:creator>").decode().encode("utf-16"), "A & B"),
+    ],
+)
+def test_credits_are_read_in_packets_slightly_damaged(packet: bytes, wanted: str) -> None:
+    assert Metadata(xmp=packet).credits == {315: wanted}
+    kept = Metadata(xmp=packet).kept("all").xmp
+    assert ElementTree.fromstring(kept) is not None
+    assert Metadata(xmp=kept).credits == {315: wanted}
+
+
+def test_of_a_mended_packet_what_is_not_declared_stays_behind() -> None:
+    packet = DC % b"<dc:creator>Ann</dc:creator><p:Somewhere>Berlin</p:Somewhere><dc:type p:where='Berlin'>x</dc:type>"
+    kept = Metadata(xmp=packet).kept("all+gps").xmp
+    assert (b"Ann" in kept, b"type" in kept, b"Berlin" in kept) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    "noise", [b"<a", b"</dc:type>", b"<dc:type>", b"<!DOCTYPE a []>", b'<!ENTITY b "c">', b"<1:2/>"]
+)
+def test_packets_damaged_further_are_left_out(noise: bytes) -> None:
+    packet = DC % (b"<dc:creator>A & B &b;</dc:creator>" + noise) + b"rest"
+    assert Metadata(xmp=packet).kept("all") == Metadata()
+
+
+def test_the_prefixes_of_strangers_are_not_kept_for_ever() -> None:
+    before = len(xmp._named)
+    for number in range(3):
+        names = "".join(f' xmlns:p{number}x{i}="urn:{number}:{i}"' for i in range(2 * xmp._MOST_NAMES))
+        assert xmp_tree(f"<a{names}/>".encode()) is not None
+    assert before <= len(xmp._named) <= xmp._MOST_NAMES
+    xmp._named.clear()
+    assert b"xmp:Rating" in Metadata(xmp=XMP).kept("all").xmp
+
+
+def test_a_packet_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, parsed = list[str](), xmp._parsed
+    monkeypatch.setattr(xmp, "_parsed", lambda text: read.append(text) or parsed(text))
+    kept = Metadata(xmp=DC % (AUTHORS + RIGHTS)).kept("all")
+    assert (kept.base, len(read)) == ({315: "Ann; Bob", 33432: "All"}, 1)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "AVIF"])
+def test_small_pictures_in_base_64_never_come_along(format: str) -> None:
+    Image.new("RGB", (2, 2)).save(stream := io.BytesIO(), format)
+    words = base64.b64encode(stream.getvalue()).decode()
+    assert len(words) < 4096
+    for value in (words, f"data:image/x;base64,{words}"):
+        packet = PROPERTIES % f'p:Anything="{value}" p:Urgency="5"'.encode()
+        kept = Metadata(xmp=packet).kept("all+gps").xmp
+        assert (b"Anything" in kept, b"Urgency" in kept) == (False, True)
+
+
+def test_addresses_stay_behind_as_places_do() -> None:
+    names: tuple[str, ...] = (
+        "i:CiAdrExtadr",
+        "i:CiAdrCity",
+        "i:CiAdrRegion",
+        "i:CiAdrPcode",
+        "i:CiAdrCtry",
+        "i:LicensorStreetAddress",
+    )
+    names += ("i:LicensorExtendedAddress", "i:LicensorPostalCode", "i:LicensorRegion", "i:Position")
+    packet = PROPERTIES % " ".join(f'{name}="Berlin"' for name in (*names, "p:AuthorsPosition")).encode()
+    assert Metadata(xmp=packet).kept("all").xmp.count(b"Berlin") == 1
+    assert Metadata(xmp=packet).kept("all+gps").xmp.count(b"Berlin") == 1 + len(names)
+
+
 def test_histories_and_pictures_within_xmp_never_come_along() -> None:
     long = "QUJD" * 5000
     said = f'p:History="cut" d:history_end="3" g:Data="QUJD" d:Preview="QUJD" o:Owner="{long}" p:Urgency="5"'
@@ -304,7 +388,7 @@ def test_histories_and_pictures_within_xmp_never_come_along() -> None:
         assert kept.count(b'Urgency="5"') == 1
         pages = DC % b'<g:image xmlns:g="http://ns.adobe.com/xap/1.0/g/img/">QUJD</g:image>'
         assert b"QUJD" not in Metadata(xmp=pages).kept(level).xmp
-        wrapped = DC % b"<dc:type>%s</dc:type>" % (b"QUJD" * 19 + b"\n") * 60
+        wrapped = DC % (b"<dc:type>%s</dc:type>" % ((b"QUJD" * 19 + b"\n") * 60))
         assert b"QUJD" not in Metadata(xmp=wrapped).kept(level).xmp
         assert b"word word" in kept
 
@@ -576,15 +660,15 @@ def test_what_exiftool_writes_into_a_tiff_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
 def test_entities_are_read_in_no_coding(coding: str) -> None:
     packet = '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode(coding)
-    assert cleaned_xmp(packet, place=True) == b""
+    assert cleaned_xmp(xmp_tree(packet), place=True) == b""
 
 
 @pytest.mark.parametrize(
     "packet",
-    [b"<a", b"\xff\xfe", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a>" + b" " * (1 << 22) + b"</a>"],
+    [b"<a", b"\xff\xfe", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a>" + b" " * (1 << 22) + b"</a>", DEEP],
 )
 def test_a_packet_that_cannot_be_read_is_left_out(packet: bytes) -> None:
-    assert cleaned_xmp(packet, place=True) == b""
+    assert cleaned_xmp(xmp_tree(packet), place=True) == b""
 
 
 @settings(max_examples=40, deadline=None)

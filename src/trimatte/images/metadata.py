@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import IO, Any
+from xml.etree.ElementTree import Element
 
 import numpy as np
 from PIL import Image
 
 from trimatte.images import png
 from trimatte.images.tiff import first_blocks
-from trimatte.images.xmp import CREATORS, RIGHTS, cleaned_xmp, extended, xmp_values
+from trimatte.images.xmp import CREATORS, RIGHTS, cleaned_xmp, extended, xmp_tree, xmp_values
 
 LEVELS = ("none", "copyright", "all", "all+gps")
 INCH = 0.0254
@@ -47,7 +48,7 @@ _COPYRIGHT_KEYS = re.compile(r"(?:exif:|tiff:|dc:)?(?:copyright|rights)", re.IGN
 _CREDITS = ((ARTIST, 80, CREATORS, _AUTHOR_KEYS), (COPYRIGHT, 116, RIGHTS, _COPYRIGHT_KEYS))
 """Where credits are: tag of EXIF, dataset of IPTC, properties of XMP, keywords of PNG."""
 _PLACE_KEY = re.compile(
-    r"(?i:gps|latitude|longitude|location|coordinates|coverage$)"
+    r"(?i:gps|latitude|longitude|location|coordinates|coverage$|address|^position$)"
     r"|(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:city|place|state|province|country)(?![a-z])"
 )
 """In keywords of PNG; ImageMagick writes EXIF as text, too, such as `exif:GPSLatitude`."""
@@ -89,13 +90,13 @@ class Metadata:
             return Metadata(dpi=self.dpi)
         if level == "copyright":
             return Metadata(dpi=self.dpi, base=self.credits)
-        with_place = level == "all+gps"
+        with_place, packet = level == "all+gps", xmp_tree(self.xmp)
         return replace(
             self,
-            base={**self.base, **self.credits},
+            base={**self.base, **self._credits(packet)},  # before the tree is changed
             text=tuple(pair for pair in self.text if with_place or not _PLACE_KEY.search(pair[0])),
             place=self.place if with_place else {},
-            xmp=cleaned_xmp(self.xmp, place=with_place),
+            xmp=cleaned_xmp(packet, place=with_place),
             iptc=_cleaned_iptc(self.iptc, place=with_place),
         )
 
@@ -106,12 +107,15 @@ class Metadata:
     @property
     def credits(self) -> dict[int, str]:
         """Authors and copyright as EXIF has them, from wherever the file has them; of authors, the longest list."""
+        return self._credits(xmp_tree(self.xmp))
+
+    def _credits(self, packet: Element | None) -> dict[int, str]:
         datasets, named = list(_datasets(self.iptc)), dict[int, str]()
         for tag, number, names, keys in _CREDITS:
             lines = [value for found, value in datasets if found == number and value]
             texts = [value for key, value in self.text if keys.fullmatch(key)]
             # IPTC comes late, for it cuts names after 32 letters and notices after 128.
-            values = [self.base.get(tag), xmp_values(self.xmp, names), b"; ".join(lines), "; ".join(texts)]
+            values = [self.base.get(tag), xmp_values(packet, names), b"; ".join(lines), "; ".join(texts)]
             if tag == ARTIST:
                 values.append(_utf16(self.base.get(_XP_AUTHOR)))
             words = [found for value in values if (found := _words(value))]
