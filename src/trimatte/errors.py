@@ -7,6 +7,10 @@ also an `OSError`, a missing optional dependency also an `ImportError`.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from warnings import WarningMessage
+
 
 class TrimatteError(Exception):
     """Base of all errors that trimatte raises on purpose."""
@@ -66,6 +70,12 @@ class CacheWarning(UserWarning):
 
 class ClusterWarning(UserWarning):
     """A cluster has no workers, which are waited for."""
+
+
+def for_users(caught: Iterable[WarningMessage]) -> list[str]:
+    """What recorded warnings say to users, each once: not those for programmers, and not Pillow's of damaged tags."""
+    heard = (w for w in caught if issubclass(w.category, UserWarning) and f"{os.sep}PIL{os.sep}" not in w.filename)
+    return list(dict.fromkeys(str(warning.message) for warning in heard))
 
 
 def failure(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import struct
 import zlib
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from click.testing import Result
 from PIL import Image
 
 from trimatte.cutout import cutout
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError, MissingExtraError, TrimatteError
+from trimatte.images import load_image
 
 Trimatte = Callable[..., Result]
 
@@ -430,3 +433,40 @@ def test_a_pipe_in_a_folder_is_not_waited_for(trimatte: Trimatte, photo_file: Pa
     assert photo_file.with_suffix(".png").exists()
     assert "pipe.jpg': it is not a regular file" in result.stderr
     assert "zero.jpg': it is not a regular file" in result.stderr
+
+
+def damaged_tags() -> bytes:
+    """A JPEG whose EXIF has a text that lies beyond its end, and more tags than there are."""
+    exif = Image.Exif()
+    exif.update({315: "Ann" * 20, 33432: "All of Ann" * 9})
+    Image.fromarray(np.full((24, 32, 3), 90, np.uint8)).save(stream := io.BytesIO(), "JPEG", exif=exif)
+    content = stream.getvalue()
+    content = content.replace(struct.pack(">HHI", 33432, 2, 91), struct.pack(">HHI", 33432, 2, 5000))
+    return content.replace(b"MM\0*\0\0\0\x08\0\2", b"MM\0*\0\0\0\x08\3\2")
+
+
+@pytest.mark.parametrize("verb", ["cutout", "composite"])
+def test_of_damaged_tags_nothing_is_said(trimatte: Trimatte, tmp_path: Path, verb: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(damaged_tags())
+    with pytest.warns(UserWarning, match="larger than file|Corrupt"):
+        Image.open(io.BytesIO(damaged_tags())).getexif()
+    mask = np.zeros((24, 32), np.uint8)
+    mask[6:18, 8:24] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    given = {"cutout": "--trimap", "composite": "--alpha"}[verb]
+    more = ("--background", "white") if verb == "composite" else ()
+    result = trimatte(verb, tmp_path / "a.jpg", given, tmp_path / "mask.png", *more, "-o", tmp_path / "b.png")
+    assert result.exit_code == 0, result.stderr
+    assert "EXIF" not in result.stderr
+    assert "larger than file" not in result.stderr
+
+
+def test_what_pillow_logs_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile.imwrite(
+        stream := io.BytesIO(), np.zeros((8, 8, 9), np.uint8), photometric="minisblack", planarconfig="contig"
+    )
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging, "lastResort", logging.StreamHandler(printed := io.StringIO()))
+    with pytest.raises(ImageReadError, match="of a rare kind"):
+        load_image(stream.getvalue())
+    assert printed.getvalue() == ""

@@ -10,7 +10,7 @@ import numpy as np
 
 from trimatte.cutout import Cutout, cutout
 from trimatte.cutter import Cutter
-from trimatte.errors import ArgumentError, ImageReadError
+from trimatte.errors import ArgumentError, ImageReadError, for_users
 from trimatte.files.atomic import atomic_write, reason
 from trimatte.images.animation import WRITTEN, Animation, encode_animation, read_animation
 from trimatte.images.arrays import Codes, codes_of, quantised
@@ -96,9 +96,8 @@ def cut_out_animation(
         if method is None and quality != USUAL:
             warnings.warn(_ONE_WAY.format(quality=quality), UserWarning, stacklevel=2)
         first, made, shown, said = _cut_out_frames(animation, of_file, max_pixels, options)
-    others = (str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
     texts = [text if number == 1 else f"frame {number}: {text}" for text, number in said.items()]
-    first.report.warnings[:] = dict.fromkeys([*texts, *(text for text in others if text not in said)])
+    first.report.warnings[:] = dict.fromkeys([*texts, *(text for text in for_users(caught) if text not in said)])
     for text in first.report.warnings:
         warnings.warn(text, UserWarning, stacklevel=2)
     written = encode_animation(

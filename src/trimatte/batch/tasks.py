@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from trimatte.batch.jobs import companions_of, stranger
 from trimatte.batch.manifest import Known, Record
-from trimatte.errors import ImageReadError, ImageTooLargeError, ImageWriteError, TrimatteError, failure
+from trimatte.errors import ImageReadError, ImageTooLargeError, ImageWriteError, TrimatteError, failure, for_users
 from trimatte.files import store
 from trimatte.files.addresses import is_remote
 from trimatte.files.jsonl import finite
@@ -251,7 +251,7 @@ def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Out
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = cut_out(content, encoded, companions=beside, **options)
-    told = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
+    told = tuple(for_users(caught))
     report = finite(result.report.as_dict())
     store.write(task.staged, encoded.getbuffer())
     staged = {task.staged: task.target}

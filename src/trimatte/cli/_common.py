@@ -15,7 +15,7 @@ import click
 
 from trimatte.batch.jobs import STREAM, Job
 from trimatte.cli._compiling import shown_compiling
-from trimatte.errors import ArgumentError, TrimatteError, failure
+from trimatte.errors import ArgumentError, TrimatteError, failure, for_users
 from trimatte.files.addresses import is_remote
 from trimatte.files.atomic import reason
 from trimatte.files.jsonl import finite
@@ -337,7 +337,7 @@ def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tup
                 failed += "" if verbose else " (a defect; -v shows where)"
     if failed:
         return {"done": False, "error": failed}, [trace] if trace and verbose else [], failed
-    told = [f"warning: {text}" for text in dict.fromkeys(str(w.message) for w in caught if _ours(w))]
+    told = [f"warning: {text}" for text in for_users(caught)]
     if verbose:
         told.extend(_summary(report, time.perf_counter() - start))
     return {"done": True, "report": finite(report)}, told, ""
@@ -352,11 +352,6 @@ def _absent(source: str) -> str:
     except (OSError, ValueError) as error:
         return f"cannot read {source!r}: {reason(error)}"
     return ""
-
-
-def _ours(warning: warnings.WarningMessage) -> bool:
-    """Whether it is meant for the user, rather than for programmers or from a library."""
-    return issubclass(warning.category, UserWarning)
 
 
 def _summary(report: dict[str, Any], total: float) -> list[str]:

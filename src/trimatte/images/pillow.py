@@ -5,6 +5,7 @@ All that trimatte uses of Pillow's private attributes is in this file.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from typing import IO, Any
@@ -15,6 +16,8 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from trimatte.errors import ImageFormatError, ImageReadError
 from trimatte.images.formats import FORMATS, Format, needs_extra, not_read
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong is raised, once
 
 HEADER_BYTES = 1 << 25
 """The most bytes of a header that Pillow itself takes apart."""

@@ -13,7 +13,7 @@ import numpy as np
 import trimatte
 from trimatte.alpha import Matte, find_method, remarks
 from trimatte.cutout import Matting, cutout_by, find_trimap, matting_of
-from trimatte.errors import SubjectNotFoundError
+from trimatte.errors import SubjectNotFoundError, for_users
 from trimatte.images import WRITTEN, Picture, load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
 from trimatte.quality import USUAL, apart
@@ -82,8 +82,7 @@ def run(task: str, files: Files, values: Values) -> Product:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         product = TASKS[task](files, values)
-    messages = (str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
-    product.report.warnings = list(dict.fromkeys([*product.report.warnings, *messages]))
+    product.report.warnings = list(dict.fromkeys([*product.report.warnings, *for_users(caught)]))
     return product
 
 
