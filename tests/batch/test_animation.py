@@ -21,7 +21,7 @@ from trimatte.batch.run import run_batch
 from trimatte.batch.tasks import BYTES_PER_PIXEL_OF_FRAMES, estimated_bytes
 from trimatte.errors import ArgumentError, ImageReadError, ImageTooLargeError
 from trimatte.images import as_image, is_marked, read_picture, save_image
-from trimatte.images.animation import encode_animation, frame_count, read_animation
+from trimatte.images.animation import Animation, encode_animation, frame_count, read_animation
 from trimatte.images.colour import adobe_rgb
 from trimatte.images.metadata import Metadata
 
@@ -88,6 +88,54 @@ def test_each_frame_is_cut_out_and_keeps_its_time(source: str, target: str, brig
         assert alpha[24, left - 20] == alpha[2, 2] == 0
         columns = np.nonzero(alpha[24] > 128)[0]
         assert abs(columns.mean() - left) < 1.5
+
+
+def shown_of(alike: str) -> list[np.ndarray]:
+    """Five frames, (24, 32, 3 or 4), of which some are alike."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 256, (2, 3, 4, 4), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    b[:, 16:] = a[:, 16:]
+    nothing = np.zeros_like(a)
+    order = {
+        "nothing": 5 * [nothing],
+        "all": 5 * [a],
+        "some": [a, a, b, nothing, nothing],
+        "ends": [nothing, a, b, b, b],
+    }
+    return [frame[..., :3] for frame in order["some"]] if alike == "opaque" else order[alike]
+
+
+@pytest.mark.parametrize("target", ["PNG", "WEBP"])
+@pytest.mark.parametrize("alike", ["nothing", "all", "some", "ends", "opaque"])
+@pytest.mark.parametrize("profile", [None, adobe_rgb()])
+def test_frames_that_are_alike_stay_frames(target: str, alike: str, profile: bytes | None) -> None:
+    times = [40, 50, 60, 70, 80]
+    animation = Animation([], times, 3, Metadata())
+    shown = shown_of(alike)
+    content = encode_animation(
+        shown, animation, target, profile=profile, quality=100, metadata=Metadata(dpi=(300, 300))
+    )
+    assert is_marked(content)
+    image: Any = Image.open(io.BytesIO(content))
+    assert (image.info["loop"], image.info.get("icc_profile")) == (3, profile)
+    for frame, wanted, time in zip(frames(io.BytesIO(content)), shown, times, strict=True):
+        read = np.asarray(frame.convert("RGBA" if shown[0].shape[2] == 4 else "RGB")).astype(int)
+        assert frame.info["duration"] == time  # which Pillow knows of a WebP once it is decoded
+        hidden = 1 if read.shape[2] == 3 else wanted[..., 3:] > 0
+        assert np.abs((read - wanted) * hidden)[..., :3].mean() < (1 if target == "PNG" else 20)
+        assert (read[..., 3:] == wanted[..., 3:]).all()
+
+
+@pytest.mark.parametrize("target", ["PNG", "WEBP"])
+def test_without_a_subject_all_frames_are_kept(target: str, bright: str) -> None:
+    frames_in = [Image.new("RGB", (64, 48), (20, 20, 20 + number)) for number in range(3)]
+    frames_in[0].save(
+        stream := io.BytesIO(), "GIF", save_all=True, append_images=frames_in[1:], duration=[50, 100, 200]
+    )
+    with pytest.warns(UserWarning, match="no subject found"):
+        cut_out(stream.getvalue(), made := io.BytesIO(), frames="all", segmenter=bright, format=target)
+    found = [(np.asarray(frame).max(), frame.info["duration"]) for frame in frames(made)]
+    assert found == [(0, 50), (0, 100), (0, 200)]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

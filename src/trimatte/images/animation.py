@@ -21,6 +21,7 @@ from trimatte.images.mark import png_mark, sealed
 from trimatte.images.metadata import Metadata, metadata_of
 from trimatte.images.pillow import identified
 from trimatte.images.read import Picture, picture_of
+from trimatte.images.webp import with_each_time
 
 WRITTEN = ("PNG", "WEBP")
 _USUAL_MILLISECONDS = 100
@@ -139,8 +140,9 @@ def encode_animation(
         options["loop"] = min(animation.loop, _MOST_PLAYS)
         options |= {"quality": quality or FORMATS[format].quality, **beside_pixels(format, said)}
         first.save(stream, format, icc_profile=profile, **options)
-        return sealed(stream.getvalue())
-    first.save(stream, format, disposal=1, blend=0, **options)
+        return sealed(with_each_time(stream.getvalue(), animation.milliseconds, options["loop"]))
+    disposal = [number % 2 for number in range(len(frames))]  # as Pillow joins frames that are alike in this, too
+    first.save(stream, format, disposal=disposal, blend=0, **options)
     return _with_words(stream.getvalue(), said, profile)
 
 
