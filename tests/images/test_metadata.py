@@ -192,6 +192,8 @@ def jpeg(size: tuple[int, int] = (16, 8), *, density: tuple[int, int, int] | Non
         (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 72, 72)), (72, 72)),
         (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 0, 0)), (300, 300)),
         (jpeg(_282=300.0, _283=300.0, _296=2, density=(1, 1, 1)), (300, 300)),  # square, exiftool's way
+        (jpeg(_282=300.0, _283=300.0, _296=2, density=(2, 1, 1)), (300, 300)),
+        (jpeg(density=(2, 1, 1)), (2.54, 2.54)),
         (jpeg(density=(1, 1, 1)), (1, 1)),
         (jpeg(_282=299.7, _283=299.7, _296=2, density=(1, 300, 300)), (299.7, 299.7)),  # which is that, rounded
     ],

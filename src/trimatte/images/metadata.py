@@ -265,11 +265,14 @@ def _dpi(value: Any) -> tuple[float, float] | None:
 
 
 def _finer(outside: tuple[float, float] | None, exif: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The resolution of two: EXIF's, where what stands outside of it is that, rounded, or but says 1 by 1: square."""
+    """The resolution of two: EXIF's, where what stands outside of it is that, rounded, or but says 1 by 1: square.
+
+    Per inch or centimetre, for many programs know no other way to say so.
+    """
     if outside is None or exif is None:
         return outside or exif
     rounded = all(abs(one - other) < 1 for one, other in zip(outside, exif, strict=True))
-    return exif if rounded or max(outside) <= 1 else outside
+    return exif if rounded or max(outside) <= 2.54 else outside
 
 
 def _whole(dpi: float) -> float:
