@@ -94,6 +94,11 @@ def test_inputs_are_listed_on_standard_input(trimatte: Trimatte, photo_file: Pat
     assert (tmp_path / "out/zweites Foto.png").exists()
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(trimatte: Trimatte, tmp_path: Path) -> None:
+    result = trimatte("cutout", "--stdin-list", "-o", tmp_path, input=b"\xef\xbb\xbfmissing.jpg\n")
+    assert "cannot read 'missing.jpg'" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [

@@ -244,6 +244,12 @@ def test_a_preset_of_ones_own_extends_another(tmp_path: Path) -> None:
         ('background = "rgb(300, 0, 0)"', r"has background: got 'rgb\(300, 0, 0\)'"),
         ("outline_colour = {a = 1}", "has outline_colour: got"),
         ("outline_colour = [1, 2]", "has outline_colour: got"),
+        ("chroma = 444", "has chroma: got 444; wanted text, one of '444', '422', '420'"),
+        ("format = 3", "has format: got 3; wanted text, one of 'png'"),
+        ('crop = "yes"', "has crop: got 'yes'; wanted true, false, or a margin"),
+        ("crop = -1", "has crop: got -1; wanted true, false, or a margin"),
+        ("crop = 1.5", "has crop: got 1.5; wanted true, false, or a margin"),
+        ('aspect = "1:1"\nsize = "9x9"', "has aspect: got '1:1' beside a size"),
         ("size = ", "is no TOML"),
         ("\udcff", "is no TOML"),
     ],
@@ -269,6 +275,44 @@ def test_a_presets_background_is_a_colour_in_any_way(tmp_path: Path, colour: str
     path = tmp_path / "mine.toml"
     path.write_text(f"background = {colour}\n")
     np.testing.assert_array_equal(made(rectangle(), preset=path)[0, 0], (255, 128, 0))
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "gone"),
+    [
+        ("marketplace", {"aspect": "4:5"}, "size"),
+        ("passport", {"aspect": "4:5", "dpi": 300}, "size"),
+        ('aspect = "4:5"', {"size": "90x90"}, "aspect"),
+        ("marketplace", {"crop": False}, "margin"),
+        ("marketplace", {"crop": 12}, "margin"),
+        ('extends = "marketplace"\ncrop = false', {}, "margin"),
+        ('extends = "marketplace"\naspect = "4:5"', {}, "size"),
+        ('extends = "marketplace"\naspect = "4:5"', {"size": "90x90"}, "aspect"),
+    ],
+)
+def test_what_does_not_go_beside_what_is_given_goes(
+    preset: str, given: dict[str, Any], gone: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(preset)
+    options = with_preset(path if "=" in preset else preset, given)
+    assert gone not in options
+    assert {**options, **given} == options
+    assert made(rectangle(), preset=path if "=" in preset else preset, **given).shape[2] in (3, 4)
+
+
+def test_both_of_what_does_not_go_together_are_refused_where_both_are_given() -> None:
+    clashes: tuple[dict[str, Any], ...] = ({"aspect": "4:5", "size": "9x9"}, {"crop": False, "margin": 3})
+    for both in clashes:
+        options = with_preset("marketplace", both)
+        with pytest.raises(ArgumentError, match=r"^(aspect|margin): got"):
+            output_of(**options)
+
+
+def test_a_preset_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("outline = 3\n", encoding="utf-8-sig")
+    assert with_preset(path, {}) == {"outline": 3}
 
 
 def test_a_presets_format_is_named_as_options_name_it(tmp_path: Path) -> None:

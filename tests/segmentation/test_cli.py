@@ -70,7 +70,9 @@ def test_show_prints_a_card_to_start_from(make: Make, tmp_path: Path) -> None:
     assert shown.startswith("# not added\n")
     mine = tmp_path / "mine.toml"
     lines = [line for line in shown.splitlines() if not line.startswith("sha256")]
-    mine.write_text("\n".join(lines).replace('"isnet-anime"', '"mine"').replace("size = 1024", "size = 32"))
+    mine.write_text(
+        "\n".join(lines).replace('"isnet-anime"', '"mine"').replace("size = 1024", "size = 32"), "utf-8-sig"
+    )
     result = call("models", "add", make(), "--card", mine)
     assert result.exit_code == 0, result.stderr
     assert "mine: fits its card; unverified" in result.stdout

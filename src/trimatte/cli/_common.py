@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 import warnings
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -248,7 +249,7 @@ def listed_inputs(inputs: Sequence[str], stdin_list: bool) -> tuple[str, ...]:
     """The inputs, and those that standard input names one a line. Raises `UsageError` if there are none."""
     if stdin_list and STREAM in inputs:
         raise click.UsageError("--stdin-list and a picture on standard input do not go together.")
-    lines = sys.stdin.buffer.read().splitlines() if stdin_list else []
+    lines = sys.stdin.buffer.read().removeprefix(BOM_UTF8).splitlines() if stdin_list else []
     found = (*inputs, *(os.fsdecode(line) for line in lines if line.strip()))
     if not found:
         raise click.UsageError("There is no input: name files or folders, or list them with --stdin-list.")

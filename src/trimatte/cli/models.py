@@ -152,7 +152,7 @@ def _read(file: Path) -> Card:
     from trimatte.segmentation.cards import read_card
 
     try:
-        return read_card(file.read_text("utf-8"), str(file))
+        return read_card(file.read_text("utf-8-sig"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot read the card {str(file)!r}: {reason(error)}") from error
 

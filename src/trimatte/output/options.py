@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -141,8 +142,9 @@ class Output:
     bits: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.crop, bool):
-            check_number("crop", self.crop, least=0, whole=True)
+        crop: Any = self.crop
+        if not (isinstance(crop, numbers.Integral) and int(crop) >= 0):
+            raise ArgumentError(f"crop: got {crop!r}; wanted true, false, or a margin as a whole number of pixels")
         parse_margins(self.margin)
         if self.margin != 0 and self.crop is False:
             raise ArgumentError(f"margin: got {self.margin!r}, but no crop; it is what a crop leaves about the subject")
@@ -203,10 +205,16 @@ def with_preset(preset: str | os.PathLike[str] | None, given: Mapping[str, Any],
 
 
 def _under(options: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a preset under others: another resolution leaves its size in print as it is, not that in pixels."""
-    laid = {**options, **own}
+    """Options of a preset under others, which replace what does not go beside them, too.
+
+    Another resolution leaves its size in print as it is, not that in pixels.
+    """
+    replaced = {"aspect" if "size" in own else None, "size" if "aspect" in own else None}
+    if own.get("crop", True) is not True:
+        replaced.add("margin")
+    laid = {**{name: value for name, value in options.items() if name not in replaced}, **own}
     before, now = options.get("dpi"), output_of(dpi=own.get("dpi")).dpi
-    if "size" in options and "size" not in own and before and now:
+    if "size" in laid and "size" not in own and before and now:
         laid["size"] = tuple(max(1, round(side * now / before)) for side in parse_size(options["size"]))
     return laid
 
@@ -230,7 +238,7 @@ def preset_options(preset: str | os.PathLike[str]) -> dict[str, Any]:
             f"preset: got {preset!r}; wanted one of {', '.join(built_in)}, or a file that ends in .toml"
         )
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
+        options = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ArgumentError(f"preset: cannot read {str(path)!r}: {error.strerror}") from error
     except ValueError as error:  # of TOML and of UTF-8
@@ -288,4 +296,7 @@ def _check_colour(colour: Any) -> None:
 
 def _check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in allowed:
-        raise ArgumentError(f"{name}: got {value!r}; wanted one of {', '.join(allowed)}")
+        words = f"one of {', '.join(allowed)}"
+        if not isinstance(value, str):
+            words = f"text, one of {', '.join(map(repr, allowed))}"
+        raise ArgumentError(f"{name}: got {value!r}; wanted {words}")

@@ -95,7 +95,7 @@ def card(name: str) -> Card:
     if not (is_name(name) and own.is_file()):
         names = [each.name for each in models()]
         raise ModelError(f"there is no model {name!r}, there are {', '.join(names)}{meant(name, names)}")
-    return read_card(own.read_text("utf-8"), str(own))
+    return read_card(own.read_text("utf-8-sig"), str(own))
 
 
 def knows(name: str) -> bool:
