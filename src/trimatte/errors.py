@@ -72,10 +72,14 @@ class ClusterWarning(UserWarning):
     """A cluster has no workers, which are waited for."""
 
 
+_TAGS = "some of its EXIF is damaged or of a rare kind, and may be left out"
+
+
 def for_users(caught: Iterable[WarningMessage]) -> list[str]:
-    """What recorded warnings say to users, each once: not those for programmers, and not Pillow's of damaged tags."""
-    heard = (w for w in caught if issubclass(w.category, UserWarning) and f"{os.sep}PIL{os.sep}" not in w.filename)
-    return list(dict.fromkeys(str(warning.message) for warning in heard))
+    """What recorded warnings say to users, each once: not those for programmers, and one for Pillow's of tags."""
+    heard = [warning for warning in caught if issubclass(warning.category, UserWarning)]
+    of_tags = (os.path.basename(warning.filename) == "TiffImagePlugin.py" for warning in heard)
+    return list(dict.fromkeys(_TAGS if tags else str(w.message) for tags, w in zip(of_tags, heard, strict=True)))
 
 
 def failure(error: BaseException) -> str:

@@ -60,7 +60,7 @@ class Verbs(click.Group):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged tags: a picture that is damaged is an error
+        warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")  # of tags, where no warnings are recorded
         try:
             return super().invoke(ctx)
         except TrimatteError as error:
