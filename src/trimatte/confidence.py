@@ -15,10 +15,10 @@ from trimatte.planes.resize import strips
 from trimatte.segmentation.doubt import found_and_doubt
 from trimatte.trimap import UNKNOWN
 
-LEAST_TRUST = 0.4
+LEAST_TRUST = 0.5
 """What a segmenter finds with less trust is no subject.
 
-Two in three scenes without one have less, and one photo with one in three hundred.
+Nine in ten scenes without one have less, and one photo with one in two hundred.
 """
 DOUBTFUL = 0.6
 """With less trust there may be none.
