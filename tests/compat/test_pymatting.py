@@ -53,6 +53,17 @@ def test_colours_and_helpers(floats: Any, truth: np.ndarray) -> None:
     assert ours.stack_images(foreground, alpha).shape == (72, 96, 4)
 
 
+def test_both_layers_are_theirs_in_every_pixel() -> None:
+    theirs = pytest.importorskip("pymatting")
+    image = np.random.default_rng(0).random((150, 170, 3))
+    alpha = np.zeros((150, 170))
+    alpha[40:110, 50:120] = 1
+    alpha[40:110, 80:90] = np.linspace(0.1, 0.9, 10)
+    mine, other = (module.estimate_foreground_ml(image, alpha, return_background=True) for module in (ours, theirs))
+    for layer, wanted in zip(mine, other, strict=True):
+        np.testing.assert_allclose(layer, wanted, atol=1e-4)
+
+
 def test_file_to_file(photo: np.ndarray, trimap: np.ndarray, tmp_path: Path, truth: np.ndarray) -> None:
     Image.fromarray(photo).save(tmp_path / "photo.png")
     grey = np.where(trimap == 0, 20, np.where(trimap == 255, 240, 128)).astype(np.uint8)  # within the thresholds

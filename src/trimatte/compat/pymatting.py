@@ -130,7 +130,7 @@ def estimate_foreground_ml(
     if return_background:
         from trimatte.foreground.multilevel import both_layers
 
-        foreground, background = both_layers(as_image(image), as_alpha(alpha))
+        foreground, background = both_layers(as_image(image), as_alpha(alpha), everywhere=True)
         return foreground.astype(np.float64), background.astype(np.float64)
     return estimate_foreground(image, alpha, method="multilevel").astype(np.float64)
 

@@ -51,11 +51,16 @@ def multilevel(image: np.ndarray, alpha: np.ndarray, report: SolveReport) -> np.
     return foreground
 
 
-def both_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Foreground and background (H, W, 3) float32, as swept; the background only near alphas other than 0 and 1."""
+def both_layers(
+    image: np.ndarray, alpha: np.ndarray, *, everywhere: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Foreground and background (H, W, 3) float32, as swept.
+
+    Unless they are swept `everywhere`, the background has values only near alphas other than 0 and 1.
+    """
     image, alpha = np.ascontiguousarray(image, np.float32), np.ascontiguousarray(alpha, np.float32)
     shapes = _levels(*alpha.shape)
-    active_tiles = _active_tiles(alpha, shapes)
+    active_tiles = _all_tiles(shapes) if everywhere else _active_tiles(alpha, shapes)
     foreground, background = _means(image, alpha).astype(np.float32).reshape(2, 1, 1, 3)
     for shape, active in zip(shapes, active_tiles, strict=True):
         rows, columns = _source(alpha.shape[0], shape[0]), _source(alpha.shape[1], shape[1])
@@ -100,6 +105,10 @@ def _active_tiles(alpha: np.ndarray, shapes: list[tuple[int, int]]) -> list[np.n
         tiles.append(active)
         above = shape
     return tiles[::-1]
+
+
+def _all_tiles(shapes: list[tuple[int, int]]) -> list[np.ndarray]:
+    return [np.ones((-(-height // TILE), -(-width // TILE)), np.bool_) for height, width in shapes]
 
 
 def _dilated(tiles: np.ndarray) -> np.ndarray:
