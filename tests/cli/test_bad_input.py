@@ -461,6 +461,17 @@ def test_of_damaged_tags_one_line_of_ours_is_printed(trimatte: Trimatte, tmp_pat
     assert "larger than file" not in result.stderr
 
 
+def test_of_damaged_tags_the_reports_tell_too(trimatte: Trimatte, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(damaged_tags())
+    told = "some of its EXIF is damaged"
+    alone = trimatte("cutout", tmp_path / "in" / "a.jpg", "--quality", "fast", "--json", "-o", tmp_path / "b.png")
+    assert told in " ".join(json.loads(alone.stdout)["report"]["warnings"]), alone.stdout
+    trimatte("cutout", tmp_path / "in", "--quality", "fast", "-o", tmp_path / "out")
+    (record,) = map(json.loads, (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()[-1:])
+    assert told in " ".join(record["report"]["warnings"])
+
+
 def test_what_pillow_logs_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     tifffile.imwrite(
         stream := io.BytesIO(), np.zeros((8, 8, 9), np.uint8), photometric="minisblack", planarconfig="contig"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def cut_out_animation(
     -------
     Cutout
         Of the first frame; its report has the least confidence of all frames, whether a subject was found in any, and
-        the warnings of all, those of later frames with the number of the first that has it.
+        the warnings of all, those that are not of every frame with the number of the first that has it.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def cut_out_animation(
         if method is None and quality != USUAL:
             warnings.warn(_ONE_WAY.format(quality=quality), UserWarning, stacklevel=2)
         first, made, shown, said = _cut_out_frames(animation, of_file, max_pixels, options)
-    texts = [text if number == 1 else f"frame {number}: {text}" for text, number in said.items()]
+    texts = [_of_frames(text, numbers, len(shown)) for text, numbers in said.items()]
     first.report.warnings[:] = dict.fromkeys([*texts, *(text for text in for_users(caught) if text not in said)])
     for text in first.report.warnings:
         warnings.warn(text, UserWarning, stacklevel=2)
@@ -109,12 +109,12 @@ def cut_out_animation(
 
 def _cut_out_frames(
     animation: Animation, of_file: Mapping[str, Any], max_pixels: int, options: Mapping[str, Any]
-) -> tuple[Cutout, Finished, list[Codes], dict[str, int]]:
-    """The first frame's cut-out, what is written of it, the codes of all, and where each warning comes first."""
+) -> tuple[Cutout, Finished, list[Codes], dict[str, list[int]]]:
+    """The first frame's cut-out, what is written of it, the codes of all, and the frames that each warning is of."""
     most = max(1, max_pixels // len(animation.frames))
     cuts: list[tuple[Cutout, Finished]] = []
     shown: list[Codes] = []
-    said: dict[str, int] = {}
+    said: dict[str, list[int]] = {}
     for cut in Cutter(sequence=True, max_pixels=max_pixels, **options).map(animation.pictures()):
         assert isinstance(cut, Cutout)  # errors are raised
         made = cut.finished(max_pixels=most, **of_file)
@@ -123,8 +123,16 @@ def _cut_out_frames(
         report, first = cut.report, cuts[0][0].report
         first.subject, first.confidence = first.subject or report.subject, min(first.confidence, report.confidence)
         for text in report.warnings:
-            said.setdefault(text, len(shown))
+            said.setdefault(text, []).append(len(shown))
     return *cuts[0], shown, said
+
+
+def _of_frames(text: str, numbers: Sequence[int], count: int) -> str:
+    """A warning, and of which frames it is unless of all."""
+    if len(numbers) == count:
+        return text
+    more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+    return f"frame {numbers[0]}{more}: {text}"
 
 
 def _shown(made: Finished) -> Codes:

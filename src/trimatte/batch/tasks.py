@@ -252,6 +252,7 @@ def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Out
         warnings.simplefilter("always")
         result = cut_out(content, encoded, companions=beside, **options)
     told = tuple(for_users(caught))
+    result.report.warnings = list(dict.fromkeys([*result.report.warnings, *told]))
     report = finite(result.report.as_dict())
     store.write(task.staged, encoded.getbuffer())
     staged = {task.staged: task.target}
