@@ -405,6 +405,8 @@ def test_a_download_as_shown(make_page: Callable[..., Page]) -> None:
     page.page.click("#download")
     page.page.click("#export-open")
     page.page.select_option("#export-preset", "marketplace")
+    assert not page.page.is_visible("#export-form [name=crop]")  # it crops, whatever the switch says
+    assert page.page.get_attribute("#export-form [name=margin]", "placeholder") == "as the preset"
     assert [page.page.input_value(f'#export-form [name="{name}"]') for name in ("margin", "size")] == ["", ""]
     assert page.page.input_value('#export-form [name="format"]') == "jpg"
     page.page.keyboard.press("Escape")

@@ -51,9 +51,7 @@ def multilevel(image: np.ndarray, alpha: np.ndarray, report: SolveReport) -> np.
     return foreground
 
 
-def both_layers(
-    image: np.ndarray, alpha: np.ndarray, *, everywhere: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def both_layers(image: np.ndarray, alpha: np.ndarray, *, everywhere: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Foreground and background (H, W, 3) float32, as swept.
 
     Unless they are swept `everywhere`, the background has values only near alphas other than 0 and 1.

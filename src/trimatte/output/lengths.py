@@ -47,7 +47,9 @@ def parse_size(value: Any) -> tuple[int, int]:
     sides: Any = (int(match[1]), int(match[2])) if match else value
     good = isinstance(sides, Sequence) and len(sides) == 2 and all(type(side) is int for side in sides)
     if isinstance(sides, (str, bytes)) or not good or not all(1 <= side <= 65535 for side in sides):
-        raise ArgumentError(f"size: got {str(value)[:_LONGEST_TEXT]!r}; wanted width x height such as 2000x1500, up to 65535 each")
+        raise ArgumentError(
+            f"size: got {str(value)[:_LONGEST_TEXT]!r}; wanted width x height such as 2000x1500, up to 65535 each"
+        )
     return sides[0], sides[1]
 
 
@@ -56,5 +58,7 @@ def parse_aspect(value: Any) -> float:
     match = _ASPECT.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
     share = float(match[1]) / float(match[2]) if match and float(match[2]) else value
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.01 <= share <= 100:
-        raise ArgumentError(f"aspect: got {str(value)[:_LONGEST_TEXT]!r}; wanted width : height such as 4:5, from 1:100 to 100:1")
+        raise ArgumentError(
+            f"aspect: got {str(value)[:_LONGEST_TEXT]!r}; wanted width : height such as 4:5, from 1:100 to 100:1"
+        )
     return float(share)
