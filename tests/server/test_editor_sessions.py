@@ -440,12 +440,13 @@ def test_a_picture_cut_out_already_begins_as_it_is(photo: np.ndarray, truth: np.
 
 
 def test_a_large_picture_with_holes_of_its_own(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.kron(photo, np.ones((4, 4, 1), np.uint8))
     monkeypatch.setattr(module, "EDIT_PIXELS", photo.shape[0] * photo.shape[1] // 4)
     own = np.full(photo.shape[:2], 255, np.uint8)
-    own[30:40, 40:50] = 0
+    own[120:160, 160:200] = 0
     browser = Browser(Session(file_of(np.dstack([photo, own]))))
-    assert browser.alpha[15:20, 20:25].max() == 0
-    assert browser.alpha[26, 21] == 255
+    assert browser.alpha[62:78, 82:98].max() == 0
+    assert browser.alpha[104, 84] == 255
 
 
 def pixels_of(data: bytes) -> np.ndarray:
