@@ -23,10 +23,9 @@ export function joinExport({ behind, download }) {
     const preset = form.preset.value;
     form.margin.disabled = !form.crop.checked && !preset;
     form.crop.disabled = form.crop.closest("label").hidden = Boolean(preset); // the preset says whether
-    for (const name of OWN) {
-      const field = form.elements[name];
-      field.dataset.own ??= field.placeholder ?? "";
-      if (field.tagName === "INPUT") field.placeholder = preset ? "as the preset" : field.dataset.own;
+    for (const field of form.querySelectorAll("[placeholder]")) {
+      field.dataset.own ??= field.placeholder;
+      field.placeholder = preset ? "as the preset" : field.dataset.own;
     }
     const words = { checks: "Behind it: nothing", colour: `Behind it: ${behind().colour}`, image: "Behind it: your picture" };
     const bare = laid() ? "what the preset says" : form.format.value === "jpg" ? "white, since JPEG is opaque" : "nothing";
