@@ -7,7 +7,6 @@ also an `OSError`, a missing optional dependency also an `ImportError`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from warnings import WarningMessage
 
@@ -72,14 +71,10 @@ class ClusterWarning(UserWarning):
     """A cluster has no workers, which are waited for."""
 
 
-_TAGS = "some of its EXIF is damaged or of a rare kind, and may be left out"
-
-
-def for_users(caught: Iterable[WarningMessage]) -> list[str]:
-    """What recorded warnings say to users, each once: not those for programmers, and one for Pillow's of tags."""
-    heard = [warning for warning in caught if issubclass(warning.category, UserWarning)]
-    of_tags = (os.path.basename(warning.filename) == "TiffImagePlugin.py" for warning in heard)
-    return list(dict.fromkeys(_TAGS if tags else str(w.message) for tags, w in zip(of_tags, heard, strict=True)))
+def for_users(caught: Iterable[WarningMessage], told: Iterable[str] = ()) -> list[str]:
+    """What was told, and what recorded warnings say to users, not to programmers; each once."""
+    heard = (str(warning.message) for warning in caught if issubclass(warning.category, UserWarning))
+    return list(dict.fromkeys([*told, *heard]))
 
 
 def failure(error: BaseException) -> str:

@@ -313,6 +313,25 @@ def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int,
         ((DC % b"<dc:creator>Ann</dc:creator>").replace(b"xmlns:dc=", b"xmlns:d="), "Ann"),
         (re.sub(rb" xmlns:\w+='?\"[^\"]*\"", b"", DC % b"<dc:creator>Ann</dc:creator>"), "Ann"),
         ((DC % b"<dc:creator>A & B</dc:creator>").decode().encode("utf-16"), "A & B"),
+        (
+            DC % b"<dc:creator>Ann <ann@a.org> < B, <http://a.org> <3 </dc:creator>",
+            "Ann <ann@a.org> < B, <http://a.org> <3",
+        ),
+        (DC % b"<!-- < --><dc:creator>Ann</dc:creator><a", "Ann"),
+        (DC % b"<dc:creator a='b' dc:a=\"'\" a = \"c\">Ann</dc:creator><dc:type a='b' a='b'/>", "Ann"),
+        (
+            (DC % b"")
+            .replace(b"%s", b"")
+            .replace(b"<rdf:Description", b"<rdf:Description dc:creator='A' dc:creator='B'"),
+            "A",
+        ),
+        (b"<!DOCTYPE a>" + DC % b"<dc:creator>Ann</dc:creator>", "Ann"),
+        (
+            b"<?xml version='1.0'?><!DOCTYPE a SYSTEM 'b' [ <!ELEMENT a ANY> ] >"
+            + DC % b"<dc:creator>Ann</dc:creator>",
+            "Ann",
+        ),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]>' + DC % b"<dc:creator>Ann &b;</dc:creator>", "Ann &b;"),
     ],
 )
 def test_credits_are_read_in_packets_slightly_damaged(packet: bytes, wanted: str) -> None:
@@ -329,11 +348,20 @@ def test_of_a_mended_packet_what_is_not_declared_stays_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    "noise", [b"<a", b"</dc:type>", b"<dc:type>", b"<!DOCTYPE a []>", b'<!ENTITY b "c">', b"<1:2/>"]
+    "noise",
+    [
+        b"</dc:type>",
+        b"<dc:type>",
+        b"<!DOCTYPE a []>",
+        b'<!ENTITY b "c">',
+        b'<dc:type xmlns:d="http://purl.org/dc/elements/1.1/" dc:a="" d:a=""/>',
+    ],
 )
 def test_packets_damaged_further_are_left_out(noise: bytes) -> None:
     packet = DC % (b"<dc:creator>A & B &b;</dc:creator>" + noise) + b"rest"
     assert Metadata(xmp=packet).kept("all") == Metadata()
+    Image.new("RGB", (4, 4)).save(stream := io.BytesIO(), "JPEG", xmp=packet)
+    assert read_picture(stream.getvalue()).notes == (xmp.DAMAGED_XMP,)
 
 
 def test_the_prefixes_of_strangers_are_not_kept_for_ever() -> None:
@@ -661,16 +689,30 @@ def test_what_exiftool_writes_into_a_tiff_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
 def test_entities_are_read_in_no_coding(coding: str) -> None:
-    packet = '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode(coding)
-    assert cleaned_xmp(xmp_tree(packet), place=True) == b""
+    laughs = "".join(f'<!ENTITY b{n} "{f"&b{n - 1};" * 10}">' for n in range(1, 10))
+    packet = f'<!DOCTYPE a [<!ENTITY b0 "secret">{laughs}<!ENTITY c SYSTEM "file:///">]><a>&b9;&c;</a>'.encode(coding)
+    assert b"<a>&amp;b9;&amp;c;</a>" in cleaned_xmp(xmp_tree(packet), place=True)
+    hidden = packet.replace("<!DOCTYPE".encode(coding), "<x/><!DOCTYPE".encode(coding))
+    assert xmp_tree(hidden) is None
 
 
 @pytest.mark.parametrize(
     "packet",
-    [b"<a", b"\xff\xfe", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a>" + b" " * (1 << 22) + b"</a>", DEEP],
+    [b"<a", b"\xff\xfe", b'<!DOCTYPE a [<!ENTITY b "]>">]><a>&b;</a>', b"<a>" + b" " * (1 << 22) + b"</a>", DEEP],
 )
 def test_a_packet_that_cannot_be_read_is_left_out(packet: bytes) -> None:
     assert cleaned_xmp(xmp_tree(packet), place=True) == b""
+
+
+def test_datasets_of_extended_length_are_read() -> None:
+    def extended(number: int, value: bytes) -> bytes:
+        return bytes((0x1C, 2, number)) + b"\x80\x04" + len(value).to_bytes(4, "big") + value
+
+    secret, caption = extended(202, b"SECRET" * 9000), extended(120, b"A caption")
+    source = Metadata(iptc=secret + caption + extended(116, b"All of Ann") + dataset(80, b"Ann"))
+    assert source.credits == {315: "Ann", 33432: "All of Ann"}
+    assert source.kept("all").iptc == source.iptc.removeprefix(secret)
+    assert Metadata(iptc=dataset(80, b"Ann") + caption[:-1]).credits == {315: "Ann"}
 
 
 @settings(max_examples=40, deadline=None)
@@ -686,9 +728,10 @@ def test_a_damaged_exif_block_leaves_the_picture_readable(photo: bytes, seed: in
     rng = np.random.default_rng(seed)
     at = int(rng.integers(32, 330))
     damaged = photo[:at] + rng.bytes(4) + photo[at + 4 :]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         picture = load_picture(damaged)
-    stream = io.BytesIO()
-    trimatte.save_image(stream, picture.pixels, format="JPEG", metadata=picture.metadata.kept("all+gps"))
+        stream = io.BytesIO()
+        trimatte.save_image(stream, picture.pixels, format="JPEG", metadata=picture.metadata.kept("all+gps"))
+    assert {warning.category for warning in caught} <= {ImageWarning}
     assert Image.open(stream).size == picture.image.shape[1::-1]

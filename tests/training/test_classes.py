@@ -113,6 +113,8 @@ def test_table_round_trip(tmp_path):
     tables = {"some/where.else": ClassTable("masks", rows), "VOC2012": ClassTable("voc", {})}
     write_table(tmp_path / "t.toml", tables)
     assert read_table(tmp_path / "t.toml") == tables
+    (tmp_path / "t.toml").write_text("\ufeff" + (tmp_path / "t.toml").read_text("utf-8"), "utf-8")
+    assert read_table(tmp_path / "t.toml") == tables
 
 
 def test_table_for_another_folder():

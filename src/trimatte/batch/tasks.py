@@ -233,10 +233,8 @@ def estimated_bytes(content: bytes, *, animated: bool = False) -> int:
     from trimatte.images import header_size
     from trimatte.images.animation import frame_count
 
-    with warnings.catch_warnings():  # which come again when the picture is decoded
-        warnings.simplefilter("ignore")
-        width, height = header_size(content) or (len(content), 1)
-        more = frame_count(content) - 1 if animated else 0
+    width, height = header_size(content) or (len(content), 1)
+    more = frame_count(content) - 1 if animated else 0
     return len(content) + (BYTES_PER_PIXEL + more * BYTES_PER_PIXEL_OF_FRAMES) * width * height
 
 
@@ -252,7 +250,7 @@ def _made(task: Task, settings: Settings, content: bytes, record: Record) -> Out
         warnings.simplefilter("always")
         result = cut_out(content, encoded, companions=beside, **options)
     told = tuple(for_users(caught))
-    result.report.warnings = list(dict.fromkeys([*result.report.warnings, *told]))
+    result.report.warnings = for_users(caught, result.report.warnings)
     report = finite(result.report.as_dict())
     store.write(task.staged, encoded.getbuffer())
     staged = {task.staged: task.target}

@@ -6,7 +6,6 @@ so that listing the verbs imports none of them.
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -60,7 +59,6 @@ class Verbs(click.Group):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
-        warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")  # of tags, where no warnings are recorded
         try:
             return super().invoke(ctx)
         except TrimatteError as error:

@@ -338,10 +338,9 @@ def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tup
                 failed += "" if verbose else " (a defect; -v shows where)"
     if failed:
         return {"done": False, "error": failed}, [trace] if trace and verbose else [], failed
-    texts = for_users(caught)
     if "warnings" in report:
-        report["warnings"] = list(dict.fromkeys([*report["warnings"], *texts]))
-    told = [f"warning: {text}" for text in texts]
+        report["warnings"] = for_users(caught, report["warnings"])
+    told = [f"warning: {text}" for text in for_users(caught)]
     if verbose:
         told.extend(_summary(report, time.perf_counter() - start))
     return {"done": True, "report": finite(report)}, told, ""

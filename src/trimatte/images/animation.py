@@ -19,7 +19,7 @@ from trimatte.images.encode import Said, beside_pixels, png_words
 from trimatte.images.formats import FORMATS, MAX_PIXELS
 from trimatte.images.mark import png_mark, sealed
 from trimatte.images.metadata import Metadata, metadata_of
-from trimatte.images.pillow import identified
+from trimatte.images.pillow import identified, tags_heard
 from trimatte.images.read import Picture, picture_of
 from trimatte.images.webp import with_each_time
 
@@ -56,6 +56,7 @@ class Animation:
             yield picture_of(replace(frame, metadata=self.metadata))
 
 
+@tags_heard()
 def frame_count(source: bytes) -> int:
     """The frames of a file's content; 1 for what is no animation, or cannot be read."""
     try:
@@ -69,6 +70,7 @@ def _frames(image: Any) -> int:
     return getattr(image, "n_frames", 1) if FORMATS[image.format].parts == "frame" else 1
 
 
+@tags_heard()
 def read_animation(source: bytes, *, max_pixels: int = MAX_PIXELS) -> Animation | None:
     """All frames of a file's content, or None if it has but one.
 

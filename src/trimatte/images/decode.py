@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Any, TypeGuard
 
 import numpy as np
@@ -26,8 +26,9 @@ from trimatte.images.arrays import Codes, quantised
 from trimatte.images.colour import profile_of
 from trimatte.images.formats import FORMATS, MAX_PIXELS
 from trimatte.images.metadata import Metadata, metadata_of, metadata_of_tiff
-from trimatte.images.pillow import identified, load, unpacked
+from trimatte.images.pillow import identified, load, tags_heard, unpacked
 from trimatte.images.tiff import full_page, is_tiff
+from trimatte.images.xmp import DAMAGED_XMP, xmp_tree
 from trimatte.runtime.options import check_number
 
 Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
@@ -94,11 +95,11 @@ def decode_source(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
     check_number("max_pixels", max_pixels, least=1, whole=True)
     name = repr(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else "the picture"
     try:
-        if isinstance(source, Image.Image):
-            _check_size(source.size, max_pixels)
-            return _decoded(source, None, _plain_samples)
-        with _stream(source) as stream:
-            return _decoded_stream(stream, max_pixels)
+        with tags_heard() as heard:
+            decoded = _decoded_source(source, max_pixels)
+        packet = decoded.metadata.xmp
+        damaged = [DAMAGED_XMP] if packet and xmp_tree(packet) is None else []
+        return replace(decoded, notes=(*decoded.notes, *heard, *damaged))
     except ImageReadError as error:
         raise type(error)(f"cannot read {name}: {error}") from error
     except Image.DecompressionBombError as error:
@@ -111,6 +112,7 @@ def decode_source(source: Source, max_pixels: int = MAX_PIXELS) -> Decoded:
         raise ImageReadError(f"cannot read {name}: it is damaged or of a rare kind ({reason(error)})") from error
 
 
+@tags_heard()
 def header_size(source: str | os.PathLike[str] | bytes | IO[bytes]) -> tuple[int, int] | None:
     """(width, height) as a picture's header says, without decoding it; None if the header does not tell."""
     try:
@@ -118,6 +120,14 @@ def header_size(source: str | os.PathLike[str] | bytes | IO[bytes]) -> tuple[int
             return identified(_full_page(stream)[0]).size
     except Exception:  # whatever is wrong will be told by `decode_source`
         return None
+
+
+def _decoded_source(source: Source, max_pixels: int) -> Decoded:
+    if isinstance(source, Image.Image):
+        _check_size(source.size, max_pixels)
+        return _decoded(source, None, _plain_samples)
+    with _stream(source) as stream:
+        return _decoded_stream(stream, max_pixels)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import zlib
 from itertools import islice
 from typing import IO
 
-from trimatte.images.pillow import identified
+from trimatte.images.pillow import identified, tags_heard
 from trimatte.images.png import chunks, pixels_sum
 
 MARK = "trimatte"
@@ -48,6 +48,7 @@ def _is_sealed(content: bytes) -> bool:
     return False
 
 
+@tags_heard()
 def is_marked(source: str | bytes) -> bool:
     """Whether a file, given by path or content, is a picture that trimatte wrote; what cannot be read is not."""
     try:

@@ -387,23 +387,27 @@ def _words(value: Any) -> str:
 
 def _datasets(iptc: bytes) -> Iterator[tuple[int, bytes]]:
     """Number and value of each dataset of record 2 (IPTC-IIM 4.2); what is damaged ends them."""
-    yield from ((number, iptc[start + 5 : end]) for number, start, end in _spans(iptc) if number >= 0)
+    yield from ((number, iptc[value:end]) for number, _, value, end in _spans(iptc) if number >= 0)
 
 
-def _spans(iptc: bytes) -> Iterator[tuple[int, int, int]]:
+def _spans(iptc: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Of each dataset its number, -1 in another record, and where it, its value and the next begin."""
     at = 0
     while at + 5 <= len(iptc) and iptc[at] == 0x1C:
-        length = int.from_bytes(iptc[at + 3 : at + 5], "big")
-        end = at + 5 + length
-        if length & 0x8000 or end > len(iptc):
+        value, length = at + 5, int.from_bytes(iptc[at + 3 : at + 5], "big")
+        if length & 0x8000:  # extended: of so many bytes is the length that follows
+            value += length & 0x7FFF
+            length = int.from_bytes(iptc[at + 5 : value], "big")
+        end = value + length
+        if end > len(iptc):
             return
-        yield (iptc[at + 2] if iptc[at + 1] == 2 else -1), at, end
+        yield (iptc[at + 2] if iptc[at + 1] == 2 else -1), at, value, end
         at = end
 
 
 def _cleaned_iptc(iptc: bytes, *, place: bool) -> bytes:
     left_out = _IPTC_PREVIEWS if place else _IPTC_PREVIEWS | _IPTC_PLACES
-    return b"".join(iptc[start:end] for number, start, end in _spans(iptc) if number not in left_out)
+    return b"".join(iptc[start:end] for number, start, _, end in _spans(iptc) if number not in left_out)
 
 
 def photoshop_block(iptc: bytes) -> bytes:

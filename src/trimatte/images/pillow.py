@@ -1,13 +1,18 @@
-"""Pillow, and what it lacks: headers read within bounds, other unpackers, room for TIFF without its pixel limit.
+"""Pillow, and what it lacks: headers read within bounds, other unpackers, room for TIFF without its pixel limit,
+and warnings of the picture that is read.
 
 All that trimatte uses of Pillow's private attributes is in this file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
+import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import IO, Any
 
 import numpy as np
@@ -21,6 +26,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong is r
 
 HEADER_BYTES = 1 << 25
 """The most bytes of a header that Pillow itself takes apart."""
+DAMAGED_TAGS = "some of its EXIF is damaged or of a rare kind, and may be left out"
 READS = 1 << 17
 """The most reads of a file, beside one for each `READ_BYTES`; a header made of tiny parts takes millions."""
 READ_BYTES = 256
@@ -47,6 +53,34 @@ _UNREAD = (  # offset, bytes there, what it is
     (0, b"v/1\x01", "OpenEXR"),
     (0, b"gimp xcf", "a GIMP document"),
 )
+
+
+_heard: ContextVar[list[str] | None] = ContextVar("_heard", default=None)
+
+
+class _Warnings:
+    """What Pillow's reader of tags has for the module `warnings`, which records for all threads at once or for none."""
+
+    def warn(self, message: str, *arguments: Any) -> None:
+        heard = _heard.get()
+        if heard is None:  # Pillow is used by others
+            warnings.warn(message, *arguments, stacklevel=2)
+        elif not heard:
+            heard.append(DAMAGED_TAGS)
+
+
+TiffImagePlugin.warnings = _Warnings()  # type: ignore[assignment, attr-defined]
+
+
+@contextlib.contextmanager
+def tags_heard() -> Iterator[list[str]]:
+    """While a picture is read, a list of what there is to say of its tags, in place of Pillow's warnings of each."""
+    heard: list[str] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
 
 
 class Metered:

@@ -19,6 +19,9 @@ _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _CODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 """By the first bytes of a packet."""
 _END = re.compile(r"<\?xpacket\s+end[^>]*\?>")
+_NO_TAG = re.compile(r"<(?!/?[A-Za-z_][\w.-]*:[\w.-]+[\s/>]|\?|!--|!\[CDATA\[)")
+"""A bracket that begins nothing that a packet is made of, where each name has a prefix."""
+_NAMED = re.compile(r"<|\s([\w:.-]+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _MOST_NAMES = 1000
 """Of namespaces whose prefixes are kept in all packets together, for ElementTree never forgets one."""
@@ -26,6 +29,7 @@ _named = set[str]()
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _DUBLIN_CORE, _TIFF = "{http://purl.org/dc/elements/1.1/}", "{http://ns.adobe.com/tiff/1.0/}"
 _EXTENSION = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"
+DAMAGED_XMP = "its XMP is damaged or too long, and left out, with the credits in it"
 _ADDRESSES = {
     "x": "adobe:ns:meta/",
     "rdf": _RDF[1:-1],
@@ -123,13 +127,13 @@ def _text(item: ElementTree.Element) -> str:
 
 
 def xmp_tree(packet: bytes) -> ElementTree.Element | None:
-    """The tree of a packet; None if it has entities of its own, or more is damaged than can be mended."""
+    """The tree of a packet; None if more is damaged than can be mended. No entity of its own is ever read."""
     if not packet or len(packet) > _MOST:
         return None
-    text = _decoded(packet)
+    text = _undefined(_decoded(packet))
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         return None
-    for mend in (_ended, _escaped, _declared):
+    for mend in (_ended, _escaped, _bracketed, _singled, _declared):
         root = _parsed(text)
         if root is not None:
             return root
@@ -171,6 +175,15 @@ def _decoded(packet: bytes) -> str:
     return _NO_XML.sub("\ufffd", text[: end.end()] if end else text)
 
 
+def _undefined(text: str) -> str:
+    """A packet without the declaration of its type, and of entities, before its first element."""
+    before, found, rest = text.partition("<!DOCTYPE")
+    if not found or re.search(r"<[\w:]", before):
+        return text
+    declared = max(0, rest.find("]")) if "[" in rest.partition(">")[0] else 0
+    return before + rest[rest.find(">", declared) + 1 :]
+
+
 def _ended(text: str) -> str:
     """A packet without what follows the end of its first element."""
     first = re.search(r"<([\w:.-]+)", text)
@@ -181,6 +194,27 @@ def _ended(text: str) -> str:
 def _escaped(text: str) -> str:
     """A packet whose ampersands stand for themselves, or for a character that XML has."""
     return re.sub(r"&(?:#?\w+;)?", lambda found: html.escape(html.unescape(found[0])), text)
+
+
+def _bracketed(text: str) -> str:
+    """A packet whose brackets that begin no tag stand for themselves."""
+    return _NO_TAG.sub("&lt;", text)
+
+
+def _singled(text: str) -> str:
+    """A packet whose tags have but the first of attributes of the same name."""
+    names = set[str]()
+
+    def kept(found: re.Match[str]) -> str:
+        if found[0] == "<":
+            names.clear()
+        elif found[1] in names:
+            return ""
+        else:
+            names.add(found[1])
+        return found[0]
+
+    return _NAMED.sub(kept, text)
 
 
 def _declared(text: str) -> str:

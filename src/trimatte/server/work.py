@@ -82,7 +82,7 @@ def run(task: str, files: Files, values: Values) -> Product:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         product = TASKS[task](files, values)
-    product.report.warnings = list(dict.fromkeys([*product.report.warnings, *for_users(caught)]))
+    product.report.warnings = for_users(caught, product.report.warnings)
     return product
 
 

@@ -126,7 +126,7 @@ def write_table(path: Path, tables: Mapping[str, ClassTable]) -> None:
 def read_table(path: Path) -> dict[str, ClassTable]:
     """The tables of a file by set. Raises `ArgumentError` if it is none, or holds a verdict that is none."""
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ArgumentError(f"classes: {path} is not a TOML file that can be read: {reason(error)}") from error
     try:
