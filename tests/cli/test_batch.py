@@ -117,7 +117,7 @@ def test_progress_of_a_resumed_run_is_of_the_pictures_that_it_makes() -> None:
 
 def test_a_trimap_goes_with_one_photo(trimatte: Trimatte, photos: Path, tmp_path: Path) -> None:
     result = trimatte("cutout", photos, "-o", tmp_path / "out", "--trimap", os.devnull)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "trimap: " in result.stderr
 
 

@@ -102,20 +102,44 @@ def test_a_list_may_begin_with_a_byte_order_mark(trimatte: Trimatte, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (["--stdin-list"], "no input"),
+        ([], "no input"),
         (["-", "--stdin-list"], "standard input"),
-        (["a.jpg", "--margin", "5"], "no crop"),
-        (["a.jpg", "--margin", "a lot"], "--margin"),
-        (["a.jpg", "--size", "huge"], "--size"),
-        (["a.jpg", "--preset", "nothing"], "preset"),
-        (["a.jpg", "--srgb", "--profile", "keep"], "exclude"),
-        (["a.jpg", "--outline-colour", "no"], "--outline-colour"),
+        (["photo.jpg", "--margin", "5"], "no crop"),
+        (["photo.jpg", "--margin", "a lot"], "--margin"),
+        (["photo.jpg", "--size", "huge"], "--size"),
+        (["photo.jpg", "--preset", "nothing"], "preset"),
+        (["photo.jpg", "--srgb", "--profile", "keep"], "exclude"),
+        (["photo.jpg", "--outline-colour", "no"], "--outline-colour"),
+        (["photo.jpg", "--method", "nothing"], "method"),
+        (["photo.jpg", "--segmenter", "nothing"], "segmenter"),
+        (["photo.jpg", "--refine", "nothing"], "refine"),
+        (["photo.jpg", "--option", "nothing=1"], "nothing: no option of 'light'"),
+        (["photo.jpg", "--band", "-1"], "band"),
+        (["photo.jpg", "--backdrop", "nothing"], "backdrop"),
+        (["photo.jpg", "--background", "nothing"], "background"),
+        (["photo.jpg", "-o", "b.jpg"], "holds no alpha"),
+        (["photo.jpg", "-o", "b.xyz"], "out: got 'b.xyz'"),
+        (["photo.jpg", "--format", "webp", "-o", "b.jpg"], "whose suffix is not of the format WEBP"),
+        (["photo.jpg", "photo.jpg", "--trimap", "c.png"], "trimap: got one for 2"),
     ],
 )
-def test_what_is_wrong_is_said_before_any_work(trimatte: Trimatte, options: list[str], match: str) -> None:
+def test_what_is_wrong_is_said_before_any_work(
+    trimatte: Trimatte, photo_file: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], match: str
+) -> None:
+    monkeypatch.chdir(photo_file.parent)
     result = trimatte("cutout", *options, input=b"\n")
-    assert result.exit_code in (1, 2)
+    assert result.exit_code == 2
     assert match in result.stderr
+    assert "a defect" not in result.stderr
+
+
+def test_of_an_empty_list_nothing_fails(trimatte: Trimatte, tmp_path: Path) -> None:
+    for out in ("-", tmp_path / "a.png", f"{tmp_path}/out/"):
+        result = trimatte("cutout", "--stdin-list", "-o", out, input=b"\n")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    result = trimatte("cutout", "--stdin-list", "--json-lines", "-o", tmp_path, input=b"")
+    start, end = map(json.loads, result.stdout.splitlines())
+    assert (start["event"], start["pictures"], end["event"], end["done"]) == ("start", 0, "end", 0)
 
 
 def test_alpha_and_composite_pair_folders_by_name(

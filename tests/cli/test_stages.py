@@ -96,7 +96,7 @@ def test_alpha_takes_its_photo_from_standard_input(
     assert result.exit_code == 0, result.stderr
     assert Image.open(io.BytesIO(result.stdout_bytes)).size == (96, 72)
     both = trimatte("alpha", "-", "-", input=photo_file.read_bytes())
-    assert both.exit_code == 1
+    assert both.exit_code == 2
     assert "standard input" in both.stderr
 
 
@@ -162,6 +162,7 @@ def test_composite_wants_an_alpha(trimatte: Trimatte, photo_file: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: alpha: ")
     assert trimatte("composite", photo_file).exit_code == 2
+    assert trimatte("composite", photo_file, "--background", "nothing").exit_code == 2
 
 
 def test_doctor_tells_versions_threads_caches_and_the_card(trimatte: Trimatte) -> None:

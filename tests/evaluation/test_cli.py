@@ -96,15 +96,15 @@ def test_verify_fails_where_a_picture_is_unusable(call, tmp_path):
 
 
 def test_errors_are_one_line(call, tmp_path):
-    result = call("evaluate", tmp_path / "nowhere", "--methods", "closed-form", "--out", tmp_path / "run", code=1)
+    result = call("evaluate", tmp_path / "nowhere", "--methods", "closed-form", "--out", tmp_path / "run", code=2)
     assert "no folder" in result.stderr
     assert "Traceback" not in result.output
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "x.txt").write_text("x")
-    unknown = call("datasets", "verify", tmp_path / "odd", code=1).stderr
+    unknown = call("datasets", "verify", tmp_path / "odd", code=2).stderr
     assert all(layout.name in unknown for layout in LAYOUTS)
     call("datasets", "synthesize", tmp_path / "s", "--size", "512", code=2)
     call("evaluate", tmp_path, "--predictions", "theirs", "--out", tmp_path / "run", code=2)
-    call("compare", tmp_path / "odd", code=1)
+    call("compare", tmp_path / "odd", code=2)
     (tmp_path / "run").mkdir(exist_ok=True)
-    assert "holds no records" in call("compare", tmp_path / "run", code=1).stderr
+    assert "holds no records" in call("compare", tmp_path / "run", code=2).stderr

@@ -231,8 +231,9 @@ def test_a_preset_of_ones_own_extends_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("sizes = 3", "has sizes: no option"),
+        ("sizes = 3", "has 'sizes'; wanted about, extends, crop"),
         ('size = "huge"', "has size: got 'huge'"),
+        ("size = 800", 'has size: got 800; wanted width x height such as "800x800"'),
         ('extends = "nothing"', "extends: got 'nothing'"),
         ('extends = ["marketplace"]', "extends: got"),
         ("extends = {a = 1}", "extends: got"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.files.atomic import reason
-from trimatte.images.formats import is_picture, named_picture, output_format, unread
+from trimatte.images.formats import format_of, is_picture, named_picture, output_format, unread
 
 STREAM = "-"
 SHEET, MATTE = "-sheet.png", "-matte.png"
@@ -94,20 +94,22 @@ def plan(
     ArgumentError
         Where `inputs` and `out` do not go together, `out` has a suffix of no format, or there is no picture at all.
     """
-    several = len(inputs) > 1 or os.path.isdir(inputs[0])
+    several = len(inputs) > 1 or any(map(os.path.isdir, inputs))
     found = [entry for name in inputs for entry in _pictures(name, out)]
     if out == STREAM or (out is None and STREAM in inputs):
         if several:
             raise ArgumentError("out: standard output takes one picture; several want a folder")
         if companions:
             raise ArgumentError("out: got standard output, but there is more than one file to write")
-        return [Job(found[0][0], STREAM)]
+        return [Job(source, STREAM) for source, _, _ in found]
     into_folder = out is not None and (several or os.path.isdir(out) or out.endswith(("/", os.sep)))
     if out is not None and several and (os.path.isfile(out) or named_picture(out)):
         raise ArgumentError(f"out: got the file {out!r}, but several pictures want a folder")
     by_name = out is not None and not into_folder
-    if by_name:
-        output_format(out, format, name="out")
+    if out is not None and by_name:
+        written, named = output_format(out, format, name="out"), format_of(out)
+        if named is not None and named.name != written:
+            raise ArgumentError(f"out: got {out!r}, whose suffix is not of the format {written}; wanted both alike")
     jobs = []
     for source, inner, problem in found:
         if problem:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import IO, TYPE_CHECKING, Any
 
 from trimatte.batch.jobs import MATTE, STREAM, Job, companions_of
-from trimatte.errors import ImageWriteError
+from trimatte.errors import ArgumentError, ImageWriteError
+from trimatte.runtime.options import check_flag
 
 if TYPE_CHECKING:
     from trimatte.cutout import Cutout, CutoutReport
@@ -45,6 +48,44 @@ def writable(job: Job) -> str | IO[bytes]:
 def format_of(job: Job, format: str | None) -> str | None:
     """The format to write a result in: the one asked for, PNG on standard output, else None: by the suffix."""
     return format or ("PNG" if job.target == STREAM else None)
+
+
+def checked_options(format: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of `cut_out` that say something, defaults included, and the format, by default PNG.
+
+    Raises `ArgumentError` for what no picture could be done with.
+    """
+    from trimatte.images.background import named_colour
+    from trimatte.output.finish import check_format
+    from trimatte.output.options import FRAMES, NAMES, OUTPUTS, output_of
+    from trimatte.quality import USUAL, apart
+    from trimatte.stages import Stages
+
+    defaults = {field.name: field.default for field in fields(Stages)}
+    asked = {**apart(defaults), **apart(options), "format": format or "png"}
+    asked["way"] = USUAL if asked["way"] is None else asked["way"]
+    of_file = ("sheet", "output", "frames", "way", *NAMES)
+    stages = Stages(quality=asked["way"], **{name: asked[name] for name in defaults if name != "quality"})
+    stages.check(**{name: asked[name] for name in asked if name not in (*defaults, *of_file)})
+    check_flag("sheet", asked.get("sheet", False))
+    kind = asked.get("output", "cutout")
+    if kind not in OUTPUTS:
+        raise ArgumentError(f"output: got {kind!r}; wanted one of {', '.join(OUTPUTS)}")
+    output = output_of(**{name: asked[name] for name in NAMES if name in asked})
+    check_format(output, io.BytesIO(), kind)
+    if isinstance(output.background, str):
+        named_colour(output.background, "background")
+    given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
+    if asked.get("frames", "first") not in FRAMES:
+        raise ArgumentError(f"frames: got {asked['frames']!r}; wanted one of {', '.join(FRAMES)}")
+    if asked.get("frames") == "all":
+        from trimatte.batch.animation import check_animated
+
+        check_animated(output, io.BytesIO(), kind, sheet=asked.get("sheet", False))
+    for name, usual in (("output", "cutout"), ("frames", "first")):
+        if given.get(name) == usual:
+            del given[name]
+    return given
 
 
 def cut_out_file(job: Job, *, sheet: bool = False, format: str | None = None, **options: Any) -> CutoutReport:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import fields
 from typing import Any
 
 from trimatte.batch.folders import arriving_tasks, folders_of, listed, tasks_of, unread_task, watch_over
 from trimatte.batch.manifest import Manifest, open_manifest, read_manifests
+from trimatte.batch.one import checked_options
 from trimatte.batch.plan import WHOLE, of_shard, parse_shard
 from trimatte.batch.summary import BatchSummary
 from trimatte.batch.tasks import Outcome, Settings, State, Task, standing
@@ -211,34 +210,7 @@ def _with_preset(format: str | None, options: Mapping[str, Any]) -> tuple[str | 
 
 def settings_of(format: str | None, options: Mapping[str, Any], retry_failed: bool, force: bool = False) -> Settings:
     """Settings of all pictures, defaults included; raises `ArgumentError` for what no picture could be done with."""
-    from trimatte.output.finish import check_format
-    from trimatte.output.options import FRAMES, NAMES, OUTPUTS, output_of
-    from trimatte.quality import USUAL, apart
-    from trimatte.stages import Stages
-
-    defaults = {field.name: field.default for field in fields(Stages)}
-    asked = {**apart(defaults), **apart(options), "format": format or "png"}
-    asked["way"] = USUAL if asked["way"] is None else asked["way"]
-    of_file = ("sheet", "output", "frames", "way", *NAMES)
-    stages = Stages(quality=asked["way"], **{name: asked[name] for name in defaults if name != "quality"})
-    stages.check(**{name: asked[name] for name in asked if name not in (*defaults, *of_file)})
-    check_flag("sheet", asked.get("sheet", False))
-    kind = asked.get("output", "cutout")
-    if kind not in OUTPUTS:
-        raise ArgumentError(f"output: got {kind!r}; wanted one of {', '.join(OUTPUTS)}")
-    output = output_of(**{name: asked[name] for name in NAMES if name in asked})
-    check_format(output, io.BytesIO(), kind)
-    given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
-    if asked.get("frames", "first") not in FRAMES:
-        raise ArgumentError(f"frames: got {asked['frames']!r}; wanted one of {', '.join(FRAMES)}")
-    if asked.get("frames") == "all":
-        from trimatte.batch.animation import check_animated
-
-        check_animated(output, io.BytesIO(), kind, sheet=asked.get("sheet", False))
-    for name, usual in (("output", "cutout"), ("frames", "first")):
-        if given.get(name) == usual:
-            del given[name]
-    return Settings.of(given, retry_failed, force)
+    return Settings.of(checked_options(format, options), retry_failed, force)
 
 
 def _refuse_while_importing() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from trimatte import __version__
-from trimatte.errors import TrimatteError
+from trimatte.errors import ArgumentError, TrimatteError
 
 VERBS = {
     "cutout": "Photos to cut-outs with a true alpha channel.",
@@ -61,6 +61,8 @@ class Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except ArgumentError as error:  # of the command line: those of a picture are its failures
+            raise click.UsageError(str(error)) from error
         except TrimatteError as error:
             raise click.ClickException(str(error)) from error
 

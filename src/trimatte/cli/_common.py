@@ -246,14 +246,16 @@ def check(
 
 
 def listed_inputs(inputs: Sequence[str], stdin_list: bool) -> tuple[str, ...]:
-    """The inputs, and those that standard input names one a line. Raises `UsageError` if there are none."""
+    """The inputs, and those that standard input names one a line, if any.
+
+    Raises `UsageError` for no inputs where nobody lists them.
+    """
     if stdin_list and STREAM in inputs:
         raise click.UsageError("--stdin-list and a picture on standard input do not go together.")
     lines = sys.stdin.buffer.read().removeprefix(BOM_UTF8).splitlines() if stdin_list else []
-    found = (*inputs, *(os.fsdecode(line) for line in lines if line.strip()))
-    if not found:
+    if not (inputs or stdin_list):
         raise click.UsageError("There is no input: name files or folders, or list them with --stdin-list.")
-    return found
+    return (*inputs, *(os.fsdecode(line) for line in lines if line.strip()))
 
 
 class Events:
@@ -323,7 +325,7 @@ def run(
 def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tuple[dict[str, Any], list[str], str]:
     """One job's record for JSON, what there is to tell of it, and why it failed."""
     start = time.perf_counter()
-    failed, report, trace = job.problem or _absent(job.source), {}, ""
+    failed, report, trace = hindrance(job), {}, ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -346,14 +348,14 @@ def _done(job: Job, work: Callable[[Job], dict[str, Any]], verbose: bool) -> tup
     return {"done": True, "report": finite(report)}, told, ""
 
 
-def _absent(source: str) -> str:
-    """Why there is nothing to read, which is found out before anything heavy is imported."""
-    if source == STREAM or is_remote(source):
-        return ""
+def hindrance(job: Job) -> str:
+    """Why a job cannot be done, as far as that is found out before anything heavy is imported."""
+    if job.problem or job.source == STREAM or is_remote(job.source):
+        return job.problem
     try:
-        os.stat(source)
+        os.stat(job.source)
     except (OSError, ValueError) as error:
-        return f"cannot read {source!r}: {reason(error)}"
+        return f"cannot read {job.source!r}: {reason(error)}"
     return ""
 
 

@@ -12,7 +12,7 @@ from trimatte.batch.jobs import Job, plan, with_partners
 from trimatte.batch.one import format_of, opened, writable
 from trimatte.cli import _common as common
 from trimatte.errors import ArgumentError
-from trimatte.runtime.options import parse_options
+from trimatte.runtime.options import check_options, parse_options
 
 
 @click.command("alpha")
@@ -49,12 +49,14 @@ def command(
     Both may be folders: pictures of one name, whatever their suffixes, belong together. A method that needs no trimap
     takes none. Without --out the matte lands beside the photo as NAME-alpha.png.
     """
-    from trimatte.alpha import estimate_alpha
+    from trimatte.alpha import estimate_alpha, find_method
     from trimatte.images import load_picture, read_trimap, save_image
     from trimatte.images.hidden import without_hidden
 
     common.check(method=method)
     options = parse_options(method_options)
+    if options:
+        check_options(method, find_method(method).load(), options)
     folders = [bool(name and os.path.isdir(name)) for name in (photo, trimap)]
     if trimap is not None and folders[0] != folders[1]:
         raise ArgumentError("trimap: got a folder and a file; wanted two folders, or two files")

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from trimatte.batch.jobs import STREAM, Job, companions_of, plan
-from trimatte.batch.one import cut_out_file
+from trimatte.batch.one import checked_options, cut_out_file
 from trimatte.cli import _batch as batch
 from trimatte.cli import _common as common
 from trimatte.cli import _output as output
 from trimatte.errors import ArgumentError
 from trimatte.files.addresses import is_remote
-from trimatte.output.options import output_of
+from trimatte.images.formats import format_of
 from trimatte.quality import USUAL
 from trimatte.runtime.options import parse_options
 
@@ -89,10 +89,6 @@ def command(
     options |= options.pop("qualities")
     of_output = output.taken_from(options, out)
     background, format = of_output.get("background"), of_output.pop("format", None)
-    try:
-        output_of(**of_output)
-    except ArgumentError as error:
-        raise click.UsageError(f"{error}.") from None
     asked = {**options, **of_output}
     if asked.get("frames") == "all" and (sheet or asked.get("output", "cutout") != "cutout"):
         raise click.UsageError("--frames all goes with none of --sheet, --output matte and --output both.")
@@ -126,6 +122,10 @@ def command(
     )
     if trimap is not None and len(jobs) > 1:
         raise ArgumentError(f"trimap: got one for {len(jobs)} pictures; it goes with one")
+    possible = [job for job in jobs if not common.hindrance(job)]
+    if possible:
+        named = format_of(possible[0].target)
+        checked_options(format or (named.name if named else None), options)
 
     def work(job: Job) -> dict[str, Any]:
         return cut_out_file(job, **options).as_dict()

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from trimatte.cli import _common as common
-from trimatte.errors import ImageReadError, MissingExtraError
+from trimatte.errors import ImageReadError, MissingExtraError, TrimatteError
 from trimatte.quality import USUAL, WAYS
 
 LOOPBACK = "127.0.0.1"
@@ -82,6 +82,6 @@ def _listening(port: int) -> socket.socket:
         listener.bind((LOOPBACK, port))
     except OSError as error:
         listener.close()
-        raise click.UsageError(f"cannot listen at port {port}: {error.strerror}") from error
+        raise TrimatteError(f"cannot listen at port {port}: {error.strerror}") from error
     listener.listen()
     return listener

@@ -68,7 +68,7 @@ def as_colour(colour: Any, name: str, also: str = "") -> NDArray[np.float32]:
 def _colour(background: Any, name: str = "background") -> NDArray[np.float32] | None:
     """The three values of a colour, or None if it is a picture."""
     if isinstance(background, str):
-        return _named_colour(background, name)
+        return named_colour(background, name)
     if is_source(background):
         return None
     values = np.asarray(background)
@@ -80,7 +80,11 @@ def _colour(background: Any, name: str = "background") -> NDArray[np.float32] | 
     return (values / white).astype(np.float32)
 
 
-def _named_colour(word: str, name: str) -> NDArray[np.float32] | None:
+def named_colour(word: str, name: str) -> NDArray[np.float32] | None:
+    """The three values of a colour's word; None for what may be the path of a picture, where one may stand.
+
+    Raises `ArgumentError` for another word.
+    """
     try:
         values = ImageColor.getrgb(word)
     except ValueError:

@@ -61,10 +61,10 @@ _heard: ContextVar[list[str] | None] = ContextVar("_heard", default=None)
 class _Warnings:
     """What Pillow's reader of tags has for the module `warnings`, which records for all threads at once or for none."""
 
-    def warn(self, message: str, *arguments: Any) -> None:
+    def warn(self, message: str, category: type[Warning] = UserWarning) -> None:
         heard = _heard.get()
         if heard is None:  # Pillow is used by others
-            warnings.warn(message, *arguments, stacklevel=2)
+            warnings.warn(message, category, stacklevel=2)
         elif not heard:
             heard.append(DAMAGED_TAGS)
 

@@ -247,6 +247,9 @@ def preset_options(preset: str | os.PathLike[str]) -> dict[str, Any]:
     base = options.pop("extends", None)
     if base is not None and not (isinstance(base, str) and base in built_in):
         raise ArgumentError(f"extends: got {base!r} in {str(path)!r}; wanted one of {', '.join(built_in)}")
+    for name in options:
+        if name not in NAMES:
+            raise ArgumentError(f"preset: {str(path)!r} has {name!r}; wanted about, extends, {', '.join(NAMES)}")
     try:
         if "background" in options:
             options["background"] = _background(options["background"], path.parent)
