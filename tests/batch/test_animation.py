@@ -129,9 +129,7 @@ def test_frames_that_are_alike_stay_frames(target: str, alike: str, profile: byt
 @pytest.mark.parametrize("target", ["PNG", "WEBP"])
 def test_without_a_subject_all_frames_are_kept(target: str, bright: str) -> None:
     frames_in = [Image.new("RGB", (64, 48), (20, 20, 20 + number)) for number in range(3)]
-    frames_in[0].save(
-        stream := io.BytesIO(), "GIF", save_all=True, append_images=frames_in[1:], duration=[50, 100, 200]
-    )
+    frames_in[0].save(stream := io.BytesIO(), "GIF", save_all=True, append_images=frames_in[1:], duration=[50, 0, 200])
     with pytest.warns(UserWarning, match="no subject found"):
         cut_out(stream.getvalue(), made := io.BytesIO(), frames="all", segmenter=bright, format=target)
     found = [(np.asarray(frame).max(), frame.info["duration"]) for frame in frames(made)]

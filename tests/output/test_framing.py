@@ -363,3 +363,14 @@ def test_a_picture_behind_covers_a_frame_beyond_the_photo(tmp_path: Path) -> Non
         rgb = made(rectangle(), crop=True, background=tmp_path / "behind.png", **options)
         assert (rgb[0, 0] == 99).all()
         assert (rgb[-1, -1] == 99).all()
+
+
+@pytest.mark.parametrize("text", ["10 7.5% 10 7.5%", "10, 7.5%", "10 px, 7,5 %", " 10px  7,5%, 10, 7.5% "])
+def test_margins_may_have_commas(text: str) -> None:
+    assert parse_margins(text) == ((10, "px"), (7.5, "%"), (10, "px"), (7.5, "%"))
+
+
+@pytest.mark.parametrize("text", ["10,20", "10,,20", "10;20", ", 10", "10, 20, 30"])
+def test_margins_that_are_none(text: str) -> None:
+    with pytest.raises(ArgumentError, match="margin: got"):
+        parse_margins(text)

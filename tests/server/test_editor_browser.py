@@ -401,6 +401,10 @@ def test_a_download_as_shown(make_page: Callable[..., Page]) -> None:
     picture = np.asarray(shown)
     assert picture[0].max() < 12
     assert picture[50, 60].min() > 150
+    wide = exported(
+        format="avif", crop="true", margin="10, 20, 10%, 7,5%", size="", aspect="2:1", dpi="300", outline="300"
+    )
+    assert (wide.format, round(wide.width / wide.height, 1)) == ("AVIF", 2)
     page.choose("backdrop", "checks")
     page.page.click("#download")
     page.page.click("#export-open")
@@ -511,6 +515,30 @@ def test_several_photos_are_stepped_through(make_page: Callable[..., Page], tmp_
     page.settled()
     page.page.click("#clear")  # the module's session as it was
     page.settled()
+
+
+def test_of_several_photos_those_that_cannot_be_read_are_named(make_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = make_page()
+    page.open()
+    for name in ("odd.png", "torn.png"):
+        (tmp_path / name).write_text("no picture")
+    Image.fromarray(disc()[0][:, ::-1]).save(tmp_path / "second.png")
+    files = [str(tmp_path / name) for name in ("odd.png", "torn.png", "second.png")]
+    page.page.set_input_files("#photo-file", files)
+    page.until(lambda: "second.png" in page.page.inner_text("#file"))
+    page.settled()
+    page.until(
+        lambda: "odd.png: " in page.page.inner_text("#trouble") and "torn.png: " in page.page.inner_text("#trouble")
+    )
+    strip = page.page.locator("#strip .photo")
+    assert strip.all_inner_texts() == ["disc.png", "second.png"]
+    assert strip.nth(1).get_attribute("aria-current") == "true"
+    page.page.set_input_files("#photo-file", files[:1])
+    page.until(
+        lambda: "odd.png: " in page.page.inner_text("#trouble") and "torn" not in page.page.inner_text("#trouble")
+    )
+    assert strip.nth(1).get_attribute("aria-current") == "true"
+    page.complaints = [text for text in page.complaints if "status of 4" not in text]  # the browser's own lines
 
 
 def test_photos_are_taken_out_of_the_strip(make_page: Callable[..., Page], tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 from starlette.testclient import TestClient
 
+from trimatte.errors import ArgumentError
 from trimatte.server.editor import Sessions, editor_app
 from trimatte.server.editor.endpoints import STATIC
 
@@ -293,6 +295,23 @@ def test_a_session_that_nobody_waits_for_takes_no_place(body: bytes) -> None:
     asyncio.run(editor_app(sessions)(scope, receive, send))
     assert sent[0]["status"] == 499
     assert len(sessions) == 0
+
+
+def test_presets_of_ones_own_are_offered(body: bytes, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('extends = "sticker"\nsize = "64x48"\nbackground = "#204060"\nformat = "avif"')
+    app = editor_app(Sessions(), own_presets=[str(tmp_path / "mine.toml")])
+    with TestClient(app, base_url="http://localhost") as http:
+        offered = http.get("/v1/edit/options").json()
+        assert offered["presets"]["mine"] == {"format": "avif", "background": True}
+        assert ("avif" in offered["formats"]) == features.check("avif")
+        id = http.post(SESSIONS, content=body).json()["id"]
+        for suffix in offered["formats"]:
+            made = Image.open(io.BytesIO(http.get(f"{SESSIONS}/{id}/cutout.{suffix}?preset=mine").content))
+            assert (made.size, made.mode) == ((64, 48), "RGB")
+        assert http.get(f"{SESSIONS}/{id}/cutout.png?preset=theirs").status_code == 400
+    (tmp_path / "bad.toml").write_text("size = 800")
+    with pytest.raises(ArgumentError, match=r"bad.toml' has size: got 800"):
+        editor_app(Sessions(), own_presets=[str(tmp_path / "bad.toml")])
 
 
 def test_options_are_those_that_a_session_takes(http: TestClient, body: bytes) -> None:

@@ -31,12 +31,27 @@ LOOPBACK = "127.0.0.1"
 @common.backdrop
 @common.shadow
 @click.option("--band", type=float, default=0.05, show_default=True, help="Half width of the unknown band.")
+@click.option(
+    "--preset",
+    "own_presets",
+    multiple=True,
+    metavar="FILE.toml",
+    help="Of yours, offered for downloads by the file's name; may be repeated.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="To listen at.  [default: a free one]")
 @click.option("--browser/--no-browser", default=True, help="Whether to open the browser.  [default: browser]")
 @common.max_pixels
 @common.threads
 @common.device
-def command(photo: str | None, trimap: str | None, port: int, browser: bool, max_pixels: int, **settings: Any) -> None:
+def command(
+    photo: str | None,
+    trimap: str | None,
+    own_presets: tuple[str, ...],
+    port: int,
+    browser: bool,
+    max_pixels: int,
+    **settings: Any,
+) -> None:
     """Open an editor for PHOTO, or for one that you pick there, in the browser.
 
     It listens on this machine alone, and ends by Ctrl-C.
@@ -50,12 +65,12 @@ def command(photo: str | None, trimap: str | None, port: int, browser: bool, max
     from trimatte.server.editor import Sessions, editor_app
 
     sessions = Sessions(idle_seconds=None)
+    app = editor_app(sessions, max_pixels=max_pixels, own_presets=own_presets)
     anchor = ""
     if photo is not None:
         click.echo("Finding the subject ...", err=True)
         options = {"trimap": trimap, "max_pixels": max_pixels, **settings}
         anchor = "#" + sessions.open(_read(photo), os.path.basename(photo), **options)
-    app = editor_app(sessions, max_pixels=max_pixels)
     with _listening(port) as listener:
         address = f"http://{LOOPBACK}:{listener.getsockname()[1]}/{anchor}"
         click.echo(f"The editor is at {address}")

@@ -13,27 +13,29 @@ Length = tuple[float, str]
 Margins = tuple[Length, Length, Length, Length]
 """Top, right, bottom, left."""
 
-_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(px|%|)")
+_LENGTH = re.compile(r"(\d{1,5}(?:[.,]\d{1,4})?)(px|%|)")
 _APART = re.compile(r"(?<=\d)\s+(px|%)")
+_SEPARATOR = re.compile(r",?\s+")
+"""Between margins; a comma within a number is its point."""
 _SIZE = re.compile(r"(\d{1,5})\s*[x×]\s*(\d{1,5})")
 _ASPECT = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)")
 _LONGEST_TEXT = 64
 
 
 def parse_margins(value: Any) -> Margins:
-    """Four margins of one, two or four: 40, "7.5 %", "10% 5%", (40, "5%"), in the order of CSS.
+    """Four margins of one, two or four: 40, "7.5 %", "10% 5%", "10%, 7,5%", (40, "5%"), in the order of CSS.
 
     Raises `ArgumentError` for another value.
     """
     wanted = "margin: got {}; wanted 1, 2 or 4 lengths such as 40 or 7.5%, of at most 99999 or 100%"
     if isinstance(value, str) and len(value) <= _LONGEST_TEXT:
-        parts: Sequence[Any] = _APART.sub(r"\1", value).split()
+        parts: Sequence[Any] = _SEPARATOR.split(_APART.sub(r"\1", value.strip()))
     elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         parts = value
     else:
         parts = [value]
     found = [None if isinstance(part, bool) else _LENGTH.fullmatch(str(part)[:_LONGEST_TEXT]) for part in parts]
-    lengths = [(float(match[1]), match[2] or "px") for match in found if match]
+    lengths = [(float(match[1].replace(",", ".")), match[2] or "px") for match in found if match]
     fits = all(number <= 100 if unit == "%" else number == int(number) for number, unit in lengths)
     if None in found or len(lengths) not in (1, 2, 4) or not fits:
         raise ArgumentError(wanted.format(_short(value)))

@@ -7,9 +7,9 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,8 @@ from starlette.types import Scope
 from trimatte.errors import ArgumentError, TrimatteError
 from trimatte.images.background import opaque_image
 from trimatte.images.formats import MAX_PIXELS, WRITTEN
-from trimatte.output.options import presets
+from trimatte.output.options import preset_options, presets
+from trimatte.runtime.parameters import Choice
 from trimatte.runtime.threads import available_threads
 from trimatte.server.bodies import ClientGoneError, Held, read_raw
 from trimatte.server.editor.session import BANDS, CLICKS, DOWNLOADS, Click, Patch, Session, editor_methods
@@ -47,7 +48,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(
-    sessions: Sessions | None = None, *, max_bytes: int = 64 << 20, max_pixels: int = MAX_PIXELS
+    sessions: Sessions | None = None,
+    *,
+    max_bytes: int = 64 << 20,
+    max_pixels: int = MAX_PIXELS,
+    own_presets: Sequence[str] = (),
 ) -> list[BaseRoute]:
     """Routes of the editor: the page at `/`, its files at `/editor`, and the sessions at `/v1/edit`.
 
@@ -59,13 +64,15 @@ def routes(
         Of a photo's file.
     max_pixels : int, default MAX_PIXELS
         Larger photos are refused before they are decoded.
+    own_presets : sequence of str, default ()
+        TOML files, offered by their names. Raises `ArgumentError` for one that is no preset.
     """
-    editor = _Editor(Sessions() if sessions is None else sessions, max_bytes, max_pixels)
+    editor = _Editor(Sessions() if sessions is None else sessions, max_bytes, max_pixels, own_presets)
     one = "/v1/edit/sessions/{id}"
     return [
         Route("/", _page),
         Mount("/editor", _Files(directory=STATIC)),
-        Route("/v1/edit/options", _options),
+        Route("/v1/edit/options", editor.offered),
         Route("/v1/edit/sessions", _answered(editor.open), methods=["POST"]),
         Route(one, _answered(editor.state), methods=["GET"]),
         Route(one, _answered(editor.close), methods=["DELETE"]),
@@ -81,7 +88,9 @@ def routes(
     ]
 
 
-def editor_app(sessions: Sessions, *, max_bytes: int = 64 << 20, max_pixels: int = MAX_PIXELS) -> Starlette:
+def editor_app(
+    sessions: Sessions, *, max_bytes: int = 64 << 20, max_pixels: int = MAX_PIXELS, own_presets: Sequence[str] = ()
+) -> Starlette:
     """The editor alone, as an application that answers to this machine's own names only; arguments as of `routes`."""
 
     def tell(_: Scope, problem: Problem) -> Response:
@@ -92,18 +101,29 @@ def editor_app(sessions: Sessions, *, max_bytes: int = 64 << 20, max_pixels: int
         Middleware(CheckFraming, tell=tell),
         Middleware(CheckHost, settings=Settings(), tell=tell),
     ]
-    return Starlette(routes=routes(sessions, max_bytes=max_bytes, max_pixels=max_pixels), middleware=middleware)
+    of_editor = routes(sessions, max_bytes=max_bytes, max_pixels=max_pixels, own_presets=own_presets)
+    return Starlette(routes=of_editor, middleware=middleware)
 
 
 class _Editor:
     """The handlers, and the threads they work in: strokes have their own, so that none waits for a long solve."""
 
-    def __init__(self, sessions: Sessions, max_bytes: int, max_pixels: int) -> None:
+    def __init__(self, sessions: Sessions, max_bytes: int, max_pixels: int, own_presets: Sequence[str]) -> None:
         self.sessions = sessions
+        self.presets = {**{name: name for name in presets()}, **{Path(path).stem: path for path in own_presets}}
+        self.preset_offers = {name: _offered(preset_options(preset)) for name, preset in self.presets.items()}
+        choice = Choice(tuple(self.presets))
+        self.looks = [replace(row, kind=choice) if row.name == "preset" else row for row in LOOKS]
         self.settings = Settings(max_bytes=max_bytes, max_pixels=max_pixels)
         self._held = Held(self.settings.held_bytes)
         self._long = ThreadPoolExecutor(max(1, available_threads() // 2), "editor-long")
         self._quick = ThreadPoolExecutor(2, "editor-quick")
+
+    async def offered(self, request: Request) -> Response:
+        """What the page offers."""
+        methods = [{"name": name, "label": label} for name, label in editor_methods().items()]
+        cutouts = [name.removeprefix("cutout.") for name in DOWNLOADS if name.startswith("cutout.")]
+        return JSONResponse({"methods": methods, "bands": BANDS, "presets": self.preset_offers, "formats": cutouts})
 
     async def open(self, request: Request) -> Response:
         """A photo as the body -> a session."""
@@ -183,8 +203,10 @@ class _Editor:
 
     async def _looks(self, request: Request) -> dict[str, Any]:
         """How a cut-out is to be laid out; a body is the picture behind it."""
-        values = parse_parameters(LOOKS, request.query_params.multi_items())
+        values = parse_parameters(self.looks, request.query_params.multi_items())
         options = {name: value for name, value in values.items() if value is not None}
+        if "preset" in options:
+            options["preset"] = self.presets[options["preset"]]
         if request.method == "POST":
             behind = await self._body(request, self.settings.max_bytes)
             options["background"] = opaque_image(behind, max_pixels=self.settings.max_pixels)
@@ -209,13 +231,6 @@ class _Files(StaticFiles):
 
 async def _page(request: Request) -> Response:
     return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
-
-
-async def _options(request: Request) -> Response:
-    """What the page offers."""
-    methods = [{"name": name, "label": label} for name, label in editor_methods().items()]
-    offered = {name: _offered(options) for name, options in presets().items()}
-    return JSONResponse({"methods": methods, "bands": BANDS, "presets": offered})
 
 
 def _offered(options: Mapping[str, Any]) -> dict[str, str | bool]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import features
 
 from trimatte.alpha import Matte, ready_methods, remarks
 from trimatte.alpha.methods import find_method
@@ -44,8 +45,8 @@ BANDS = 0.005, 0.3
 """Least and greatest half width of the automatic band, relative to the subject."""
 DOWNLOADS = {
     name: (row.name, row.media_type)
-    for name in ("cutout.png", "cutout.webp", "cutout.jpg", "trimap.png", "alpha.png")
-    if (row := format_of(name))
+    for name in ("cutout.png", "cutout.webp", "cutout.jpg", "cutout.avif", "trimap.png", "alpha.png")
+    if (row := format_of(name)) and (row.name != "AVIF" or features.check("avif"))
 }
 """What can be downloaded: format and media type by name."""
 

@@ -52,17 +52,26 @@ $("again").addEventListener("click", () => {
   again?.();
 });
 
-function openFiles(files) {
-  if (files.length) openPhoto(strip.add(files));
+// Open the first of some photos that can be read; those before it are named.
+async function openFiles(files) {
+  const refused = [];
+  let error = null;
+  for (const item of strip.add(files)) {
+    error = await openPhoto(item);
+    if (error?.kind !== "refused") break;
+    refused.push(error.message);
+  }
+  if (refused.length && !error) trouble(new Error(refused.join(" ")), null);
 }
 
-// Open an item of the strip: its session, or a new one where it has none, or that has ended.
+// Open an item of the strip: its session, or a new one where it has none, or that has ended. Gives what went wrong.
 async function openPhoto(item) {
   const before = document.body.dataset.screen;
   opening?.abort();
   opening = Object.assign(new AbortController(), { item });
   const { signal } = opening;
   fine();
+  strip.mark(item);
   const preview = item.file ? showPreview(item.file) : null;
   if (!item.id) screen("opening");
   $("cancel").focus();
@@ -70,10 +79,14 @@ async function openPhoto(item) {
     await leave();
     await enter(...(await sessionOf(item, signal)), item);
   } catch (error) {
-    if (signal.aborted && opening?.signal !== signal) return; // another photo took its place
+    if (signal.aborted && opening?.signal !== signal) return error; // another photo took its place
     screen(before === "desk" ? "desk" : "welcome");
+    strip.mark(photo);
     if (!item.id) strip.drop(item);
-    if (error.name !== "AbortError") trouble(error, error.kind === "refused" ? null : () => openFiles([item.file]));
+    if (error.name === "AbortError") return error;
+    if (strip.items.length || item.id) error.message = `${item.name}: ${error.message}`;
+    trouble(error, error.kind === "refused" ? null : () => openFiles([item.file]));
+    return error;
   } finally {
     if (preview) URL.revokeObjectURL(preview);
     if (opening?.signal === signal) opening = null;
@@ -336,7 +349,7 @@ async function start() {
   try {
     const offered = await api.options();
     tools.offer(offered);
-    exporting.offer(offered.presets);
+    exporting.offer(offered);
     if (!id) return;
     $("opening-text").textContent = "Opening …";
     screen("opening");

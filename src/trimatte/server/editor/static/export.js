@@ -1,7 +1,7 @@
 // The dialog of a download as it is shown: background, format, crop, size, and presets of shops.
 
 const KEPT = "trimatte-export";
-const OWN = ["margin", "size", "cast_shadow", "outline"];
+const OWN = ["margin", "size", "aspect", "dpi", "cast_shadow", "outline"];
 const $ = (id) => document.getElementById(id);
 
 export function joinExport({ behind, download }) {
@@ -88,8 +88,9 @@ export function joinExport({ behind, download }) {
   });
 
   return {
-    offer(presets) {
+    offer({ presets, formats }) {
       known = presets;
+      for (const option of [...form.format.options]) if (!formats.includes(option.value)) option.remove();
       for (const name of Object.keys(presets)) form.preset.append(new Option(name[0].toUpperCase() + name.slice(1), name));
       remember();
     },

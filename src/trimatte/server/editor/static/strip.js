@@ -14,11 +14,11 @@ export class Strip {
     $("strip").addEventListener("keydown", (event) => this.key(event));
   }
 
-  // Add photos; gives the first of them.
+  // Add photos; gives their items.
   add(files) {
     const items = [...files].map((file) => this.item(file, file.name, URL.createObjectURL(file)));
     this.show();
-    return items[0];
+    return items;
   }
 
   item(file, name, address) {
@@ -52,10 +52,15 @@ export class Strip {
   enter(item, session, picture) {
     item ??= this.items.find(({ id }) => id === session.state.id) ?? this.item(null, session.state.name);
     item.id = session.state.id;
-    this.current = item;
+    this.mark(item);
     this.draw(item, picture.photoCanvas);
-    this.show();
     return item;
+  }
+
+  // An item is the one that is open, or about to be; null for none.
+  mark(item) {
+    this.current = item;
+    this.show();
   }
 
   // An item leaves the strip: it cannot be opened, or was taken out.
