@@ -38,7 +38,9 @@ def test_the_node_of_comfyui(photo: np.ndarray, trimap: np.ndarray, truth: np.nd
         {"segmenter": bright, "trimap": torch.zeros(1, 64, 64)},
         {"segmenter": "lite", "trimap": masks},
         {"segmenter": "lite", "trimap": masks[:1]},
-        {"segmenter": "lite", "trimap": masks[0]},
+        {"segmenter": "lite", "trimap": masks[0].bfloat16()},
+        {"segmenter": bright, "trimap": torch.stack([torch.zeros_like(masks[0]), masks[1]])},
+        {"segmenter": "lite", "trimap": torch.cat([masks, masks[:1]])},
     ):
         colours, alpha = getattr(node(), node.FUNCTION)(batch, **{"method": "closed-form", **given})
         assert (tuple(colours.shape), tuple(alpha.shape)) == ((2, 72, 96, 3), (2, 72, 96))
@@ -89,3 +91,11 @@ def test_the_plug_in_of_gimp_tells_what_the_service_says(monkeypatch: pytest.Mon
         with pytest.raises(OSError, match="it is empty"):
             plug_in.cut_out(b"photo")
         thread.join()
+
+
+def test_the_plug_in_of_gimp_says_that_no_service_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        monkeypatch.setenv("TRIMATTE_URL", f"http://127.0.0.1:{server.server_port}")
+    plug_in: Any = loaded(EXAMPLES / "gimp/trimatte-cutout.py")
+    with pytest.raises(OSError, match=r"nothing answers at .*start `trimatte serve`"):
+        plug_in.cut_out(b"photo")

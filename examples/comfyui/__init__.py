@@ -30,18 +30,17 @@ class TrimatteCutout:
     def cut_out(self, image, segmenter, method, trimap=None):
         """Tensors (B, H, W, 3) and (B, H, W) in [0, 1] to the subject's colours and alpha, of the same shapes.
 
-        One trimap serves for all pictures. One of zeros is none: hosts give such to pictures without a mask.
+        Fewer trimaps than pictures serve in turn. One of zeros is none: hosts give such to pictures without a mask.
         """
         import torch
 
         way = {"quality" if method in WORDS else "method": method}
-        if trimap is not None and not trimap.any():
-            trimap = None
-        if trimap is not None:
-            trimap = trimap.reshape(-1, *trimap.shape[-2:]).expand(len(image), -1, -1)
+        none = np.zeros((1, 1, 1), np.float32)
+        trimaps = none if trimap is None else trimap.float().cpu().numpy().reshape(-1, *trimap.shape[-2:])
         results = []
-        for number, picture in enumerate(image.cpu().numpy()):
-            given = {"segmenter": segmenter} if trimap is None else {"trimap": trimap[number].cpu().numpy()}
+        for number, picture in enumerate(image.float().cpu().numpy()):
+            known = trimaps[number % len(trimaps)]
+            given = {"trimap": known} if known.any() else {"segmenter": segmenter}
             results.append(trimatte.cutout(np.clip(picture, 0, 1), **way, **given))
         colours, alphas = zip(*((result.foreground, result.alpha) for result in results), strict=True)
         return torch.from_numpy(np.stack(colours)), torch.from_numpy(np.stack(alphas))

@@ -30,6 +30,8 @@ def cut_out(photo: bytes, **parameters: str) -> bytes:
         if error.headers.get_content_type() != "application/problem+json":
             raise
         raise OSError(json.load(error)["detail"]) from error
+    except urllib.error.URLError as error:
+        raise OSError(f"nothing answers at {service} ({error.reason}): start `trimatte serve`") from error
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def main() -> None:
                 try:
                     with open(path, "rb") as picture:
                         made = cut_out(picture.read())
-                except OSError as error:
+                except (OSError, ValueError) as error:  # ValueError: the address is none
                     status = Gimp.PDBStatusType.EXECUTION_ERROR
                     return procedure.new_return_values(status, GLib.Error(f"trimatte: {error}"))
                 with open(path, "wb") as picture:

@@ -93,6 +93,8 @@ def test_what_cannot_be_edited_is_told(tmp_path: Path, photo_file: Path) -> None
     (tmp_path / "letter.jpg").write_text("Dear all")
     for arguments, said in (
         (["missing.jpg"], "cannot read 'missing.jpg'"),
+        (["-"], "cannot read the picture: it is empty"),
+        (["--preset", "missing.toml"], "preset: cannot read 'missing.toml'"),
         ([str(tmp_path)], "cannot read"),
         ([str(tmp_path / "letter.jpg")], "cannot read"),
         ([str(photo_file), "--method", "modnet"], "method: got 'modnet'"),

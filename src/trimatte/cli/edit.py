@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import webbrowser
 from contextlib import suppress
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from trimatte.batch.jobs import STREAM
 from trimatte.cli import _common as common
 from trimatte.errors import ImageReadError, MissingExtraError, TrimatteError
 from trimatte.quality import USUAL, WAYS
@@ -52,7 +54,7 @@ def command(
     max_pixels: int,
     **settings: Any,
 ) -> None:
-    """Open an editor for PHOTO, or for one that you pick there, in the browser.
+    """Open an editor for PHOTO (- for standard input), or for one that you pick there, in the browser.
 
     It listens on this machine alone, and ends by Ctrl-C.
     """
@@ -70,7 +72,8 @@ def command(
     if photo is not None:
         click.echo("Finding the subject ...", err=True)
         options = {"trimap": trimap, "max_pixels": max_pixels, **settings}
-        anchor = "#" + sessions.open(_read(photo), os.path.basename(photo), **options)
+        name = "stdin" if photo == STREAM else os.path.basename(photo)
+        anchor = "#" + sessions.open(_read(photo), name, **options)
     with _listening(port) as listener:
         address = f"http://{LOOPBACK}:{listener.getsockname()[1]}/{anchor}"
         click.echo(f"The editor is at {address}")
@@ -83,6 +86,8 @@ def command(
 
 
 def _read(photo: str) -> bytes:
+    if photo == STREAM:
+        return sys.stdin.buffer.read()
     try:
         with open(photo, "rb") as file:
             return file.read()
