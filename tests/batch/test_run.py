@@ -106,6 +106,12 @@ def test_a_damaged_result_is_made_anew_and_a_retouched_one_kept(batch: Batch, tm
     assert any("changed since" in text for outcome in told for text in outcome.told)
 
 
+def test_how_many_there_are_is_told_before_the_first(batch: Batch) -> None:
+    told = list[Any]()
+    batch(begun=lambda summary: told.append((summary.total, summary.count)), progress=lambda *_: told.append("done"))
+    assert told == [(4, 0), *["done"] * 4]
+
+
 def test_a_manifest_that_is_cut_in_a_line_or_lost_costs_work_but_nothing_else(
     batch: Batch, photos: Path, tmp_path: Path
 ) -> None:

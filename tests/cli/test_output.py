@@ -79,6 +79,8 @@ def test_a_folders_mattes_in_a_batch(trimatte: Trimatte, photo_file: Path, tmp_p
     assert (events[0]["pictures"], events[2]["done"], events[2]["failed"]) == (1, 1, 0)
     assert pixels(tmp_path / "out/photo.webp").shape == (256, 256, 4)
     assert pixels(tmp_path / "out/photo-matte.png").shape == (256, 256)
+    wrong = trimatte(*command, "--json-lines", "--background", "nothing")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
 
 
 def test_inputs_are_listed_on_standard_input(trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str) -> None:

@@ -34,6 +34,7 @@ def run_batch(
     force: bool = False,
     watch: bool = False,
     review: bool = False,
+    begun: Callable[[BatchSummary], None] | None = None,
     progress: Progress | None = None,
     format: str | None = None,
     prompts: str | os.PathLike[str] | None = None,
@@ -68,6 +69,8 @@ def run_batch(
         Go on waiting for new pictures until interrupted.
     review : bool, default False
         At the end write review.html and review.jpg to `out`, which show the least confident results first.
+    begun : callable, optional
+        Called once, before the first picture, with the summary, which says how many there are.
     progress : Progress, optional
         Called after each picture with its outcome and the summary so far.
     format : str, optional
@@ -125,6 +128,8 @@ def run_batch(
             tasks = tasks_of(names, part, folders, manifest)
             summary.total = sum(of_shard(name, part) for name in names) + len(summary.failed)
         stack.callback(_write_quarantine, manifest.quarantine, summary.failed)
+        if begun is not None:
+            begun(summary)
         if progress is not None:
             for name, why in list(summary.failed.items()):
                 progress(Outcome(unread_task(name, folders), "failed", error=why), summary)

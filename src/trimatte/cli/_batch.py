@@ -83,7 +83,7 @@ def run(
     try:
         with _termination_as_interrupt(), warnings.catch_warnings():
             warnings.showwarning = teller.warn
-            teller.summary = run_batch(source, out, progress=teller, **options)
+            teller.summary = run_batch(source, out, begun=teller.begin, progress=teller, **options)
     except KeyboardInterrupt:
         click.echo("Interrupted. What is done stays; the same command goes on.", err=True)
         sys.exit(130)
@@ -136,11 +136,15 @@ class _Teller:
         self._bar: Any = None
         self._last = time.monotonic()
 
+    def begin(self, summary: BatchSummary) -> None:
+        """Tell how many pictures there are, if that is known."""
+        if self._json_lines:
+            self._events = Events(summary.total)
+
     def __call__(self, outcome: Outcome, summary: BatchSummary) -> None:
         self.summary = summary
         task = outcome.task
-        if self._json_lines:
-            self._events = self._events or Events(summary.total or None)
+        if self._events is not None:
             self._events.picture(_as_json(outcome))
         elif self.as_json:
             self._say(json.dumps(_as_json(outcome), allow_nan=False))
@@ -189,8 +193,8 @@ class _Teller:
         if self._bar is not None:
             self._bar.close()
         summary = self.summary
-        if self._json_lines:
-            (self._events or Events(summary.total or None)).end()
+        if self._events is not None:
+            self._events.end()
         for link in summary.links:
             click.echo(f"{shown(link)}: warning: a linked folder, which is not searched", err=True)
         if summary.unchanged or summary.kept:
