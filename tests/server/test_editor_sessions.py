@@ -235,6 +235,7 @@ def test_a_photo_without_subject_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     session = Session(file_of(np.full((40, 50, 3), 90, np.uint8)))
     assert session.state()["notes"] == ["no subject found"]
+    assert session.state()["unsure"] is True
     browser = Browser(session)
     assert browser.alpha.max() == 0
     browser.paint(10, 10, 10, 10, 255)
@@ -429,6 +430,13 @@ def test_the_first_answer_is_that_of_the_library(body: bytes) -> None:
     session.refine()
     session.paint(0, 0, np.full((4, 4), 1, np.uint8))
     assert close(browser.take(session.refine()).alpha, wanted.alpha)
+
+
+def test_what_is_said_of_a_photos_file_is_no_doubt_in_the_cut_out(photo: np.ndarray, trimap: np.ndarray) -> None:
+    Image.fromarray(photo).save(stream := io.BytesIO(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(20))
+    session = Session(stream.getvalue(), trimap=file_of(trimap))
+    assert "some of its EXIF is damaged" in session.state()["notes"][0]
+    assert session.state()["unsure"] is False
 
 
 def test_a_picture_cut_out_already_begins_as_it_is(photo: np.ndarray, truth: np.ndarray) -> None:

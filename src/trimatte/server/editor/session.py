@@ -271,6 +271,7 @@ class Session:
             "found": first.backdrop,
             "foundNote": first.backdrop_note,
             "notes": self.notes,
+            "unsure": any(note not in self._photo_notes for note in self.notes),
             "clicks": self._clicks,
         }
 

@@ -146,14 +146,14 @@ async function enter(session, fresh, item) {
   say(`${session.state.name} is open.`);
 }
 
-function describe({ name, width, height, fullWidth, fullHeight, notes }) {
+function describe({ name, width, height, fullWidth, fullHeight, notes, unsure }) {
   document.title = `${name} – trimatte`;
   $("file").textContent = `${name} · ${fullWidth} × ${fullHeight}`;
   const reduced = width !== fullWidth;
   $("fullsize").textContent = reduced
     ? `You edit at ${width} × ${height}. Downloads are solved at the photo's ${fullWidth} × ${fullHeight}, which takes a while.`
     : "";
-  if (notes.length) trouble(new Error(`${sentence(notes)} Mark foreground and background by the brush.`), null);
+  if (notes.length) trouble(new Error(sentence(notes) + (unsure ? " Mark foreground and background by the brush." : "")), null);
 }
 
 function sentence(notes) {
