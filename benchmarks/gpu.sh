@@ -66,7 +66,7 @@ case $what in
     [ "$what" = run ] || flags+=(--small)
     "$python" benchmarks/gpu.py --out "$out" "${flags[@]}" 2>&1 | tee "$out/gpu.log"
     if [ "$what" = run ]; then
-      "$python" -m pytest -q -p no:cacheprovider -m gpu tests/networks 2>&1 | tee -a "$out/gpu.log"
+      "$python" -m pytest -q -p no:cacheprovider -m gpu tests/networks tests/training 2>&1 | tee -a "$out/gpu.log"
     fi
     ;;
   *)

@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--long-side", type=int, default=416)
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--composed", type=float, default=0.3)
+    parser.add_argument("--crowded", type=float, default=0.15, help="share of photos with one more thing behind")
     parser.add_argument("--keep", type=float, default=0.3)
     parser.add_argument("--frozen", type=int, default=0, help="blocks of the encoder that stay; 7 feed glance")
     parser.add_argument("--resume", action="store_true")
@@ -55,6 +56,7 @@ def main() -> None:
         [],
         pack=args.pack,
         composed=args.composed,
+        crowded=args.crowded,
         batch=args.batch,
         long_side=args.long_side,
         variant=variant_for(args.start),
@@ -97,7 +99,7 @@ def steps_within(recipe: Recipe, resident: Resident, seconds: float) -> int:
     for kind, photos in enumerate(resident.kinds):
         if len(photos):
             size = shape_of(kind, recipe.long_side)
-            run.learn(0, resident.batch(kind, size, recipe.batch, recipe.composed, rng))
+            run.learn(0, resident.batch(kind, size, recipe.batch, recipe.composed, rng, crowded=recipe.crowded))
     started = time.monotonic()
     for step, batch in enumerate(batches(pictures, 0, resident.device)):
         run.learn(step, batch)

@@ -24,7 +24,7 @@ from trimatte.errors import ArgumentError, ModelError  # noqa: E402
 from trimatte.networks.lite import Lite  # noqa: E402
 from trimatte.segmentation.cards import read_card  # noqa: E402
 from trimatte.training.packs import HeldOut, Packed, pack, summary, unpack  # noqa: E402
-from trimatte.training.resident import Canvases, Resident, blocky, coloured, damaged, softened  # noqa: E402
+from trimatte.training.resident import Canvases, Resident, blocky, coloured, damaged, enlarged, softened  # noqa: E402
 from trimatte.training.segmenter import PackedPictures, Recipe, train  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
@@ -198,6 +198,17 @@ def test_scenes_show_their_subject_and_some_have_none(packed):
     assert shares.max() > 0.15
 
 
+def test_things_stand_behind_the_subject(packed, monkeypatch):
+    monkeypatch.setattr("trimatte.training.resident.coloured", lambda photos, rng: photos)
+    monkeypatch.setattr("trimatte.training.resident.damaged", lambda photos, rng: photos)
+    resident = Resident(packed, CPU, side=64)
+    plain, crowded = (resident.batch(0, (64, 64), 16, 0.0, np.random.default_rng(0), crowded=share) for share in (0, 1))
+    assert torch.equal(plain[1], crowded[1])
+    changed = (plain[0] != crowded[0]).any(1, keepdim=True)
+    assert changed.any((1, 2, 3)).float().mean() > 0.8
+    assert not changed[(plain[1] == 1) | (plain[2] == 0)].any()
+
+
 def test_damage_keeps_the_range():
     photos = torch.rand((6, 3, 32, 48), generator=torch.Generator().manual_seed(0))
     for seed in range(8):
@@ -212,6 +223,8 @@ def test_blur_and_blocks():
     assert torch.allclose(softened(flat, 2.0), flat, atol=1e-5)
     photo = torch.rand((2, 3, 16, 24), generator=torch.Generator().manual_seed(0))
     assert softened(photo, 2.0).var() < 0.2 * photo.var()
+    assert torch.allclose(enlarged(flat, 3.0), flat, atol=1e-5)
+    assert enlarged(photo, 4.0).var() < 0.2 * photo.var()
     assert torch.allclose(blocky(photo, 1e-6), photo, atol=1e-4)
     assert 0.01 < (blocky(photo, 0.2) - photo).abs().mean() < 0.3
 

@@ -23,6 +23,7 @@ from trimatte.networks.lite import Lite  # noqa: E402
 from trimatte.segmentation import registry, segment  # noqa: E402
 from trimatte.segmentation.cards import read_card  # noqa: E402
 from trimatte.training import segmenter  # noqa: E402
+from trimatte.training.augment import random_coarseness  # noqa: E402
 from trimatte.training.export import export_lite, mix  # noqa: E402
 from trimatte.training.own import train_own, variant_for  # noqa: E402
 from trimatte.training.segmenter import Pictures, Recipe, Source, deep_loss, structure_loss, train, validate  # noqa: E402
@@ -103,6 +104,17 @@ def test_batches_repeat(pairs):
     assert (known == 1).all()
     assert (trusts == 1).all()
     assert not all(torch.equal(a, b) for a, b in zip(first, Pictures(recipe).batch(6), strict=True))
+
+
+def test_some_photos_are_coarse():
+    """As often as it says, the whole picture loses its detail, and nothing else changes."""
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+    rng = np.random.default_rng(1)
+    seen = [random_coarseness(photo, rng) for _ in range(300)]
+    assert all(each.size == photo.size for each in seen)
+    coarse = [each for each in seen if np.var(each) < 0.3 * np.var(photo)]
+    assert len(coarse) == sum(each is not photo for each in seen)
+    assert 0.1 < len(coarse) / len(seen) < 0.22
 
 
 def test_pictures_beyond_the_memory_are_read_anew(pairs, monkeypatch):

@@ -42,6 +42,18 @@ def test_norms_expect_what_they_see():
     assert torch.allclose(norm.running_var, seen.var(1, correction=0), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu():
+    pictures = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(0))
+    networks = [Lite(variant=embedded_variant()), Lite(variant=embedded_variant()).cuda()]
+    with embedded_file() as path:
+        for network in networks:
+            unfold(path, network, [pictures.to(network.encoder._conv_stem.weight.device)])
+    for wanted, got in zip(*(network.state_dict().values() for network in networks), strict=True):
+        assert torch.allclose(got.cpu().float(), wanted.float(), rtol=0.02, atol=0.02)
+
+
 # What is wrong
 
 

@@ -8,6 +8,10 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 Pair = tuple[Image.Image, Image.Image]
+BLURRED, BLURS = 0.08, (1.5, 7.0)
+"""Share of pictures that are out of focus as a whole, subject and all, and by how many pixels at least and at most."""
+ENLARGED, ENLARGEMENTS = 0.08, (2.0, 9.0)
+"""Share of pictures that were small once, and how many times they are enlarged."""
 
 
 def random_view(photo: Image.Image, mask: Image.Image, size: tuple[int, int], rng: np.random.Generator) -> Pair:
@@ -51,6 +55,22 @@ def random_damage(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
         photo.save(buffer, "JPEG", quality=int(rng.integers(30, 80)))
         photo = Image.open(buffer).convert("RGB")
     return photo
+
+
+def random_coarseness(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Now and then the photo out of focus as a whole, or enlarged from a small one: finds subjects, but no edges."""
+    if rng.random() < BLURRED:
+        photo = photo.filter(ImageFilter.GaussianBlur(between(*BLURS, rng)))
+    if rng.random() < ENLARGED:
+        times = between(*ENLARGEMENTS, rng)
+        small = max(4, round(photo.width / times)), max(4, round(photo.height / times))
+        photo = photo.resize(small, Image.Resampling.BILINEAR).resize(photo.size, Image.Resampling.BILINEAR)
+    return photo
+
+
+def between(least: float, most: float, rng: np.random.Generator) -> float:
+    """A number from `least` to `most`, each ratio as likely."""
+    return float(np.exp(rng.uniform(np.log(least), np.log(most))))
 
 
 def paste_cutout(cutout: Image.Image, background: Image.Image, rng: np.random.Generator) -> Pair:

@@ -29,7 +29,7 @@ from trimatte.runtime.onnx import open_session
 from trimatte.runtime.threads import limit_threads
 from trimatte.segmentation.prompts import CELL, positions, prompt_maps
 from trimatte.training import segmenter
-from trimatte.training.augment import random_colour, random_damage, random_view
+from trimatte.training.augment import random_coarseness, random_colour, random_damage, random_view
 from trimatte.training.export import export
 from trimatte.training.items import Labelled
 from trimatte.training.pointed import Pointed, scene, target, upon
@@ -146,7 +146,7 @@ class Scenes(torch.utils.data.Dataset[Targets]):
             else:
                 found, known = pair[1].split()
                 pointed = Pointed(pair[0], [found], known)
-        photo = random_damage(random_colour(pointed.photo, rng), rng)
+        photo = random_damage(random_coarseness(random_colour(pointed.photo, rng), rng), rng)
         return Pointed(photo, pointed.layers, pointed.known), trust
 
     def _maps(self, x: NDArray[np.float32]) -> tuple[list[Tensor], Tensor]:

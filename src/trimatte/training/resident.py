@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trimatte.errors import ModelError
+from trimatte.training.augment import BLURRED, BLURS, ENLARGED, ENLARGEMENTS, between
 from trimatte.training.packs import Packed, Role, unpack
 from trimatte.training.shapes import holed
 from trimatte.training.views import MEAN, STD, kind_of
@@ -97,12 +98,17 @@ class Resident:
         share = np.array([self.chance[kind].sum() for kind in self.kinds])
         return int(rng.choice(3, p=share / share.sum()))
 
-    def batch(self, kind: int, size: tuple[int, int], count: int, composed: float, rng: Rng) -> Batch:
-        """`count` samples of a kind at `size` (width, height), a share of them scenes put together."""
+    def batch(
+        self, kind: int, size: tuple[int, int], count: int, composed: float, rng: Rng, *, crowded: float = 0.0
+    ) -> Batch:
+        """`count` samples of a kind at `size` (width, height), a share `composed` of them scenes put together.
+
+        A share `crowded` of the photos get one more thing behind their subject.
+        """
         scenes = int(rng.binomial(count, composed)) if len(self.backgrounds) else 0
         if not len(self.kinds[kind]):
             scenes = count
-        parts = [self._photos(kind, size, count - scenes, rng)] if count > scenes else []
+        parts = [self._photos(kind, size, count - scenes, crowded, rng)] if count > scenes else []
         parts += [self._scenes(size, scenes, rng)] if scenes else []
         x, mask, known, trust = (torch.cat(part) for part in zip(*parts, strict=True))
         x = damaged(coloured(x, rng), rng)
@@ -110,7 +116,7 @@ class Resident:
         x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
         return x, mask, known, trust
 
-    def _photos(self, kind: int, size: tuple[int, int], count: int, rng: Rng) -> Batch:
+    def _photos(self, kind: int, size: tuple[int, int], count: int, crowded: float, rng: Rng) -> Batch:
         group = self.kinds[kind]
         picks = rng.choice(group, count, p=self.chance[group] / self.chance[group].sum())
         sizes = self.photos.sizes[picks]
@@ -120,7 +126,12 @@ class Resident:
         x = self.photos.parts(picks, boxes, size, rng.random(count) < 0.5)
         known = x[:, 4:]
         mask = torch.where(known > 0, x[:, 3:4] / known.clamp(min=1e-6), 0).clamp(0, 1)
-        return x[:, :3], mask, known, self._row(self.trusts[picks])
+        photo = x[:, :3]
+        if crowded:
+            thing = self._thing(size, rng.uniform(0.08, 0.3, count), rng.random((count, 2)) * size, rng)
+            free = torch.minimum(1 - mask, known) * self._row(rng.random(count) < crowded)[:, None, None, None]
+            photo = _behind(photo, thing, free, float(rng.uniform(0.5, 4)))
+        return photo, mask, known, self._row(self.trusts[picks])
 
     def _scenes(self, size: tuple[int, int], count: int, rng: Rng) -> Batch:
         picks = rng.integers(len(self.backgrounds), size=count)
@@ -209,6 +220,13 @@ def _over(x: Tensor, thing: Tensor, there: Tensor) -> Tensor:
     return torch.lerp(x, thing[:, :3], alpha)
 
 
+def _behind(x: Tensor, thing: Tensor, free: Tensor, radius: float) -> Tensor:
+    """Pictures with a thing (N, 4, H, W) out of focus by `radius` where they are `free` (N, 1, H, W) for it."""
+    alpha = thing[:, 3:]
+    layer = softened(torch.cat([thing[:, :3] * alpha, alpha], 1), radius)
+    return x * (1 - layer[:, 3:] * free) + layer[:, :3] * free
+
+
 def softened(x: Tensor, radius: float) -> Tensor:
     """Pictures (N, C, H, W) blurred by a Gaussian of `radius` pixels, one axis after the other."""
     reach = max(1, round(2.5 * radius))
@@ -240,7 +258,7 @@ def coloured(x: Tensor, rng: Rng) -> Tensor:
 
 
 def damaged(x: Tensor, rng: Rng) -> Tensor:
-    """Some of the pictures (N, 3, H, W) blurred, noisy or with the blocks of JPEG."""
+    """Some of the pictures (N, 3, H, W) blurred, enlarged from a small one, noisy or with the blocks of JPEG."""
     count = len(x)
 
     def where(share: float, changed: Tensor) -> Tensor:
@@ -248,10 +266,20 @@ def damaged(x: Tensor, rng: Rng) -> Tensor:
         return torch.where(chosen, changed, x)
 
     x = where(0.08, softened(x, float(rng.uniform(0.5, 2))))
+    x = where(BLURRED, softened(x, between(*BLURS, rng)))
+    x = where(ENLARGED, enlarged(x, between(*ENLARGEMENTS, rng)))
     noise = torch.Generator(x.device).manual_seed(int(rng.integers(2**31)))
     grain = torch.randn(x.shape, generator=noise, device=x.device, dtype=x.dtype)
     x = where(0.08, (x + grain * float(rng.uniform(2, 12)) / 255).clamp(0, 1))
     return where(0.1, blocky(x, float(rng.uniform(0.04, 0.25))))
+
+
+def enlarged(x: Tensor, times: float) -> Tensor:
+    """Pictures (N, C, H, W) made `times` smaller and as large as before again."""
+    height, width = x.shape[2:]
+    small = max(4, round(height / times)), max(4, round(width / times))
+    less = functional.interpolate(x, small, mode="bilinear", antialias=True)
+    return functional.interpolate(less, (height, width), mode="bilinear")
 
 
 def blocky(x: Tensor, step: float) -> Tensor:

@@ -28,7 +28,14 @@ from trimatte.errors import ArgumentError, MissingExtraError, ModelError
 from trimatte.files.atomic import reason
 from trimatte.networks.efficientnet_lite import load_imagenet
 from trimatte.networks.lite import Lite
-from trimatte.training.augment import Pair, paste_cutout, random_colour, random_damage, random_view
+from trimatte.training.augment import (
+    Pair,
+    paste_cutout,
+    random_coarseness,
+    random_colour,
+    random_damage,
+    random_view,
+)
 from trimatte.training.items import Item, Labelled
 from trimatte.training.resident import Batch, Resident
 from trimatte.training.scenes import Things
@@ -185,7 +192,8 @@ class Pictures:
                 if things and rng.random() < self.recipe.crowded:
                     photo, mask = things.crowded(photo, mask, rng)
             photo, mask = random_view(photo, mask, size, rng)
-            photos.append(np.asarray(random_damage(random_colour(photo, rng), rng)))
+            photo = random_coarseness(random_colour(photo, rng), rng)
+            photos.append(np.asarray(random_damage(photo, rng)))
             masks.append(np.asarray(mask))
             trusts.append(trust)
         x = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float()
@@ -205,7 +213,8 @@ class PackedPictures:
         rng = np.random.default_rng((self.recipe.seed, index))
         kind = self.resident.kind(rng)
         size = shape_of(kind, self.recipe.long_side)
-        return self.resident.batch(kind, size, self.recipe.batch, self.recipe.composed, rng)
+        recipe = self.recipe
+        return self.resident.batch(kind, size, recipe.batch, recipe.composed, rng, crowded=recipe.crowded)
 
 
 class Steps(torch.utils.data.Dataset[Batch]):

@@ -88,7 +88,7 @@ def _pairs(network: Lite) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
     """The network's convolutions in the order in which they are computed, with their norms."""
     called: list[nn.Module] = []
     with _hooks(network, (nn.Conv2d, nn.BatchNorm2d), lambda module, output: called.append(module)):
-        network.eval()(torch.zeros(1, 3, 32, 32))
+        network.eval()(torch.zeros(1, 3, 32, 32, device=next(network.parameters()).device))
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d | None]] = []
     for module in called:
         if isinstance(module, nn.Conv2d):
@@ -113,7 +113,8 @@ def _statistics(network: Lite, pictures: Iterable[Tensor]) -> list[tuple[Tensor,
     statistics = []
     for count, total, squares in sums.values():
         mean = total / count
-        statistics.append((mean.float(), (squares / count - mean.square()).clamp(min=0).float()))
+        variance = (squares / count - mean.square()).clamp(min=0)
+        statistics.append((mean.float().cpu(), variance.float().cpu()))
     return statistics
 
 
