@@ -15,15 +15,15 @@ from trimatte.planes.resize import strips
 from trimatte.segmentation.doubt import found_and_doubt
 from trimatte.trimap import UNKNOWN
 
-LEAST_TRUST = 0.5
+LEAST_TRUST = 0.53
 """What a segmenter finds with less trust is no subject.
 
-Nine in ten scenes without one have less, and one photo with one in two hundred.
+Nineteen in twenty scenes without one have less, and one picture with one in sixty.
 """
 DOUBTFUL = 0.6
 """With less trust there may be none.
 
-One of both is said of nineteen in twenty scenes without one, and of one photo in thirty with one.
+One of both is said of 97 in a hundred scenes without one, and of one picture in twenty-five with one.
 """
 
 
