@@ -642,6 +642,15 @@ def test_iptc_of_tiff_is_found_however_it_is_written(order: Any, written_as: str
     assert found.kept("all").iptc == dataset(120, b"A caption") + dataset(80, b"Ann")
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])  # Pillow opens the first, tifffile the second
+def test_credits_of_a_bigtiff_are_read(planar: Any) -> None:
+    pixels = np.zeros((4, 5, 3) if planar == "contig" else (3, 4, 5), np.uint16)
+    options: dict[str, Any] = {"photometric": "rgb", "planarconfig": planar, "extratags": [(315, 2, 0, "Ann", True)]}
+    tifffile.imwrite(stream := io.BytesIO(), pixels, bigtiff=True, byteorder="<", **options)
+    picture = read_picture(stream.getvalue())
+    assert (picture.metadata.credits, picture.notes) == ({315: "Ann"}, ())
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=40), st.integers(0, 60))
 def test_damaged_blocks_of_photoshop_are_left_out(noise: bytes, at: int) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from trimatte.images import png
 from trimatte.images.pillow import tell_damage
-from trimatte.images.tiff import first_blocks, unreadable_tags
+from trimatte.images.tiff import first_blocks, layout, unreadable_tags
 from trimatte.images.xmp import CREATORS, RIGHTS, cleaned_xmp, extended, xmp_tree, xmp_values
 
 LEVELS = ("none", "copyright", "all", "all+gps")
@@ -252,8 +252,8 @@ def metadata_of_tiff(stream: IO[bytes]) -> Metadata:
     """What is said by the first page of a TIFF that Pillow does not open."""
     exif = Image.Exif()
     try:
-        stream.seek(0)
-        exif.load_from_fp(stream)
+        exif.endian, exif.bigtiff, offset = layout(stream)  # of BigTIFF, Pillow itself reads half a head
+        exif.load_from_fp(stream, offset)
         _tell_of_passed_over(stream)
         return _found(exif, None, exif.get(_XMP_TAG), _iptc_of_tiff(stream), ())
     except Exception:

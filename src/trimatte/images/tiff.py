@@ -97,6 +97,11 @@ def first_blocks(stream: IO[bytes], *tags: int) -> dict[int, bytes]:
         return {}
 
 
+def layout(stream: IO[bytes]) -> tuple[str, bool, int]:
+    """Byte order ("<" or ">") of a TIFF, whether it is a BigTIFF, and where its first page is."""
+    return _Reader(stream).layout
+
+
 def unreadable_tags(stream: IO[bytes]) -> set[int] | None:
     """Tags of the first page whose values are of a type that Pillow passes over, and does not tell; None of no TIFF."""
     try:
@@ -117,6 +122,7 @@ class _Reader:
         self._big = b"+" in head[2:4]
         self._at, self._offset, self._size = (8, "Q", 20) if self._big else (4, "I", 12)
         self._first = self._number(head, self._at, self._offset)
+        self.layout = self._order, self._big, self._first
         self.parts: dict[int, list[int]] = {}
 
     def pages(self) -> Iterator[Page]:
