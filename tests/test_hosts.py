@@ -97,5 +97,20 @@ def test_the_plug_in_of_gimp_says_that_no_service_answers(monkeypatch: pytest.Mo
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         monkeypatch.setenv("TRIMATTE_URL", f"http://127.0.0.1:{server.server_port}")
     plug_in: Any = loaded(EXAMPLES / "gimp/trimatte-cutout.py")
-    with pytest.raises(OSError, match=r"nothing answers at .*start `trimatte serve`"):
+    with pytest.raises(OSError, match=r"nothing answers at .*start `trimatte serve`.* TRIMATTE_URL"):
         plug_in.cut_out(b"photo")
+    for address in ("localhost:8000", "my service", "http://127.0.0.1:port"):
+        monkeypatch.setenv("TRIMATTE_URL", address)
+        with pytest.raises(OSError, match=r"is no address of a service.* TRIMATTE_URL|nothing answers.* TRIMATTE_URL"):
+            plug_in.cut_out(b"photo")
+
+
+def test_the_plug_in_of_gimp_knows_another_program_by_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        monkeypatch.setenv("TRIMATTE_URL", f"http://127.0.0.1:{server.server_port}")
+        plug_in: Any = loaded(EXAMPLES / "gimp/trimatte-cutout.py")
+        with pytest.raises(OSError, match=r"is not trimatte \(HTTP Error 501.* TRIMATTE_URL"):
+            plug_in.cut_out(b"photo")
+        thread.join()

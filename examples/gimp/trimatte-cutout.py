@@ -5,6 +5,7 @@ Copy it to plug-ins/trimatte-cutout/trimatte-cutout.py in GIMP's folder, and mak
 another service than the one of this machine, TRIMATTE_TOKEN its token.
 """
 
+import http.client
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ import urllib.parse
 import urllib.request
 
 NAME = "trimatte-cutout"
+WANTED = "start `trimatte serve`, or name another service in TRIMATTE_URL"
 
 
 def cut_out(photo: bytes, **parameters: str) -> bytes:
@@ -28,10 +30,12 @@ def cut_out(photo: bytes, **parameters: str) -> bytes:
             return answer.read()
     except urllib.error.HTTPError as error:
         if error.headers.get_content_type() != "application/problem+json":
-            raise
+            raise OSError(f"what answers at {service} is not trimatte ({error}): {WANTED}") from error
         raise OSError(json.load(error)["detail"]) from error
     except urllib.error.URLError as error:
-        raise OSError(f"nothing answers at {service} ({error.reason}): start `trimatte serve`") from error
+        raise OSError(f"nothing answers at {service} ({error.reason}): {WANTED}") from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise OSError(f"{service} is no address of a service ({error}): {WANTED}") from error
 
 
 def main() -> None:
@@ -65,7 +69,7 @@ def main() -> None:
                 try:
                     with open(path, "rb") as picture:
                         made = cut_out(picture.read())
-                except (OSError, ValueError) as error:  # ValueError: the address is none
+                except OSError as error:
                     status = Gimp.PDBStatusType.EXECUTION_ERROR
                     return procedure.new_return_values(status, GLib.Error(f"trimatte: {error}"))
                 with open(path, "wb") as picture:

@@ -96,6 +96,17 @@ def test_inputs_are_listed_on_standard_input(trimatte: Trimatte, photo_file: Pat
     assert (tmp_path / "out/zweites Foto.png").exists()
 
 
+def test_a_list_of_one_goes_to_a_folder_too(trimatte: Trimatte, photo_file: Path, bright: str, tmp_path: Path) -> None:
+    command = ("cutout", "--stdin-list", "--segmenter", bright, "-o")
+    for out in (tmp_path / "new.png", "-"):
+        result = trimatte(*command, out, input=f"{photo_file}\n".encode())
+        assert (result.exit_code, "want a folder" in result.stderr) == (2, True)
+    for listed, done in ((b"", []), (f"{photo_file}\n".encode(), [f"{photo_file.stem}.png"])):
+        result = trimatte(*command, tmp_path / "new", input=listed)
+        assert result.exit_code == 0, result.stderr
+        assert [path.name for path in (tmp_path / "new").rglob("*")] == done
+
+
 def test_a_list_may_begin_with_a_byte_order_mark(trimatte: Trimatte, tmp_path: Path) -> None:
     result = trimatte("cutout", "--stdin-list", "-o", tmp_path, input=b"\xef\xbb\xbfmissing.jpg\n")
     assert "cannot read 'missing.jpg'" in result.stderr
@@ -108,6 +119,16 @@ def test_a_list_may_begin_with_a_byte_order_mark(trimatte: Trimatte, tmp_path: P
         (["-", "--stdin-list"], "standard input"),
         (["photo.jpg", "--margin", "5"], "no crop"),
         (["photo.jpg", "--margin", "a lot"], "--margin"),
+        (["photo.jpg", "--crop", "--margin", "5,10%"], "apart by blanks"),
+        (["photo.jpg", "--crop", "--margin", "60%"], "margin: got shares of 100 %"),
+        (["photo.jpg", "--crop", "--margin", "200", "--size", "300x300"], "margin: got one that leaves no room"),
+        (["photo.jpg", "--crop", "--outline", "50", "--size", "100x100"], "margin: got one that leaves no room"),
+        (["photo.jpg", "--background", "missing.png"], "background: cannot read 'missing.png'"),
+        (["photo.jpg", "--background", "no.jpg"], "background: cannot read 'no.jpg'"),
+        (["photo.jpg", "--background", "glass.png"], "background: got a picture with alpha"),
+        (["photo.jpg", "--preset", "narrow.toml"], "narrow.toml' has margin: got one that leaves no room"),
+        (["photo.jpg", "--preset", "bare.toml"], "background: cannot read 'missing.png'"),
+        ([".", "-o", "out", "--background", "missing.png"], "background: cannot read 'missing.png'"),
         (["photo.jpg", "--size", "huge"], "--size"),
         (["photo.jpg", "--preset", "nothing"], "preset"),
         (["photo.jpg", "--srgb", "--profile", "keep"], "exclude"),
@@ -129,6 +150,10 @@ def test_what_is_wrong_is_said_before_any_work(
     trimatte: Trimatte, photo_file: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], match: str
 ) -> None:
     monkeypatch.chdir(photo_file.parent)
+    Path("no.jpg").write_text("Dear all")
+    Path("narrow.toml").write_text('crop = true\nmargin = 200\nsize = "300x300"')
+    Path("bare.toml").write_text('background = "missing.png"')
+    Image.new("RGBA", (4, 4)).save("glass.png")
     result = trimatte("cutout", *options, input=b"\n")
     assert result.exit_code == 2
     assert match in result.stderr

@@ -162,7 +162,8 @@ def test_composite_wants_an_alpha(trimatte: Trimatte, photo_file: Path) -> None:
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: alpha: ")
     assert trimatte("composite", photo_file).exit_code == 2
-    assert trimatte("composite", photo_file, "--background", "nothing").exit_code == 2
+    for background in ("nothing", "missing.png"):
+        assert trimatte("composite", photo_file, "--background", background).exit_code == 2
 
 
 def test_doctor_tells_versions_threads_caches_and_the_card(trimatte: Trimatte) -> None:

@@ -60,6 +60,24 @@ def test_matting_solves_between_the_thresholds(photo: np.ndarray, truth: np.ndar
     assert not np.array_equal(wide, rgba)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"foreground_threshold": 270, "background_threshold": 20, "erode_size": 11},  # of rembg's own page
+        {"background_threshold": 0},
+        {"background_threshold": 300},
+        {"erode_size": 500},
+    ],
+)
+def test_where_nothing_is_known_for_sure_matting_gives_the_mask(
+    photo: np.ndarray, session: Session, options: dict[str, int]
+) -> None:
+    matting: dict[str, Any] = {"alpha_matting": True, **{f"alpha_matting_{key}": of for key, of in options.items()}}
+    for further in ({}, {"putalpha": True}):
+        plain = remove(photo, session=session, **further)
+        np.testing.assert_array_equal(remove(photo, session=session, **matting, **further), plain)
+
+
 def test_a_post_processed_mask_is_hard(photo: np.ndarray, session: Session) -> None:
     mask: Any = remove(photo, session=session, only_mask=True, post_process_mask=True)
     assert set(np.unique(mask)) == {0, 255}
@@ -133,7 +151,7 @@ def test_what_is_not_there_is_refused(photo: np.ndarray, session: Session) -> No
         ({"bgcolor": "#fff"}, "bgcolor"),
         ({"alpha_matting": 3}, "alpha_matting"),
         ({"alpha_matting_erode_size": -1}, "alpha_matting_erode_size"),
-        ({"alpha_matting_foreground_threshold": 300}, "alpha_matting_foreground_threshold"),
+        ({"alpha_matting_foreground_threshold": -1}, "alpha_matting_foreground_threshold"),
         ({"session": "u2net"}, "session: got 'u2net'"),
     ]
     for options, match in refused:

@@ -25,8 +25,9 @@ from PIL.TiffImagePlugin import IFDRational
 
 import trimatte
 from trimatte.errors import ImageWarning
-from trimatte.images import is_marked, load_picture, png, read_picture, xmp
+from trimatte.images import is_marked, load_picture, metadata, png, read_picture, xmp
 from trimatte.images.metadata import Metadata, _photoshop_iptc, photoshop_block
+from trimatte.images.pillow import DAMAGED_TAGS
 from trimatte.images.xmp import cleaned_xmp, xmp_tree
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF")
@@ -318,6 +319,8 @@ def test_credits_are_found_wherever_they_are(source: Metadata, wanted: dict[int,
             "Ann <ann@a.org> < B, <http://a.org> <3",
         ),
         (DC % b"<!-- < --><dc:creator>Ann</dc:creator><a", "Ann"),
+        (DC % "<dc:creator>Jürgen</dc:creator>".encode("latin-1"), "Jürgen"),
+        (DC % ("<dc:creator>Zoë 東</dc:creator>".encode() + b"<dc:type>\xe9</dc:type>"), "Zoë 東"),
         (DC % b"<dc:creator a='b' dc:a=\"'\" a = \"c\">Ann</dc:creator><dc:type a='b' a='b'/>", "Ann"),
         (
             (DC % b"")
@@ -639,6 +642,15 @@ def test_iptc_of_tiff_is_found_however_it_is_written(order: Any, written_as: str
     assert found.kept("all").iptc == dataset(120, b"A caption") + dataset(80, b"Ann")
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])  # Pillow opens the first, tifffile the second
+def test_credits_of_a_bigtiff_are_read(planar: Any) -> None:
+    pixels = np.zeros((4, 5, 3) if planar == "contig" else (3, 4, 5), np.uint16)
+    options: dict[str, Any] = {"photometric": "rgb", "planarconfig": planar, "extratags": [(315, 2, 0, "Ann", True)]}
+    tifffile.imwrite(stream := io.BytesIO(), pixels, bigtiff=True, byteorder="<", **options)
+    picture = read_picture(stream.getvalue())
+    assert (picture.metadata.credits, picture.notes) == ({315: "Ann"}, ())
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=40), st.integers(0, 60))
 def test_damaged_blocks_of_photoshop_are_left_out(noise: bytes, at: int) -> None:
@@ -713,6 +725,68 @@ def test_datasets_of_extended_length_are_read() -> None:
     assert source.credits == {315: "Ann", 33432: "All of Ann"}
     assert source.kept("all").iptc == source.iptc.removeprefix(secret)
     assert Metadata(iptc=dataset(80, b"Ann") + caption[:-1]).credits == {315: "Ann"}
+
+
+@pytest.mark.parametrize("packet", [b"<?xpacket end " * 71428, b"<a" + b" b='" * 250000, b"<?xml " * 160000])
+def test_a_long_packet_is_read_in_a_time_of_its_length(packet: bytes) -> None:
+    assert xmp_tree(packet) is None  # in minutes, where each beginning is searched to the end
+
+
+def test_no_name_has_a_copy_of_a_long_address() -> None:
+    names = b"".join(b"<p:a%d/>" % number for number in range(100))
+    root = xmp_tree(b"<a xmlns:p='" + b"x" * 5000 + b"'>" + names + b"</a>")
+    assert root is not None
+    assert max(len(element.tag) for element in root.iter()) < 100
+
+
+def test_of_properties_within_each_other_some_are_read() -> None:
+    lists = b"<dc:creator><rdf:Seq>" + b"<rdf:li>" * 500 + b"Ann" + b"</rdf:li>" * 500 + b"</rdf:Seq></dc:creator>"
+    assert set(Metadata(xmp=DC % lists).credits[315].split("; ")) == {"Ann"}
+
+
+def test_a_number_of_any_length_leaves_a_packet_readable() -> None:
+    number = b"&#" + b"1" * 5000 + b";"
+    packet = DC % (b"<dc:creator>A & B</dc:creator><dc:type>%s</dc:type>" % number)
+    assert Metadata(xmp=packet).credits == {315: "A & B"}
+    root = xmp_tree(packet)
+    assert root is not None
+    assert number.decode() in root.itertext()
+
+
+def test_no_error_of_metadata_ends_a_picture(photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(metadata, "_iptc_of", damaged)
+    picture = read_picture(photo)
+    assert (picture.notes, picture.metadata) == ((DAMAGED_TAGS,), Metadata())
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF", "WEBP", "PNG"])
+def test_of_a_tag_of_no_type_a_note_tells(format: str) -> None:
+    exif = Image.Exif()
+    exif[315] = "Ann of Anywhere"
+    Image.new("RGB", (4, 4)).save(stream := io.BytesIO(), format, exif=exif)
+    entry = next(of for of in (b"\x3b\x01\x02\0", b"\x01\x3b\0\x02") if of in stream.getvalue())
+    damaged = stream.getvalue().replace(entry, b"\x3b\x01\xff\xff" if entry[0] == 0x3B else b"\x01\x3b\xff\xff")
+    assert read_picture(stream.getvalue()).notes == ()
+    if format == "PNG":  # whose checksum is none then
+        at = damaged.index(b"eXIf")
+        length = int.from_bytes(damaged[at - 4 : at], "big")
+        chunk = damaged[at : at + 4 + length]
+        damaged = damaged[:at] + chunk + struct.pack(">I", zlib.crc32(chunk)) + damaged[at + 8 + length :]
+    assert read_picture(damaged).notes == (DAMAGED_TAGS,)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP"])
+def test_of_exif_without_its_mark_a_note_tells(format: str) -> None:
+    exif = Image.Exif()
+    exif[315] = "Ann of Anywhere"
+    Image.new("RGB", (4, 4)).save(stream := io.BytesIO(), format, exif=exif.tobytes())
+    assert read_picture(stream.getvalue()).notes == ()
+    damaged = stream.getvalue().replace(b"MM\0*", b"XX\0*").replace(b"II*\0", b"XX*\0")
+    assert damaged != stream.getvalue()
+    assert read_picture(damaged).notes == (DAMAGED_TAGS,)
 
 
 @settings(max_examples=40, deadline=None)

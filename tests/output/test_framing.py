@@ -200,6 +200,7 @@ def test_any_frame_holds_its_part_within_the_margins(
         ({"margin": 5}, "margin: got 5, but no crop"),
         ({"crop": True, "margin": "50%"}, "margin: got shares of 100 %"),
         ({"crop": True, "margin": 60, "size": "100x100"}, "margin: got one that leaves no room in 100 x 100"),
+        ({"crop": 60, "size": "100x100"}, "margin: got one that leaves no room in 100 x 100"),
         ({"size": "60000x60000"}, "size: got a result of 60000 x 60000 pixels"),
         ({"size": "100x100", "aspect": "1:1"}, "aspect: got '1:1' beside a size"),
         ({"aspect": "1000:1"}, "aspect: got '1000:1'"),
@@ -370,7 +371,7 @@ def test_margins_may_have_commas(text: str) -> None:
     assert parse_margins(text) == ((10, "px"), (7.5, "%"), (10, "px"), (7.5, "%"))
 
 
-@pytest.mark.parametrize("text", ["10,20", "10,,20", "10;20", ", 10", "10, 20, 30"])
+@pytest.mark.parametrize("text", ["10,20", "5,10%", "7,25%", "10,,20", "10;20", ", 10", "10, 20, 30"])
 def test_margins_that_are_none(text: str) -> None:
     with pytest.raises(ArgumentError, match="margin: got"):
         parse_margins(text)

@@ -67,7 +67,7 @@ def test_a_photo_becomes_a_session_and_ends(http: TestClient, body: bytes) -> No
     changed = http.put(f"{path}/settings", content=json.dumps({"band": 0.08, "method": "large-kernel"})).json()
     assert (changed["band"], changed["method"]) == (0.08, "large-kernel")
     assert http.delete(path).status_code == 204
-    assert http.get(path).status_code == 404
+    assert http.get(path).status_code == 410
 
 
 def test_strokes_are_answered_by_patches(http: TestClient, path: str) -> None:
@@ -238,7 +238,7 @@ def test_a_plain_backdrop_is_a_setting(http: TestClient) -> None:
 def test_what_there_is_not(http: TestClient, path: str) -> None:
     assert http.get(f"{path}/secret").status_code == 404
     for method, what in (("GET", ""), ("GET", "/alpha?since=1"), ("GET", "/cutout.png"), ("PUT", "/settings")):
-        assert http.request(method, f"{SESSIONS}/{'0' * 24}{what}").status_code == 404
+        assert http.request(method, f"{SESSIONS}/{'0' * 24}{what}").status_code == 410
 
 
 def test_a_full_server_says_when_to_come_back(body: bytes) -> None:
@@ -298,11 +298,11 @@ def test_a_session_that_nobody_waits_for_takes_no_place(body: bytes) -> None:
 
 
 def test_presets_of_ones_own_are_offered(body: bytes, tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text('extends = "sticker"\nsize = "64x48"\nbackground = "#204060"\nformat = "avif"')
+    (tmp_path / "mine.toml").write_text('extends = "sticker"\nsize = "64x48"\nbackground = "#204060"\nformat = "webp"')
     app = editor_app(Sessions(), own_presets=[str(tmp_path / "mine.toml")])
     with TestClient(app, base_url="http://localhost") as http:
         offered = http.get("/v1/edit/options").json()
-        assert offered["presets"]["mine"] == {"format": "avif", "background": True}
+        assert offered["presets"]["mine"] == {"format": "webp", "background": True}
         assert ("avif" in offered["formats"]) == features.check("avif")
         id = http.post(SESSIONS, content=body).json()["id"]
         for suffix in offered["formats"]:
@@ -312,6 +312,22 @@ def test_presets_of_ones_own_are_offered(body: bytes, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("size = 800")
     with pytest.raises(ArgumentError, match=r"bad.toml' has size: got 800"):
         editor_app(Sessions(), own_presets=[str(tmp_path / "bad.toml")])
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        (["deep.toml"], "deep.toml' has format tiff; wanted, for the editor, png, webp, jpg"),
+        (["marketplace.toml"], "got '.*marketplace.toml', but there is another 'marketplace'"),
+        (["mine.toml", "more/mine.toml"], "got '.*more/mine.toml', but there is another 'mine'"),
+    ],
+)
+def test_presets_that_could_not_be_chosen_are_refused(tmp_path: Path, names: list[str], match: str) -> None:
+    (tmp_path / "more").mkdir()
+    for name in names:
+        (tmp_path / name).write_text('format = "tiff"' if name == "deep.toml" else "crop = true")
+    with pytest.raises(ArgumentError, match=match):
+        editor_app(Sessions(), own_presets=[str(tmp_path / name) for name in names])
 
 
 def test_options_are_those_that_a_session_takes(http: TestClient, body: bytes) -> None:

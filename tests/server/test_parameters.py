@@ -128,7 +128,7 @@ def test_the_document_knows_every_problem(described: dict[str, Any]) -> None:
         for code in PROBLEMS
         if f"{code}: " in response["description"]
     }
-    assert told == set(PROBLEMS) - {"not-found", "method-not-allowed"}
+    assert told == set(PROBLEMS) - {"not-found", "method-not-allowed", "session-ended"}
 
 
 def test_the_document_is_served(client: Any, described: dict[str, Any]) -> None:

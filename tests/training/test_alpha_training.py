@@ -57,8 +57,7 @@ def composites(size, count=8):
 def test_overfits_a_few_composites(build, size, count, steps, rate, goal):
     """Loss, gradients and data path are sound if a tiny network of the family can learn a few pictures by heart.
 
-    So few filters may begin where they are stuck, on one kind of processor and not on another: one start in three has to
-    do.
+    So few filters may begin where they are stuck, on one processor and not on another: one start in three has to do.
     """
     batch = composites(size, count)
     runs = (by_heart(build, batch, steps, rate, seed) for seed in range(1, 4))

@@ -60,6 +60,7 @@ def plan(
     also_read: Sequence[str] = (),
     format: str | None = None,
     force: bool = False,
+    listed: bool = False,
 ) -> list[Job]:
     """Say for each picture where its result goes.
 
@@ -82,6 +83,8 @@ def plan(
     force : bool, default False
         Replace what bears the name of a result, also if trimatte did not make it. A file that `out` names is replaced
         in any case.
+    listed : bool, default False
+        Whether `inputs` come of a list, whose results go to a folder however many there are; an empty one is no error.
 
     Returns
     -------
@@ -94,7 +97,9 @@ def plan(
     ArgumentError
         Where `inputs` and `out` do not go together, `out` has a suffix of no format, or there is no picture at all.
     """
-    several = len(inputs) > 1 or any(map(os.path.isdir, inputs))
+    if not inputs:
+        return []
+    several = listed or len(inputs) > 1 or any(map(os.path.isdir, inputs))
     found = [entry for name in inputs for entry in _pictures(name, out)]
     if out == STREAM or (out is None and STREAM in inputs):
         if several:

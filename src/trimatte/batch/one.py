@@ -55,7 +55,7 @@ def checked_options(format: str | None, options: Mapping[str, Any]) -> dict[str,
 
     Raises `ArgumentError` for what no picture could be done with.
     """
-    from trimatte.images.background import named_colour
+    from trimatte.images.background import check_background
     from trimatte.output.finish import check_format
     from trimatte.output.options import FRAMES, NAMES, OUTPUTS, output_of
     from trimatte.quality import USUAL, apart
@@ -73,8 +73,7 @@ def checked_options(format: str | None, options: Mapping[str, Any]) -> dict[str,
         raise ArgumentError(f"output: got {kind!r}; wanted one of {', '.join(OUTPUTS)}")
     output = output_of(**{name: asked[name] for name in NAMES if name in asked})
     check_format(output, io.BytesIO(), kind)
-    if isinstance(output.background, str):
-        named_colour(output.background, "background")
+    check_background(output.background)
     given = {name: value for name, value in asked.items() if not (value is None or value is False or value == {})}
     if asked.get("frames", "first") not in FRAMES:
         raise ArgumentError(f"frames: got {asked['frames']!r}; wanted one of {', '.join(FRAMES)}")

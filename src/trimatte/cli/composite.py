@@ -52,9 +52,9 @@ def command(
     from trimatte.errors import ArgumentError
     from trimatte.foreground import estimate_foreground
     from trimatte.images import as_alpha, load_picture, restore_colours, save_image
-    from trimatte.images.background import named_colour
+    from trimatte.images.background import check_background
 
-    named_colour(background, "background")
+    check_background(background)
     jobs = plan(
         inputs,
         out,

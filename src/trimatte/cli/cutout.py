@@ -119,6 +119,7 @@ def command(
         also_read=[path for path in (trimap, background) if path],
         format=format,
         force=force,
+        listed=stdin_list,
     )
     if trimap is not None and len(jobs) > 1:
         raise ArgumentError(f"trimap: got one for {len(jobs)} pictures; it goes with one")

@@ -1,7 +1,8 @@
 """`remove` and `new_session` as rembg 2 has them, by trimatte's networks and its closed-form matting.
 
 Without `alpha_matting` alpha is the network's mask, as there; with it, the thresholds make a trimap, and alpha and
-colours are solved for. What is not there is refused rather than ignored.
+colours are solved for, unless they leave no foreground or no background. What is not there is refused rather than
+ignored.
 """
 
 from __future__ import annotations
@@ -92,9 +93,10 @@ def remove(
         The picture; the result is of the same type, a PIL image for a `Picture`. Colours come back
         in sRGB of 8 bits, and alpha is no greater than the picture's own. Bytes and PIL images keep the resolution.
     alpha_matting : bool
-        Solve for alpha and colours, rather than take the mask.
+        Solve for alpha and colours, rather than take the mask; where the thresholds leave no foreground or no
+        background that is known, the mask is taken, as in rembg.
     alpha_matting_foreground_threshold, alpha_matting_background_threshold : int
-        Masks above the one and below the other are known, 0 to 255.
+        Masks, 0 to 255, above the one and below the other are known.
     alpha_matting_erode_size : int
         Side in pixels of the square by which the known parts are made smaller.
     session : Session, optional
@@ -129,7 +131,7 @@ def remove(
     check_number("alpha_matting_erode_size", alpha_matting_erode_size, least=0, whole=True)
     thresholds = alpha_matting_foreground_threshold, alpha_matting_background_threshold
     for name, threshold in zip(("foreground", "background"), thresholds, strict=True):
-        check_number(f"alpha_matting_{name}_threshold", threshold, least=0, most=255, whole=True)
+        check_number(f"alpha_matting_{name}_threshold", threshold, least=0, whole=True)
     if not (session is None or hasattr(session, "predict")):
         raise ArgumentError(f"session: got {session!r}; wanted what new_session returns")
     if bgcolor is not None:
@@ -142,8 +144,9 @@ def remove(
         if only_mask:
             results.append(mask)
             continue
-        if alpha_matting:
-            result = cutout(colours, trimap=_trimap(mask, *thresholds, alpha_matting_erode_size))
+        trimap = _trimap(mask, *thresholds, alpha_matting_erode_size) if alpha_matting else None
+        if trimap is not None and (trimap == FOREGROUND).any() and (trimap == BACKGROUND).any():
+            result = cutout(colours, trimap=trimap)
             rgba = quantised(result.rgba(), 8)
             rgba[..., 3] = np.minimum(rgba[..., 3], own)
         else:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from trimatte.errors import ArgumentError
+from trimatte.errors import ArgumentError, ImageReadError
 from trimatte.images.arrays import Floats, channels_of, floats_of, image_of
 from trimatte.images.decode import is_source
 from trimatte.images.formats import MAX_PIXELS
@@ -38,9 +38,24 @@ def opaque_image(background: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Floa
         channels = channels_of(background, "background")
         alpha = floats_of(channels[..., 3], "background") if channels.shape[2] == 4 else None
         image = image_of(background, "background")
+    _check_opaque(alpha)
+    return image
+
+
+def check_background(background: Any) -> None:
+    """Raise `ArgumentError` for a word, or the path of a file, that is no background; others are not read."""
+    path = isinstance(background, (str, os.PathLike))
+    if not path or (isinstance(background, str) and named_colour(background, "background") is not None):
+        return
+    try:
+        _check_opaque(read_picture(background).alpha)
+    except ImageReadError as error:
+        raise ArgumentError(f"background: {error}") from error
+
+
+def _check_opaque(alpha: Floats | None) -> None:
     if alpha is not None and alpha.min() < 1:
         raise ArgumentError("background: got a picture with alpha; wanted an opaque one")
-    return image
 
 
 def lay_over(foreground: Floats, alpha: Floats, behind: Floats) -> Floats:

@@ -7,6 +7,7 @@ maker notes, whose inner offsets break when they move, and the orientation, whic
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from trimatte.images import png
-from trimatte.images.tiff import first_blocks
+from trimatte.images.pillow import tell_damage
+from trimatte.images.tiff import first_blocks, layout, unreadable_tags
 from trimatte.images.xmp import CREATORS, RIGHTS, cleaned_xmp, extended, xmp_tree, xmp_values
 
 LEVELS = ("none", "copyright", "all", "all+gps")
@@ -39,6 +41,7 @@ _WORDS, _UNICODE = frozenset({37510, 27, 28}), b"UNICODE\0"
 """Comment, and method and area of GPS, whose text may be in UTF-16 of the block's byte order, after that word."""
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DATASET, _RAW = b"\x1c", "Raw profile type "
+_EXIF = b"Exif\0\0"
 _XMP_OF_GIF, _MOST_OF_GIF = b"!\xff\x0bXMP DataXMP", 1 << 25
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _IPTC_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
@@ -199,23 +202,63 @@ def _text(words: bytes) -> str:
 
 def metadata_of(image: Image.Image, stream: IO[bytes] | None) -> Metadata:
     """What an opened and decoded picture's file, `stream` if it is at hand, says; what is damaged is left out."""
+    try:
+        return _metadata_of(image, stream)
+    except Exception:  # no damage beside the pixels makes the picture unreadable
+        tell_damage()
+        return Metadata()
+
+
+def _metadata_of(image: Image.Image, stream: IO[bytes] | None) -> Metadata:
     info, exif = image.info, Image.Exif()
-    with contextlib.suppress(Exception):  # a damaged block does not make the picture unreadable
+    with _damage_told():
         exif = image.getexif()
+    _tell_of_passed_over(_tags_of(image, stream))
     texts, raw = _texts(image, stream)
     xmp = extended(info.get("xmp") or raw.get("xmp") or _xmp_of_gif(image, stream), _segments(image))
     iptc = _iptc_of(image, info, stream) or raw.get("iptc", b"")
     return _found(exif, _header_dpi(image), xmp, iptc, texts)
 
 
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    """End quietly at damaged tags, of which a note of the picture tells."""
+    try:
+        yield
+    except Exception:  # damaged tags make Pillow raise nearly anything
+        tell_damage()
+
+
+def _tags_of(image: Image.Image, stream: IO[bytes] | None) -> IO[bytes] | None:
+    """Where a picture's file has EXIF, which is laid out as a TIFF; None if there is nothing."""
+    if image.format == "TIFF":
+        return stream
+    block = image.info.get("exif")
+    if not isinstance(block, bytes):
+        return None
+    while block.startswith(_EXIF):
+        block = block.removeprefix(_EXIF)
+    return io.BytesIO(block) if block else None
+
+
+def _tell_of_passed_over(tags: IO[bytes] | None) -> None:
+    """Tell of a block of EXIF that is none, or has tags which Pillow leaves out in silence."""
+    passed_over = set[int]() if tags is None else unreadable_tags(tags)
+    if passed_over is None or passed_over & {*_READ, CAMERA, PLACE}:
+        tell_damage()
+
+
 def metadata_of_tiff(stream: IO[bytes]) -> Metadata:
     """What is said by the first page of a TIFF that Pillow does not open."""
     exif = Image.Exif()
-    with contextlib.suppress(Exception):
-        stream.seek(0)
-        exif.load_from_fp(stream)
+    try:
+        exif.endian, exif.bigtiff, offset = layout(stream)  # of BigTIFF, Pillow itself reads half a head
+        exif.load_from_fp(stream, offset)
+        _tell_of_passed_over(stream)
         return _found(exif, None, exif.get(_XMP_TAG), _iptc_of_tiff(stream), ())
-    return Metadata()
+    except Exception:
+        tell_damage()
+        return Metadata()
 
 
 def _found(
@@ -224,7 +267,7 @@ def _found(
     stored: dict[int, Any] = {}
     camera: dict[int, Any] = {}
     place: dict[int, Any] = {}
-    with contextlib.suppress(Exception):
+    with _damage_told():
         stored = _unpacked({tag: exif[tag] for tag in exif if tag in _READ})  # of others, Pillow may warn
         camera = _unpacked(
             {tag: value for tag, value in exif.get_ifd(CAMERA).items() if tag not in _NOT_CAMERA}, exif.endian

@@ -62,14 +62,19 @@ class _Warnings:
     """What Pillow's reader of tags has for the module `warnings`, which records for all threads at once or for none."""
 
     def warn(self, message: str, category: type[Warning] = UserWarning) -> None:
-        heard = _heard.get()
-        if heard is None:  # Pillow is used by others
+        if _heard.get() is None:  # Pillow is used by others
             warnings.warn(message, category, stacklevel=2)
-        elif not heard:
-            heard.append(DAMAGED_TAGS)
+        tell_damage()
 
 
 TiffImagePlugin.warnings = _Warnings()  # type: ignore[assignment, attr-defined]
+
+
+def tell_damage() -> None:
+    """Say once of the picture that is read that some of its tags are damaged."""
+    heard = _heard.get()
+    if heard is not None and not heard:
+        heard.append(DAMAGED_TAGS)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ _SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _STRIPS, _TILES, _SUB_PAGES, _DNG = 254, 2
 _CFA, _LINEAR_RAW = 32803, 34892
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 13: 4, 16: 8, 18: 8}  # of a value, by its type
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_KINDS = frozenset({*range(1, 14), 16})
+"""Types of values that Pillow reads."""
 _MOST_PAGES = 4096
 _MOST_SUB_PAGES = 16
 _MOST_BLOCK = 1 << 20
@@ -95,6 +97,20 @@ def first_blocks(stream: IO[bytes], *tags: int) -> dict[int, bytes]:
         return {}
 
 
+def layout(stream: IO[bytes]) -> tuple[str, bool, int]:
+    """Byte order ("<" or ">") of a TIFF, whether it is a BigTIFF, and where its first page is."""
+    return _Reader(stream).layout
+
+
+def unreadable_tags(stream: IO[bytes]) -> set[int] | None:
+    """Tags of the first page whose values are of a type that Pillow passes over, and does not tell; None of no TIFF."""
+    try:
+        stream.seek(0)
+        return _Reader(stream).of_rare_types() if is_tiff(stream.read(4)) else None
+    except (struct.error, OSError, OverflowError, ValueError):  # which Pillow tells
+        return set()
+
+
 class _Reader:
     """Reads directories of tags; what is damaged ends the list of pages."""
 
@@ -106,6 +122,7 @@ class _Reader:
         self._big = b"+" in head[2:4]
         self._at, self._offset, self._size = (8, "Q", 20) if self._big else (4, "I", 12)
         self._first = self._number(head, self._at, self._offset)
+        self.layout = self._order, self._big, self._first
         self.parts: dict[int, list[int]] = {}
 
     def pages(self) -> Iterator[Page]:
@@ -118,12 +135,16 @@ class _Reader:
 
     def blocks(self, tags: Sequence[int]) -> dict[int, bytes]:
         """The bytes of tags of the first page."""
-        found = {}
+        found = dict[int, bytes]()
         for tag, kind, count, data in self._fields(self._entries(self._first)):
             length = count * _SIZES.get(kind, 0)
-            if tag in tags and 0 < length <= _MOST_BLOCK:
+            if tag in tags and tag not in found and 0 < length <= _MOST_BLOCK:
                 found[tag] = self._content(data, length)
         return found
+
+    def of_rare_types(self) -> set[int]:
+        """Tags of the first page of types that Pillow does not read."""
+        return {tag for tag, kind, *_ in self._fields(self._entries(self._first)) if kind not in _KINDS}
 
     def sub_pages(self, page: Page) -> Iterator[Page]:
         for offset in page.tags.get(_SUB_PAGES, ())[:_MOST_SUB_PAGES]:

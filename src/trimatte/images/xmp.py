@@ -18,14 +18,20 @@ _PICTURE = re.compile(r"\s*(?:data:image/|/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _CODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 """By the first bytes of a packet."""
-_END = re.compile(r"<\?xpacket\s+end[^>]*\?>")
+_END = re.compile(r"<\?xpacket\s+end[^<>]*\?>")
 _NO_TAG = re.compile(r"<(?!/?[A-Za-z_][\w.-]*:[\w.-]+[\s/>]|\?|!--|!\[CDATA\[)")
 """A bracket that begins nothing that a packet is made of, where each name has a prefix."""
 _NAMED = re.compile(r"<|\s([\w:.-]+)\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""Bytes that are no UTF-8, as Python's error handler `surrogateescape` has them."""
+_REFERENCE = re.compile(r"&(?:#?\w{1,32};)?")
+"""An ampersand, with the reference that it begins; none is longer, and no number of thousands of digits is read."""
 _MOST_NAMES = 1000
 """Of namespaces whose prefixes are kept in all packets together, for ElementTree never forgets one."""
 _named = set[str]()
+_MOST_VALUES = 100
+"""Of a property."""
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _DUBLIN_CORE, _TIFF = "{http://purl.org/dc/elements/1.1/}", "{http://ns.adobe.com/tiff/1.0/}"
 _EXTENSION = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"
@@ -104,12 +110,13 @@ def xmp_values(root: ElementTree.Element | None, names: Iterable[str]) -> str:
 
 def _values(root: ElementTree.Element, name: str) -> Iterator[str]:
     """Of a property of the picture itself, that is written as an attribute, as text, or as a list."""
-    descriptions = (found for rdf in root.iter(f"{_RDF}RDF") for found in rdf.iterfind(f"{_RDF}Description"))
+    blocks = islice(root.iter(f"{_RDF}RDF"), _MOST_VALUES)  # each lies within the one before, at worst
+    descriptions = (found for rdf in blocks for found in rdf.iterfind(f"{_RDF}Description"))
     for description in descriptions:
         if name in description.attrib:
             yield description.attrib[name]
         for element in description.iterfind(name):
-            items = list(element.iter(f"{_RDF}li"))
+            items = list(islice(element.iter(f"{_RDF}li"), _MOST_VALUES))
             if element.find(f"{_RDF}Alt") is not None:
                 items = [item for item in items if _text(item).strip()]
                 items = sorted(items, key=lambda item: item.get(_LANGUAGE) != "x-default")[:1]
@@ -153,7 +160,12 @@ def _written(root: ElementTree.Element) -> bytes:
 def _parsed(text: str) -> ElementTree.Element | None:
     try:
         names = ElementTree.iterparse(io.BytesIO(text.encode("utf-8")), events=["start-ns"])
-        for prefix, address in islice(dict(found for _, found in names).items(), _MOST_NAMES):
+        declared = dict[str, str]()
+        for _, (prefix, address) in names:
+            if len(address) > _LONG:  # each name has a copy of it
+                return None
+            declared[prefix] = address
+        for prefix, address in islice(declared.items(), _MOST_NAMES):
             known = len(_named) < _MOST_NAMES or address in _named
             if known and prefix and not re.fullmatch(r"ns\d+", prefix):
                 ElementTree.register_namespace(prefix, address)
@@ -167,9 +179,11 @@ def _parsed(text: str) -> ElementTree.Element | None:
 def _decoded(packet: bytes) -> str:
     """The text of a packet, up to its end, without what no XML has.
 
-    It may be in UTF-16, whose mark may stand within the first tag alone.
+    It may be in UTF-16, whose mark may stand within the first tag alone; what is no UTF-8 is taken for Latin-1.
     """
-    text = packet.decode(_CODINGS.get(packet[:2], "utf-8"), "replace")
+    coding = _CODINGS.get(packet[:2], "utf-8")
+    text = packet.decode(coding, "surrogateescape" if coding == "utf-8" else "replace")
+    text = _NO_UTF8.sub(lambda byte: chr(ord(byte[0]) - 0xDC00), text)
     text = re.sub(r"^<\?xml\s[^>]*\?>", "", text.strip("\0\ufeff \r\n\t"))
     end = _END.search(text)
     return _NO_XML.sub("\ufffd", text[: end.end()] if end else text)
@@ -193,7 +207,7 @@ def _ended(text: str) -> str:
 
 def _escaped(text: str) -> str:
     """A packet whose ampersands stand for themselves, or for a character that XML has."""
-    return re.sub(r"&(?:#?\w+;)?", lambda found: html.escape(html.unescape(found[0])), text)
+    return _REFERENCE.sub(lambda found: html.escape(html.unescape(found[0])), text)
 
 
 def _bracketed(text: str) -> str:

@@ -18,7 +18,7 @@ from trimatte.images.read import Picture
 from trimatte.images.write import restore_colours, save_image
 from trimatte.output.framing import Borders, Frame, framed, visible_box
 from trimatte.output.layers import laid_under, outline
-from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
+from trimatte.output.lengths import parse_aspect, parse_size
 from trimatte.output.options import Output
 from trimatte.output.shadows import contact_shadow, drop_shadow
 from trimatte.planes.resize import resized
@@ -107,15 +107,13 @@ def frame_of(alpha: Floats, output: Output, max_pixels: int = MAX_PIXELS) -> Fra
     """Which part of the photo lies where in the result."""
     height, width = alpha.shape
     whole = slice(0, height), slice(0, width)
-    crop = output.crop is not False
-    margin = output.crop if crop and output.crop is not True and output.margin == 0 else output.margin
     return framed(
-        (visible_box(alpha) or whole) if crop else whole,
-        margins=parse_margins(margin),
+        (visible_box(alpha) or whole) if output.crop is not False else whole,
+        margins=output.margins,
         size=None if output.size is None else parse_size(output.size),
         aspect=None if output.aspect is None else parse_aspect(output.aspect),
         align=output.align,
-        inset=output.outline if crop else 0,
+        inset=output.inset,
         max_pixels=max_pixels,
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trimatte.errors import ArgumentError
 from trimatte.images.arrays import Box, Floats, bounding_box
 from trimatte.images.formats import MAX_PIXELS
-from trimatte.output.lengths import Length, Margins
+from trimatte.output.lengths import Length, Margins, check_shares, room_within, share_of
 
 Borders = tuple[tuple[int | None, int | None], tuple[int | None, int | None]]
 """First row and the one after the last, then columns, of a photo on a canvas; None where it is not shown to its end."""
@@ -147,6 +147,7 @@ def framed(
         If the margins leave no room, or the canvas were too large.
     """
     height, width = (side.stop - side.start for side in box)
+    check_shares(margins)
     top, right, bottom, left = margins
     if size is not None:
         canvas = size[1], size[0]
@@ -156,11 +157,7 @@ def framed(
             canvas = max(canvas[0], math.ceil(canvas[1] / aspect - 1e-9)), max(canvas[1], round(canvas[0] * aspect), 1)
     if canvas[0] * canvas[1] > max_pixels:
         raise ArgumentError(f"size: got a result of {canvas[1]} x {canvas[0]} pixels, wanted {max_pixels} at most")
-    start = [_pixels(length, side) + inset for length, side in zip((top, left), canvas, strict=True)]
-    end = [_pixels(length, side) + inset for length, side in zip((bottom, right), canvas, strict=True)]
-    room = [side - first - last for side, first, last in zip(canvas, start, end, strict=True)]
-    if min(room) < 1:
-        raise ArgumentError(f"margin: got one that leaves no room in {canvas[1]} x {canvas[0]} pixels")
+    start, room = room_within(margins, canvas, inset)
     shape = (height, width)
     if size is not None:
         scale = min(room[0] / height, room[1] / width)
@@ -172,13 +169,5 @@ def framed(
 
 def _whole(content: int, *margins: Length) -> int:
     """The side of a canvas that has this content and margins at both its ends."""
-    shares = sum(number / 100 for number, unit in margins if unit == "%")
     pixels = sum(int(number) for number, unit in margins if unit == "px")
-    if shares >= 1:
-        raise ArgumentError("margin: got shares of 100 % and more; wanted them to leave room")
-    return math.ceil((content + pixels) / (1 - shares) - 1e-9)
-
-
-def _pixels(length: Length, whole: int) -> int:
-    number, unit = length
-    return int(number if unit == "px" else number / 100 * whole + 1e-9)
+    return math.ceil((content + pixels) / (1 - share_of(*margins)) - 1e-9)

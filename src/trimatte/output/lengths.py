@@ -13,10 +13,10 @@ Length = tuple[float, str]
 Margins = tuple[Length, Length, Length, Length]
 """Top, right, bottom, left."""
 
-_LENGTH = re.compile(r"(\d{1,5}(?:[.,]\d{1,4})?)(px|%|)")
+_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4}|,\d)?)(px|%|)")
+"""A comma is a number's point before a single digit only: "5,10%" may be meant as two margins."""
 _APART = re.compile(r"(?<=\d)\s+(px|%)")
 _SEPARATOR = re.compile(r",?\s+")
-"""Between margins; a comma within a number is its point."""
 _SIZE = re.compile(r"(\d{1,5})\s*[x×]\s*(\d{1,5})")
 _ASPECT = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)")
 _LONGEST_TEXT = 64
@@ -27,7 +27,7 @@ def parse_margins(value: Any) -> Margins:
 
     Raises `ArgumentError` for another value.
     """
-    wanted = "margin: got {}; wanted 1, 2 or 4 lengths such as 40 or 7.5%, of at most 99999 or 100%"
+    wanted = "margin: got {}; wanted 1, 2 or 4 lengths such as 40 or 7.5%, apart by blanks, of at most 99999 or 100%"
     if isinstance(value, str) and len(value) <= _LONGEST_TEXT:
         parts: Sequence[Any] = _SEPARATOR.split(_APART.sub(r"\1", value.strip()))
     elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
@@ -41,6 +41,37 @@ def parse_margins(value: Any) -> Margins:
         raise ArgumentError(wanted.format(_short(value)))
     top, right, bottom, left = lengths * (4 // len(lengths))
     return top, right, bottom, left
+
+
+def check_shares(margins: Margins) -> None:
+    """Raise `ArgumentError` for margins that leave no room in any canvas."""
+    top, right, bottom, left = margins
+    if any(share_of(*ends) >= 1 for ends in ((top, bottom), (left, right))):
+        raise ArgumentError("margin: got shares of 100 % and more; wanted them to leave room")
+
+
+def share_of(*lengths: Length) -> float:
+    """What the shares among some lengths take of a whole, in [0, 1]."""
+    return sum(number / 100 for number, unit in lengths if unit == "%")
+
+
+def room_within(margins: Margins, canvas: tuple[int, int], inset: int = 0) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where the room within a canvas of (height, width) begins, and its height and width.
+
+    Raises `ArgumentError` if the margins, and within them an inset of so many pixels, leave none.
+    """
+    top, right, bottom, left = margins
+    start = _pixels(top, canvas[0]) + inset, _pixels(left, canvas[1]) + inset
+    end = _pixels(bottom, canvas[0]) + inset, _pixels(right, canvas[1]) + inset
+    room = canvas[0] - start[0] - end[0], canvas[1] - start[1] - end[1]
+    if min(room) < 1:
+        raise ArgumentError(f"margin: got one that leaves no room in {canvas[1]} x {canvas[0]} pixels")
+    return start, room
+
+
+def _pixels(length: Length, whole: int) -> int:
+    number, unit = length
+    return int(number if unit == "px" else number / 100 * whole + 1e-9)
 
 
 def parse_size(value: Any) -> tuple[int, int]:

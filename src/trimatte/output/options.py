@@ -13,7 +13,7 @@ from typing import Any
 from trimatte.errors import ArgumentError
 from trimatte.images.formats import WRITTEN, format_of
 from trimatte.output import lengths
-from trimatte.output.lengths import parse_aspect, parse_margins, parse_size
+from trimatte.output.lengths import Margins, check_shares, parse_aspect, parse_margins, parse_size, room_within
 from trimatte.runtime.options import check_number
 from trimatte.runtime.parameters import Choice, Colour, Flag, Integer, Number, Parameter, Schema
 
@@ -145,11 +145,13 @@ class Output:
         crop: Any = self.crop
         if not (isinstance(crop, numbers.Integral) and int(crop) >= 0):
             raise ArgumentError(f"crop: got {crop!r}; wanted true, false, or a margin as a whole number of pixels")
-        parse_margins(self.margin)
+        check_shares(parse_margins(self.margin))
         if self.margin != 0 and self.crop is False:
             raise ArgumentError(f"margin: got {self.margin!r}, but no crop; it is what a crop leaves about the subject")
+        check_number("outline", self.outline, least=0, most=1000, whole=True)
         if self.size is not None:
-            parse_size(self.size)
+            width, height = parse_size(self.size)
+            room_within(self.margins, (height, width), self.inset)
         if self.aspect is not None:
             parse_aspect(self.aspect)
             if self.size is not None:
@@ -162,13 +164,23 @@ class Output:
             _check_choice(
                 "format", self.format.lower() if isinstance(self.format, str) else self.format, (*WRITTEN, "jpg")
             )
-        check_number("outline", self.outline, least=0, most=1000, whole=True)
         check_number("shadow_strength", self.shadow_strength, least=0, most=1)
         check_number("shadow_softness", self.shadow_softness, least=0, most=0.5)
         if self.dpi is not None:
             check_number("dpi", self.dpi, least=1, most=1e7)
         if self.quality is not None:
             check_number("quality", self.quality, least=1, most=100, whole=True)
+
+    @property
+    def margins(self) -> Margins:
+        """What is left about the subject: a crop's number where no margin is given."""
+        cropped = self.crop is not False and self.crop is not True and self.margin == 0
+        return parse_margins(self.crop if cropped else self.margin)
+
+    @property
+    def inset(self) -> int:
+        """Pixels that the outline takes within the margins of a crop."""
+        return 0 if self.crop is False else self.outline
 
 
 _CHOICES = {

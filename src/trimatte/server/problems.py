@@ -17,6 +17,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "method-not-allowed": (405, "This address does not take that method"),
     "not-acceptable": (406, "There is no format that the client accepts"),
     "slow-body": (408, "The body took too long to arrive"),
+    "session-ended": (410, "The session of the editor has ended"),
     "body-too-large": (413, "The body has too many bytes"),
     "picture-too-large": (413, "The picture has too many pixels"),
     "unsupported-type": (415, "The body is not of a type or picture format that is read"),

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from functools import partial, wraps
@@ -65,7 +65,8 @@ def routes(
     max_pixels : int, default MAX_PIXELS
         Larger photos are refused before they are decoded.
     own_presets : sequence of str, default ()
-        TOML files, offered by their names. Raises `ArgumentError` for one that is no preset.
+        TOML files, offered by their names. Raises `ArgumentError` for one that is no preset, of a format that the
+        editor does not write, or of another's name.
     """
     editor = _Editor(Sessions() if sessions is None else sessions, max_bytes, max_pixels, own_presets)
     one = "/v1/edit/sessions/{id}"
@@ -110,8 +111,8 @@ class _Editor:
 
     def __init__(self, sessions: Sessions, max_bytes: int, max_pixels: int, own_presets: Sequence[str]) -> None:
         self.sessions = sessions
-        self.presets = {**{name: name for name in presets()}, **{Path(path).stem: path for path in own_presets}}
-        self.preset_offers = {name: _offered(preset_options(preset)) for name, preset in self.presets.items()}
+        self.presets = _with_own(own_presets)
+        self.preset_offers = {name: _offered(preset) for name, preset in self.presets.items()}
         choice = Choice(tuple(self.presets))
         self.looks = [replace(row, kind=choice) if row.name == "preset" else row for row in LOOKS]
         self.settings = Settings(max_bytes=max_bytes, max_pixels=max_pixels)
@@ -122,8 +123,8 @@ class _Editor:
     async def offered(self, request: Request) -> Response:
         """What the page offers."""
         methods = [{"name": name, "label": label} for name, label in editor_methods().items()]
-        cutouts = [name.removeprefix("cutout.") for name in DOWNLOADS if name.startswith("cutout.")]
-        return JSONResponse({"methods": methods, "bands": BANDS, "presets": self.preset_offers, "formats": cutouts})
+        offered = {"presets": self.preset_offers, "formats": _cutouts()}
+        return JSONResponse({"methods": methods, "bands": BANDS, **offered})
 
     async def open(self, request: Request) -> Response:
         """A photo as the body -> a session."""
@@ -233,10 +234,32 @@ async def _page(request: Request) -> Response:
     return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
-def _offered(options: Mapping[str, Any]) -> dict[str, str | bool]:
-    """What the page needs to know of a preset: the suffix of its format, and whether it has a background."""
-    suffix = WRITTEN[options.get("format", "png")].suffix
-    return {"format": suffix.removeprefix("."), "background": "background" in options}
+def _with_own(paths: Sequence[str]) -> dict[str, str]:
+    """The presets that there are and those of files, by name. Raises `ArgumentError` for two of a name."""
+    found = {name: name for name in presets()}
+    for path in paths:
+        name = Path(path).stem
+        if name in found:
+            raise ArgumentError(f"preset: got {path!r}, but there is another {name!r}; wanted names that differ")
+        found[name] = path
+    return found
+
+
+def _offered(preset: str) -> dict[str, str | bool]:
+    """What the page needs to know of a preset: the suffix of its format, and whether it has a background.
+
+    Raises `ArgumentError` for one of a format that the page does not offer.
+    """
+    options = preset_options(preset)
+    suffix = WRITTEN[options.get("format", "png")].suffix.removeprefix(".")
+    if suffix not in _cutouts():
+        raise ArgumentError(f"preset: {preset!r} has format {suffix}; wanted, for the editor, {', '.join(_cutouts())}")
+    return {"format": suffix, "background": "background" in options}
+
+
+def _cutouts() -> list[str]:
+    """The suffixes of a cut-out that can be downloaded."""
+    return [name.removeprefix("cutout.") for name in DOWNLOADS if name.startswith("cutout.")]
 
 
 def _answered(handler: Handler) -> Handler:
@@ -260,7 +283,7 @@ def _answered(handler: Handler) -> Handler:
 
 def _problem_of(error: Exception) -> Problem:
     if isinstance(error, NoSessionError):
-        return Problem("not-found", str(error))
+        return Problem("session-ended", str(error))
     if isinstance(error, (SessionsFullError, MemoryError)):
         return Problem("busy", str(error) or "not enough memory", headers={"Retry-After": "60"})
     if isinstance(error, ArgumentError):

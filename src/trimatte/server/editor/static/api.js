@@ -19,7 +19,7 @@ export function onToken(ask) {
   askForToken = () => (asking ??= ask().finally(() => (asking = null)));
 }
 
-async function request(method, path, { query = {}, body, signal, session = false } = {}) {
+async function request(method, path, { query = {}, body, signal } = {}) {
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   const token = sessionStorage.getItem(TOKEN);
@@ -36,15 +36,15 @@ async function request(method, path, { query = {}, body, signal, session = false
     const given = await askForToken();
     if (given === null) throw new ServiceError("refused", "The server wants a token.");
     sessionStorage.setItem(TOKEN, given);
-    return request(method, path, { query, body, signal, session });
+    return request(method, path, { query, body, signal });
   }
-  throw await problemOf(response, session);
+  throw await problemOf(response);
 }
 
-async function problemOf(response, session) {
+async function problemOf(response) {
   const told = await response.json().catch(() => ({}));
   const detail = told.detail || `the server answered ${response.status}`;
-  if (response.status === 404 && session) return new ServiceError("gone", "This session has ended.");
+  if (response.status === 410) return new ServiceError("gone", "This session has ended.");
   const words = detail[0].toUpperCase() + detail.slice(1) + (/[.!?]$/.test(detail) ? "" : ".");
   return new ServiceError(response.status === 429 || response.status >= 500 ? "busy" : "refused", words);
 }
@@ -59,7 +59,7 @@ export async function open(file, settings, signal) {
 }
 
 export async function reopen(id) {
-  const response = await request("GET", `sessions/${encodeURIComponent(id)}`, { session: true });
+  const response = await request("GET", `sessions/${encodeURIComponent(id)}`);
   return new Session(await response.json());
 }
 
@@ -75,7 +75,7 @@ class Session {
   }
 
   async ask(method, what, more = {}) {
-    return request(method, `sessions/${this.state.id}${what}`, { ...more, session: true });
+    return request(method, `sessions/${this.state.id}${what}`, more);
   }
 
   photo() {

@@ -2,6 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const SIDE = 112; // pixels of a thumbnail's longer side
+const SHOWN = /^image\/(jpeg|png|gif|webp)$/; // formats that every browser shows
 
 // `open(item)` opens a photo: { file, id, marks, clicks }, of which `file` is null where the service had it first;
 // `remove(item)` takes it out.
@@ -26,10 +27,15 @@ export class Strip {
     item.name = name || "photo";
     item.place = document.createElement("div");
     const image = Object.assign(document.createElement("img"), { alt: "" });
-    image.onerror = () => (image.hidden = true); // some formats are read by the server alone
-    if (address) image.src = address;
     const words = Object.assign(document.createElement("span"), { textContent: item.name });
     Object.assign(item.button, { type: "button", className: "photo", title: name });
+    image.onerror = () => {
+      image.hidden = true; // some formats are read by the server alone
+      if (!SHOWN.test(file?.type)) return;
+      words.textContent = `⚠ ${item.name}`;
+      item.button.title = `${item.name} may be damaged, for it cannot be shown`;
+    };
+    if (address) image.src = address;
     item.button.setAttribute("aria-keyshortcuts", "Delete");
     item.button.append(image, words);
     item.button.addEventListener("click", () => item === this.current || this.open(item));
@@ -90,6 +96,7 @@ export class Strip {
     const before = image.src;
     image.src = URL.createObjectURL(await canvas.convertToBlob());
     image.hidden = false;
+    item.button.lastChild.textContent = item.button.title = item.name;
     if (before) URL.revokeObjectURL(before);
   }
 
