@@ -762,6 +762,18 @@ def test_no_error_of_metadata_ends_a_picture(photo: bytes, monkeypatch: pytest.M
     assert (picture.notes, picture.metadata) == ((DAMAGED_TAGS,), Metadata())
 
 
+@pytest.mark.parametrize("format", ["JPEG", "WEBP"])
+def test_of_an_orientation_of_no_type_a_note_tells(format: str) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (4, 8)).save(stream := io.BytesIO(), format, exif=exif)
+    turned = read_picture(stream.getvalue())
+    assert (turned.pixels.shape[:2], turned.notes) == ((4, 8), ())
+    entry = next(of for of in (b"\x12\x01\x03\0", b"\x01\x12\0\x03") if of in stream.getvalue())
+    damaged = stream.getvalue().replace(entry, entry[:2] + b"\xff\xff")
+    assert read_picture(damaged).notes == (DAMAGED_TAGS,)
+
+
 @pytest.mark.parametrize("format", ["JPEG", "TIFF", "WEBP", "PNG"])
 def test_of_a_tag_of_no_type_a_note_tells(format: str) -> None:
     exif = Image.Exif()

@@ -318,6 +318,7 @@ def test_presets_of_ones_own_are_offered(body: bytes, tmp_path: Path) -> None:
     ("names", "match"),
     [
         (["deep.toml"], "deep.toml' has format tiff; wanted, for the editor, png, webp, jpg"),
+        (["behind.toml"], "background: cannot read '.*none.png': No such file"),
         (["marketplace.toml"], "got '.*marketplace.toml', but there is another 'marketplace'"),
         (["mine.toml", "more/mine.toml"], "got '.*more/mine.toml', but there is another 'mine'"),
     ],
@@ -325,7 +326,8 @@ def test_presets_of_ones_own_are_offered(body: bytes, tmp_path: Path) -> None:
 def test_presets_that_could_not_be_chosen_are_refused(tmp_path: Path, names: list[str], match: str) -> None:
     (tmp_path / "more").mkdir()
     for name in names:
-        (tmp_path / name).write_text('format = "tiff"' if name == "deep.toml" else "crop = true")
+        wrong = {"deep.toml": 'format = "tiff"', "behind.toml": 'background = "none.png"'}
+        (tmp_path / name).write_text(wrong.get(name, "crop = true"))
     with pytest.raises(ArgumentError, match=match):
         editor_app(Sessions(), own_presets=[str(tmp_path / name) for name in names])
 

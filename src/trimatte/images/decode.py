@@ -25,7 +25,7 @@ from trimatte.images import icc
 from trimatte.images.arrays import Codes, quantised
 from trimatte.images.colour import profile_of
 from trimatte.images.formats import FORMATS, MAX_PIXELS
-from trimatte.images.metadata import Metadata, metadata_of, metadata_of_tiff
+from trimatte.images.metadata import ORIENTATION, Metadata, metadata_of, metadata_of_tiff
 from trimatte.images.pillow import identified, load, tags_heard, unpacked
 from trimatte.images.tiff import full_page, is_tiff
 from trimatte.images.xmp import DAMAGED_XMP, xmp_tree
@@ -34,7 +34,7 @@ from trimatte.runtime.options import check_number
 Source = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339
-_ORIENTATION, _ICC_PROFILE = 274, 34675
+_ICC_PROFILE = 34675
 
 _GREY_STEPS = {"L;2": 85, "L;4": 17}
 _DEEP_LAYOUTS = ("LA", "RGB", "RGBX", "RGBA", "RGBa")
@@ -198,7 +198,7 @@ Sampler = Callable[[Any, list[str]], tuple[Codes, Codes | None]]
 def _decoded(image: Image.Image, stream: IO[bytes] | None, sampler: Sampler, notes: Sequence[str] = ()) -> Decoded:
     """The picture by a function that gives its codes and alpha and may add notes."""
     told = list(notes)
-    stored = _tag(image, _ORIENTATION)  # Pillow turns a TIFF by itself, and forgets it then
+    stored = _tag(image, ORIENTATION)  # Pillow turns a TIFF by itself, and forgets it then
     codes, alpha = sampler(image, told)
     profile, more = profile_of(image, stream)
     if image.mode == "CMYK":  # its profile has been made use of
@@ -212,7 +212,7 @@ def _decoded(image: Image.Image, stream: IO[bytes] | None, sampler: Sampler, not
 def _orientation(image: Image.Image) -> Any:
     """The EXIF orientation; to be asked after decoding, since Pillow turns a TIFF by itself."""
     try:
-        return image.getexif().get(_ORIENTATION, 1)
+        return image.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged EXIF block, of which Pillow says little, does not make the picture unreadable
         return 1
 
@@ -349,7 +349,7 @@ def _plain_tiff(stream: IO[bytes], max_pixels: int, pages: int) -> Decoded:
             codes, alpha = _cmyk_codes(codes, alpha, profile, notes)
             profile = None
         codes = np.ascontiguousarray(codes if codes.shape[2] == 3 else codes[..., 0])
-        codes, alpha, orientation = _turned(codes, alpha, page.tags.valueof(_ORIENTATION, 1))
+        codes, alpha, orientation = _turned(codes, alpha, page.tags.valueof(ORIENTATION, 1))
         found = metadata_of_tiff(stream).turned(orientation)
         return Decoded(codes, alpha, profile, "TIFF", orientation, tuple(notes), found)
 

@@ -28,7 +28,7 @@ INCH = 0.0254
 DESCRIPTION, MAKE, MODEL, X_DPI, Y_DPI, UNIT, SOFTWARE, TIME, ARTIST, COPYRIGHT = (
     *(270, 271, 272, 282, 283, 296, 305, 306, 315, 33432),
 )
-CAMERA, PLACE = 0x8769, 0x8825
+ORIENTATION, CAMERA, PLACE = 274, 0x8769, 0x8825
 COLOUR_SPACE, WIDTH, HEIGHT = 40961, 40962, 40963
 _XP = range(40091, 40096)  # Windows' title, comment, author, keywords, subject, in UTF-16
 _XP_AUTHOR = 40093
@@ -244,7 +244,7 @@ def _tags_of(image: Image.Image, stream: IO[bytes] | None) -> IO[bytes] | None:
 def _tell_of_passed_over(tags: IO[bytes] | None) -> None:
     """Tell of a block of EXIF that is none, or has tags which Pillow leaves out in silence."""
     passed_over = set[int]() if tags is None else unreadable_tags(tags)
-    if passed_over is None or passed_over & {*_READ, CAMERA, PLACE}:
+    if passed_over is None or passed_over & {*_READ, ORIENTATION, CAMERA, PLACE}:
         tell_damage()
 
 

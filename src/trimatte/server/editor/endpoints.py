@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from trimatte.errors import ArgumentError, TrimatteError
-from trimatte.images.background import opaque_image
+from trimatte.images.background import check_background, opaque_image
 from trimatte.images.formats import MAX_PIXELS, WRITTEN
 from trimatte.output.options import preset_options, presets
 from trimatte.runtime.parameters import Choice
@@ -248,12 +248,13 @@ def _with_own(paths: Sequence[str]) -> dict[str, str]:
 def _offered(preset: str) -> dict[str, str | bool]:
     """What the page needs to know of a preset: the suffix of its format, and whether it has a background.
 
-    Raises `ArgumentError` for one of a format that the page does not offer.
+    Raises `ArgumentError` for one of a format that the page does not offer, or whose background is none.
     """
     options = preset_options(preset)
     suffix = WRITTEN[options.get("format", "png")].suffix.removeprefix(".")
     if suffix not in _cutouts():
         raise ArgumentError(f"preset: {preset!r} has format {suffix}; wanted, for the editor, {', '.join(_cutouts())}")
+    check_background(options.get("background"))
     return {"format": suffix, "background": "background" in options}
 
 
