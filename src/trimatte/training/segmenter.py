@@ -210,10 +210,10 @@ class PackedPictures:
 
     def batch(self, index: int) -> Batch:
         """As of `Pictures`, on the device."""
-        rng = np.random.default_rng((self.recipe.seed, index))
-        kind = self.resident.kind(rng)
-        size = shape_of(kind, self.recipe.long_side)
         recipe = self.recipe
+        rng = np.random.default_rng((recipe.seed, index))
+        kind = self.resident.kind(rng)
+        size = shape_of(kind, recipe.long_side)
         return self.resident.batch(kind, size, recipe.batch, recipe.composed, rng, crowded=recipe.crowded)
 
 
