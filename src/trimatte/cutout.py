@@ -40,7 +40,6 @@ from trimatte.trimap import (
     DOUBT,
     KEPT,
     SPECK,
-    WIDEST,
     TrimapReport,
     coarse_trimap,
     has_subject,
@@ -77,7 +76,7 @@ class CutoutReport(PlainReport):
     trust : float
         That there is a subject, by how sure the segmenter is of what it found; 1 where a person says what it is.
     settled : float
-        Share of the unknown pixels' alpha that is the probability's, since nothing known is near; 0 for networks.
+        How far the unknown pixels' alpha has the probability's level, since the subject is in doubt: from 0 to 1.
     backdrop : str
         The plain backdrop's colour as #rrggbb, empty if none was asked for or found.
     backdrop_note : str
@@ -437,13 +436,11 @@ def quiet_cutout(matting: Matting, image: Any, stages: Stages) -> Cutout:
     alpha = np.zeros(size, np.float32)
     if report.subject:
         alpha = keyed.alpha if keyed is not None else _alpha(matting, picture.image, known, report)
-        spreads = keyed is None and not find_method(report.alpha.method).refines
-        if spreads and probability is not None and known is not None and report.band:
-            alpha = _settled(
-                alpha, probability, known, float(WIDEST) * report.band if stages.adaptive_band else report.band, report
-            )
         if stages.refine is not None and keyed is None:
             alpha = _refined(stages, picture.image, known, alpha, report)
+        if keyed is None and probability is not None and known is not None:
+            with timed(report.seconds, "settle"):
+                alpha, report.settled = settled(alpha, probability, known)
         alpha = alpha if own is None else np.minimum(alpha, own)
         report.confidence = picture_confidence(alpha, probability, known)
     if not report.subject:
@@ -473,16 +470,6 @@ def _alpha(
         report.subject = False
         report.warnings.append("no subject found")
     return matte.alpha
-
-
-def _settled(
-    alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray, reach: float, report: CutoutReport
-) -> np.ndarray:
-    """Alpha that far from what is known passes into the probability; the report has how much of it."""
-    with timed(report.seconds, "settle"):
-        alpha, counted = settled(alpha, probability, trimap, reach)
-        report.settled = counted / max(1, report.alpha.unknown)
-    return alpha
 
 
 def _keyed(

@@ -1,4 +1,4 @@
-"""Far from what is known alpha is the probability's, near it the method's."""
+"""Where the subject is in doubt over a wide area alpha has the probability's level, elsewhere it is the method's."""
 
 from __future__ import annotations
 
@@ -6,65 +6,102 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
-from trimatte.alpha.settle import settled
+from trimatte.alpha.settle import AREA, FIRST, FULL, LEVEL, settled
 from trimatte.planes import resize
 
-BAND = 5.0
+SHAPE = (96, 120)
+SUBJECT, DOUBTED = np.s_[20:80, 10:60], np.s_[20:80, 60:100]
 
 
-def wide() -> np.ndarray:
-    """A trimap (40, 120) that knows both ends and not what is between."""
-    trimap = np.full((40, 120), 128, np.uint8)
-    trimap[:, :20], trimap[:, 100:] = 255, 0
-    return trimap
+def doubted(value: float) -> tuple[np.ndarray, np.ndarray]:
+    """A probability that knows half of a subject and not what lies beside it, and its trimap."""
+    probability = np.zeros(SHAPE, np.float32)
+    probability[SUBJECT], probability[DOUBTED] = 1, value
+    trimap = (probability * 255).astype(np.uint8)
+    trimap[DOUBTED] = 128
+    return probability, trimap
 
 
-def test_the_nearer_the_known_the_more_the_method_counts() -> None:
-    trimap = wide()
-    one = np.ones(trimap.shape, np.float32)
-    alpha, counted = settled(one / 2, one, trimap, BAND)
-    share = settled(0 * one, one, trimap, BAND)[0]
-    assert counted == pytest.approx(share.sum())
-    row = share[20]
-    np.testing.assert_array_equal(row[:25], 0)  # up to 5 pixels from what is known
-    np.testing.assert_array_equal(row[96:], 0)
-    np.testing.assert_array_equal(row[30:90], 1)
-    assert (np.diff(row[20:60]) >= 0).all()
-    np.testing.assert_array_equal(alpha[20, 30:90], 1)
-    assert alpha[20, 22] == 0.5
-    assert 0.5 < alpha[20, 27] < 1
+def slowly_settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    """All of it at the picture's own size, by scipy."""
+    size = np.sqrt(np.count_nonzero(probability >= 0.5))
+    doubt = gaussian_filter(4 * probability * (1 - probability), AREA * size)
+    weight = np.clip((doubt - FIRST) / (FULL - FIRST), 0, 1)
+    moved = alpha + weight * gaussian_filter(probability - alpha, LEVEL * size)
+    return np.where(trimap == 128, np.clip(moved, 0, 1), alpha)
 
 
-def test_a_half_is_drawn_to_the_nearer_end() -> None:
-    trimap = wide()
-    zero = np.zeros(trimap.shape, np.float32)
-    values = [settled(zero, np.full_like(zero, p), trimap, BAND)[0][20, 60] for p in (0.1, 0.5, 0.9)]
-    assert values[1] == 0.5
-    assert max(values[0], 1 - values[2]) < 0.1
+@pytest.mark.parametrize("decided", [0, 1])
+@pytest.mark.parametrize("value", [0.3, 0.5, 0.7])
+def test_a_method_that_decides_what_is_in_doubt_gets_the_probability_s_level(decided: int, value: float) -> None:
+    probability, trimap = doubted(value)
+    alpha = np.where(trimap == 128, decided, trimap / 255).astype(np.float32)
+    result, share = settled(alpha, probability, trimap)
+    inner = np.s_[35:65, 72:88]
+    np.testing.assert_allclose(result[inner], value, atol=0.03)
+    assert 0.8 < share <= 1
 
 
-def test_a_trimap_without_anything_unknown_stays() -> None:
-    trimap = np.where(np.arange(50) < 20, np.uint8(255), np.uint8(0))[None].repeat(30, 0)
-    alpha = (trimap / np.float32(255)).astype(np.float32)
-    result, counted = settled(alpha, 1 - alpha, trimap, BAND)
+def test_detail_of_a_method_stays_where_the_level_is_the_probability_s() -> None:
+    probability, trimap = doubted(0.5)
+    stripes = np.float32(0.2) * (np.arange(SHAPE[1]) % 2 == 0)
+    alpha = np.where(trimap == 128, 0.8 * stripes / 0.2, trimap / 255).astype(np.float32)
+    result, _ = settled(alpha, probability, trimap)
+    inner = result[50, 72:88]
+    assert inner.mean() == pytest.approx(0.5, abs=0.03)
+    assert np.abs(np.diff(inner)).min() > 0.7
+
+
+def test_an_outline_is_the_method_s_however_soft_the_network_draws_it() -> None:
+    y, x = np.mgrid[:160, :200]
+    away = 50 - np.hypot(y - 80, x - 100)
+    probability = np.clip(0.5 + away / 10, 0, 1).astype(np.float32)  # 10 pixels wide, an eighth of the subject's 89
+    trimap = np.where(np.abs(away) < 8, 128, np.where(away > 0, 255, 0)).astype(np.uint8)
+    alpha = (away > 0).astype(np.float32)
+    result, share = settled(alpha, probability, trimap)
     np.testing.assert_array_equal(result, alpha)
-    assert counted == 0
+    assert share == 0
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(1, 12))
-def test_known_pixels_are_kept_and_all_stays_within_bounds(seed: int, band: float) -> None:
+@given(st.integers(0, 2**32 - 1))
+def test_a_sure_probability_changes_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    trimap = rng.choice(np.array([0, 128, 255], np.uint8), (12, 40), p=[0.02, 0.96, 0.02])
-    method, probability = rng.random((2, *trimap.shape), np.float32)
-    method[trimap != 128] = trimap[trimap != 128] / 255
-    alpha, counted = settled(method, probability, trimap, band)
-    np.testing.assert_array_equal(alpha[trimap != 128], method[trimap != 128])
-    np.testing.assert_array_equal(alpha, np.clip(alpha, 0, 1))
-    assert alpha.dtype == np.float32
-    assert 0 <= counted <= np.count_nonzero(trimap == 128)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resize, "STRIP", 100)  # of a large picture a few rows at a time
-        strips, again = settled(method, probability, trimap, band)
-    np.testing.assert_array_equal(strips, alpha)
-    assert again == pytest.approx(counted)
+    probability = rng.integers(0, 2, (7, 9)).astype(np.float32).repeat(6, 0).repeat(6, 1)
+    trimap = rng.choice(np.array([0, 128, 255], np.uint8), probability.shape)
+    alpha = rng.random(probability.shape, np.float32)
+    result, share = settled(alpha, probability, trimap)
+    np.testing.assert_array_equal(result, alpha)
+    assert share == 0
+
+
+@given(st.integers(0, 2**32 - 1), st.tuples(st.integers(1, 40), st.integers(1, 40)))
+def test_known_pixels_are_kept_and_all_stays_within_bounds(seed: int, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    trimap = rng.choice(np.array([0, 128, 255], np.uint8), shape)
+    before, probability = rng.random((2, *shape), np.float32)
+    before[trimap != 128] = trimap[trimap != 128] / 255
+    alpha = before.copy()
+    result, share = settled(alpha, probability, trimap)
+    np.testing.assert_array_equal(alpha, before)
+    np.testing.assert_array_equal(result[trimap != 128], alpha[trimap != 128])
+    np.testing.assert_array_equal(result, np.clip(result, 0, 1))
+    assert result.dtype == np.float32
+    assert 0 <= share <= 1
+
+
+@pytest.mark.parametrize("scale", [1, 5])
+def test_it_is_what_the_definition_says(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    probability, trimap = doubted(0.94)
+    probability = gaussian_filter(probability, 2)
+    probability, trimap = (plane.repeat(scale, 0).repeat(scale, 1) for plane in (probability, trimap))
+    smooth = gaussian_filter(np.random.default_rng(0).random(trimap.shape, np.float32), 3 * scale)
+    alpha = np.where(trimap == 128, np.clip(5 * smooth - 2, 0, 1), trimap / np.float32(255))
+    expected = slowly_settled(alpha, probability, trimap)
+    monkeypatch.setattr(resize, "STRIP", 5000)  # a few rows at a time
+    result, share = settled(alpha, probability, trimap)
+    assert 0.1 < share < 0.9
+    assert np.abs(expected - alpha).max() > 0.15
+    assert np.abs(result - expected).mean() < 0.002
+    assert np.abs(result - expected).max() < 0.03

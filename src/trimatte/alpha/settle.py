@@ -1,24 +1,34 @@
-"""Where nothing known is near, alpha is what the segmenter's probability says.
+"""Where the subject is in doubt over a wide area, alpha has the level of the segmenter's probability.
 
-A method spreads what is known over the unknown band. Inside a region that is unknown as a whole, half of a bush or a
-fringe, nothing known is near, and what it finds there is worth less than what the segmenter thinks: so the further
-a pixel lies from known ones, in half widths of the band, the less the method counts. Networks that are given a
-trimap see more than what is near, and are better left alone: with them the error was larger on all sets of pictures.
+A method decides every unknown pixel by colours and by what is known about it. Along an outline that is right: there the
+probability is soft only since the segmenter sees a small picture. But where it hesitates over an area, a second dog
+behind the first or half of a bush, the colours do not say which things belong to the subject. The method still decides,
+for 0 or 1, and is often wrong where the segmenter was in doubt. So how soft the probability is about a pixel, over a
+quarter of the subject's size, says how much the segmenter counts there: alpha keeps its detail, and its mean over a few
+pixels becomes that of the probability.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from trimatte.images.arrays import UNKNOWN
-from trimatte.planes.resize import strips
+from trimatte.planes import filters
+from trimatte.planes.resize import resized, strips
 
-NEAR, FAR = 1.0, 2.0
-"""In half widths of the band: up to the first the method alone counts, from the second on the probability alone."""
+AREA, LEVEL = 0.25, 0.025
+"""Standard deviations of the windows over which the doubt and the levels are averaged, in sizes of the subject."""
+FIRST, FULL = 0.18, 0.25
+"""Up to the first doubt, a mean of 4 p (1 - p), the method alone decides; from the second on the level is the
+probability's. An outline that is soft over less than a seventh of the subject's size has less than the first."""
+SEEN, CELLS, COARSER = 512, 128, 2
+"""Of a large picture pixels are taken apart, about so many along its long side, and averaged until no more than twice
+as many as the second remain; the doubt, smooth as it is, on so many times fewer."""
 
 
-def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray, reach: float) -> tuple[np.ndarray, float]:
-    """Alpha that passes into the probability far from known pixels.
+def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, float]:
+    """Alpha that has the probability's level where the subject is in doubt over a wide area.
 
     Parameters
     ----------
@@ -26,25 +36,47 @@ def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray, reac
         A method's, and the segmenter's.
     trimap : (H, W) uint8 array
         That the method was given.
-    reach : float
-        Half width of the band in pixels.
 
     Returns
     -------
     alpha : (H, W) float32 array in [0, 1]
-        Known pixels, and unknown ones near them, are as they were.
-    counted : float
-        In pixels, how much the probability counts: each from 0 where known pixels are near to 1 where none is.
+        Known pixels are as they were; all are, where the probability is sure.
+    share : float
+        How much the probability counts, in the mean over unknown pixels: from 0 to 1.
     """
-    from trimatte.planes.distance import squared_distance
+    step = max(1, max(alpha.shape) // SEEN)
+    factor = max(1, max(alpha.shape) // step // CELLS)
+    p, a, unknown = (
+        _reduced(plane[::step, ::step].astype(np.float32), factor) for plane in (probability, alpha, trimap == UNKNOWN)
+    )
+    size = float(np.sqrt(np.count_nonzero(p >= 0.5)))
+    weight = counting(p, size)
+    share = float((weight * unknown).sum() / max(float(unknown.sum()), 1e-6))
+    if share == 0:
+        return alpha, 0.0
+    change = weight * _blurred(p - a, LEVEL * size)
+    cell, result = step * factor, alpha.copy()
+    for rows in strips(alpha.shape):
+        box = (0, rows.start / cell, alpha.shape[1] / cell, rows.stop / cell)
+        moved = alpha[rows] + resized(change, (rows.stop - rows.start, alpha.shape[1]), box=box)
+        np.copyto(result[rows], np.clip(moved, 0, 1, out=moved), where=trimap[rows] == UNKNOWN)
+    return result, share
 
-    distance, result = squared_distance(trimap != UNKNOWN, int(np.ceil(FAR * reach)) + 1), np.array(alpha)
-    counted = 0.0
-    for rows in strips(result.shape):
-        share = np.clip((np.sqrt(distance[rows]) / np.float32(reach) - NEAR) / (FAR - NEAR), 0, 1)
-        counted += float(share.sum(dtype=np.float64))
-        # Nearer to 0 and 1 than the probability itself: it hesitates longer than it is wrong.
-        p = probability[rows]
-        result[rows] += share * (p * p * (3 - 2 * p) - result[rows])
-        np.clip(result[rows], 0, 1, out=result[rows])
-    return result, counted
+
+def counting(probability: np.ndarray, size: float) -> np.ndarray:
+    """How much a probability (h, w) counts beside a method, from 0 to 1, where the subject has a size in pixels."""
+    doubt = _blurred(_reduced(4 * probability * (1 - probability), COARSER), AREA * size / COARSER)
+    height, width = probability.shape
+    doubt = resized(doubt, probability.shape, box=(0, 0, width / COARSER, height / COARSER))
+    weight: np.ndarray = np.clip((doubt - np.float32(FIRST)) / np.float32(FULL - FIRST), 0, 1)
+    return weight
+
+
+def _reduced(plane: np.ndarray, factor: int) -> np.ndarray:
+    """Means over blocks of so many rows and columns; the last blocks may be smaller."""
+    means: np.ndarray = np.asarray(Image.fromarray(plane).reduce(factor))
+    return means
+
+
+def _blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
+    return filters.gaussian(plane, sigma) if sigma > 0.1 else plane
