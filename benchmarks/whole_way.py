@@ -137,7 +137,8 @@ def sets(given: argparse.Namespace) -> dict[str, Iterator[Picture]]:
         if folder is not None:
             found[name] = pairs(folder)
     found["Synthetic scenes"] = (
-        Picture(s.image, s.alpha) for s in (scene(kind, (384, 512), seed=900 + i) for i, kind in enumerate(KINDS))
+        Picture(s.image / np.float32(255), s.alpha / np.float32(255))
+        for s in (scene(kind, (384, 512), seed=900 + i) for i, kind in enumerate(KINDS))
     )
     if given.cutouts and given.backgrounds:
         found["Composites of cut-outs and backgrounds kept aside"] = composites(given)
