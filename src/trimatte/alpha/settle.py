@@ -5,7 +5,7 @@ probability is soft only since the segmenter sees a small picture. But where it 
 behind the first or half of a bush, the colours do not say which things belong to the subject. The method still decides,
 for 0 or 1, and is often wrong where the segmenter was in doubt. So how soft the probability is about a pixel, over a
 quarter of the subject's size, says how much the segmenter counts there: alpha keeps its detail, and its mean over a few
-pixels becomes that of the probability.
+pixels becomes that of the probability. Towards known pixels this fades, so that there is no seam.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray) -> t
     )
     size = float(np.sqrt(np.count_nonzero(p >= 0.5)))
     weight = counting(p, size)
-    share = float((weight * unknown).sum() / max(float(unknown.sum()), 1e-6))
-    if share == 0:
+    if not weight.any():
         return alpha, 0.0
+    weight *= np.clip(2 * _blurred(unknown, LEVEL * size) - 1, 0, 1)  # 0 at a straight border of what is known
+    share = float((weight * unknown).sum() / max(float(unknown.sum()), 1e-6))
     change = weight * _blurred(p - a, LEVEL * size)
     cell, result = step * factor, alpha.copy()
     for rows in strips(alpha.shape):
