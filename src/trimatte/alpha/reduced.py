@@ -52,7 +52,7 @@ def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **setti
         At the photo's size; known pixels are exactly 0 or 1.
     """
     unknown = int(np.count_nonzero(trimap == UNKNOWN))
-    factor, coarse = _reduction(trimap, unknown, pixels)
+    factor, coarse = reduction(trimap, pixels)
     if factor == 1:
         return quiet_matte(image, trimap, **settings)
     small = reduced_image(image, factor)
@@ -66,12 +66,13 @@ def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **setti
     return Matte(alpha, report)
 
 
-def _reduction(trimap: np.ndarray, unknown: int, pixels: int) -> tuple[int, np.ndarray]:
+def reduction(trimap: np.ndarray, pixels: int) -> tuple[int, np.ndarray]:
     """The factor that leaves about this many unknown pixels at most, and the trimap at that size.
 
     Less where the small trimap would know no foreground, or no background, any more.
     """
     kinds = [value for value in (FOREGROUND, BACKGROUND) if (trimap == value).any()]
+    unknown = int(np.count_nonzero(trimap == UNKNOWN))
     factor = min(ceil(sqrt(unknown / pixels)), min(trimap.shape) // LEAST)
     while factor > 1:
         coarse = reduced_trimap(trimap, factor)
