@@ -17,8 +17,8 @@ FAR = 64
 """Distances to known pixels are an input of a network up to this."""
 WINDOW, MARGIN = 768, 64
 """A network runs on parts of the picture of about so many pixels a side and sees so many more on each."""
-NARROW_WINDOW, NARROW_MARGIN = 384, 32
-"""The same along a narrow band, about which there is little to see; each part is cut down to what it has of the band."""
+NARROW_WINDOW = 384
+"""The same along a narrow band, where each part is cut down to what it has of the band."""
 
 Part = tuple[slice, slice]
 
@@ -29,27 +29,28 @@ def network_session(name: str) -> Any:
 
 
 def predict_in_windows(
-    trimap: np.ndarray, multiple: int, infer: Callable[[Part], np.ndarray], *, narrow: bool = False
+    trimap: np.ndarray, multiple: int, infer: Callable[[Part], np.ndarray], *, margin: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Alpha (H, W) and its expected absolute error (H, W) of the unknown pixels, both float32 and exact where known.
 
-    `infer` gives both (2, h, w) for a part of the picture; more rows and columns at its ends do not matter. `narrow`
-    says that the band is.
+    `infer` gives both (2, h, w) for a part of the picture; more rows and columns at its ends do not matter. `margin` as
+    of `windows`.
     """
     alpha, doubt = (trimap == FOREGROUND).astype(np.float32), np.zeros(trimap.shape, np.float32)
     unknown = trimap == UNKNOWN
-    for seen, inner, part in windows(unknown, multiple, narrow=narrow):
+    for seen, inner, part in windows(unknown, multiple, margin=margin):
         for whole, plane in zip((alpha, doubt), infer(seen), strict=True):
             np.copyto(whole[part], plane[inner], where=unknown[part])
     return alpha, doubt
 
 
-def windows(unknown: np.ndarray, multiple: int, *, narrow: bool = False) -> Iterator[tuple[Part, Part, Part]]:
+def windows(unknown: np.ndarray, multiple: int, *, margin: int | None = None) -> Iterator[tuple[Part, Part, Part]]:
     """Parts that hold all unknown pixels: what is seen, of it what counts, and where that is in the whole.
 
-    What is seen begins at multiples of `multiple`.
+    What is seen begins at multiples of `multiple`. A `margin` is given for a narrow band.
     """
-    window, margin = (NARROW_WINDOW, NARROW_MARGIN) if narrow else (WINDOW, MARGIN)
+    narrow = margin is not None
+    window, margin = (WINDOW, MARGIN) if margin is None else (NARROW_WINDOW, margin)
     rows, columns = (_spans(np.any(unknown, axis), window) for axis in (1, 0))
     for top, bottom in rows:
         for left, right in columns:

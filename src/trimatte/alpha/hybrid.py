@@ -45,6 +45,8 @@ COLOURS = 0, 9, 12
 """The first channels of what is red, green and blue."""
 MULTIPLE = 16
 """The network wants sides that are multiples of this."""
+NARROW_MARGIN = 32
+"""Pixels that it sees about its part of a narrow band."""
 VIEWS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((0, 1, 2), ()), ((1, 2, 0), (2,)))
 """Orders of the colours and axes turned round; the network's answers to all are averaged. A band of more than
 KNN_PIXELS gets one pass."""
@@ -107,7 +109,7 @@ def corrected(
         mean: np.ndarray = np.stack([_predicted(x, *view) for view in views]).mean(0)
         return mean
 
-    return predict_in_windows(trimap, MULTIPLE, infer, narrow=narrow)
+    return predict_in_windows(trimap, MULTIPLE, infer, margin=NARROW_MARGIN if narrow else None)
 
 
 def _predicted(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> np.ndarray:

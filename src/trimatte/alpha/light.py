@@ -20,6 +20,8 @@ from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 CHANNELS = 16
 MULTIPLE = 32
 """The network wants sides that are multiples of this."""
+NARROW_MARGIN = 64
+"""Pixels that it sees about its part of a narrow band."""
 
 
 def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
@@ -50,7 +52,7 @@ def predict(
         planes: np.ndarray = np.concatenate(network_session("light").run(None, {"features": x[None]}))[:, 0]
         return planes
 
-    return predict_in_windows(trimap, MULTIPLE, infer, narrow=narrow)
+    return predict_in_windows(trimap, MULTIPLE, infer, margin=NARROW_MARGIN if narrow else None)
 
 
 def features(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> np.ndarray:

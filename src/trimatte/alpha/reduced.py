@@ -20,7 +20,7 @@ from trimatte.alpha import Matte, quiet_matte
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
 from trimatte.planes import filters
 from trimatte.planes.regression import colour_slopes
-from trimatte.planes.resize import resized
+from trimatte.planes.resize import resized, strips
 from trimatte.runtime.measure import timed
 from trimatte.runtime.threads import available_threads
 
@@ -120,14 +120,25 @@ def enlarged(alpha: np.ndarray, small: np.ndarray, image: np.ndarray, trimap: np
     return out
 
 
-def affine(image: np.ndarray, alpha: np.ndarray) -> list[np.ndarray]:
-    """Offset and three slopes, each (h, w) float32, of alpha as an affine function of colour about each pixel.
+def affine(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Offset and three slopes (4, h, w) float32 of alpha as an affine function of colour about each pixel.
 
-    At the pixel itself the function gives its alpha.
+    At the pixel itself the function gives its alpha. Large pictures are fitted strip by strip, which takes less memory.
     """
+    planes = np.empty((4, *alpha.shape), np.float32)
+    for rows in strips(alpha.shape):
+        top, bottom = max(0, rows.start - 2), rows.stop + 2  # the windows of a fit, and of the mean over fits
+        fitted = _fitted(image[top:bottom], alpha[top:bottom])
+        for plane, part in zip(planes, fitted, strict=True):
+            plane[rows] = part[rows.start - top : rows.stop - top]
+    return planes
+
+
+def _fitted(image: np.ndarray, alpha: np.ndarray) -> list[np.ndarray]:
+    """`affine` of a picture that is small, in float64."""
     slope = [filters.mean(plane, 1) for plane in colour_slopes(image, alpha, 1, EDGE)]
     offset = alpha - sum(plane * colour for plane, colour in zip(slope, np.moveaxis(image, -1, 0), strict=True))
-    return [plane.astype(np.float32) for plane in (offset, *slope)]
+    return [offset, *slope]
 
 
 def _strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:
