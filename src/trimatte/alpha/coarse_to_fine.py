@@ -14,13 +14,13 @@ from trimatte.alpha.known import keep_known, narrow_trimap
 from trimatte.alpha.reduced import enlarged, reduced_image, reduction
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
-from trimatte.runtime.measure import timed
+from trimatte.runtime.measure import give_back_memory, timed
 
 MOST = 1_000_000
 """A band of more unknown pixels gets two passes."""
-COARSE, FINE = 350_000, 600_000
+COARSE, FINE = 350_000, 500_000
 """Either sees a picture small enough for about so many of them; what the first leaves is often fewer at full size."""
-SURE, MARGIN = 0.97, 8
+SURE, MARGIN = 0.95, 8
 """See `trimatte.alpha.known.narrow_trimap`."""
 
 
@@ -36,6 +36,7 @@ def coarse_to_fine(estimate: Estimate, image: np.ndarray, trimap: np.ndarray, re
     if unknown <= MOST:
         return estimate(image, trimap, report, narrow=False)
     coarse = _of_at_most(COARSE, estimate, image, trimap, report)
+    give_back_memory()
     narrow = narrow_trimap(trimap, coarse, sure=SURE, margin=MARGIN)
     fine = coarse
     if (narrow == UNKNOWN).any():

@@ -42,8 +42,8 @@ def predict(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known.
 
-    `pairs` (H, W, 6) are the foreground and the background colour sampled for each unknown pixel. `narrow` says that the
-    band of them is.
+    `pairs` (H, W, 6) are the foreground and the background colour sampled for each unknown pixel. `narrow` says that
+    the band of them is.
     """
     away = distances(trimap)
 
