@@ -119,19 +119,6 @@ def test_knn_sees_a_smaller_picture_of_a_large_band(noisy_edge: Edge) -> None:
     assert np.abs(alpha - truth)[trimap == 128].mean() < 0.08
 
 
-def test_shared_matting_sees_a_smaller_picture_of_a_larger_band(
-    noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    image, trimap, truth = noisy_edge(65, 99)
-    unknown = trimap == 128
-    whole = solutions(image, trimap, SolveReport())
-    monkeypatch.setattr(module, "SHARED_PIXELS", 600)
-    smaller = solutions(image, trimap, SolveReport())
-    assert np.abs(smaller.alphas[2] - truth)[unknown].mean() < 0.15
-    assert 0 < np.abs(smaller.pairs - whole.pairs)[unknown].mean() < 0.1
-    assert (smaller.pairs[unknown].max(-1) > 0).all()
-
-
 def test_the_light_network_sees_a_large_picture_reduced(noisy_edge: Edge) -> None:
     image, trimap, truth = noisy_edge(65, 99)
     whole, coarse = (solutions(image, trimap, SolveReport(), light_pixels=n).alphas[3] for n in (65 * 99, 2000))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trimatte.alpha import quiet_matte
 from trimatte.alpha.reduced import affine, enlarged, reduced_image, reduced_matte, reduced_trimap
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
+from trimatte.planes import resize
 
 SETTINGS: dict[str, Any] = {"method": "closed-form", "strict": False}
 
@@ -51,6 +52,14 @@ def test_the_photo_gives_back_what_averaging_has_taken(factor: int) -> None:
     inner = np.s_[:, 98 // 4 + 8 : 3 * 98 // 4 - 8]
     assert np.abs(found - alpha)[inner].mean() < 0.05
     assert np.abs(alpha[inner] - alpha[inner].mean()).mean() > 0.25
+
+
+def test_strips_are_fitted_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, _, alpha = stripes(40, 50)
+    image = image + np.random.default_rng(0).normal(0, 0.05, image.shape).astype(np.float32)
+    whole = affine(image, alpha)
+    monkeypatch.setattr(resize, "STRIP", 350)
+    np.testing.assert_allclose(affine(image, alpha), whole, atol=1e-4)
 
 
 def test_a_matte_by_a_smaller_picture_is_near_that_of_the_whole_and_exact_where_known() -> None:

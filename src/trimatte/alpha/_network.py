@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trimatte.images.arrays import bounding_box
 from trimatte.planes.distance import squared_distance
 from trimatte.runtime.onnx import embedded_session
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
@@ -16,6 +17,8 @@ FAR = 64
 """Distances to known pixels are an input of a network up to this."""
 WINDOW, MARGIN = 768, 64
 """A network runs on parts of the picture of about so many pixels a side and sees so many more on each."""
+NARROW_WINDOW = 384
+"""The same along a narrow band, where each part is cut down to what it has of the band."""
 
 Part = tuple[slice, slice]
 
@@ -26,43 +29,55 @@ def network_session(name: str) -> Any:
 
 
 def predict_in_windows(
-    trimap: np.ndarray, multiple: int, infer: Callable[[Part], np.ndarray]
+    trimap: np.ndarray, multiple: int, infer: Callable[[Part], np.ndarray], *, margin: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Alpha (H, W) and its expected absolute error (H, W) of the unknown pixels, both float32 and exact where known.
 
-    `infer` gives both (2, h, w) for a part of the picture; more rows and columns at its ends do not matter.
+    `infer` gives both (2, h, w) for a part of the picture; more rows and columns at its ends do not matter. `margin` as
+    of `windows`.
     """
     alpha, doubt = (trimap == FOREGROUND).astype(np.float32), np.zeros(trimap.shape, np.float32)
     unknown = trimap == UNKNOWN
-    for seen, inner, part in windows(unknown, multiple):
+    for seen, inner, part in windows(unknown, multiple, margin=margin):
         for whole, plane in zip((alpha, doubt), infer(seen), strict=True):
             np.copyto(whole[part], plane[inner], where=unknown[part])
     return alpha, doubt
 
 
-def windows(unknown: np.ndarray, multiple: int) -> Iterator[tuple[Part, Part, Part]]:
+def windows(unknown: np.ndarray, multiple: int, *, margin: int | None = None) -> Iterator[tuple[Part, Part, Part]]:
     """Parts that hold all unknown pixels: what is seen, of it what counts, and where that is in the whole.
 
-    What is seen begins at multiples of `multiple`.
+    What is seen begins at multiples of `multiple`. A `margin` is given for a narrow band.
     """
-    rows, columns = (_spans(np.any(unknown, axis)) for axis in (1, 0))
+    narrow = margin is not None
+    window, margin = (WINDOW, MARGIN) if margin is None else (NARROW_WINDOW, margin)
+    rows, columns = (_spans(np.any(unknown, axis), window) for axis in (1, 0))
     for top, bottom in rows:
         for left, right in columns:
-            if unknown[top:bottom, left:right].any():
-                seen = tuple(
-                    slice(max(0, low - MARGIN) // multiple * multiple, min(side, high + MARGIN))
-                    for low, high, side in zip((top, left), (bottom, right), unknown.shape, strict=True)
-                )
-                y, x = top - seen[0].start, left - seen[1].start
-                inner = slice(y, y + bottom - top), slice(x, x + right - left)
-                yield (seen[0], seen[1]), inner, (slice(top, bottom), slice(left, right))
+            box = bounding_box(unknown[top:bottom, left:right])
+            if box is None:
+                continue
+            part = slice(top, bottom), slice(left, right)
+            if narrow:
+                part = moved(box, top, left)
+            seen = tuple(
+                slice(max(0, span.start - margin) // multiple * multiple, min(side, span.stop + margin))
+                for span, side in zip(part, unknown.shape, strict=True)
+            )
+            yield (seen[0], seen[1]), moved(part, -seen[0].start, -seen[1].start), part
 
 
-def _spans(present: np.ndarray) -> list[tuple[int, int]]:
+def moved(part: Part, down: int, right: int) -> Part:
+    """The same rows and columns, so many farther down and to the right."""
+    rows, columns = part
+    return slice(rows.start + down, rows.stop + down), slice(columns.start + right, columns.stop + right)
+
+
+def _spans(present: np.ndarray, window: int) -> list[tuple[int, int]]:
     """Stretches of equal length, as few as allowed, from the first that is present to the last."""
     places = np.flatnonzero(present)
     low, high = int(places[0]), int(places[-1]) + 1
-    count = -(-(high - low) // WINDOW)
+    count = -(-(high - low) // window)
     ends = [low + (high - low) * i // count for i in range(count + 1)]
     return list(pairwise(ends))
 
@@ -74,8 +89,11 @@ def padded(planes: np.ndarray, multiple: int) -> np.ndarray:
 
 def distances(trimap: np.ndarray) -> np.ndarray:
     """Root of the distance to known foreground and to known background (2, H, W), 1 being 64 pixels and more."""
-    near = [squared_distance(trimap == value, FAR) for value in (FOREGROUND, BACKGROUND)]
-    away: np.ndarray = np.minimum(np.stack(near) / np.float32(FAR**2), 1) ** np.float32(0.25)
+    away = np.empty((2, *trimap.shape), np.float32)
+    for plane, value in zip(away, (FOREGROUND, BACKGROUND), strict=True):
+        np.divide(squared_distance(trimap == value, FAR), np.float32(FAR**2), out=plane)
+        np.minimum(plane, 1, out=plane)
+        np.power(plane, np.float32(0.25), out=plane)
     return away
 
 

@@ -20,12 +20,14 @@ import numpy as np
 
 from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
 from trimatte.alpha.closed_form import closed_form
+from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.knn import knn
 from trimatte.alpha.light import predict
 from trimatte.alpha.reduced import reduced_trimap
 from trimatte.alpha.shared import shared_samples
 from trimatte.errors import SolverError
 from trimatte.linalg.report import SolveReport
+from trimatte.planes.paged import paged_zeros
 from trimatte.planes.resize import resized
 from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
@@ -33,8 +35,6 @@ from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 METHODS = ("closed-form", "knn", "shared", "light")
 KNN_PIXELS = 200_000
 """With more unknown pixels KNN matting sees a picture of half the size, or less."""
-SHARED_PIXELS = 1_500_000
-"""With more unknown pixels shared matting does."""
 SHARED = METHODS.index("shared")
 LIGHT_PIXELS = 1_000_000
 """The light network sees a picture of more pixels at half the size, or less."""
@@ -45,6 +45,8 @@ COLOURS = 0, 9, 12
 """The first channels of what is red, green and blue."""
 MULTIPLE = 16
 """The network wants sides that are multiples of this."""
+NARROW_MARGIN = 32
+"""Pixels that it sees about its part of a narrow band."""
 VIEWS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((0, 1, 2), ()), ((1, 2, 0), (2,)))
 """Orders of the colours and axes turned round; the network's answers to all are averaged. A band of more than
 KNN_PIXELS gets one pass."""
@@ -75,18 +77,29 @@ def hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.nda
     SolverError
         If none of the methods gives a solution.
     """
+    return coarse_to_fine(_hybrid, image, trimap, report)
+
+
+def _hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
     ingredients = solutions(image, trimap, report)
     with timed(report.seconds, "network"):
-        alpha, doubt = corrected(image, trimap, ingredients)
+        alpha, doubt = corrected(image, trimap, ingredients, narrow=narrow)
     report.device = "cpu"
     prior = (1 - SHRINKAGE) * alpha + SHRINKAGE * ingredients.alphas[SHARED]
+    del alpha, ingredients
     confidence = STRENGTH / (doubt + LEAST_DOUBT) ** 2
+    del doubt
     with timed(report.seconds, "solve"):
         return closed_form(image, trimap, report, prior=prior, confidence=confidence, guess=prior, rtol=1e-4)
 
 
-def corrected(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients) -> tuple[np.ndarray, np.ndarray]:
-    """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known."""
+def corrected(
+    image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients, *, narrow: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known.
+
+    `narrow` says that the band of unknown pixels is.
+    """
     away = distances(trimap)
     views = VIEWS if np.count_nonzero(trimap == UNKNOWN) <= KNN_PIXELS else VIEWS[:1]
 
@@ -96,7 +109,7 @@ def corrected(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients) -
         mean: np.ndarray = np.stack([_predicted(x, *view) for view in views]).mean(0)
         return mean
 
-    return predict_in_windows(trimap, MULTIPLE, infer)
+    return predict_in_windows(trimap, MULTIPLE, infer, margin=NARROW_MARGIN if narrow else None)
 
 
 def _predicted(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...]) -> np.ndarray:
@@ -127,10 +140,11 @@ def solutions(
 
     One that fails is replaced by the mean of the others, and the report says so; if all fail that is a `SolverError`.
     """
-    pairs = np.zeros((*trimap.shape, 6), np.float32)
+    pairs = paged_zeros((*trimap.shape, 6))
 
     def sampled(report: SolveReport) -> np.ndarray:
-        alpha, pairs[:] = _reduced_shared(image, trimap, report, SHARED_PIXELS)
+        nonlocal pairs
+        alpha, pairs = shared_samples(image, trimap, report)
         return alpha
 
     ways: dict[str, Callable[[SolveReport], np.ndarray]] = {
@@ -181,18 +195,6 @@ def _reduced_knn(image: np.ndarray, trimap: np.ndarray, report: SolveReport, mos
     return resized(alpha.astype(np.float32), trimap.shape)
 
 
-def _reduced_shared(
-    image: np.ndarray, trimap: np.ndarray, report: SolveReport, most: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Shared matting's alpha (H, W) and pairs (H, W, 6), of the picture made smaller as for KNN matting."""
-    factor = _factor(trimap, most)
-    if factor == 1:
-        return shared_samples(image, trimap, report)
-    alpha, found = shared_samples(*_reduced(image, trimap, factor), report)
-    rows, columns = (np.arange(side) // factor for side in trimap.shape)
-    return resized(alpha, trimap.shape), found[rows[:, None], columns]
-
-
 def _factor(trimap: np.ndarray, most: int) -> int:
     """The least power of two that divides the picture's sides so that at most this many pixels are unknown."""
     unknown, factor = np.count_nonzero(trimap == UNKNOWN), 1
@@ -211,10 +213,12 @@ def _reduced_light(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, mos
         factor *= 2
     if factor == 1:
         return predict(image, trimap, pairs)[0]
-    middle = factor // 2
     smaller, coarse = _reduced(image, trimap, factor)
-    kept = np.pad(pairs, [(0, -side % factor) for side in trimap.shape] + [(0, 0)], mode="edge")
-    alpha = predict(smaller, coarse, kept[middle::factor, middle::factor])[0]
+    rows, columns = (
+        np.minimum(np.arange(count) * factor + factor // 2, side - 1)
+        for count, side in zip(coarse.shape, trimap.shape, strict=True)
+    )
+    alpha = predict(smaller, coarse, pairs[rows[:, None], columns])[0]
     return resized(alpha, trimap.shape)
 
 

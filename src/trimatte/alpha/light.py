@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
+from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.shared import shared_samples
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import timed
@@ -19,21 +20,30 @@ from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 CHANNELS = 16
 MULTIPLE = 32
 """The network wants sides that are multiples of this."""
+NARROW_MARGIN = 64
+"""Pixels that it sees about its part of a narrow band."""
 
 
 def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W)."""
+    return coarse_to_fine(_light, image, trimap, report)
+
+
+def _light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
     with timed(report.seconds, "samples"):
         pairs = shared_samples(image, trimap, report)[1]
     report.solver, report.device = "network", "cpu"
     with timed(report.seconds, "network"):
-        return predict(image, trimap, pairs)[0]
+        return predict(image, trimap, pairs, narrow=narrow)[0]
 
 
-def predict(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def predict(
+    image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, *, narrow: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known.
 
-    `pairs` (H, W, 6) are the foreground and the background colour sampled for each unknown pixel.
+    `pairs` (H, W, 6) are the foreground and the background colour sampled for each unknown pixel. `narrow` says that
+    the band of them is.
     """
     away = distances(trimap)
 
@@ -42,7 +52,7 @@ def predict(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray) -> tuple[n
         planes: np.ndarray = np.concatenate(network_session("light").run(None, {"features": x[None]}))[:, 0]
         return planes
 
-    return predict_in_windows(trimap, MULTIPLE, infer)
+    return predict_in_windows(trimap, MULTIPLE, infer, margin=NARROW_MARGIN if narrow else None)
 
 
 def features(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from trimatte.alpha import Matte, quiet_matte
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
 from trimatte.planes import filters
 from trimatte.planes.regression import colour_slopes
-from trimatte.planes.resize import resized
+from trimatte.planes.resize import resized, strips
 from trimatte.runtime.measure import timed
 from trimatte.runtime.threads import available_threads
 
@@ -52,7 +52,7 @@ def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **setti
         At the photo's size; known pixels are exactly 0 or 1.
     """
     unknown = int(np.count_nonzero(trimap == UNKNOWN))
-    factor, coarse = _reduction(trimap, unknown, pixels)
+    factor, coarse = reduction(trimap, pixels)
     if factor == 1:
         return quiet_matte(image, trimap, **settings)
     small = reduced_image(image, factor)
@@ -66,12 +66,13 @@ def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **setti
     return Matte(alpha, report)
 
 
-def _reduction(trimap: np.ndarray, unknown: int, pixels: int) -> tuple[int, np.ndarray]:
+def reduction(trimap: np.ndarray, pixels: int) -> tuple[int, np.ndarray]:
     """The factor that leaves about this many unknown pixels at most, and the trimap at that size.
 
     Less where the small trimap would know no foreground, or no background, any more.
     """
     kinds = [value for value in (FOREGROUND, BACKGROUND) if (trimap == value).any()]
+    unknown = int(np.count_nonzero(trimap == UNKNOWN))
     factor = min(ceil(sqrt(unknown / pixels)), min(trimap.shape) // LEAST)
     while factor > 1:
         coarse = reduced_trimap(trimap, factor)
@@ -119,14 +120,25 @@ def enlarged(alpha: np.ndarray, small: np.ndarray, image: np.ndarray, trimap: np
     return out
 
 
-def affine(image: np.ndarray, alpha: np.ndarray) -> list[np.ndarray]:
-    """Offset and three slopes, each (h, w) float32, of alpha as an affine function of colour about each pixel.
+def affine(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Offset and three slopes (4, h, w) float32 of alpha as an affine function of colour about each pixel.
 
-    At the pixel itself the function gives its alpha.
+    At the pixel itself the function gives its alpha. Large pictures are fitted strip by strip, which takes less memory.
     """
+    planes = np.empty((4, *alpha.shape), np.float32)
+    for rows in strips(alpha.shape):
+        top, bottom = max(0, rows.start - 2), rows.stop + 2  # the windows of a fit, and of the mean over fits
+        fitted = _fitted(image[top:bottom], alpha[top:bottom])
+        for plane, part in zip(planes, fitted, strict=True):
+            plane[rows] = part[rows.start - top : rows.stop - top]
+    return planes
+
+
+def _fitted(image: np.ndarray, alpha: np.ndarray) -> list[np.ndarray]:
+    """`affine` of a picture that is small, in float64."""
     slope = [filters.mean(plane, 1) for plane in colour_slopes(image, alpha, 1, EDGE)]
     offset = alpha - sum(plane * colour for plane, colour in zip(slope, np.moveaxis(image, -1, 0), strict=True))
-    return [plane.astype(np.float32) for plane in (offset, *slope)]
+    return [offset, *slope]
 
 
 def _strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:

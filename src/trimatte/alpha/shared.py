@@ -18,6 +18,7 @@ from trimatte.images.arrays import UNKNOWN, read_only
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.distance import squared_distance
 from trimatte.planes.filters import dilated
+from trimatte.planes.paged import paged_zeros
 from trimatte.runtime.jit import njit
 from trimatte.runtime.threads import available_threads
 
@@ -70,11 +71,11 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
         pixels = _places(known == UNKNOWN)
         alpha = known / np.float32(255)
         pairs = _known_pairs(image, known)
-        gathered = pairs.copy()
+        gathered = _copy_near(pairs, known)
         each(_gather, pixels, image, _distances(known), pairs, gathered)
         refined, coarse = pairs, alpha.copy()
         each(_refine, pixels, image, gathered, refined, coarse)
-        final, weight = gathered, np.zeros((*trimap.shape, 2), np.float32)
+        final, weight = gathered, paged_zeros((*trimap.shape, 2))
         each(_smooth, pixels, image, refined, coarse, final, alpha, weight)
         doubtful = alpha.copy()
         each(_settle, pixels, image, known, coarse, final, doubtful, weight, alpha)
@@ -101,13 +102,21 @@ def _places(mask: np.ndarray) -> np.ndarray:
 
 def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
-    pairs = np.zeros((*known.shape, 6), np.float32)
+    pairs = paged_zeros((*known.shape, 6))
     near = dilated(known == UNKNOWN, RADIUS)
     for value, part in ((255, slice(0, 3)), (0, slice(3, 6))):
         chosen = known == value
         pairs[near, part] = image[chosen].mean(axis=0, dtype=np.float64)
         pairs[near & chosen, part] = image[near & chosen]
     return pairs
+
+
+def _copy_near(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A copy of known pairs, which takes no memory far from unknown pixels, where they are zero."""
+    near = dilated(known == UNKNOWN, RADIUS)
+    copy = paged_zeros(pairs.shape)
+    copy[near] = pairs[near]
+    return copy
 
 
 def _distances(known: np.ndarray) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""Alpha of a large band in two passes: all of it on a smaller picture, then what that leaves mixed at full size.
+
+A band that a segmenter's map has drawn is wide, and most of it is plain inside or plain outside, which a small picture
+shows as well. What is left is a narrow band, on which a network takes a fraction of the time and misses no detail.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from trimatte.alpha.known import keep_known, narrow_trimap
+from trimatte.alpha.reduced import enlarged, reduced_image, reduction
+from trimatte.images.arrays import UNKNOWN
+from trimatte.linalg.report import SolveReport
+from trimatte.runtime.measure import give_back_memory, timed
+
+MOST = 1_000_000
+"""A band of more unknown pixels gets two passes."""
+COARSE, FINE = 350_000, 500_000
+"""Either sees a picture small enough for about so many of them; what the first leaves is often fewer at full size."""
+SURE, MARGIN = 0.95, 8
+"""See `trimatte.alpha.known.narrow_trimap`."""
+
+
+class Estimate(Protocol):
+    """Alpha (h, w) of image (h, w, 3) and trimap (h, w); `narrow` says that the band of unknown pixels is."""
+
+    def __call__(self, image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray: ...
+
+
+def coarse_to_fine(estimate: Estimate, image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
+    """Alpha (H, W) by `estimate`, in two passes where more than `MOST` pixels of the trimap (H, W) are unknown."""
+    unknown = report.unknown
+    if unknown <= MOST:
+        return estimate(image, trimap, report, narrow=False)
+    coarse = _of_at_most(COARSE, estimate, image, trimap, report)
+    give_back_memory()
+    narrow = narrow_trimap(trimap, coarse, sure=SURE, margin=MARGIN)
+    fine = coarse
+    if (narrow == UNKNOWN).any():
+        fine = _of_at_most(FINE, estimate, image, narrow, report)
+    report.unknown = unknown
+    report.solver += ", in two passes"
+    return keep_known(np.where(narrow == UNKNOWN, fine, coarse), trimap)
+
+
+def _of_at_most(
+    pixels: int, estimate: Estimate, image: np.ndarray, trimap: np.ndarray, report: SolveReport
+) -> np.ndarray:
+    """Alpha (H, W) in [0, 1] by a picture reduced to about so many unknown pixels."""
+    factor, small_trimap = reduction(trimap, pixels)
+    small = image if factor == 1 else reduced_image(image, factor)
+    report.unknown = int(np.count_nonzero(small_trimap == UNKNOWN))
+    alpha: np.ndarray = np.clip(estimate(small, small_trimap, report, narrow=True), 0, 1)
+    if factor == 1:
+        return alpha
+    with timed(report.seconds, "enlarge"):
+        return enlarged(alpha, small, image, trimap, factor)
