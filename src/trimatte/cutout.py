@@ -76,7 +76,7 @@ class CutoutReport(PlainReport):
     trust : float
         That there is a subject, by how sure the segmenter is of what it found; 1 where a person says what it is.
     settled : float
-        How far the unknown pixels' alpha has the probability's level, since the subject is in doubt: from 0 to 1.
+        By how much alpha was lowered, in the mean over unknown pixels, where the subject is in doubt.
     backdrop : str
         The plain backdrop's colour as #rrggbb, empty if none was asked for or found.
     backdrop_note : str

@@ -1,11 +1,12 @@
-"""Where the subject is in doubt over a wide area, alpha has the level of the segmenter's probability.
+"""Where the subject is in doubt over a wide area, alpha is no higher than the segmenter's probability.
 
 A method decides every unknown pixel by colours and by what is known about it. Along an outline that is right: there the
 probability is soft only since the segmenter sees a small picture. But where it hesitates over an area, a second dog
 behind the first or half of a bush, the colours do not say which things belong to the subject. The method still decides,
 for 0 or 1, and is often wrong where the segmenter was in doubt. So how soft the probability is about a pixel, over a
-quarter of the subject's size, says how much the segmenter counts there: alpha keeps its detail, and its mean over a few
-pixels becomes that of the probability. Towards known pixels this fades, so that there is no seam.
+quarter of the subject's size, says how much the segmenter counts there: alpha keeps its detail, and where its mean over
+a few pixels is higher than the probability's, it is lowered to that. Towards known pixels this fades, so that there is
+no seam. Nowhere is alpha raised: what a method found to be background would come back as a fog over it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from trimatte.planes.resize import resized, strips
 AREA, LEVEL = 0.25, 0.025
 """Standard deviations of the windows over which the doubt and the levels are averaged, in sizes of the subject."""
 FIRST, FULL = 0.18, 0.25
-"""Up to the first doubt, a mean of 4 p (1 - p), the method alone decides; from the second on the level is the
-probability's. An outline that is soft over less than a seventh of the subject's size has less than the first."""
+"""Up to the first doubt, a mean of 4 p (1 - p), the method alone decides; from the second on the level is no higher
+than the probability's. An outline that is soft over less than a seventh of the subject's size has less than the
+first."""
 SEEN, CELLS, COARSER = 512, 128, 2
 """Of a large picture pixels are taken apart, about so many along its long side, and averaged until no more than twice
 as many as the second remain; the doubt, smooth as it is, on so many times fewer."""
 
 
 def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, float]:
-    """Alpha that has the probability's level where the subject is in doubt over a wide area.
+    """Alpha that is no higher than the probability where the subject is in doubt over a wide area.
 
     Parameters
     ----------
@@ -41,8 +43,8 @@ def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray) -> t
     -------
     alpha : (H, W) float32 array in [0, 1]
         Known pixels are as they were; all are, where the probability is sure.
-    share : float
-        How much the probability counts, in the mean over unknown pixels: from 0 to 1.
+    lowered : float
+        By how much, in the mean over unknown pixels: from 0 to 1.
     """
     step = max(1, max(alpha.shape) // SEEN)
     factor = max(1, max(alpha.shape) // step // CELLS)
@@ -54,14 +56,14 @@ def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray) -> t
     if not weight.any():
         return alpha, 0.0
     weight *= np.clip(2 * _blurred(unknown, LEVEL * size) - 1, 0, 1)  # 0 at a straight border of what is known
-    share = float((weight * unknown).sum() / max(float(unknown.sum()), 1e-6))
-    change = weight * _blurred(p - a, LEVEL * size)
+    change = weight * np.minimum(_blurred(p - a, LEVEL * size), 0)
+    lowered = abs(float((change * unknown).sum())) / max(float(unknown.sum()), 1e-6)
     cell, result = step * factor, alpha.copy()
     for rows in strips(alpha.shape):
         box = (0, rows.start / cell, alpha.shape[1] / cell, rows.stop / cell)
         moved = alpha[rows] + resized(change, (rows.stop - rows.start, alpha.shape[1]), box=box)
         np.copyto(result[rows], np.clip(moved, 0, 1, out=moved), where=trimap[rows] == UNKNOWN)
-    return result, share
+    return result, lowered
 
 
 def counting(probability: np.ndarray, size: float) -> np.ndarray:
