@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import io
-import sys
 from typing import Any
 
 import numpy as np
@@ -231,7 +231,9 @@ def test_the_photos_own_alpha_bounds_what_is_shown(photo: np.ndarray, trimap: np
 
 def test_a_photo_without_subject_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        sys.modules["trimatte.cutout"], "segment", lambda image, **options: np.zeros(image.shape[:2], np.float32)
+        importlib.import_module("trimatte.cutout"),
+        "segment",
+        lambda image, **options: np.zeros(image.shape[:2], np.float32),
     )
     session = Session(file_of(np.full((40, 50, 3), 90, np.uint8)))
     assert session.state()["notes"] == ["no subject found"]
@@ -482,7 +484,7 @@ def sees_both(monkeypatch: pytest.MonkeyPatch) -> None:
     def segment(image: np.ndarray, **options: object) -> np.ndarray:
         return np.where(image[..., 2] - image[..., 0] > 0.15, 0.98, 0.01).astype(np.float32)
 
-    monkeypatch.setattr(sys.modules["trimatte.cutout"], "segment", segment)
+    monkeypatch.setattr(importlib.import_module("trimatte.cutout"), "segment", segment)
 
 
 @pytest.mark.usefixtures("sees_both")
