@@ -12,6 +12,7 @@ pytest.importorskip("starlette")
 
 from PIL import Image
 
+from trimatte.alpha import coarse_to_fine
 from trimatte.alpha.methods import METHODS
 from trimatte.errors import (
     ArgumentError,
@@ -294,6 +295,17 @@ def test_the_quality_s_own_reduction_is_no_matter_of_time(
         monkeypatch.setitem(LIMITS, "work_seconds", most * cost / work.ALPHA_SHARE)
         report = run("cutout", files, quality="best").report
         assert any("too long" in warning for warning in report.warnings) == told
+
+
+@pytest.mark.parametrize("method", ["hybrid", "light"])
+def test_a_method_that_sees_a_smaller_picture_first_has_time_for_any(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "available_threads", lambda: 2)
+    assert METHODS[method].bounded == coarse_to_fine.MOST
+    assert work.most_unknown(method, 60) is None
+    assert 0 < (work.most_unknown(method, 10) or 0) < coarse_to_fine.MOST
+    assert (work.most_unknown("knn", 60) or 0) > coarse_to_fine.MOST
 
 
 def test_a_method_of_unknown_cost_is_left_to_the_clock() -> None:

@@ -45,6 +45,8 @@ class AlphaMethod:
         The methods whose compiled kernels it runs.
     cost : float
         Microseconds of one processor that an unknown pixel takes, about, in a photo of two megapixels; 0 if not known.
+    bounded : int
+        More unknown pixels than these take hardly longer, since it sees a smaller picture first; 0 if it never does.
     """
 
     function: str | Callable[..., np.ndarray]
@@ -56,6 +58,7 @@ class AlphaMethod:
     refines: bool = False
     kernels: tuple[str, ...] = ()
     cost: float = 0.0
+    bounded: int = 0
 
     def load(self) -> Callable[..., np.ndarray]:
         """The function itself; its module is imported."""
@@ -100,7 +103,12 @@ METHODS: dict[str, AlphaMethod] = {
         function="trimatte.alpha.shared:shared", label="Shared sampling", kernels=("shared",), cost=8
     ),
     "light": AlphaMethod(
-        function="trimatte.alpha.light:light", label="Light network", refines=True, kernels=("shared",), cost=18
+        function="trimatte.alpha.light:light",
+        label="Light network",
+        refines=True,
+        kernels=("shared",),
+        cost=18,
+        bounded=1_000_000,
     ),
     "hybrid": AlphaMethod(
         function="trimatte.alpha.hybrid:hybrid",
@@ -108,6 +116,7 @@ METHODS: dict[str, AlphaMethod] = {
         refines=True,
         kernels=("closed-form", "knn", "shared"),
         cost=32,
+        bounded=1_000_000,
     ),
     "deep-image-matting": AlphaMethod(
         function="trimatte.alpha.deep:deep_image_matting",

@@ -143,9 +143,12 @@ def report_of(report: trimatte.CutoutReport) -> Report:
 
 
 def most_unknown(method: str, seconds: float) -> int | None:
-    """How many unknown pixels a method can solve for in a request's time, about; None if its cost is not known."""
-    cost = find_method(method).cost
-    return max(1, int(ALPHA_SHARE * seconds * available_threads() * 1e6 / cost)) if cost else None
+    """How many unknown pixels a method can solve for in a request's time, about; None if any, or if nobody knows."""
+    found = find_method(method)
+    if not found.cost:
+        return None
+    most = max(1, int(ALPHA_SHARE * seconds * available_threads() * 1e6 / found.cost))
+    return None if found.bounded and most >= found.bounded else most
 
 
 def matting_in_time(stages: Stages, seconds: float) -> Matting:
