@@ -17,6 +17,8 @@ from trimatte.errors import ArgumentError, ModelError
 from trimatte.runtime.plugins import check_name, known, load, resolve, unknown
 
 ENTRY_POINTS = "trimatte.alpha_methods"
+SEEN_SMALLER = 1_000_000
+"""With more unknown pixels `light` and `hybrid` see a smaller picture first; see `trimatte.alpha.coarse_to_fine`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,7 @@ METHODS: dict[str, AlphaMethod] = {
         refines=True,
         kernels=("shared",),
         cost=18,
-        bounded=1_000_000,
+        bounded=SEEN_SMALLER,
     ),
     "hybrid": AlphaMethod(
         function="trimatte.alpha.hybrid:hybrid",
@@ -116,7 +118,7 @@ METHODS: dict[str, AlphaMethod] = {
         refines=True,
         kernels=("closed-form", "knn", "shared"),
         cost=32,
-        bounded=1_000_000,
+        bounded=SEEN_SMALLER,
     ),
     "deep-image-matting": AlphaMethod(
         function="trimatte.alpha.deep:deep_image_matting",

@@ -70,8 +70,9 @@ def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -
         each(_expand, _places(unknown), image, trimap, known)
         pixels = _places(known == UNKNOWN)
         alpha = known / np.float32(255)
-        pairs = _known_pairs(image, known)
-        gathered = _copy_near(pairs, known)
+        near = dilated(known == UNKNOWN, RADIUS)
+        pairs = _known_pairs(image, known, near)
+        gathered = _copy_near(pairs, near)
         each(_gather, pixels, image, _distances(known), pairs, gathered)
         refined, coarse = pairs, alpha.copy()
         each(_refine, pixels, image, gathered, refined, coarse)
@@ -100,10 +101,9 @@ def _places(mask: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(places[np.argsort(tiles[:, 0] * mask.shape[1] + tiles[:, 1], kind="stable")])
 
 
-def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _known_pairs(image: np.ndarray, known: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
     pairs = paged_zeros((*known.shape, 6))
-    near = dilated(known == UNKNOWN, RADIUS)
     for value, part in ((255, slice(0, 3)), (0, slice(3, 6))):
         chosen = known == value
         pairs[near, part] = image[chosen].mean(axis=0, dtype=np.float64)
@@ -111,9 +111,8 @@ def _known_pairs(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     return pairs
 
 
-def _copy_near(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _copy_near(pairs: np.ndarray, near: np.ndarray) -> np.ndarray:
     """A copy of known pairs, which takes no memory far from unknown pixels, where they are zero."""
-    near = dilated(known == UNKNOWN, RADIUS)
     copy = paged_zeros(pairs.shape)
     copy[near] = pairs[near]
     return copy
