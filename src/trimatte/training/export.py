@@ -16,6 +16,7 @@ from torch import nn
 
 from trimatte.errors import ModelError
 from trimatte.networks.lite import Lite
+from trimatte.networks.u2net import U2Net
 from trimatte.training.storage import plain, stored
 
 FULL = ".float32.onnx"
@@ -52,6 +53,11 @@ def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> flo
     for path in (out, out.with_suffix(FULL)):
         onnx.save(tapped(onnx.load(path)), path)
     return off
+
+
+def export_u2net(weights: Path, out: Path, *, bits: int = 16) -> float:
+    """Write a `U2Net` as ONNX: `image` (1, 3, h, w), multiples of 32, to `logits` (1, 1, h, w)."""
+    return export(U2Net(), weights, out, inputs={"image": (3, 1)}, outputs=["logits"], bits=bits)
 
 
 def tapped(model: onnx.ModelProto) -> onnx.ModelProto:
