@@ -31,7 +31,7 @@ FIRST, FULL = 0.18, 0.25
 than the probability's. An outline that is soft over less than a seventh of the subject's size has less than the
 first."""
 SHARP, BLUNT = 416, 832
-"""Up to the first long side, in pixels, a picture is seen as fine as it is; from the second on its outlines are blunt."""
+"""Long sides in pixels: up to the first a picture is seen as fine as it is, from the second on outlines are blunt."""
 PART, EDGE, SOFT = 0.6, 0.05, 0.8
 """The greatest part that the probability has of alpha; it has none from a doubt of the last on, a mean of 4 p (1 - p)
 whose window has a standard deviation of the second, in sizes of the subject."""

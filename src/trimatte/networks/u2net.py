@@ -6,12 +6,9 @@ batch norm is folded into the convolution before it, as in the published ONNX fi
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
-from trimatte.errors import ModelError
 from trimatte.networks.lite import doubled
 
 STAGES = ((7, True), (6, True), (5, True), (4, True), (4, False), (4, False))
@@ -48,58 +45,36 @@ class Block(nn.Module):
         return out
 
 
-class Encoder(nn.ModuleList):
-    """The blocks of the encoder."""
-
-    def first(self, blocks: int) -> nn.ModuleList:
-        """The first so many of them."""
-        return nn.ModuleList(list(self)[:blocks])
-
-
 class U2Net(nn.Module):
     """Logits of foreground.
 
-    Input (N, 3, H, W), RGB normalised by ImageNet's mean and deviation; H and W multiples of 32. In training `forward`
-    returns the logits (N, 1, H, W) and those of the six maps from which they are mixed, else the logits alone.
+    Input (N, 3, H, W), RGB normalised by ImageNet's mean and deviation; H and W multiples of 32. Returns logits
+    (N, 1, H, W); `drawn` gives those of which they are mixed.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = Encoder(Block(OUTPUTS if i else 3, *stage) for i, stage in enumerate(STAGES))
+        self.encoder = nn.ModuleList(Block(OUTPUTS if i else 3, *stage) for i, stage in enumerate(STAGES))
         self.decoder = nn.ModuleList(Block(2 * OUTPUTS, *stage) for stage in reversed(STAGES[:-1]))
         self.sides = nn.ModuleList(nn.Conv2d(OUTPUTS, 1, 3, padding=1) for _ in STAGES)
         self.last = nn.Conv2d(len(STAGES), 1, 1)
 
-    def forward(self, x: Tensor) -> list[Tensor] | Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.last(torch.cat(self.drawn(x), 1))
+        return logits
+
+    def drawn(self, x: Tensor, finest: int = 0) -> list[Tensor]:
+        """Logits of each stage from `finest` on, at the size of that one's maps, which is halved so many times."""
         maps = []
         for i, block in enumerate(self.encoder):
             x = block(_halved(x) if i else x)
             maps.append(x)
-        drawn = [maps.pop()]
-        for block in self.decoder:
-            drawn.append(block(torch.cat((doubled(drawn[-1]), maps.pop()), 1)))
-        sides = [_enlarged(side(y), i) for i, (side, y) in enumerate(zip(self.sides, reversed(drawn), strict=True))]
-        logits: Tensor = self.last(torch.cat(sides, 1))
-        return [logits, *sides] if self.training else logits
-
-
-def load_published(network: U2Net, path: Path) -> None:
-    """Fill a network with the weights of an ONNX file of it. Raises `ModelError` for a file of another network."""
-    import onnx
-    from onnx import numpy_helper
-
-    try:
-        graph = onnx.load(path).graph
-    except Exception as error:  # whatever the parser makes of a file that is not its own
-        raise ModelError(f"{path.name}: no ONNX file") from error
-    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    given = [[arrays.get(name) for name in node.input[1:]] for node in graph.node if node.op_type == "Conv"]
-    wanted = [module for module in network.modules() if isinstance(module, nn.Conv2d)]  # in the order of computation
-    shapes = [[tuple(p.shape) for p in (module.weight, module.bias) if p is not None] for module in wanted]
-    if [[array.shape for array in pair if array is not None] for pair in given] != shapes:
-        raise ModelError(f"{path.name}: not the small U2-Net with its norms folded into its convolutions")
-    for module, (weight, bias) in zip(wanted, given, strict=True):
-        module.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
+        results = [maps.pop()]
+        while len(maps) > finest:
+            block = self.decoder[len(results) - 1]
+            results.append(block(torch.cat((doubled(results[-1]), maps.pop()), 1)))
+        sides = list(self.sides)[finest:]
+        return [_enlarged(side(y), i) for i, (side, y) in enumerate(zip(sides, reversed(results), strict=True))]
 
 
 def _convolution(inputs: int, outputs: int, step: int = 1) -> nn.Sequential:

@@ -16,7 +16,6 @@ from torch import nn
 
 from trimatte.errors import ModelError
 from trimatte.networks.lite import Lite
-from trimatte.networks.u2net import U2Net
 from trimatte.training.storage import plain, stored
 
 FULL = ".float32.onnx"
@@ -53,11 +52,6 @@ def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> flo
     for path in (out, out.with_suffix(FULL)):
         onnx.save(tapped(onnx.load(path)), path)
     return off
-
-
-def export_u2net(weights: Path, out: Path, *, bits: int = 16) -> float:
-    """Write a `U2Net` as ONNX: `image` (1, 3, h, w), multiples of 32, to `logits` (1, 1, h, w)."""
-    return export(U2Net(), weights, out, inputs={"image": (3, 1)}, outputs=["logits"], bits=bits)
 
 
 def tapped(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -100,22 +94,34 @@ def export(
     more = more or {}
     axes |= {name: {0: "batch", 1: "count"} for name in more}
     full = out.with_suffix(FULL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (*_noise(inputs, 128, 96), *more.values()),
-            str(full),
-            input_names=[*inputs, *more],
-            output_names=list(outputs),
-            dynamic_axes=axes,
-            opset_version=17,
-            dynamo=False,
-        )
+    quietly_exported(network, (*_noise(inputs, 128, 96), *more.values()), full, [*inputs, *more], outputs, axes)
     onnx.save(plain(onnx.load(full)), full)
     onnx.save(stored(onnx.load(full), bits), out)
     _checked(network, full, inputs, more, TOLERANCES[32])
     return _checked(network, out, inputs, more, TOLERANCES[bits])
+
+
+def quietly_exported(
+    network: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    out: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+) -> None:
+    """Write a network as ONNX by a trace of an example, without the exporter's remarks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            example,
+            str(out),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(open_axes) for name, open_axes in axes.items()},
+            opset_version=17,
+            dynamo=False,
+        )
 
 
 def mix(first: Path, second: Path, share: float, out: Path, *, bits: int = 8) -> None:

