@@ -31,6 +31,26 @@ _TEXTS = ("name", "task", "purpose", "file", "sha256", "address", "base", "weak"
 
 
 @dataclass(frozen=True)
+class Second:
+    """A second embedded network, whose logits have a share of the mean.
+
+    Attributes
+    ----------
+    file, sha256 : str
+        Its name among the embedded weights, and its digest.
+    share : float
+        Between 0 and 1.
+    contract : Contract
+        What it takes and gives.
+    """
+
+    file: str
+    sha256: str
+    share: float
+    contract: Contract
+
+
+@dataclass(frozen=True)
 class Card:
     """The card of a model.
 
@@ -44,12 +64,15 @@ class Card:
         Everything that the card says, as read from TOML.
     text : str
         The card itself.
+    second : Second or None
+        The network that is asked, too; only embedded models have one.
     """
 
     name: str
     contract: Contract
     data: Mapping[str, Any]
     text: str
+    second: Second | None = None
 
     @property
     def purpose(self) -> str:
@@ -108,7 +131,7 @@ def read_card(text: str, origin: str = "card") -> Card:
         contract = contract_of(inherited)
         if contract.needs_trimap and inherited.get("task") != "matting":
             raise ModelError('task: a network that gets a trimap is none for segmentation; wanted task = "matting"')
-        return Card(data["name"], contract, inherited, text)
+        return Card(data["name"], contract, inherited, text, _second(data.get("second")))
     except ModelError as error:
         raise ModelError(f"{origin}: {error}") from error
 
@@ -148,6 +171,16 @@ def _file(name: str) -> Traversable | None:
 
 def _folder(name: str) -> Traversable:
     return files("trimatte.segmentation") / name
+
+
+def _second(data: Any) -> Second | None:
+    """The second network that a card's table names. Raises `ModelError` if something is missing or of another kind."""
+    if data is None:
+        return None
+    match data:
+        case {"file": str(file), "sha256": str(digest), "share": float(share), "input": Mapping()} if 0 < share < 1:
+            return Second(file, digest, share, contract_of(data))
+    raise ModelError(f"second: got {data!r}, wanted file, sha256, a share between 0 and 1, and a table input")
 
 
 def _check(data: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.resources import as_file, files
@@ -26,6 +26,7 @@ from trimatte.runtime.onnx import open_session
 from trimatte.runtime.plugins import check_name, known, meant, resolve, unknown
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
+from trimatte.segmentation.second import agreed
 
 if TYPE_CHECKING:
     from trimatte.segmentation.clicks import ClickedPhoto
@@ -271,6 +272,11 @@ def verify(name: str) -> Verdict:
         _check_digest(chosen, digest, str(file))
         device = "cpu" if name in EMBEDDED else "auto"
         remarks = onnx.check(file, chosen.contract, called=str(file), device=device)
+        if (second := chosen.second) is not None:
+            with weights_file(second.file) as other:
+                if sha256(other) != second.sha256:
+                    raise ModelError(f"{other}: its SHA-256 is not the one that the card of {name!r} names: damaged")
+                remarks += onnx.check(other, second.contract, called=str(other))
         return Verdict(digest, bool(chosen.sha256), tuple(remarks))
 
 
@@ -286,17 +292,26 @@ def size(chosen: Card) -> int | None:
 def network_file(chosen: Card) -> Iterator[Path]:
     """The ONNX file of a model that is embedded or added."""
     if chosen.name in EMBEDDED:
-        with as_file(files("trimatte.segmentation").joinpath("weights", chosen.data["file"])) as path:
+        with weights_file(chosen.data["file"]) as path:
             yield path
     else:
         yield _network(chosen.name)
 
 
+def weights_file(name: str) -> AbstractContextManager[Path]:
+    """A file of the embedded weights."""
+    return as_file(files("trimatte.segmentation").joinpath("weights", name))
+
+
 def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
     with network_file(chosen) as path:
-        if chosen.name in EMBEDDED:
-            return Embedded(onnx.segmenter(path, chosen.contract), chosen)
-        return onnx.segmenter(path, chosen.contract, "auto")
+        if chosen.name not in EMBEDDED:
+            return onnx.segmenter(path, chosen.contract, "auto")
+        run = onnx.segmenter(path, chosen.contract)
+    if (second := chosen.second) is not None:
+        with weights_file(second.file) as path:
+            run = agreed(run, onnx.segmenter(path, second.contract), second.share)
+    return Embedded(run, chosen)
 
 
 def open_model(name: str, device: str = "auto") -> onnx.Network:
