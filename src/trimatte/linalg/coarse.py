@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trimatte.linalg.assembly import inverse_factor
 from trimatte.linalg.band import Band
 from trimatte.linalg.dissection import Factor, factorise
 from trimatte.linalg.stencil import SLOTS, Matrix, StencilSystem
@@ -28,6 +29,8 @@ ROWS = 8
 """Rows of cells, or of nodes, that are worth handing to another thread."""
 NODES = 4096
 """Likewise nodes."""
+
+Four = tuple[float, float, float, float]
 
 
 class Cells(NamedTuple):
@@ -71,11 +74,12 @@ class CoarseSpace(NamedTuple):
 
     def correct(self, r: np.ndarray, out: np.ndarray) -> None:
         """out = P A_c^-1 P' r for a residual r (n,)."""
-        values = np.zeros((len(self.basis), 4))
+        values, place = np.zeros((len(self.basis), 4)), self.factor.tree.place
         restrict(self.cells, r, values)
-        side_by_side(_change_basis, len(values), self.basis, values, False, least=NODES)
-        self.factor.solve(values)
-        side_by_side(_change_basis, len(values), self.basis, values, True, least=NODES)
+        x = np.empty(values.shape, np.float32)
+        side_by_side(_into_basis, len(x), self.basis, place, values, x, least=NODES)
+        self.factor.solve(x)
+        side_by_side(_out_of_basis, len(x), self.basis, place, x, values, least=NODES)
         prolong(self.cells, values, out)
 
 
@@ -108,7 +112,8 @@ def _galerkin_blocks(cells: Cells, count: int, matrix: Matrix) -> tuple[np.ndarr
     mass, half = np.zeros((count, 4, 4)), np.zeros((count, 9, 4, 4))
     for parity in range(2):
         side_by_side(_galerkin, cells.rows(parity), parity, cells, matrix, mass, half)
-    basis = _unit_basis(mass)
+    basis = np.zeros(mass.shape)
+    side_by_side(_unit_basis, count, mass, basis, least=NODES)
     return basis, _symmetric_blocks(half, basis, cells.grid)
 
 
@@ -157,43 +162,43 @@ def _galerkin(
     diagonal, coefficients, runs = matrix
     height, width = image.shape[0], image.shape[1]
     ramp = 1.0 / (spacing - 1)
-    patch = np.empty((3, 4, 4))
+    patch = np.empty((12, 4))
     for cy in range(2 * first + parity, 2 * last + parity, 2):
         top = cy * spacing
         for y in range(top, min(height, top + spacing)):
             left = 0
-            for i in range(cells.row_first[y], cells.row_first[y] + cells.row_count[y]):
+            for n in range(cells.row_first[y], cells.row_first[y] + cells.row_count[y]):
+                i = np.uint64(n)
                 x = position[i] - y * width
                 while x >= left + spacing:
                     left += spacing
                 patch[:] = 0.0
                 for dy in range(-1, 3):  # the pixel itself, then the rows of its later neighbours
-                    v, start, count = y, np.int64(i), np.int64(1)
+                    v, start, count = y, i, np.uint64(1)
                     if dy >= 0:
-                        v, start, count = y + dy, np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
+                        v, start, count = y + dy, np.uint64(runs[i, dy] >> 3), np.uint64(runs[i, dy] & 7)
                     for k in range(count):
-                        a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, SLOTS[dy] + k])
+                        a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, np.uint64(SLOTS[dy]) + k])
                         _gather(image, v, position[start + k] - v * width, top, left, spacing, ramp, a, patch)
                 _hand_out(image, y, x, top, left, spacing, ramp, cells.grid, patch, mass, half)
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, inline=True)
 def _gather(
     image: np.ndarray, y: int, x: int, top: int, left: int, spacing: int, ramp: float, a: float, patch: np.ndarray
 ) -> None:
     """Add a phi_b(j) u_j of pixel j = (y, x) to the patch of the cell whose first pixel is (top, left)."""
     row, column = int(y >= top + spacing), 1 + (x >= left + spacing) - (x < left)
     ty, tx = (y - top - row * spacing) * ramp, (x - left - (column - 1) * spacing) * ramp
-    w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
-    for c in range(4):
-        v = a if c == 0 else a * (image[y, x, c - 1] - 0.5)
-        patch[row, column, c] += w00 * v
-        patch[row, column + 1, c] += w01 * v
-        patch[row + 1, column, c] += w10 * v
-        patch[row + 1, column + 1, c] += w11 * v
+    above, below, u = a * (1 - ty), a * ty, _colour(image, y, x)
+    b = np.uint64(4 * row + column)
+    _add(patch, b, above * (1 - tx), u)
+    _add(patch, b + np.uint64(1), above * tx, u)
+    _add(patch, b + np.uint64(4), below * (1 - tx), u)
+    _add(patch, b + np.uint64(5), below * tx, u)
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, inline=True)
 def _hand_out(
     image: np.ndarray,
     y: int,
@@ -209,29 +214,56 @@ def _hand_out(
 ) -> None:
     """Add phi_a(i) u_i patch[b]', for the pixel i = (y, x), to the blocks of its four nodes a with those about each."""
     ty, tx = (y - top) * ramp, (x - left) * ramp
+    u = _colour(image, y, x)
     for ay in range(2):
         for ax in range(2):
             w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
-            if w == 0.0:
-                continue
             node = grid[top // spacing + ay, left // spacing + ax]
-            for d in range(4):
-                wu = w if d == 0 else w * (image[y, x, d - 1] - 0.5)
-                mass[node, d, 0] += wu
-                for c in range(1, 4):
-                    mass[node, d, c] += wu * (image[y, x, c - 1] - 0.5)
-                for row in range(max(0, ay - 1), ay + 2):
-                    for column in range(ax, ax + 3):
-                        slot = (row - ay + 1) * 3 + column - ax
-                        for c in range(4):
-                            half[node, slot, d, c] += wu * patch[row, column, c]
+            if w == 0.0 or node < 0:
+                continue
+            _add_outer(mass[np.uint64(node)], w, u, u)
+            blocks = half[np.uint64(node)]
+            for row in range(np.uint64(max(0, ay - 1)), np.uint64(ay + 2)):
+                for column in range(np.uint64(ax), np.uint64(ax + 3)):
+                    slot = (row + np.uint64(1 - ay)) * np.uint64(3) + column - np.uint64(ax)
+                    b = row * np.uint64(4) + column
+                    _add_outer(blocks[slot], w, u, (patch[b, 0], patch[b, 1], patch[b, 2], patch[b, 3]))
 
 
-def _unit_basis(mass: np.ndarray) -> np.ndarray:
-    """Inverse Cholesky factors (m, 4, 4) of the nodes' mass matrices; directions without mass are held by a ridge."""
-    trace = np.trace(mass, axis1=1, axis2=2)
-    factors = np.linalg.cholesky(mass + (1e-5 * trace + 1e-12)[:, None, None] * np.eye(4))
-    return np.linalg.inv(factors)
+@njit(fastmath=True, inline=True)
+def _colour(image: np.ndarray, y: int, x: int) -> Four:
+    """u of a pixel."""
+    v, h = np.uint64(y), np.uint64(x)
+    return 1.0, image[v, h, 0] - 0.5, image[v, h, 1] - 0.5, image[v, h, 2] - 0.5
+
+
+@njit(fastmath=True, inline=True)
+def _add_outer(block: np.ndarray, w: float, u: Four, q: Four) -> None:
+    """block (4, 4) += w u q'."""
+    _add(block, np.uint64(0), w * u[0], q)
+    _add(block, np.uint64(1), w * u[1], q)
+    _add(block, np.uint64(2), w * u[2], q)
+    _add(block, np.uint64(3), w * u[3], q)
+
+
+@njit(fastmath=True, inline=True)
+def _add(block: np.ndarray, k: np.uint64, w: float, q: Four) -> None:
+    """block[k] += w q; all four are read before the first is written, without which the compiler takes one by one."""
+    row = block[k]
+    r0, r1, r2, r3 = row[0] + w * q[0], row[1] + w * q[1], row[2] + w * q[2], row[3] + w * q[3]
+    row[0], row[1], row[2], row[3] = r0, r1, r2, r3
+
+
+@njit()
+def _unit_basis(first: int, last: int, mass: np.ndarray, basis: np.ndarray) -> None:
+    """Inverse Cholesky factors of the nodes' mass matrices; directions without mass are held by a ridge."""
+    held, factor = np.empty((4, 4)), np.zeros((4, 4))
+    for a in range(first, last):
+        ridge = 1e-5 * (mass[a, 0, 0] + mass[a, 1, 1] + mass[a, 2, 2] + mass[a, 3, 3]) + 1e-12
+        for i in range(4):
+            for j in range(4):
+                held[i, j] = mass[a, i, j] + (ridge if i == j else 0.0)
+        inverse_factor(held, factor, basis[a])
 
 
 def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -318,14 +350,26 @@ def _restrict(first: int, last: int, parity: int, cells: Cells, r: np.ndarray, v
 
 
 @njit()
-def _change_basis(first: int, last: int, basis: np.ndarray, values: np.ndarray, transpose: bool) -> None:
-    """values[a] = basis[a] values[a], or basis[a]' values[a], in place, since the basis is lower triangular."""
+def _into_basis(first: int, last: int, basis: np.ndarray, place: np.ndarray, values: np.ndarray, x: np.ndarray) -> None:
+    """x[place[a]] = basis[a] values[a]; the basis is lower triangular."""
     for a in range(first, last):
-        for k in range(4):
-            i = k if transpose else 3 - k
+        for i in range(4):
             total = 0.0
-            for j in range(i if transpose else 0, 4 if transpose else i + 1):
-                total += (basis[a, j, i] if transpose else basis[a, i, j]) * values[a, j]
+            for j in range(i + 1):
+                total += basis[a, i, j] * values[a, j]
+            x[place[a], i] = total
+
+
+@njit()
+def _out_of_basis(
+    first: int, last: int, basis: np.ndarray, place: np.ndarray, x: np.ndarray, values: np.ndarray
+) -> None:
+    """values[a] = basis[a]' x[place[a]]."""
+    for a in range(first, last):
+        for i in range(4):
+            total = 0.0
+            for j in range(i, 4):
+                total += basis[a, j, i] * x[place[a], j]
             values[a, i] = total
 
 
