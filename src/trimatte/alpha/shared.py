@@ -103,18 +103,21 @@ def _places(mask: np.ndarray) -> np.ndarray:
 
 def _known_pairs(image: np.ndarray, known: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
-    pairs = paged_zeros((*known.shape, 6))
-    for value, part in ((255, slice(0, 3)), (0, slice(3, 6))):
-        chosen = known == value
-        pairs[near, part] = image[chosen].mean(axis=0, dtype=np.float64)
-        pairs[near & chosen, part] = image[near & chosen]
+    # By places, since numpy is ten times as slow by a mask of two axes.
+    pairs, places = paged_zeros((*known.shape, 6)), np.flatnonzero(near)
+    colours, kinds = image.reshape(-1, 3), known.ravel()
+    own, kind, found = colours.take(places, axis=0), kinds.take(places), []
+    for value in (255, 0):
+        mean = colours.take(np.flatnonzero(kinds == value), axis=0).mean(axis=0, dtype=np.float64)
+        found.append(np.where((kind == value)[:, None], own, mean.astype(np.float32)))
+    pairs.reshape(-1, 6)[places] = np.concatenate(found, axis=1)
     return pairs
 
 
 def _copy_near(pairs: np.ndarray, near: np.ndarray) -> np.ndarray:
     """A copy of known pairs, which takes no memory far from unknown pixels, where they are zero."""
-    copy = paged_zeros(pairs.shape)
-    copy[near] = pairs[near]
+    copy, places = paged_zeros(pairs.shape), np.flatnonzero(near)
+    copy.reshape(-1, 6)[places] = pairs.reshape(-1, 6).take(places, axis=0)
     return copy
 
 

@@ -89,8 +89,9 @@ def _closed(band: Band, rows: Rows) -> StencilSystem:
 
 
 @njit()
-def inverse_factor(S: np.ndarray, L: np.ndarray, K: np.ndarray) -> None:
-    """L = the Cholesky factor of S (4, 4), K = L^-1; both lower triangular, and not written to above the diagonal."""
+def _inverse(S: np.ndarray) -> np.ndarray:
+    # K'K with K the inverse of the Cholesky factor L: the one way that stays definite where S nearly is not
+    L, K, G = np.zeros((4, 4)), np.zeros((4, 4)), np.zeros((4, 4))
     for j in range(4):
         for i in range(j, 4):
             total = S[i, j]
@@ -104,13 +105,6 @@ def inverse_factor(S: np.ndarray, L: np.ndarray, K: np.ndarray) -> None:
             for k in range(j, i):
                 total -= L[i, k] * K[k, j]
             K[i, j] = total / L[i, i]
-
-
-@njit()
-def _inverse(S: np.ndarray) -> np.ndarray:
-    # K'K with K the inverse of the Cholesky factor: the one way that stays definite where S nearly is not
-    K, G = np.zeros((4, 4)), np.zeros((4, 4))
-    inverse_factor(S, np.zeros((4, 4)), K)
     for i in range(4):
         for j in range(4):
             for k in range(max(i, j), 4):

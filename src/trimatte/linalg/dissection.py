@@ -15,7 +15,7 @@ import numpy as np
 
 from trimatte.runtime.jit import njit, side_by_side
 
-LEAF = 16
+LEAF = 8
 """Nodes that a part may have without being split."""
 LOPSIDED = 0.8
 """A separator leaves at most this share of a part's nodes on one side, so that the tree is no deeper than log n / log
