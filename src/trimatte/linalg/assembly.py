@@ -142,8 +142,8 @@ def _moments(
 def _closed_form_models(image: np.ndarray, y: int, x: int, count: int, epsilon: float, out: np.ndarray) -> None:
     """N is block diagonal about the mean: 1/9 and the inverse of the covariance.
 
-    Colours are laid out in one array and models in another, each number in a line of its own, so that the compiler takes
-    several windows at once.
+    Colours are laid out in one array and models in another, each number in a line of its own, so that the compiler
+    takes several windows at once.
     """
     lines, found, line = np.empty(9 * (TOGETHER + 2)), np.empty(9 * TOGETHER), np.uint64(TOGETHER + 2)
     for row in range(3):
