@@ -10,6 +10,7 @@ import pytest
 from trimatte import estimate_alpha
 from trimatte.alpha import _network
 from trimatte.alpha import coarse_to_fine as module
+from trimatte.errors import SolverError
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 
@@ -59,6 +60,28 @@ def test_the_second_pass_sees_what_the_first_leaves_mixed() -> None:
     left = np.flatnonzero(full[32] == UNKNOWN)
     assert 78 - 16 < left[0] < 78 < 82 < left[-1] < 82 + 16
     np.testing.assert_allclose(found, np.broadcast_to(alpha, found.shape), atol=0.03)
+
+
+@pytest.mark.usefixtures("low")
+def test_the_first_pass_is_kept_where_the_second_fails() -> None:
+    x = np.arange(160)
+    image = np.broadcast_to(np.clip((x - 78) / 4, 0, 1)[:, None], (64, 160, 3)).astype(np.float32)
+    trimap = np.broadcast_to(np.where(x < 20, 0, np.where(x >= 140, 255, 128)), (64, 160)).astype(np.uint8)
+    passes = []
+
+    def estimate(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+        passes.append(trimap)
+        if len(passes) == 2:
+            raise SolverError("max_memory")
+        return image[..., 0]
+
+    unknown = int(np.count_nonzero(trimap == UNKNOWN))
+    report = SolveReport(unknown=unknown)
+    found = module.coarse_to_fine(estimate, image, trimap, report)
+    assert len(passes) == 2
+    np.testing.assert_allclose(found, image[..., 0], atol=0.1)
+    assert report.fallbacks == ["the second pass failed, the first one's alpha is kept: max_memory"]
+    assert report.unknown == unknown
 
 
 def test_narrow_windows_are_cut_down_to_the_band() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from trimatte.alpha.known import keep_known, narrow_trimap
 from trimatte.alpha.methods import SEEN_SMALLER
 from trimatte.alpha.reduced import enlarged, reduced_image, reduction
+from trimatte.errors import SolverError
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import give_back_memory, timed
@@ -32,7 +33,10 @@ class Estimate(Protocol):
 
 
 def coarse_to_fine(estimate: Estimate, image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
-    """Alpha (H, W) by `estimate`, in two passes where more than `MOST` pixels of the trimap (H, W) are unknown."""
+    """Alpha (H, W) by `estimate`, in two passes where more than `MOST` pixels of the trimap (H, W) are unknown.
+
+    Where the second raises `SolverError`, alpha is that of the first.
+    """
     unknown = report.unknown
     if unknown <= MOST:
         return estimate(image, trimap, report, narrow=False)
@@ -41,7 +45,10 @@ def coarse_to_fine(estimate: Estimate, image: np.ndarray, trimap: np.ndarray, re
     narrow = narrow_trimap(trimap, coarse, sure=SURE, margin=MARGIN)
     fine = coarse
     if (narrow == UNKNOWN).any():
-        fine = _of_at_most(FINE, estimate, image, narrow, report)
+        try:
+            fine = _of_at_most(FINE, estimate, image, narrow, report)
+        except SolverError as error:
+            report.fallbacks.append(f"the second pass failed, the first one's alpha is kept: {error}")
     report.unknown = unknown
     report.solver += ", in two passes"
     return keep_known(np.where(narrow == UNKNOWN, fine, coarse), trimap)

@@ -103,18 +103,23 @@ def _places(mask: np.ndarray) -> np.ndarray:
 
 def _known_pairs(image: np.ndarray, known: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
-    pairs = paged_zeros((*known.shape, 6))
-    for value, part in ((255, slice(0, 3)), (0, slice(3, 6))):
-        chosen = known == value
-        pairs[near, part] = image[chosen].mean(axis=0, dtype=np.float64)
-        pairs[near & chosen, part] = image[near & chosen]
+    # By places, since numpy is slower by a mask of two axes.
+    pairs, places, colours = paged_zeros((*known.shape, 6)), np.flatnonzero(near), image.reshape(-1, 3)
+    means, kinds = [], known.ravel().take(places)
+    for value in (255, 0):
+        chosen = colours.take(np.flatnonzero(known == value), axis=0)
+        means.append(chosen.mean(axis=0, dtype=np.float64))
+    pairs.reshape(-1, 6)[places] = np.concatenate(means).astype(np.float32)
+    for half, value in enumerate((255, 0)):
+        own = places[kinds == value]
+        pairs.reshape(-1, 3)[2 * own + half] = colours.take(own, axis=0)
     return pairs
 
 
 def _copy_near(pairs: np.ndarray, near: np.ndarray) -> np.ndarray:
     """A copy of known pairs, which takes no memory far from unknown pixels, where they are zero."""
-    copy = paged_zeros(pairs.shape)
-    copy[near] = pairs[near]
+    copy, places = paged_zeros(pairs.shape), np.flatnonzero(near)
+    copy.reshape(-1, 6)[places] = pairs.reshape(-1, 6).take(places, axis=0)
     return copy
 
 

@@ -88,9 +88,12 @@ def _known_bins(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _near(unknown: np.ndarray, step: int) -> np.ndarray:
     """Whether the block of NEAR x NEAR pixels about a pixel, or one next to it, has unknown ones; of each `step`th."""
-    rows, columns = (np.arange(0, size, NEAR) for size in unknown.shape)
-    blocks = np.logical_or.reduceat(np.logical_or.reduceat(unknown, rows, axis=0), columns, axis=1)
-    return dilated(blocks)[np.ix_(*(np.arange(0, size, step) // NEAR for size in unknown.shape))]
+    # Row by row of blocks, since numpy's own reductions by blocks are four times as slow.
+    rows = np.array([unknown[top : top + NEAR].any(axis=0) for top in range(0, len(unknown), NEAR)])
+    blocks = dilated(np.logical_or.reduceat(rows, np.arange(0, unknown.shape[1], NEAR), axis=1))
+    down, across = (np.arange(0, size, step) // NEAR for size in unknown.shape)
+    near: np.ndarray = blocks[:, across][down]
+    return near
 
 
 def _alike(bins: np.ndarray) -> np.ndarray:

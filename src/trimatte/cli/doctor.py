@@ -119,7 +119,7 @@ def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CacheWarning)
             if name == "coarse":
-                factorise(np.arange(300, dtype=np.int32).reshape(15, 20), blocks).solve(np.ones((300, 4)))
+                factorise(np.arange(300, dtype=np.int32).reshape(15, 20), blocks).solve(np.ones((300, 4), np.float32))
             elif name == "trimap":
                 for speck in (0, SPECK):
                     trimatte.make_trimap(probability, speck=speck)

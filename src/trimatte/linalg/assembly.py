@@ -21,6 +21,8 @@ from trimatte.runtime.jit import njit, side_by_side
 
 CLOSED_FORM, LEARNING_BASED = 0, 1
 MODEL_SIZE = 13
+TOGETHER = 32
+"""Windows along a row whose models are made at once."""
 STOP = 1e-8
 """Share of a walker's steps that end in background, as in pymatting: so that a colour unlike all around it, whose
 weights are next to nothing, has an alpha, too."""
@@ -137,27 +139,64 @@ def _moments(
 
 
 @njit()
-def _closed_form_model(image: np.ndarray, y: int, x: int, epsilon: float, out: np.ndarray) -> None:
-    """N is block diagonal about the mean: 1/9 and the inverse of the covariance."""
-    c0, c1, c2, _, _, _, _, _, _ = _moments(image, y, x, 0.0, 0.0, 0.0)
-    c0, c1, c2 = c0 / 9, c1 / 9, c2 / 9
-    _, _, _, s00, s01, s02, s11, s12, s22 = _moments(image, y, x, c0, c1, c2)
-    s00, s11, s22 = s00 + epsilon, s11 + epsilon, s22 + epsilon
-    # The inverse by L D L': cofactors would cancel where the colours lie on a line, as in any grey picture.
-    l10, l20 = s01 / s00, s02 / s00
-    q0, q1 = 1.0 / s00, 1.0 / (s11 - l10 * s01)
-    l21 = (s12 - l10 * s02) * q1
-    q2 = 1.0 / (s22 - l20 * s02 - l21 * (s12 - l10 * s02))
-    k20 = l10 * l21 - l20
-    out[0], out[1], out[2] = c0, c1, c2
-    out[3] = 1.0 / 9.0
-    out[4], out[5], out[6] = 0.0, 0.0, 0.0
-    out[12] = q2
-    out[11] = -l21 * q2
-    out[10] = q1 + l21 * l21 * q2
-    out[9] = k20 * q2
-    out[8] = -l10 * q1 - l21 * out[9]
-    out[7] = q0 + l10 * l10 * q1 + k20 * out[9]
+def _closed_form_models(image: np.ndarray, y: int, x: int, count: int, epsilon: float, out: np.ndarray) -> None:
+    """N is block diagonal about the mean: 1/9 and the inverse of the covariance.
+
+    Colours are laid out in one array and models in another, each number in a line of its own, so that the compiler
+    takes several windows at once.
+    """
+    lines, found, line = np.empty(9 * (TOGETHER + 2)), np.empty(9 * TOGETHER), np.uint64(TOGETHER + 2)
+    for row in range(3):
+        for c in range(3):
+            for k in range(count + 2):
+                lines[(3 * row + c) * (TOGETHER + 2) + k] = image[y - 1 + row, x - 1 + k, c]
+    for n in range(np.uint64(count)):
+        c0, c1, c2 = 0.0, 0.0, 0.0
+        for j in range(9):
+            at = n + np.uint64(j // 3 * 3) * line + np.uint64(j % 3)
+            c0 += lines[at]
+            c1 += lines[at + line]
+            c2 += lines[at + np.uint64(2) * line]
+        c0, c1, c2 = c0 / 9, c1 / 9, c2 / 9
+        s00, s01, s02, s11, s12, s22 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for j in range(9):
+            at = n + np.uint64(j // 3 * 3) * line + np.uint64(j % 3)
+            d0, d1, d2 = lines[at] - c0, lines[at + line] - c1, lines[at + np.uint64(2) * line] - c2
+            s00 += d0 * d0
+            s01 += d0 * d1
+            s02 += d0 * d2
+            s11 += d1 * d1
+            s12 += d1 * d2
+            s22 += d2 * d2
+        s00, s11, s22 = s00 + epsilon, s11 + epsilon, s22 + epsilon
+        # The inverse by L D L': cofactors would cancel where the colours lie on a line, as in any grey picture.
+        l10, l20 = s01 / s00, s02 / s00
+        q0, q1 = 1.0 / s00, 1.0 / (s11 - l10 * s01)
+        l21 = (s12 - l10 * s02) * q1
+        q2 = 1.0 / (s22 - l20 * s02 - l21 * (s12 - l10 * s02))
+        k20 = l10 * l21 - l20
+        n12, n02 = -l21 * q2, k20 * q2
+        n01 = -l10 * q1 - l21 * n02
+        found[n], found[n + np.uint64(TOGETHER)], found[n + np.uint64(2 * TOGETHER)] = c0, c1, c2
+        found[n + np.uint64(3 * TOGETHER)] = q0 + l10 * l10 * q1 + k20 * n02
+        found[n + np.uint64(4 * TOGETHER)] = n01
+        found[n + np.uint64(5 * TOGETHER)] = n02
+        found[n + np.uint64(6 * TOGETHER)] = q1 + l21 * l21 * q2
+        found[n + np.uint64(7 * TOGETHER)] = n12
+        found[n + np.uint64(8 * TOGETHER)] = q2
+    for n in range(count):
+        for k in range(3):
+            out[x + n, k] = found[n + k * TOGETHER]
+        out[x + n, 3] = 1.0 / 9.0
+        out[x + n, 4], out[x + n, 5], out[x + n, 6] = 0.0, 0.0, 0.0
+        for k in range(3, 9):
+            out[x + n, k + 4] = found[n + k * TOGETHER]
+
+
+@njit()
+def _learning_based_models(image: np.ndarray, y: int, x: int, count: int, epsilon: float, out: np.ndarray) -> None:
+    for n in range(count):
+        _learning_based_model(image, y, x + n, epsilon, out[x + n])
 
 
 @njit()
@@ -186,19 +225,19 @@ def _learning_based_model(image: np.ndarray, y: int, x: int, epsilon: float, out
 def _assemble_closed_form(
     first: int, last: int, image: np.ndarray, fixed: np.ndarray, band: Band, epsilon: float, rows: Rows
 ) -> None:
-    _assemble(_closed_form_model, first, last, image, fixed, band, epsilon, rows)
+    _assemble(_closed_form_models, first, last, image, fixed, band, epsilon, rows)
 
 
 @njit()
 def _assemble_learning_based(
     first: int, last: int, image: np.ndarray, fixed: np.ndarray, band: Band, epsilon: float, rows: Rows
 ) -> None:
-    _assemble(_learning_based_model, first, last, image, fixed, band, epsilon, rows)
+    _assemble(_learning_based_models, first, last, image, fixed, band, epsilon, rows)
 
 
 @njit(inline=True)
 def _assemble(
-    model: Callable[..., None],
+    models_of: Callable[..., None],
     first: int,
     last: int,
     image: np.ndarray,
@@ -223,12 +262,15 @@ def _assemble(
                     if row_count[vy] > 0:
                         left = min(left, position[row_first[vy]] % width)
                         right = max(right, position[row_first[vy] + row_count[vy] - 1] % width)
-                for wx in range(max(1, left - 1), min(width - 1, right + 2)):
+                wx, end = max(1, left - 1), min(width - 1, right + 2)
+                while wx < end:
                     touched = False
                     for vy in range(wy - 1, wy + 2):
                         touched |= index[vy, wx - 1] >= 0 or index[vy, wx] >= 0 or index[vy, wx + 1] >= 0
+                    count = min(TOGETHER, end - wx) if touched else 1
                     if touched:
-                        model(image, wy, wx, epsilon, models[wy % 3, wx])
+                        models_of(image, wy, wx, count, epsilon, models[wy % 3])
+                    wx += count
                 ready = wy
             amid = _amid(index, y, x)
             _coefficients(image, models, y, x, 2 if amid else 0, sums, row)

@@ -29,6 +29,8 @@ ROWS = 8
 NODES = 4096
 """Likewise nodes."""
 
+Four = tuple[float, float, float, float]
+
 
 class Cells(NamedTuple):
     """The unknown pixels, row by row, and the grid of nodes around them; its squares are the cells.
@@ -71,11 +73,12 @@ class CoarseSpace(NamedTuple):
 
     def correct(self, r: np.ndarray, out: np.ndarray) -> None:
         """out = P A_c^-1 P' r for a residual r (n,)."""
-        values = np.zeros((len(self.basis), 4))
+        values, place = np.zeros((len(self.basis), 4)), self.factor.tree.place
         restrict(self.cells, r, values)
-        side_by_side(_change_basis, len(values), self.basis, values, False, least=NODES)
-        self.factor.solve(values)
-        side_by_side(_change_basis, len(values), self.basis, values, True, least=NODES)
+        x = np.empty(values.shape, np.float32)
+        side_by_side(_change_basis, len(x), self.basis, place, values, x, False, least=NODES)
+        self.factor.solve(x)
+        side_by_side(_change_basis, len(x), self.basis, place, values, x, True, least=NODES)
         prolong(self.cells, values, out)
 
 
@@ -157,40 +160,40 @@ def _galerkin(
     diagonal, coefficients, runs = matrix
     height, width = image.shape[0], image.shape[1]
     ramp = 1.0 / (spacing - 1)
-    patch = np.empty((3, 4, 4))
+    patch = np.empty((12, 4))
     for cy in range(2 * first + parity, 2 * last + parity, 2):
         top = cy * spacing
         for y in range(top, min(height, top + spacing)):
             left = 0
-            for i in range(cells.row_first[y], cells.row_first[y] + cells.row_count[y]):
+            for n in range(cells.row_first[y], cells.row_first[y] + cells.row_count[y]):
+                i = np.uint64(n)
                 x = position[i] - y * width
                 while x >= left + spacing:
                     left += spacing
                 patch[:] = 0.0
                 for dy in range(-1, 3):  # the pixel itself, then the rows of its later neighbours
-                    v, start, count = y, np.int64(i), np.int64(1)
+                    v, start, count = y, i, np.uint64(1)
                     if dy >= 0:
-                        v, start, count = y + dy, np.int64(runs[i, dy]) >> 3, np.int64(runs[i, dy]) & 7
+                        v, start, count = y + dy, np.uint64(runs[i, dy] >> 3), np.uint64(runs[i, dy] & 7)
                     for k in range(count):
-                        a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, SLOTS[dy] + k])
+                        a = 0.5 * diagonal[i] if dy < 0 else np.float64(coefficients[i, np.uint64(SLOTS[dy]) + k])
                         _gather(image, v, position[start + k] - v * width, top, left, spacing, ramp, a, patch)
                 _hand_out(image, y, x, top, left, spacing, ramp, cells.grid, patch, mass, half)
 
 
-@njit(fastmath=True)
+@njit(fastmath=True, inline=True)
 def _gather(
     image: np.ndarray, y: int, x: int, top: int, left: int, spacing: int, ramp: float, a: float, patch: np.ndarray
 ) -> None:
     """Add a phi_b(j) u_j of pixel j = (y, x) to the patch of the cell whose first pixel is (top, left)."""
     row, column = int(y >= top + spacing), 1 + (x >= left + spacing) - (x < left)
     ty, tx = (y - top - row * spacing) * ramp, (x - left - (column - 1) * spacing) * ramp
-    w00, w01, w10, w11 = (1 - ty) * (1 - tx), (1 - ty) * tx, ty * (1 - tx), ty * tx
-    for c in range(4):
-        v = a if c == 0 else a * (image[y, x, c - 1] - 0.5)
-        patch[row, column, c] += w00 * v
-        patch[row, column + 1, c] += w01 * v
-        patch[row + 1, column, c] += w10 * v
-        patch[row + 1, column + 1, c] += w11 * v
+    above, below, u = a * (1 - ty), a * ty, _colour(image, y, x)
+    b = np.uint64(4 * row + column)
+    _add(patch, b, above * (1 - tx), u)
+    _add(patch, b + np.uint64(1), above * tx, u)
+    _add(patch, b + np.uint64(4), below * (1 - tx), u)
+    _add(patch, b + np.uint64(5), below * tx, u)
 
 
 @njit(fastmath=True)
@@ -209,29 +212,56 @@ def _hand_out(
 ) -> None:
     """Add phi_a(i) u_i patch[b]', for the pixel i = (y, x), to the blocks of its four nodes a with those about each."""
     ty, tx = (y - top) * ramp, (x - left) * ramp
+    u = _colour(image, y, x)
     for ay in range(2):
         for ax in range(2):
             w = (ty if ay else 1 - ty) * (tx if ax else 1 - tx)
             if w == 0.0:
                 continue
-            node = grid[top // spacing + ay, left // spacing + ax]
+            node = np.uint64(grid[top // spacing + ay, left // spacing + ax])
             for d in range(4):
-                wu = w if d == 0 else w * (image[y, x, d - 1] - 0.5)
-                mass[node, d, 0] += wu
-                for c in range(1, 4):
-                    mass[node, d, c] += wu * (image[y, x, c - 1] - 0.5)
-                for row in range(max(0, ay - 1), ay + 2):
-                    for column in range(ax, ax + 3):
-                        slot = (row - ay + 1) * 3 + column - ax
-                        for c in range(4):
-                            half[node, slot, d, c] += wu * patch[row, column, c]
+                for c in range(4):
+                    mass[node, d, c] += w * u[d] * u[c]
+            for row in range(np.uint64(max(0, ay - 1)), np.uint64(ay + 2)):
+                for column in range(np.uint64(ax), np.uint64(ax + 3)):
+                    slot = (row + np.uint64(1 - ay)) * np.uint64(3) + column - np.uint64(ax)
+                    b = row * np.uint64(4) + column
+                    p0, p1, p2, p3 = patch[b, 0], patch[b, 1], patch[b, 2], patch[b, 3]
+                    for d in range(np.uint64(4)):
+                        wu, line = w * u[d], half[node, slot, d]
+                        h0, h1, h2, h3 = line[0] + wu * p0, line[1] + wu * p1, line[2] + wu * p2, line[3] + wu * p3
+                        line[0], line[1], line[2], line[3] = h0, h1, h2, h3
+
+
+@njit(fastmath=True)
+def _colour(image: np.ndarray, y: int, x: int) -> Four:
+    """u of a pixel."""
+    v, h = np.uint64(y), np.uint64(x)
+    return 1.0, image[v, h, 0] - 0.5, image[v, h, 1] - 0.5, image[v, h, 2] - 0.5
+
+
+@njit(fastmath=True)
+def _add(block: np.ndarray, k: np.uint64, w: float, q: Four) -> None:
+    """block[k] += w q; all four are read before the first is written, without which the compiler takes one by one."""
+    row = block[k]
+    r0, r1, r2, r3 = row[0] + w * q[0], row[1] + w * q[1], row[2] + w * q[2], row[3] + w * q[3]
+    row[0], row[1], row[2], row[3] = r0, r1, r2, r3
 
 
 def _unit_basis(mass: np.ndarray) -> np.ndarray:
     """Inverse Cholesky factors (m, 4, 4) of the nodes' mass matrices; directions without mass are held by a ridge."""
-    trace = np.trace(mass, axis1=1, axis2=2)
-    factors = np.linalg.cholesky(mass + (1e-5 * trace + 1e-12)[:, None, None] * np.eye(4))
-    return np.linalg.inv(factors)
+    # All nodes at once, entry by entry: NumPy's functions take one small matrix after the other, ten times as long.
+    S = np.ascontiguousarray(np.moveaxis(mass, 0, -1))
+    L, K, ridge = np.zeros_like(S), np.zeros_like(S), 1e-5 * np.trace(S) + 1e-12
+    for j in range(4):
+        L[j:, j] = S[j:, j] - (L[j:, :j] * L[j, :j]).sum(axis=1)
+        L[j, j] = np.sqrt(L[j, j] + ridge)
+        L[j + 1 :, j] /= L[j, j]
+        K[j, j] = 1 / L[j, j]
+    for i in range(4):
+        for j in range(i):
+            K[i, j] = -(L[i, j:i] * K[j:i, j]).sum(axis=0) / L[i, i]
+    return np.ascontiguousarray(np.moveaxis(K, -1, 0))
 
 
 def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -318,15 +348,20 @@ def _restrict(first: int, last: int, parity: int, cells: Cells, r: np.ndarray, v
 
 
 @njit()
-def _change_basis(first: int, last: int, basis: np.ndarray, values: np.ndarray, transpose: bool) -> None:
-    """values[a] = basis[a] values[a], or basis[a]' values[a], in place, since the basis is lower triangular."""
+def _change_basis(
+    first: int, last: int, basis: np.ndarray, place: np.ndarray, values: np.ndarray, x: np.ndarray, back: bool
+) -> None:
+    """x[place[a]] = basis[a] values[a], or back, values[a] = basis[a]' x[place[a]]; the basis is lower triangular."""
     for a in range(first, last):
-        for k in range(4):
-            i = k if transpose else 3 - k
+        line = x[place[a]]
+        for i in range(4):
             total = 0.0
-            for j in range(i if transpose else 0, 4 if transpose else i + 1):
-                total += (basis[a, j, i] if transpose else basis[a, i, j]) * values[a, j]
-            values[a, i] = total
+            for j in range(i if back else 0, 4 if back else i + 1):
+                total += basis[a, j, i] * line[j] if back else basis[a, i, j] * values[a, j]
+            if back:
+                values[a, i] = total
+            else:
+                line[i] = total
 
 
 @njit(fastmath=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from trimatte.runtime.jit import njit, side_by_side
 
-LEAF = 16
+LEAF = 8
 """Nodes that a part may have without being split."""
 LOPSIDED = 0.8
 """A separator leaves at most this share of a part's nodes on one side, so that the tree is no deeper than log n / log
@@ -123,16 +123,14 @@ class Factor(NamedTuple):
     tree: Tree
     panels: np.ndarray
 
-    def solve(self, values: np.ndarray) -> None:
-        """Overwrite values (m, 4) float64 with the solution for them, to float32 precision."""
-        tree, top = self.tree, np.stack([self.tree.top, self.tree.top], axis=1)
-        x = values[tree.order].reshape(-1).astype(np.float32)
+    def solve(self, x: np.ndarray) -> None:
+        """Overwrite x (m, 4) float32, nodes in the order of elimination, with the solution for it."""
+        tree, top, flat = self.tree, np.stack([self.tree.top, self.tree.top], axis=1), x.reshape(-1)
         carry = np.empty(4 * len(tree.border), np.float32)
-        side_by_side(_forward, len(tree.subtrees), tree.subtrees, *self, x, carry)
-        _forward(0, len(top), top, *self, x, carry)
-        _backward(0, len(top), top, *self, x)
-        side_by_side(_backward, len(tree.subtrees), tree.subtrees, *self, x)
-        values[tree.order] = x.reshape(-1, 4)
+        side_by_side(_forward, len(tree.subtrees), tree.subtrees, *self, flat, carry)
+        _forward(0, len(top), top, *self, flat, carry)
+        _backward(0, len(top), top, *self, flat)
+        side_by_side(_backward, len(tree.subtrees), tree.subtrees, *self, flat)
 
 
 def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
@@ -214,19 +212,20 @@ def _children(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _subtrees(weight: np.ndarray, parent: np.ndarray, tree: Tree) -> tuple[np.ndarray, np.ndarray]:
     """Split the heaviest subtree at its root until there are enough: (first, last) front of each, and the roots."""
-    first, total = np.arange(len(parent)), weight.astype(np.float64)
-    for f, above in enumerate(parent):
+    first, total = list(range(len(parent))), weight.astype(np.float64).tolist()  # quicker one by one than arrays
+    for f, above in enumerate(parent.tolist()):
         if above >= 0:
-            first[above] = min(first[above], first[f])
+            if first[f] < first[above]:
+                first[above] = first[f]
             total[above] += total[f]
-    heap = [(-float(total[f]), int(f)) for f in np.flatnonzero(parent < 0)]
+    heap = [(-total[f], int(f)) for f in np.flatnonzero(parent < 0)]
     heapq.heapify(heap)
     top = []
     while heap and len(heap) < SUBTREES and len(tree.of(heap[0][1])) > 0:
         _, f = heapq.heappop(heap)
         top.append(f)
         for child in tree.of(f):
-            heapq.heappush(heap, (-float(total[child]), int(child)))
+            heapq.heappush(heap, (-total[child], int(child)))
     pairs = np.array([(first[f], f) for f in _dealt([f for _, f in sorted(heap)])], np.int64).reshape(-1, 2)
     return pairs, np.array(sorted(top), np.int64)
 
@@ -595,28 +594,36 @@ def _forward(
                     total -= line[j] * mine[j]
                 mine[i] = total / line[i]
             at += own * own
-            for i in range(len(edge)):
-                line = panels[at + i * own : at + (i + 1) * own]
-                total = np.float32(0.0)
-                for j in range(len(line)):
-                    total += line[j] * mine[j]
-                edge[i] -= total
+            for i in range(0, len(edge), 4):
+                line = panels[at : at + 4 * own]
+                l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
+                t0 = t1 = t2 = t3 = np.float32(0.0)
+                for j in range(len(mine)):
+                    value = mine[j]
+                    t0, t1, t2, t3 = t0 + l0[j] * value, t1 + l1[j] * value, t2 + l2[j] * value, t3 + l3[j] * value
+                edge[i] -= t0
+                edge[i + 1] -= t1
+                edge[i + 2] -= t2
+                edge[i + 3] -= t3
+                at += 4 * own
 
 
 @njit(fastmath=True)
 def _backward(first: int, last: int, runs: np.ndarray, tree: Tree, panels: np.ndarray, x: np.ndarray) -> None:
     """The same runs on the way down, from the last front to the first: each takes off what its border has come to."""
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
     for r in range(last - 1, first - 1, -1):
         for f in range(runs[r, 1], runs[r, 0] - 1, -1):
             own = 4 * (tree.end[f] - tree.start[f])
             mine = x[4 * tree.start[f] : 4 * tree.end[f]]
             at = tree.panel_start[f] + own * own
             for e in range(tree.border_start[f], tree.border_start[f + 1]):
-                value = x[4 * tree.border[e] : 4 * tree.border[e] + 4]
+                b = np.uint64(4 * tree.border[e])
+                v0, v1, v2, v3 = x[b], x[b + one], x[b + two], x[b + three]  # not in the loop, where `mine` might be x
                 line = panels[at : at + 4 * own]
                 l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
                 for j in range(len(mine)):
-                    mine[j] -= l0[j] * value[0] + l1[j] * value[1] + l2[j] * value[2] + l3[j] * value[3]
+                    mine[j] -= l0[j] * v0 + l1[j] * v1 + l2[j] * v2 + l3[j] * v3
                 at += 4 * own
             at = tree.panel_start[f]
             for i in range(own - 1, -1, -1):

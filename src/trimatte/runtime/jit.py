@@ -25,7 +25,7 @@ from trimatte.runtime.compiling import kernels
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PIECES = 8
+PIECES = 4
 """Pieces of work for each thread: when one thread is held up, the others take some of its pieces."""
 
 
