@@ -151,10 +151,3 @@ def test_the_embedded_networks_are_whole() -> None:
         verdict = registry.verify(name)
         assert verdict.published
         assert verdict.remarks == ()
-
-
-def test_lite_plus_is_the_same_for_a_mirrored_picture() -> None:
-    image = np.random.default_rng(0).random((60, 80, 3), np.float32)
-    plus = trimatte.segment(image, segmenter="lite-plus")
-    mirrored = trimatte.segment(image[:, ::-1], segmenter="lite-plus")
-    np.testing.assert_allclose(plus, mirrored[:, ::-1], atol=1e-4)

@@ -184,7 +184,7 @@ def lite() -> Callable[[np.ndarray], np.ndarray]:
 
 
 def lite_plus() -> Callable[[np.ndarray], np.ndarray]:
-    """Build the embedded segmenter that takes several looks."""
+    """Build the embedded segmenter that takes several looks and asks a second network."""
     return builder("lite-plus")()
 
 
@@ -281,11 +281,15 @@ def verify(name: str) -> Verdict:
 
 
 def size(chosen: Card) -> int | None:
-    """Bytes of a model's file: as it lies here, or else as its card says, if it does."""
+    """Bytes of a model's files: as they lie here, or else as its card says, if it does."""
     if chosen.name not in usable():
         return chosen.size
     with network_file(chosen) as file:
-        return file.stat().st_size
+        own = file.stat().st_size
+    if chosen.second is None:
+        return own
+    with weights_file(chosen.second.file) as other:
+        return own + other.stat().st_size
 
 
 @contextmanager
