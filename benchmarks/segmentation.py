@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,32 +63,30 @@ def report(
     yield f"{len(photos)} photos ({', '.join(sources)}). Milliseconds a photo are from array to full-size probability."
     yield from ("", "| network | MAE | IoU at 0.5 | max F (beta² = 0.3) | ms |", "| --- | --- | --- | --- | --- |")
     lite = registry.card("lite").contract
-    runs = {"`lite`": ("lite", lite), "`lite-plus`": ("lite-plus", registry.card("lite-plus").contract)}
     found: list[np.ndarray] = []
-    for title, (name, contract) in runs.items():
-        answers, ms = answered(network(name), contract, photos)
+    for name in registry.EMBEDDED:
+        answers, ms = answered(registry.builder(name)(), photos)
         found = found or answers
-        yield f"| {title} | {told(score(answers, masks))} | {ms:.1f} |"
+        yield f"| `{name}` | {told(score(answers, masks))} | {ms:.1f} |"
     if u2netp:
-        answers, ms = answered(u2netp, U2NETP, photos)
+        answers, ms = answered(segmenter(u2netp, U2NETP), photos)
         yield f"| U2NetP, 320x320, stretched | {told(score([stretched(p) for p in answers], masks))} | {ms:.1f} |"
     yield from ("", "## Sweep of `lite`", "", "| long side | second look up to | MAE | IoU | max F |")
     yield "| --- | --- | --- | --- | --- |"
     for side, share in [(side, lite.second_look) for side in SIDES] + [(lite.long_side, share) for share in SHARES]:
-        answers, _ = answered(network("lite"), replace(lite, long_side=side, second_look=share), photos)
+        answers, _ = answered(segmenter(network(), replace(lite, long_side=side, second_look=share)), photos)
         yield f"| {side} | {share:g} | {told(score(answers, masks))} |"
     yield from calibration(photos, masks, lite)
     yield from by_picture(names, photos, masks, found, sheets)
 
 
-def network(name: str) -> Path:
-    with registry.network_file(registry.card(name)) as path:
+def network() -> Path:
+    with registry.network_file(registry.card("lite")) as path:
         return path
 
 
-def answered(path: Path, contract: Contract, photos: list[np.ndarray]) -> tuple[list[np.ndarray], float]:
+def answered(run: Callable[[np.ndarray], np.ndarray], photos: list[np.ndarray]) -> tuple[list[np.ndarray], float]:
     """Probabilities, and milliseconds a photo."""
-    run = segmenter(path, contract)
     run(photos[0])
     start = time.perf_counter()
     answers = [run(photo) for photo in photos]
@@ -119,7 +117,7 @@ def calibration(photos: list[np.ndarray], masks: list[np.ndarray], contract: Con
     truth = np.concatenate([mask.ravel() for mask in masks])
     rows = []
     for temperature in TEMPERATURES:
-        answers, _ = answered(network("lite"), replace(contract, temperature=temperature), photos)
+        answers, _ = answered(network(), replace(contract, temperature=temperature), photos)
         p = np.concatenate([answer.ravel() for answer in answers]).clip(1e-6, 1 - 1e-6)
         if temperature == contract.temperature:
             yield from reliability(p, truth)

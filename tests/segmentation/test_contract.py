@@ -111,7 +111,6 @@ def test_lite_plus_stands_on_lite() -> None:
     lite, plus = registry.card("lite"), registry.card("lite-plus")
     assert plus.contract.second_look > lite.contract.second_look
     assert plus.contract.long_side > lite.contract.long_side
-    assert lite.second is None
     assert (plus.contract.mean, plus.contract.temperature) == (lite.contract.mean, lite.contract.temperature)
     assert plus.sha256 == lite.sha256
     assert plus.licence == lite.licence

@@ -1,4 +1,4 @@
-"""A second network that is asked, too: the mean of logits, its card and its file."""
+"""A second network that is asked, too: the sum of logits, its card and its file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import trimatte
 from trimatte.errors import ModelError
 from trimatte.segmentation import onnx, registry
 from trimatte.segmentation.cards import read_card
-from trimatte.segmentation.second import LEAST, agreed
+from trimatte.segmentation.second import LEAST, seconded
 
 PICTURE = np.random.default_rng(0).random((60, 80, 3), np.float32)
 SECOND = """
 [second]
 file = "second.onnx"
 sha256 = "0"
-share = 0.25
+weight = 0.25
+doubt = 0.5
 [second.input]
 size = 64
 mean = [0.5, 0.5, 0.5]
@@ -31,31 +32,56 @@ def saying(value: float) -> onnx.Infer:
     return lambda image: np.full(image.shape[:2], value, np.float32)
 
 
-@pytest.mark.parametrize(("first", "second"), [(0.3, 0.9), (0.999, 0.2), (0.6, 0.6), (0.5, 0.01)])
-def test_the_mean_is_of_logits(first: float, second: float) -> None:
-    probability = agreed(saying(first), saying(second), 0.25)(PICTURE)
-    odds = (first / (1 - first)) ** 0.75 * (second / (1 - second)) ** 0.25
-    np.testing.assert_allclose(probability, odds / (1 + odds), rtol=1e-5)
+@pytest.mark.parametrize(("first", "second"), [(0.3, 0.9), (0.99, 0.2), (0.6, 0.6), (0.5, 0.01)])
+def test_evidence_is_added(first: float, second: float) -> None:
+    probability = seconded(saying(first), lambda: saying(second), 0.25)(PICTURE)
+    odds = first / (1 - first) * (second / (1 - second)) ** 0.25
+    np.testing.assert_allclose(probability, odds / (1 + odds), rtol=1e-4)
     assert probability.shape == PICTURE.shape[:2]
     assert probability.dtype == np.float32
 
 
 @pytest.mark.parametrize(("sure", "other"), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (1.0, 1.0)])
-def test_what_two_are_sure_of_stays_a_number_and_the_first_s(sure: float, other: float) -> None:
-    probability = agreed(saying(sure), saying(other), 0.25)(PICTURE)
+def test_what_the_first_is_sure_of_stays_so(sure: float, other: float) -> None:
+    probability = seconded(saying(sure), lambda: saying(other), 0.25)(PICTURE)
     assert np.isfinite(probability).all()
-    assert np.abs(probability - sure).max() < 0.05
-    assert LEAST / 2 < probability.min() <= probability.max() < 1 - LEAST / 2
+    assert np.abs(probability - sure).max() < 0.01
+    assert LEAST**1.5 < probability.min() <= probability.max() < 1 - LEAST**1.5
+
+
+@pytest.mark.parametrize(("value", "asked"), [(0.99, False), (0.7, True), (0.0, False)])
+def test_a_second_is_built_once_and_asked_in_doubt_alone(value: float, asked: bool) -> None:
+    built = []
+
+    def second() -> onnx.Infer:
+        built.append(1)
+        return saying(0.9)
+
+    run = seconded(saying(value), second, 0.25, 0.5)
+    results = [run(PICTURE) for _ in range(2)]
+    assert len(built) == asked
+    for probability in results:
+        assert (probability.max() > value + 0.01) == asked
 
 
 def test_lite_plus_is_what_two_networks_say() -> None:
     card = registry.card("lite-plus")
     assert card.second is not None
+    assert card.second.doubt == 0
     with registry.network_file(card) as one, registry.weights_file(card.second.file) as two:
         first, second = onnx.segmenter(one, card.contract), onnx.segmenter(two, card.second.contract)
-        expected = agreed(first, second, card.second.share)(PICTURE)
+        expected = seconded(first, lambda: second, card.second.weight)(PICTURE)
     np.testing.assert_array_equal(trimatte.segment(PICTURE, segmenter="lite-plus"), expected)
-    assert registry.size(card) == registry.size(registry.card("lite")) + 2_496_722
+
+
+def test_lite_asks_the_same_second_when_in_doubt() -> None:
+    lite, plus = registry.card("lite").second, registry.card("lite-plus").second
+    assert lite is not None
+    assert plus is not None
+    assert replace(lite, doubt=0.0) == plus
+    assert lite.doubt > 0
+    with registry.network_file(registry.card("lite")) as one, registry.weights_file(lite.file) as two:
+        assert registry.size(registry.card("lite")) == one.stat().st_size + two.stat().st_size
 
 
 def test_the_second_network_s_file_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,12 +96,18 @@ def test_the_second_network_s_file_is_verified(monkeypatch: pytest.MonkeyPatch) 
 def test_a_card_says_all_of_its_second_network() -> None:
     second = read_card(CARD + SECOND).second
     assert second is not None
-    assert (second.share, second.contract.size) == (0.25, 64)
+    assert (second.weight, second.doubt, second.contract.size) == (0.25, 0.5, 64)
 
 
 @pytest.mark.parametrize(
     ("line", "other"),
-    [("share = 0.25", "share = 1.5"), ("share = 0.25", ""), ('file = "second.onnx"', "file = 3"), ("size = 64", "")],
+    [
+        ("weight = 0.25", "weight = 0.0"),
+        ("weight = 0.25", ""),
+        ("doubt = 0.5", "doubt = -0.5"),
+        ('file = "second.onnx"', "file = 3"),
+        ("size = 64", ""),
+    ],
 )
 def test_a_second_network_that_is_not_all_there_is_refused(line: str, other: str) -> None:
     with pytest.raises(ModelError, match=r"second|size"):

@@ -32,21 +32,24 @@ _TEXTS = ("name", "task", "purpose", "file", "sha256", "address", "base", "weak"
 
 @dataclass(frozen=True)
 class Second:
-    """A second embedded network, whose logits have a share of the mean.
+    """A second embedded network, whose logits count beside the first's: see `trimatte.segmentation.second`.
 
     Attributes
     ----------
     file, sha256 : str
         Its name among the embedded weights, and its digest.
-    share : float
-        Between 0 and 1.
+    weight : float
+        How much a logit of it counts.
+    doubt : float
+        It is asked of pictures in more doubt than this; 0 for all.
     contract : Contract
         What it takes and gives.
     """
 
     file: str
     sha256: str
-    share: float
+    weight: float
+    doubt: float
     contract: Contract
 
 
@@ -131,7 +134,7 @@ def read_card(text: str, origin: str = "card") -> Card:
         contract = contract_of(inherited)
         if contract.needs_trimap and inherited.get("task") != "matting":
             raise ModelError('task: a network that gets a trimap is none for segmentation; wanted task = "matting"')
-        return Card(data["name"], contract, inherited, text, _second(data.get("second")))
+        return Card(data["name"], contract, inherited, text, _second(inherited.get("second")))
     except ModelError as error:
         raise ModelError(f"{origin}: {error}") from error
 
@@ -178,9 +181,11 @@ def _second(data: Any) -> Second | None:
     if data is None:
         return None
     match data:
-        case {"file": str(file), "sha256": str(digest), "share": float(share), "input": Mapping()} if 0 < share < 1:
-            return Second(file, digest, share, contract_of(data))
-    raise ModelError(f"second: got {data!r}, wanted file, sha256, a share between 0 and 1, and a table input")
+        case {"file": str(file), "sha256": str(digest), "weight": float(weight), "doubt": float(doubt), "input": _} if (
+            weight > 0 and doubt >= 0
+        ):
+            return Second(file, digest, weight, doubt, contract_of(data))
+    raise ModelError(f"second: got {data!r}, wanted file, sha256, a weight above 0, a doubt of at least 0, and [input]")
 
 
 def _check(data: Mapping[str, Any]) -> None:
@@ -206,9 +211,8 @@ def _check(data: Mapping[str, Any]) -> None:
 
 def _below(base: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     """A card on the base of another: its entries over the base's, tables entry by entry."""
-    merged = {
-        name: base[name] for name in ("task", "file", "sha256", "licence", "data", "input", "output") if name in base
-    }
+    inherited = ("task", "file", "sha256", "licence", "data", "input", "output", "second")
+    merged = {name: base[name] for name in inherited if name in base}
     for name, value in data.items():
         below = merged.get(name)
         merged[name] = {**below, **value} if isinstance(below, Mapping) and isinstance(value, Mapping) else value

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+NOTHING = 1e-3
+"""A picture of a mean probability below this shows no subject to be in doubt about."""
 SEEN = 512
 """Of a large picture pixels are taken apart, about so many along its long side."""
 
@@ -13,3 +15,9 @@ def found_and_doubt(probability: np.ndarray) -> tuple[float, float]:
     step = max(1, max(probability.shape) // SEEN)
     p = probability[::step, ::step].astype(np.float64)
     return float(p.mean()), float((4 * p * (1 - p)).mean())
+
+
+def is_in_doubt(probability: np.ndarray, least: float) -> bool:
+    """Whether there is a subject and the sum of 4 p (1 - p) is more than `least` times the sum of p."""
+    found, doubt = found_and_doubt(probability)
+    return found > NOTHING and doubt > least * found

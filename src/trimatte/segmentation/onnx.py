@@ -14,7 +14,7 @@ from trimatte.images.arrays import Box, bounding_box, grown
 from trimatte.planes.resize import downsampled, resized, strips
 from trimatte.runtime.onnx import open_session, session_device
 from trimatte.segmentation.contract import PLANES, Contract
-from trimatte.segmentation.doubt import found_and_doubt
+from trimatte.segmentation.doubt import is_in_doubt
 from trimatte.segmentation.inputs import tensors
 
 Infer = Callable[..., np.ndarray]
@@ -38,8 +38,6 @@ class Network:
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 MARGIN = 0.25
 """A box is widened by this share of its sides for the second pass, so that the subject has surroundings."""
-NOTHING = 1e-3
-"""A picture of a mean probability below this shows no subject to be in doubt about."""
 LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
@@ -53,8 +51,7 @@ def segmenter(path: Path, contract: Contract, device: str = "cpu") -> Callable[[
 def run_whole(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
     """Probability or alpha (H, W) of a picture by a network that takes no trimap; `ask` gets all of it first."""
     probability = _predict_refined(infer, image, contract)
-    found, doubt = found_and_doubt(probability) if contract.third_look else (0.0, 0.0)
-    if found > NOTHING and doubt > contract.third_look * found:
+    if contract.third_look and is_in_doubt(probability, contract.third_look):
         second = _predict(lambda x: infer(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
         for rows in strips(probability.shape):
             probability[rows] += 2 * second[rows]

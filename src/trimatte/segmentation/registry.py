@@ -25,8 +25,8 @@ from trimatte.files.atomic import atomic_write, reason, sha256
 from trimatte.runtime.onnx import open_session
 from trimatte.runtime.plugins import check_name, known, meant, resolve, unknown
 from trimatte.segmentation import onnx
-from trimatte.segmentation.cards import Card, is_name, is_shipped, read_card, shipped_card, shipped_cards
-from trimatte.segmentation.second import agreed
+from trimatte.segmentation.cards import Card, Second, is_name, is_shipped, read_card, shipped_card, shipped_cards
+from trimatte.segmentation.second import seconded
 
 if TYPE_CHECKING:
     from trimatte.segmentation.clicks import ClickedPhoto
@@ -313,9 +313,13 @@ def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
             return onnx.segmenter(path, chosen.contract, "auto")
         run = onnx.segmenter(path, chosen.contract)
     if (second := chosen.second) is not None:
-        with weights_file(second.file) as path:
-            run = agreed(run, onnx.segmenter(path, second.contract), second.share)
+        run = seconded(run, partial(_second, second), second.weight, second.doubt)
     return Embedded(run, chosen)
+
+
+def _second(second: Second) -> Callable[[np.ndarray], np.ndarray]:
+    with weights_file(second.file) as path:
+        return onnx.segmenter(path, second.contract)
 
 
 def open_model(name: str, device: str = "auto") -> onnx.Network:

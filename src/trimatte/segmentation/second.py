@@ -1,16 +1,18 @@
-"""Two networks asked of one photo: the mean of what they say, as logits.
+"""A second network, of another make, asked of a photo: what it says is evidence beside the first one's.
 
-Networks of other makes, that learnt from other photos, err on other ones. Their mean, as logits, follows the one that
-is surer of a pixel; and since a share of each logit is kept, what one of them is sure of alone stays on its side.
+Networks that learnt from other photos err on other ones. A logit is evidence for foreground; the second's counts less
+than the first's, and the more the surer it is, so that what the first is sure of stays on its side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 from trimatte.planes.resize import strips
+from trimatte.segmentation.doubt import is_in_doubt
 
 LEAST = 1e-3
 """Probabilities are kept so far from 0 and 1 before their logit is taken."""
@@ -18,13 +20,21 @@ LEAST = 1e-3
 Segmenter = Callable[[np.ndarray], np.ndarray]
 
 
-def agreed(first: Segmenter, second: Segmenter, share: float) -> Segmenter:
-    """A segmenter by two: `share` of the second's logits, the rest of the first's."""
+def seconded(first: Segmenter, second: Callable[[], Segmenter], weight: float, doubt: float = 0.0) -> Segmenter:
+    """A segmenter by two: the first's logits and `weight` times the second's.
+
+    The second, which is built when it is first wanted, is asked of pictures whose subject is in more `doubt` than
+    that (see `is_in_doubt`); with 0 of all.
+    """
+    built = cache(second)
 
     def run(image: np.ndarray) -> np.ndarray:
-        probability, other = first(image), second(image)
+        probability = first(image)
+        if doubt and not is_in_doubt(probability, doubt):
+            return probability
+        other = built()(image)
         for rows in strips(probability.shape):
-            logits = (1 - np.float32(share)) * _logits(probability[rows]) + np.float32(share) * _logits(other[rows])
+            logits = _logits(probability[rows]) + np.float32(weight) * _logits(other[rows])
             probability[rows] = 1 / (1 + np.exp(-logits))
         return probability
 
