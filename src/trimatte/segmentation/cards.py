@@ -40,8 +40,8 @@ class Second:
         Its name among the embedded weights, and its digest.
     weight : float
         How much a logit of it counts.
-    doubt : float
-        It is asked of pictures in more doubt than this; 0 for all.
+    doubt : (float, float)
+        It is asked of pictures whose doubt lies between these.
     contract : Contract
         What it takes and gives.
     """
@@ -49,7 +49,7 @@ class Second:
     file: str
     sha256: str
     weight: float
-    doubt: float
+    doubt: tuple[float, float]
     contract: Contract
 
 
@@ -180,12 +180,12 @@ def _second(data: Any) -> Second | None:
     """The second network that a card's table names. Raises `ModelError` if something is missing or of another kind."""
     if data is None:
         return None
+    wanted = "file, sha256, a weight above 0, doubt = [least, most], and a table input"
     match data:
-        case {"file": str(file), "sha256": str(digest), "weight": float(weight), "doubt": float(doubt), "input": _} if (
-            weight > 0 and doubt >= 0
-        ):
-            return Second(file, digest, weight, doubt, contract_of(data))
-    raise ModelError(f"second: got {data!r}, wanted file, sha256, a weight above 0, a doubt of at least 0, and [input]")
+        case {"file": str(file), "sha256": str(digest), "weight": float(weight), "doubt": [float(least), float(most)]}:
+            if weight > 0 and 0 <= least < most:
+                return Second(file, digest, weight, (least, most), contract_of(data))
+    raise ModelError(f"second: got {data!r}, wanted {wanted}")
 
 
 def _check(data: Mapping[str, Any]) -> None:

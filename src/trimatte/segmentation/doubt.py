@@ -17,7 +17,7 @@ def found_and_doubt(probability: np.ndarray) -> tuple[float, float]:
     return float(p.mean()), float((4 * p * (1 - p)).mean())
 
 
-def is_in_doubt(probability: np.ndarray, least: float) -> bool:
-    """Whether there is a subject and the sum of 4 p (1 - p) is more than `least` times the sum of p."""
+def is_in_doubt(probability: np.ndarray, least: float, most: float = np.inf) -> bool:
+    """Whether there is a subject and the sum of 4 p (1 - p) over that of p is above `least`, but not above `most`."""
     found, doubt = found_and_doubt(probability)
-    return found > NOTHING and doubt > least * found
+    return found > NOTHING and least < doubt / found <= most

@@ -20,17 +20,17 @@ LEAST = 1e-3
 Segmenter = Callable[[np.ndarray], np.ndarray]
 
 
-def seconded(first: Segmenter, second: Callable[[], Segmenter], weight: float, doubt: float = 0.0) -> Segmenter:
+def seconded(first: Segmenter, second: Callable[[], Segmenter], weight: float, doubt: tuple[float, float]) -> Segmenter:
     """A segmenter by two: the first's logits and `weight` times the second's.
 
-    The second, which is built when it is first wanted, is asked of pictures whose subject is in more `doubt` than
-    that (see `is_in_doubt`); with 0 of all.
+    The second, which is built when it is first wanted, is asked of pictures whose `doubt`, the sum of 4 p (1 - p) over
+    the sum of p, lies between these: in less it could change little, and in more there hardly is a subject.
     """
     built = cache(second)
 
     def run(image: np.ndarray) -> np.ndarray:
         probability = first(image)
-        if doubt and not is_in_doubt(probability, doubt):
+        if not is_in_doubt(probability, *doubt):
             return probability
         other = built()(image)
         for rows in strips(probability.shape):
