@@ -123,6 +123,15 @@ def test_taken_names_are_refused(make: Make, grey_card: str, name: str, words: s
         registry.add(make(), read_card(grey_card.replace('"grey"', f'"{name}"')))
 
 
+def test_a_card_of_one_s_own_has_no_second_network(make: Make, grey_card: str) -> None:
+    table = (
+        '[second]\nfile = "second.onnx"\nsha256 = "0"\nweight = 0.3\ndoubt = [0.0, 1.0]\n[second.input]\nsize = 64\n'
+    )
+    card = grey_card + table + "mean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n"
+    with pytest.raises(ModelError, match="second: only embedded"):
+        registry.add(make(), read_card(card))
+
+
 def test_a_card_on_the_base_of_another_takes_no_file(make: Make, grey_card: str) -> None:
     with pytest.raises(ModelError, match="base"):
         registry.add(make(), read_card(grey_card.replace('name = "grey"', 'name = "grey"\nbase = "lite"', 1)))

@@ -354,6 +354,8 @@ def _check_addable(chosen: Card) -> None:
         raise ModelError(f"{chosen.name!r} is the name of a ready-made card; give your own another one")
     if chosen.base:
         raise ModelError(f"{chosen.name}: base: only embedded models can stand on the file of another")
+    if chosen.second is not None:
+        raise ModelError(f"{chosen.name}: second: only embedded models can ask a second network")
 
 
 def _check_digest(chosen: Card, digest: str, file: str) -> None:
