@@ -117,7 +117,7 @@ def calibration(photos: list[np.ndarray], masks: list[np.ndarray], contract: Con
     truth = np.concatenate([mask.ravel() for mask in masks])
     rows = []
     for temperature in TEMPERATURES:
-        answers, _ = answered(network(), replace(contract, temperature=temperature), photos)
+        answers, _ = answered(segmenter(network(), replace(contract, temperature=temperature)), photos)
         p = np.concatenate([answer.ravel() for answer in answers]).clip(1e-6, 1 - 1e-6)
         if temperature == contract.temperature:
             yield from reliability(p, truth)

@@ -13,7 +13,7 @@ import numpy as np
 
 from trimatte.alpha import Matte, complaints, find_method, quiet_matte, remarks
 from trimatte.alpha.refine import find_refiner
-from trimatte.alpha.settle import averaged, settled
+from trimatte.alpha.settle import settled
 from trimatte.backdrop import BackdropMatte
 from trimatte.composite import composite
 from trimatte.confidence import DOUBTFUL, LEAST_TRUST, doubt_map, picture_confidence, subject_trust
@@ -438,11 +438,11 @@ def quiet_cutout(matting: Matting, image: Any, stages: Stages) -> Cutout:
         alpha = keyed.alpha if keyed is not None else _alpha(matting, picture.image, known, report)
         if stages.refine is not None and keyed is None:
             alpha = _refined(stages, picture.image, known, alpha, report)
-        if keyed is not None or probability is None or known is None:
-            alpha = alpha if own is None else np.minimum(alpha, own)
-            report.confidence = picture_confidence(alpha, probability, known)
-        else:
-            alpha = _settled(alpha, probability, known, own, report)
+        if keyed is None and probability is not None and known is not None:
+            with timed(report.seconds, "settle"):
+                alpha, report.settled = settled(alpha, probability, known)
+        alpha = alpha if own is None else np.minimum(alpha, own)
+        report.confidence = picture_confidence(alpha, probability, known)
     if not report.subject:
         alpha, report.confidence = np.zeros(size, np.float32), 0.0
     with timed(report.seconds, "foreground"):
@@ -452,19 +452,6 @@ def quiet_cutout(matting: Matting, image: Any, stages: Stages) -> Cutout:
             colours = _colours(stages, picture, alpha, report)
     report.peak_bytes = peak_bytes()
     return _settle_report(Cutout(picture.image, probability, known, alpha, colours, report, picture), stages.strict)
-
-
-def _settled(
-    alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray, own: np.ndarray | None, report: CutoutReport
-) -> np.ndarray:
-    """A method's alpha after what the probability still says, bound by the photo's own; how sure it is, is reported."""
-    with timed(report.seconds, "settle"):
-        alpha, report.settled = settled(alpha, probability, trimap)
-    bound = 1 if own is None else own
-    alpha = np.minimum(alpha, bound)
-    report.confidence = picture_confidence(alpha, probability, trimap)  # where both err apart, they say so
-    with timed(report.seconds, "settle"):
-        return averaged(alpha, np.minimum(probability, bound), trimap)
 
 
 def _alpha(

@@ -1,4 +1,4 @@
-"""Alpha is no higher than a probability in doubt over a wide area, and a small picture's in part that probability."""
+"""Where the subject is in doubt over a wide area alpha is no higher than the probability, elsewhere the method's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from trimatte.alpha.settle import AREA, BLUNT, EDGE, FIRST, FULL, LEVEL, PART, SHARP, SOFT, averaged, settled
+from trimatte.alpha.settle import AREA, FIRST, FULL, LEVEL, settled
 from trimatte.planes import resize
 
 SHAPE = (96, 120)
@@ -125,46 +125,3 @@ def test_it_is_what_the_definition_says(scale: int, monkeypatch: pytest.MonkeyPa
     assert np.abs(expected - alpha).max() > 0.15
     assert np.abs(result - expected).mean() < 0.002
     assert np.abs(result - expected).max() < 0.03
-
-
-def outlined(shape: tuple[int, int], ramp: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Half a picture of subject whose probability rises over `ramp` pixels, a method's hard alpha, the trimap."""
-    x = np.arange(shape[1], dtype=np.float32)[None].repeat(shape[0], 0)
-    probability = np.clip(0.5 + (shape[1] / 2 - x) / ramp, 0, 1).astype(np.float32)
-    trimap = np.where(np.abs(x - shape[1] / 2) <= ramp, 128, np.where(x < shape[1] / 2, 255, 0)).astype(np.uint8)
-    return (x < shape[1] / 2 + 1).astype(np.float32), probability, trimap
-
-
-@pytest.mark.parametrize("side", [300, SHARP, 520, BLUNT - 1])
-def test_a_small_picture_s_alpha_is_in_part_the_probability(side: int) -> None:
-    alpha, probability, trimap = outlined((96, side), 4)
-    size = np.sqrt(np.count_nonzero(probability >= 0.5))
-    doubt = gaussian_filter(4 * probability * (1 - probability), EDGE * size)
-    small = min(1, (BLUNT - side) / (BLUNT - SHARP))
-    part = PART * small * np.clip(1 - doubt / SOFT, 0, 1)
-    result = averaged(alpha, probability, trimap)
-    expected = np.where(trimap == 128, (1 - part) * alpha + part * probability, alpha)
-    np.testing.assert_allclose(result, expected, atol=0.02)
-    np.testing.assert_array_equal(result[trimap != 128], alpha[trimap != 128])
-    edge = np.abs(alpha - probability) > 0.2
-    assert 0 < np.abs(result - alpha)[edge].max() <= PART * small
-    assert result.dtype == np.float32
-
-
-def test_a_large_picture_keeps_the_method_s_alpha() -> None:
-    alpha, probability, trimap = outlined((96, BLUNT), 4)
-    assert averaged(alpha, probability, trimap) is alpha
-
-
-def test_where_the_probability_is_soft_over_more_than_an_outline_the_method_s_alpha_stays() -> None:
-    probability, trimap = doubted(0.5)
-    alpha = np.where(trimap == 128, 0, trimap / 255).astype(np.float32)
-    inner = np.s_[35:65, 72:88]
-    np.testing.assert_allclose(averaged(alpha, probability, trimap)[inner], 0, atol=0.01)
-
-
-def test_a_segmenter_that_finds_nothing_sure_leaves_a_small_picture_s_alpha_as_good_as_it_is() -> None:
-    alpha, probability, trimap = outlined((64, 64), 4)
-    result = averaged(alpha, np.zeros_like(probability), trimap)
-    assert np.isfinite(result).all()
-    assert (result <= alpha).all()

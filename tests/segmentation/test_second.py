@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
+from time import sleep
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ import trimatte
 from trimatte.errors import ModelError
 from trimatte.segmentation import onnx, registry
 from trimatte.segmentation.cards import read_card
-from trimatte.segmentation.second import LEAST, seconded
+from trimatte.segmentation.prompts import read_prompts
+from trimatte.segmentation.second import LEAST, once, seconded
 
 ALWAYS = (-1.0, np.inf)
 PICTURE = np.random.default_rng(0).random((60, 80, 3), np.float32)
@@ -58,7 +62,7 @@ def test_a_second_is_built_once_and_asked_in_doubt_alone(value: float, asked: bo
         built.append(1)
         return saying(0.9)
 
-    run = seconded(saying(value), second, 0.25, (0.5, 2))
+    run = seconded(saying(value), once(second), 0.25, (0.5, 2))
     results = [run(PICTURE) for _ in range(2)]
     assert len(built) == asked
     for probability in results:
@@ -83,6 +87,39 @@ def test_lite_asks_the_same_second_when_in_doubt() -> None:
     assert lite.doubt[0] > 0
     with registry.network_file(registry.card("lite")) as one, registry.weights_file(lite.file) as two:
         assert registry.size(registry.card("lite")) == one.stat().st_size + two.stat().st_size
+
+
+def test_threads_that_come_at_once_share_one() -> None:
+    built, start = [], Barrier(4)
+
+    def slowly() -> onnx.Infer:
+        built.append(1)
+        sleep(0.02)
+        return saying(0.9)
+
+    get = once(slowly)
+
+    def ask(_: int) -> onnx.Infer:
+        start.wait()
+        return get()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ask, range(4)))) == 1
+    assert len(built) == 1
+
+
+@pytest.mark.parametrize("name", registry.EMBEDDED)
+def test_clicks_begin_with_what_both_networks_say(name: str) -> None:
+    card = registry.card(name)
+    assert card.second is not None
+    always = replace(card, second=replace(card.second, doubt=(0.0, np.inf)))
+    embedded = registry._built(always)
+    y, x = np.mgrid[:96, :128]
+    picture = np.repeat((np.hypot(y - 48, x - 64) < 30)[..., None] * np.float32(0.7), 3, 2) + np.float32(0.1)
+    opened = embedded.open(picture, automatic=True)
+    found = opened.probability(None, read_prompts((), (), None, picture.shape))
+    np.testing.assert_allclose(found, embedded(picture), atol=1e-5)
+    assert np.abs(found - registry._built(replace(card, second=None))(picture)).max() > 0.01
 
 
 def test_the_second_network_s_file_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,4 @@
-"""What the segmenter's probability still says once a method has drawn alpha: two rules.
-
-Where the subject is in doubt over a wide area, alpha is no higher than the probability (`settled`).
+"""Where the subject is in doubt over a wide area, alpha is no higher than the segmenter's probability.
 
 A method decides every unknown pixel by colours and by what is known about it. Along an outline that is right: there the
 probability is soft only since the segmenter sees a small picture. But where it hesitates over an area, a second dog
@@ -9,10 +7,6 @@ for 0 or 1, and is often wrong where the segmenter was in doubt. So how soft the
 quarter of the subject's size, says how much the segmenter counts there: alpha keeps its detail, and where its mean over
 a few pixels is higher than the probability's, it is lowered to that. Towards known pixels this fades, so that there is
 no seam. Nowhere is alpha raised: what a method found to be background would come back as a fog over it.
-
-Of a picture hardly larger than what the segmenter sees, alpha is in part the probability (`averaged`): its outlines are
-as fine as the picture's then, and two estimates that err apart are together better than either. Where the probability
-is soft over more than an outline's width the method's alpha stays.
 """
 
 from __future__ import annotations
@@ -30,11 +24,6 @@ FIRST, FULL = 0.18, 0.25
 """Up to the first doubt, a mean of 4 p (1 - p), the method alone decides; from the second on the level is no higher
 than the probability's. An outline that is soft over less than a seventh of the subject's size has less than the
 first."""
-SHARP, BLUNT = 416, 832
-"""Long sides in pixels: up to the first a picture is seen as fine as it is, from the second on outlines are blunt."""
-PART, EDGE, SOFT = 0.6, 0.05, 0.8
-"""The greatest part that the probability has of alpha; it has none from a doubt of the last on, a mean of 4 p (1 - p)
-whose window has a standard deviation of the second, in sizes of the subject."""
 SEEN, CELLS, COARSER = 512, 128, 2
 """Of a large picture pixels are taken apart, about so many along its long side, and averaged until no more than twice
 as many as the second remain; the doubt, smooth as it is, on so many times fewer."""
@@ -75,21 +64,6 @@ def settled(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray) -> t
         moved = alpha[rows] + resized(change, (rows.stop - rows.start, alpha.shape[1]), box=box)
         np.copyto(result[rows], np.clip(moved, 0, 1, out=moved), where=trimap[rows] == UNKNOWN)
     return result, lowered
-
-
-def averaged(alpha: np.ndarray, probability: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Alpha that of a small picture is in part the probability along sharp outlines.
-
-    Parameters and alpha are those of `settled`; a picture whose long side has `BLUNT` pixels or more is as it was.
-    """
-    small = PART * min(1.0, (BLUNT - max(alpha.shape)) / (BLUNT - SHARP))
-    if small <= 0:
-        return alpha
-    p = probability.astype(np.float32, copy=False)
-    size = float(np.sqrt(np.count_nonzero(p >= 0.5)))
-    part = np.float32(small) * np.clip(1 - _blurred(4 * p * (1 - p), EDGE * size) / np.float32(SOFT), 0, 1)
-    mean: np.ndarray = np.where(trimap == UNKNOWN, alpha + part * (p - alpha), alpha)
-    return mean
 
 
 def counting(probability: np.ndarray, size: float) -> np.ndarray:

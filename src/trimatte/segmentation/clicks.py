@@ -7,6 +7,7 @@ what in `decoders/clicks.toml`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from trimatte.runtime.onnx import embedded_session
 from trimatte.segmentation import onnx
 from trimatte.segmentation.contract import Contract
 from trimatte.segmentation.prompts import Prompts, positions, prompt_maps
+from trimatte.segmentation.second import Segmenter
 
 Floats = NDArray[np.float32]
 SURE = np.float32(8)
@@ -32,6 +34,8 @@ MOSTLY = 0.7
 class ClickedPhoto:
     """A photo (H, W, 3) float32 in [0, 1], as the segmenter `lite` in a session has seen it by a contract.
 
+    `whole` makes the whole segmenter of one that its network alone is.
+
     Attributes
     ----------
     shape : (int, int)
@@ -40,7 +44,15 @@ class ClickedPhoto:
         Logits of the segmenter's own answer, if it was to give one.
     """
 
-    def __init__(self, image: Floats, session: Any, contract: Contract, *, automatic: bool) -> None:
+    def __init__(
+        self,
+        image: Floats,
+        session: Any,
+        contract: Contract,
+        whole: Callable[[Segmenter], Segmenter],
+        *,
+        automatic: bool,
+    ) -> None:
         self.shape = image.shape[0], image.shape[1]
         self._maps: dict[str, Floats] = {}
 
@@ -57,7 +69,7 @@ class ClickedPhoto:
 
         self.found: Floats | None = None
         if automatic:
-            self._automatic = onnx.run_whole(infer, image, contract)
+            self._automatic = whole(lambda photo: onnx.run_whole(infer, photo, contract))(image)
             self.found = self._logits(self._automatic)
         else:
             self._automatic = np.zeros(self.shape, np.float32)

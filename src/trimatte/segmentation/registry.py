@@ -26,7 +26,7 @@ from trimatte.runtime.onnx import open_session
 from trimatte.runtime.plugins import check_name, known, meant, resolve, unknown
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, Second, is_name, is_shipped, read_card, shipped_card, shipped_cards
-from trimatte.segmentation.second import seconded
+from trimatte.segmentation.second import Segmenter, once, seconded
 
 if TYPE_CHECKING:
     from trimatte.segmentation.clicks import ClickedPhoto
@@ -64,8 +64,20 @@ class Verdict:
 class Embedded:
     """An embedded segmenter: as such a function, and one that can be pointed at."""
 
-    run: Callable[[np.ndarray], np.ndarray]
+    first: Segmenter
     card: Card
+    second: Callable[[], Segmenter] | None = None
+
+    @cached_property
+    def run(self) -> Segmenter:
+        """The whole segmenter."""
+        return self.whole(self.first)
+
+    def whole(self, first: Segmenter) -> Segmenter:
+        """A segmenter by `first`, that is by its network however run, and by the second one that the card names."""
+        if self.second is None or self.card.second is None:
+            return first
+        return seconded(first, self.second, self.card.second.weight, self.card.second.doubt)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         return self.run(image)
@@ -74,7 +86,7 @@ class Embedded:
         """The photo (H, W, 3), seen once, to be asked of clicks."""
         from trimatte.segmentation.clicks import ClickedPhoto
 
-        return ClickedPhoto(image, self._session, self.card.contract, automatic=automatic)
+        return ClickedPhoto(image, self._session, self.card.contract, self.whole, automatic=automatic)
 
     @cached_property
     def _session(self) -> Any:
@@ -312,9 +324,7 @@ def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
         if chosen.name not in EMBEDDED:
             return onnx.segmenter(path, chosen.contract, "auto")
         run = onnx.segmenter(path, chosen.contract)
-    if (second := chosen.second) is not None:
-        run = seconded(run, partial(_second, second), second.weight, second.doubt)
-    return Embedded(run, chosen)
+    return Embedded(run, chosen, once(partial(_second, chosen.second)) if chosen.second else None)
 
 
 def _second(second: Second) -> Callable[[np.ndarray], np.ndarray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 
 import numpy as np
 
@@ -23,22 +24,32 @@ Segmenter = Callable[[np.ndarray], np.ndarray]
 def seconded(first: Segmenter, second: Callable[[], Segmenter], weight: float, doubt: tuple[float, float]) -> Segmenter:
     """A segmenter by two: the first's logits and `weight` times the second's.
 
-    The second, which is built when it is first wanted, is asked of pictures whose `doubt`, the sum of 4 p (1 - p) over
-    the sum of p, lies between these: in less it could change little, and in more there hardly is a subject.
+    The second, which `second` gives when it is first wanted, is asked of pictures whose `doubt`, the sum of 4 p (1 - p)
+    over the sum of p, lies between these: in less it could change little, and in more there hardly is a subject.
     """
-    built = cache(second)
 
     def run(image: np.ndarray) -> np.ndarray:
         probability = first(image)
         if not is_in_doubt(probability, *doubt):
             return probability
-        other = built()(image)
+        other = second()(image)
         for rows in strips(probability.shape):
             logits = _logits(probability[rows]) + np.float32(weight) * _logits(other[rows])
             probability[rows] = 1 / (1 + np.exp(-logits))
         return probability
 
     return run
+
+
+def once(build: Callable[[], Segmenter]) -> Callable[[], Segmenter]:
+    """A function that builds a segmenter when it is first called, for all threads the same."""
+    built, lock = cache(build), Lock()
+
+    def get() -> Segmenter:
+        with lock:
+            return built()
+
+    return get
 
 
 def _logits(probability: np.ndarray) -> np.ndarray:
