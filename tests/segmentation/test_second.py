@@ -114,6 +114,7 @@ def test_clicks_begin_with_what_both_networks_say(name: str) -> None:
     assert card.second is not None
     always = replace(card, second=replace(card.second, doubt=(0.0, np.inf)))
     embedded = registry._built(always)
+    assert isinstance(embedded, registry.Embedded)
     y, x = np.mgrid[:96, :128]
     picture = np.repeat((np.hypot(y - 48, x - 64) < 30)[..., None] * np.float32(0.7), 3, 2) + np.float32(0.1)
     opened = embedded.open(picture, automatic=True)
