@@ -115,14 +115,12 @@ def _inverse(S: np.ndarray) -> np.ndarray:
 
 
 @njit()
-def _moments(
-    image: np.ndarray, y: int, x: int, c0: float, c1: float, c2: float
-) -> tuple[float, float, float, float, float, float, float, float, float]:
-    """Sums of d and of d d' over a window about (y, x), for the differences d of its colours from c."""
+def _moments(image: np.ndarray, y: int, x: int) -> tuple[float, float, float, float, float, float, float, float, float]:
+    """Sums of d and of d d' over a window about (y, x), for its colours d."""
     s0, s1, s2, s00, s01, s02, s11, s12, s22 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for j in range(9):
         v, u = y - 1 + j // 3, x - 1 + j % 3
-        d0, d1, d2 = image[v, u, 0] - c0, image[v, u, 1] - c1, image[v, u, 2] - c2
+        d0, d1, d2 = np.float64(image[v, u, 0]), np.float64(image[v, u, 1]), np.float64(image[v, u, 2])
         s0 += d0
         s1 += d1
         s2 += d2
@@ -203,7 +201,7 @@ def _learning_based_models(image: np.ndarray, y: int, x: int, count: int, epsilo
 def _learning_based_model(image: np.ndarray, y: int, x: int, epsilon: float, out: np.ndarray) -> None:
     """N = 2 G - G S G = G + epsilon G G with G = (S + epsilon)^-1 over (1, I)."""
     S = np.empty((4, 4))
-    s0, s1, s2, s00, s01, s02, s11, s12, s22 = _moments(image, y, x, 0.0, 0.0, 0.0)
+    s0, s1, s2, s00, s01, s02, s11, s12, s22 = _moments(image, y, x)
     S[0, 0], S[0, 1], S[0, 2], S[0, 3] = 9.0 + epsilon, s0, s1, s2
     S[1, 1], S[1, 2], S[1, 3], S[2, 2], S[2, 3], S[3, 3] = s00 + epsilon, s01, s02, s11 + epsilon, s12, s22 + epsilon
     for i in range(4):

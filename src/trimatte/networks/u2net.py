@@ -1,7 +1,7 @@
 """The small U2-Net (Qin, Zhang, Huang, Dehghan, Zaiane and Jagersand, Pattern Recognition 2020, arXiv 2005.09007).
 
 Each stage of this encoder and decoder is a small encoder and decoder itself, so that every scale sees far around. Every
-batch norm is folded into the convolution before it, as in the published ONNX file: at low rates it needs none.
+batch norm is folded into the convolution before it, as in the published ONNX file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The second network of `lite-plus`: the published weights of the small U2-Net, without its finest stage.
+"""The second network of `lite` and `lite-plus`: the published weights of the small U2-Net, without its finest stage.
 
 That stage takes more than half of the time and moves nothing but outlines, which a trimap leaves to alpha anyway.
 """
