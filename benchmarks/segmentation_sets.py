@@ -7,6 +7,10 @@ mask/ for each: 150 of the animals and 60 of the flowers, 100 `scenes` with byst
 together from what is kept aside of every folder: cut-outs (the same animals and flowers, and an eighth of each folder
 of RGBA pictures, 80 at most) and three tenths of each folder of backgrounds. Which files are kept aside is decided by
 their names alone, see `trimatte.training.held_out`.
+
+With --stamps DIR, the folder of stamps of the drawing program Tux Paint (GPL-2, Debian's `tuxpaint-stamps-default`),
+two sets more: 100 `stamps`, one cut-out of a photo before a photo, and 100 `crowds`, scenes of such cut-outs. Nothing
+was ever trained on these cut-outs, nor chosen by them, and nothing may be: they say what other pictures get.
 """
 
 from __future__ import annotations
@@ -20,12 +24,14 @@ from PIL import Image
 
 from trimatte.synthetic import backdrop
 from trimatte.training.cuttings import cut
-from trimatte.training.held_out import split
-from trimatte.training.scenes import Things, page
+from trimatte.training.held_out import in_order, split
+from trimatte.training.scenes import Things, fitted, page
 
 ANIMALS, FLOWERS, SCENES, EMPTY = 150, 60, 100, 100
 SIZES = ((448, 320), (320, 448), (384, 384))
 UNKNOWN = 128
+DRAWN = {"cartoon", "symbols", "clothes", "seasonal", "town", "naturalforces", "space"}
+"""Folders of stamps that are drawings for the most part."""
 
 
 def main() -> None:
@@ -34,6 +40,7 @@ def main() -> None:
     parser.add_argument("--flowers", type=Path, required=True)
     parser.add_argument("--cutouts", type=Path, nargs="+", default=[])
     parser.add_argument("--backgrounds", type=Path, nargs="+", required=True)
+    parser.add_argument("--stamps", type=Path, help="photographed cut-outs for two sets that choose nothing")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     groups = [kept_aside(folder, 1 / 8) for folder in args.cutouts]
@@ -50,6 +57,30 @@ def main() -> None:
     for number in range(EMPTY):
         size = SIZES[number % 3]
         save(args.out / "empty", f"empty_{number:03}", without_subject(things, number, size, rng), Image.new("L", size))
+    if args.stamps:
+        stamps = Things([photographed(args.stamps)], backgrounds)
+        rng = np.random.default_rng(2)
+        for number in range(SCENES):
+            size = SIZES[number % 3]
+            save(args.out / "stamps", f"stamp_{number:03}", *alone(stamps, number, size, rng))
+            save(args.out / "crowds", f"crowd_{number:03}", *subject_of(stamps, size, rng))
+
+
+def photographed(folder: Path) -> list[Path]:
+    """Cut-outs of photos in a folder of stamps, in an order that has nothing to do with them."""
+    return in_order(path for path in folder.rglob("*.png") if DRAWN.isdisjoint(path.relative_to(folder).parts))
+
+
+def alone(
+    things: Things, number: int, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[Image.Image, Image.Image]:
+    """One cut-out, as it is, before a photo."""
+    thing = fitted(Image.open(things.groups[0][number]).convert("RGBA"), size, rng.uniform(0.4, 0.9))
+    at = [int(rng.integers(0, have - wanted + 1)) for have, wanted in zip(size, thing.size, strict=True)]
+    photo, mask = things.photo(size, rng), Image.new("L", size)
+    photo.paste(thing.convert("RGB"), at, thing.getchannel("A"))
+    mask.paste(thing.getchannel("A"), at)
+    return photo, mask
 
 
 def kept_aside(folder: Path, share: float) -> list[Path]:
