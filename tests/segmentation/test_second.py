@@ -152,3 +152,17 @@ def test_a_card_says_all_of_its_second_network() -> None:
 def test_a_second_network_that_is_not_all_there_is_refused(line: str, other: str) -> None:
     with pytest.raises(ModelError, match=r"second|size"):
         read_card(CARD + SECOND.replace(line, other))
+
+
+def test_a_package_that_lacks_a_file_says_so() -> None:
+    lite = registry.card("lite")
+    assert lite.second is not None
+    lacking = replace(lite, second=replace(lite.second, file="lost.onnx"))
+    with pytest.raises(ModelError, match=r"lost\.onnx: a file of the package is missing"):
+        registry.size(lacking)
+
+
+def test_the_second_s_digest_is_told_as_well() -> None:
+    lite = registry.card("lite")
+    assert lite.second is not None
+    assert registry.verify("lite").second == lite.second.sha256

@@ -169,7 +169,8 @@ def _check_name(card: Card) -> None:
 def _tell(card: Card, verdict: Verdict) -> None:
     """Say what a file was found to be."""
     if verdict.published:
-        click.echo(f"{card.name}: verified, SHA-256 {verdict.sha256}")
+        second = f"; the second network's {verdict.second}" if verdict.second else ""
+        click.echo(f"{card.name}: verified, SHA-256 {verdict.sha256}{second}")
     else:
         click.echo(
             f"{card.name}: fits its card; unverified, for the card has no SHA-256. The file's is {verdict.sha256}"

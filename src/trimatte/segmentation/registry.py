@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.resources import as_file, files
@@ -53,11 +53,14 @@ class Verdict:
         Whether the card says which SHA-256 it should be, so that it has been held against it.
     remarks : tuple of str
         What is odd about the file, in words.
+    second : str
+        SHA-256 of the second network's file, empty if the card names none.
     """
 
     sha256: str
     published: bool
     remarks: tuple[str, ...] = ()
+    second: str = ""
 
 
 @dataclass(frozen=True)
@@ -289,7 +292,7 @@ def verify(name: str) -> Verdict:
                 if sha256(other) != second.sha256:
                     raise ModelError(f"{other}: its SHA-256 is not the one that the card of {name!r} names: damaged")
                 remarks += onnx.check(other, second.contract, called=str(other))
-        return Verdict(digest, bool(chosen.sha256), tuple(remarks))
+        return Verdict(digest, bool(chosen.sha256), tuple(remarks), second.sha256 if second else "")
 
 
 def size(chosen: Card) -> int | None:
@@ -314,9 +317,13 @@ def network_file(chosen: Card) -> Iterator[Path]:
         yield _network(chosen.name)
 
 
-def weights_file(name: str) -> AbstractContextManager[Path]:
-    """A file of the embedded weights."""
-    return as_file(files("trimatte.segmentation").joinpath("weights", name))
+@contextmanager
+def weights_file(name: str) -> Iterator[Path]:
+    """A file of the embedded weights. Raises `ModelError` if the installation lacks it."""
+    with as_file(files("trimatte.segmentation").joinpath("weights", name)) as path:
+        if not path.is_file():
+            raise ModelError(f"{path}: a file of the package is missing; install trimatte anew")
+        yield path
 
 
 def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
