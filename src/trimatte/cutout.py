@@ -319,7 +319,8 @@ def cutout(
     band, band_pixels : float, optional
         Half width of the unknown band, relative to the subject or in pixels; one of them.
     adaptive_band : bool, default False
-        Let it be wide at hair and narrow at hard edges, as the network of the method "glance" sees them.
+        Let it be wide at hair and narrow at hard edges, as two methods see them on a small picture (see
+        `trimatte.alpha.adaptive_band`).
     speck : float, optional
         Islands and holes of less than this share of the subject's area follow what surrounds them; by default 0.002, 0
         to keep all.
@@ -569,19 +570,18 @@ def find_trimap(
             found, probability = probability, decided(image, probability)
             report.decided = float(np.mean((found > 0.5) != (probability > 0.5)))
     with timed(seconds, "trimap"):
-        mixed = None
-        if stages.adaptive_band and trusted:
-            from trimatte.alpha.glance import mixed_pixels
-
-            mixed = mixed_pixels(image, probability)
         widths: dict[str, Any] = {"band": stages.band, "band_pixels": stages.band_pixels}
         widths["speck"] = SPECK if stages.speck is None else stages.speck
         if not trusted:
             trimap = without_subject(probability, report)
-        elif mixed is None and picture.subject is None:
+        elif stages.adaptive_band:
+            from trimatte.alpha.adaptive_band import adaptive_trimap
+
+            trimap = adaptive_trimap(image, probability, **widths, report=report)
+        elif picture.subject is None:
             trimap = coarse_trimap(probability, **widths, report=report)
         else:
-            trimap = make_trimap(probability, mixed=mixed, **widths, report=report)
+            trimap = make_trimap(probability, **widths, report=report)
     if own is not None and (own < 1).any():
         report.notes.append(BOUND)
         trimap = np.where(own > 0, trimap, np.uint8(BACKGROUND))

@@ -139,7 +139,7 @@ def make_trimap(
         return without_subject(probability, report, sure)
     mask = without_specks(probability >= 0.5, speck, report)
     size = float(np.sqrt(np.count_nonzero(mask)))
-    half = max(1.0, _half_width(band, band_pixels, size))
+    half = max(1.0, half_width(band, band_pixels, size))
     if mask.all():
         return _without_background(probability, sure, half, report)
     reach = np.float32(half) if mixed is None else _adaptive(mixed, half, size)
@@ -173,7 +173,7 @@ def coarse_trimap(
         small = np.asarray(Image.fromarray(probability).reduce(factor))
         size = sqrt(np.count_nonzero(small >= 0.5))
         width = None if band_pixels is None else band_pixels / factor
-        if _half_width(band, width, size) >= STEPS:
+        if half_width(band, width, size) >= STEPS:
             trimap = make_trimap(np.clip(small, 0, 1), band=band, band_pixels=width, speck=speck, report=report)
             report.band *= factor
             rows, columns = (np.arange(side) // factor for side in probability.shape)
@@ -182,7 +182,7 @@ def coarse_trimap(
     return make_trimap(probability, band=band, band_pixels=band_pixels, speck=speck, report=report)
 
 
-def _half_width(band: float | None, band_pixels: float | None, size: float) -> float:
+def half_width(band: float | None, band_pixels: float | None, size: float) -> float:
     """Of the band about a subject of a size, as it is asked for."""
     return band_pixels if band_pixels is not None else (BAND if band is None else band) * size
 

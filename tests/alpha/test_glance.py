@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trimatte import cutout, estimate_alpha, make_trimap, segment
+from trimatte import cutout, estimate_alpha, segment
 from trimatte.alpha import glance
 
 
@@ -34,15 +34,6 @@ def test_it_knows_where_the_edge_is(scene: tuple[np.ndarray, np.ndarray]) -> Non
     edge = (truth > 0.05) & (truth < 0.95)
     assert mixed[edge].mean() > 3 * mixed[~edge].mean()
     np.testing.assert_array_equal(glance.mixed_pixels(image, segment(image)), mixed)
-
-
-def test_a_band_may_follow_what_it_sees(scene: tuple[np.ndarray, np.ndarray]) -> None:
-    image, _ = scene
-    result = cutout(image, band=0.08, adaptive_band=True)
-    assert result.probability is not None
-    mixed = glance.mixed_pixels(image, result.probability)
-    np.testing.assert_array_equal(result.trimap, make_trimap(result.probability, band=0.08, mixed=mixed, speck=0.002))
-    assert (result.trimap != make_trimap(result.probability, band=0.08, speck=0.002)).any()
 
 
 def test_what_a_trimap_knows_is_kept(scene: tuple[np.ndarray, np.ndarray]) -> None:

@@ -113,7 +113,7 @@ speck = click.option(
 adaptive_band = click.option(
     "--adaptive-band",
     is_flag=True,
-    help="Let the band be wide at hair and narrow at hard edges, as a network sees them.",
+    help="Let the band be wide at hair and narrow at hard edges, as two methods see them on a small picture.",
 )
 format = click.option(
     "--format",
