@@ -266,7 +266,7 @@ def _unit_basis(mass: np.ndarray) -> np.ndarray:
 
 def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Blocks (m, 5, 4, 4) of the coarse matrix in the unit basis: each node with itself and its later neighbours."""
-    blocks = np.zeros((len(basis), 5, 4, 4))
+    blocks = np.zeros((len(basis), 5, 4, 4), np.float32)  # as fronts have them
     side_by_side(_symmetrise, len(grid), half, basis, grid, blocks, least=ROWS)
     ridge = 1e-10 * np.trace(blocks[:, 0], axis1=1, axis2=2).mean() / 4
     blocks[:, 0] += max(ridge, 1e-30) * np.eye(4)
