@@ -55,7 +55,7 @@ def random_blocks(grid: np.ndarray, seed: int, hold: float = 0.01) -> tuple[np.n
 
 def solved(grid: np.ndarray, blocks: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The solution (m, 4) for values (m, 4), nodes as they are numbered in the grid."""
-    factor = factorise(grid, blocks)
+    factor = factorise(grid, blocks.astype(np.float32))
     x = values[factor.tree.order].astype(np.float32)
     factor.solve(x)
     return x[factor.tree.place].astype(np.float64)
@@ -147,7 +147,7 @@ def check_tree(grid: np.ndarray) -> None:
         else:
             assert len(border) == 0
     own = 4 * (tree.end - tree.start)
-    sizes = own * (own + 4 * np.array([len(b) for b in below]))
+    sizes = own * (own + 1) // 2 + own * 4 * np.array([len(b) for b in below])
     np.testing.assert_array_equal(np.diff(tree.panel_start), sizes)
     # each front is in one subtree or above them, and a subtree holds all that lies below its root
     runs = [f for low, root in tree.subtrees for f in range(low, root + 1)]
@@ -209,7 +209,7 @@ def test_same_bits_for_any_number_of_threads(with_threads: Callable[[int], None]
     found = []
     for threads in (1, 2):
         with_threads(threads)
-        factor = factorise(grid, blocks)
+        factor = factorise(grid, blocks.astype(np.float32))
         values = np.random.default_rng(9).normal(size=(grid.size, 4)).astype(np.float32)
         factor.solve(values)
         found.append((factor.panels, values))

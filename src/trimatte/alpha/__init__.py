@@ -175,20 +175,20 @@ def _estimate(
     if trimap is None:
         alpha = np.clip(function(image, None, report), 0, 1).astype(np.float32, copy=False)
         return alpha
-    foreground, background = trimap == 255, trimap == 0
-    unknown = ~(foreground | background)
-    report.unknown = int(np.count_nonzero(unknown))
+    foreground, background = (np.any(trimap == value) for value in (FOREGROUND, BACKGROUND))
+    report.unknown = int(np.count_nonzero(trimap == UNKNOWN))
     solved = None
     if report.unknown == 0:
         report.fallbacks.append("the trimap has no unknown pixel: it is the alpha")
-    elif spreads and not foreground.any():
+    elif spreads and not foreground:
         report.fallbacks.append("the trimap has no foreground: alpha is 0 everywhere")
-    elif spreads and not background.any():
+    elif spreads and not background:
         report.fallbacks.append("the trimap has no background: alpha is 1 everywhere")
         return np.ones(trimap.shape, np.float32)
     else:
         solved = function(image, trimap, report)
-    alpha = foreground.astype(np.float32)
+    alpha = (trimap == FOREGROUND).astype(np.float32)
     if solved is not None:
-        alpha[unknown] = np.clip(solved[unknown], 0, 1)
+        places = np.flatnonzero(trimap == UNKNOWN)  # numpy is slower by a mask of two axes
+        alpha.put(places, np.clip(solved.take(places), 0, 1))
     return alpha

@@ -74,14 +74,23 @@ def fill_in(
     small = read_only(image[part])  # no copy if it is the whole
     with timed(report.seconds, "assemble"):
         band = number_band(np.ascontiguousarray(unknown[part]))
-        rows, columns = np.divmod(band.position, band.shape[1])
+        del unknown
         system = assemble(small, np.ascontiguousarray(alpha[part]), band)
+        band = band._replace(index=np.empty((0, 0), np.int32))  # of the whole picture, and only assembly needs it
+        system = system._replace(band=band)
         if prior:
-            wanted, weights = (array[part][rows, columns].astype(np.float64) for array in prior)
+            wanted, weights = (array[part][_places(band)].astype(np.float64) for array in prior)
             system = system._replace(diagonal=system.diagonal + weights, b=system.b + weights * wanted)
-    first = None if guess is None else guess[part][rows, columns].astype(np.float64)
-    alpha[part][rows, columns] = solve(small, system, report, rtol=rtol, max_memory=max_memory, x=first)
+    first = None if guess is None else guess[part][_places(band)].astype(np.float64)
+    solution = solve(small, system, report, rtol=rtol, max_memory=max_memory, x=first)
+    alpha[part][_places(band)] = solution
     return alpha[:height, :width]
+
+
+def _places(band: Band) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a band's pixels."""
+    rows, columns = np.divmod(band.position, band.shape[1])
+    return rows, columns
 
 
 def as_prior(prior: Any, confidence: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

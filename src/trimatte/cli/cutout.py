@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from trimatte.batch.one import checked_options, cut_out_file
 from trimatte.cli import _batch as batch
 from trimatte.cli import _common as common
 from trimatte.cli import _output as output
+from trimatte.cli._ahead import loaded_ahead
 from trimatte.errors import ArgumentError
 from trimatte.files.addresses import is_remote
 from trimatte.images.formats import format_of
@@ -132,4 +134,6 @@ def command(
         return cut_out_file(job, **options).as_dict()
 
     usual = options["method"] is None and options["way"] in (None, USUAL)
-    common.run(jobs, work, as_json=as_json, json_lines=json_lines, verbose=verbose, usual=usual)
+    whole = possible and options["method"] is None and trimap is None
+    with loaded_ahead(possible[0].source, options["way"] or USUAL) if whole else nullcontext():
+        common.run(jobs, work, as_json=as_json, json_lines=json_lines, verbose=verbose, usual=usual)

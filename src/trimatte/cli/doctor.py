@@ -108,7 +108,7 @@ def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
     from trimatte.trimap import SPECK
 
     rng = np.random.default_rng(0)
-    blocks = np.zeros((300, 5, 4, 4))
+    blocks = np.zeros((300, 5, 4, 4), np.float32)
     blocks[:, 0] = np.eye(4)
     image = rng.random((48, 64, 3), np.float32)
     trimap = np.repeat(np.array([0, 128, 128, 255], np.uint8), 16)[None].repeat(48, 0)

@@ -111,7 +111,8 @@ def _galerkin_blocks(cells: Cells, count: int, matrix: Matrix) -> tuple[np.ndarr
     mass, half = np.zeros((count, 4, 4)), np.zeros((count, 9, 4, 4))
     for parity in range(2):
         side_by_side(_galerkin, cells.rows(parity), parity, cells, matrix, mass, half)
-    basis = _unit_basis(mass)
+    basis = np.zeros_like(mass)
+    side_by_side(_unit_basis, count, mass, basis, least=NODES)
     return basis, _symmetric_blocks(half, basis, cells.grid)
 
 
@@ -119,7 +120,8 @@ def _nodes(band: Band, spacing: int) -> tuple[np.ndarray, int]:
     """Grid of node numbers; a node counts if an unknown pixel lies under its bump."""
     height, width = band.shape
     active = np.zeros((height // spacing + 2, width // spacing + 2), np.bool_)
-    _mark(band.position, width, spacing, active)
+    for parity in range(2):
+        side_by_side(_mark, (len(active) - parity) // 2, parity, band, spacing, active, least=ROWS)
     grid = np.full(active.shape, -1, np.int32)
     count = int(np.count_nonzero(active))
     grid[active] = np.arange(count, dtype=np.int32)
@@ -127,15 +129,20 @@ def _nodes(band: Band, spacing: int) -> tuple[np.ndarray, int]:
 
 
 @njit()
-def _mark(position: np.ndarray, width: int, spacing: int, active: np.ndarray) -> None:
-    for i in range(len(position)):
-        y, x = position[i] // width, position[i] % width
-        cy, cx = y // spacing, x // spacing
-        ty, tx = y % spacing, x % spacing
-        active[cy, cx] |= ty < spacing - 1 and tx < spacing - 1
-        active[cy, cx + 1] |= ty < spacing - 1 and tx > 0
-        active[cy + 1, cx] |= ty > 0 and tx < spacing - 1
-        active[cy + 1, cx + 1] |= ty > 0 and tx > 0
+def _mark(first: int, last: int, parity: int, band: Band, spacing: int, active: np.ndarray) -> None:
+    """Every other row of cells; each marks the nodes above and below."""
+    height, width = band.shape
+    for cy in range(2 * first + parity, 2 * last + parity, 2):
+        for y in range(cy * spacing, min(height, (cy + 1) * spacing)):
+            above, below = y < (cy + 1) * spacing - 1, y > cy * spacing
+            for i in range(band.row_first[y], band.row_first[y] + band.row_count[y]):
+                x = band.position[i] - y * width
+                cx = x // spacing
+                tx = x - cx * spacing
+                active[cy, cx] |= above and tx < spacing - 1
+                active[cy, cx + 1] |= above and tx > 0
+                active[cy + 1, cx] |= below and tx < spacing - 1
+                active[cy + 1, cx + 1] |= below and tx > 0
 
 
 @njit(fastmath=True)
@@ -248,25 +255,31 @@ def _add(block: np.ndarray, k: np.uint64, w: float, q: Four) -> None:
     row[0], row[1], row[2], row[3] = r0, r1, r2, r3
 
 
-def _unit_basis(mass: np.ndarray) -> np.ndarray:
-    """Inverse Cholesky factors (m, 4, 4) of the nodes' mass matrices; directions without mass are held by a ridge."""
-    # All nodes at once, entry by entry: NumPy's functions take one small matrix after the other, ten times as long.
-    S = np.ascontiguousarray(np.moveaxis(mass, 0, -1))
-    L, K, ridge = np.zeros_like(S), np.zeros_like(S), 1e-5 * np.trace(S) + 1e-12
-    for j in range(4):
-        L[j:, j] = S[j:, j] - (L[j:, :j] * L[j, :j]).sum(axis=1)
-        L[j, j] = np.sqrt(L[j, j] + ridge)
-        L[j + 1 :, j] /= L[j, j]
-        K[j, j] = 1 / L[j, j]
-    for i in range(4):
-        for j in range(i):
-            K[i, j] = -(L[i, j:i] * K[j:i, j]).sum(axis=0) / L[i, i]
-    return np.ascontiguousarray(np.moveaxis(K, -1, 0))
+@njit()
+def _unit_basis(first: int, last: int, mass: np.ndarray, basis: np.ndarray) -> None:
+    """The inverses K of the Cholesky factors L of nodes' mass matrices; a ridge holds directions without mass."""
+    L = np.empty((4, 4))
+    for a in range(first, last):
+        S, K = mass[a], basis[a]
+        ridge = 1e-5 * (S[0, 0] + S[1, 1] + S[2, 2] + S[3, 3]) + 1e-12
+        for j in range(4):
+            for i in range(j, 4):
+                total = S[i, j]
+                for k in range(j):
+                    total -= L[i, k] * L[j, k]
+                L[i, j] = np.sqrt(total + ridge) if i == j else total / L[j, j]
+        for j in range(4):
+            K[j, j] = 1 / L[j, j]
+            for i in range(j + 1, 4):
+                total = 0.0
+                for k in range(j, i):
+                    total -= L[i, k] * K[k, j]
+                K[i, j] = total / L[i, i]
 
 
 def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Blocks (m, 5, 4, 4) of the coarse matrix in the unit basis: each node with itself and its later neighbours."""
-    blocks = np.zeros((len(basis), 5, 4, 4))
+    blocks = np.zeros((len(basis), 5, 4, 4), np.float32)  # as fronts have them
     side_by_side(_symmetrise, len(grid), half, basis, grid, blocks, least=ROWS)
     ridge = 1e-10 * np.trace(blocks[:, 0], axis1=1, axis2=2).mean() / 4
     blocks[:, 0] += max(ridge, 1e-30) * np.eye(4)

@@ -89,7 +89,7 @@ class Matrix(NamedTuple):
         Number of each node or -1.
     ny, nx : (m,) int64 array
         Row and column of each node.
-    blocks : (m, 5, 4, 4) float64 array
+    blocks : (m, 5, 4, 4) float32 array
         Of each node with itself and its neighbours to the right, lower left, below and lower right.
     """
 
@@ -140,7 +140,7 @@ def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
     ----------
     grid : (rows, columns) int32 array
         Number of each node or -1.
-    blocks : (m, 5, 4, 4) float64; each node's blocks with itself and its neighbours to the right, lower left, below
+    blocks : (m, 5, 4, 4) float32; each node's blocks with itself and its neighbours to the right, lower left, below
         and lower right.
     """
     matrix = Matrix(grid, *_node_places(grid, len(blocks)), blocks)
@@ -179,7 +179,7 @@ def _factor_front(f: int, tree: Tree, matrix: Matrix, remainder: Remainder, pane
 
 def dissect(grid: np.ndarray, count: int) -> Tree:
     """Order the nodes by nested dissection and lay out the fronts."""
-    return _tree(Matrix(grid, *_node_places(grid, count), np.empty((0, 5, 4, 4))))
+    return _tree(Matrix(grid, *_node_places(grid, count), np.empty((0, 5, 4, 4), np.float32)))
 
 
 def _tree(matrix: Matrix) -> Tree:
@@ -197,7 +197,7 @@ def _tree(matrix: Matrix) -> Tree:
     fronts = np.repeat(count * np.arange(len(parent)), np.diff(border_start))
     tree = tree._replace(border_start=border_start, border=np.sort(fronts + border) - fronts)
     own = 4 * (end - start)
-    panel_start = np.concatenate([[0], np.cumsum(own * (own + 4 * np.diff(border_start)))])
+    panel_start = np.concatenate([[0], np.cumsum(own * (own + 1) // 2 + own * 4 * np.diff(border_start))])
     subtrees, top = _subtrees(np.diff(panel_start), parent, tree)
     return tree._replace(into=_into_parent(tree, parent), subtrees=subtrees, top=top, panel_start=panel_start)
 
@@ -512,15 +512,15 @@ def _update_rows(first: int | np.int64, last: int, front: np.ndarray, low: int, 
 def _store_front(
     front: np.ndarray, own: int, panels: np.ndarray, panel_at: int, schur: np.ndarray, schur_at: int
 ) -> None:
-    """Keep the factor's columns, rows of `own` numbers each, and what the parent gets, whole 4x4 blocks of it."""
+    """Keep the factor's columns, a triangle and rows of `own` numbers, and what the parent gets, whole 4x4 blocks."""
     size = len(front)
-    rest = size - own
+    rest, at = size - own, panel_at
     for i in range(size):
-        row, line = front[i, :own], panels[panel_at + i * own : panel_at + (i + 1) * own]
         filled = min(own, i + 1)
+        row, line = front[i, :filled], panels[at : at + filled]
         for j in range(filled):
             line[j] = row[j]
-        line[filled:] = 0.0
+        at += filled
     for i in range(rest):
         row, line = front[own + i, own:size], schur[schur_at + i * rest : schur_at + (i + 1) * rest]
         for j in range(i + 1):
@@ -588,12 +588,12 @@ def _forward(
                             edge[row - own + i] += carry[4 * e + i]
             at = tree.panel_start[f]
             for i in range(own):
-                line = panels[at + i * own : at + i * own + i + 1]
+                line = panels[at : at + i + 1]
                 total = mine[i]
                 for j in range(i):
                     total -= line[j] * mine[j]
                 mine[i] = total / line[i]
-            at += own * own
+                at += i + 1
             for i in range(0, len(edge), 4):
                 line = panels[at : at + 4 * own]
                 l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
@@ -616,7 +616,8 @@ def _backward(first: int, last: int, runs: np.ndarray, tree: Tree, panels: np.nd
         for f in range(runs[r, 1], runs[r, 0] - 1, -1):
             own = 4 * (tree.end[f] - tree.start[f])
             mine = x[4 * tree.start[f] : 4 * tree.end[f]]
-            at = tree.panel_start[f] + own * own
+            triangle_end = tree.panel_start[f] + own * (own + 1) // 2
+            at = triangle_end
             for e in range(tree.border_start[f], tree.border_start[f + 1]):
                 b = np.uint64(4 * tree.border[e])
                 v0, v1, v2, v3 = x[b], x[b + one], x[b + two], x[b + three]  # not in the loop, where `mine` might be x
@@ -625,9 +626,10 @@ def _backward(first: int, last: int, runs: np.ndarray, tree: Tree, panels: np.nd
                 for j in range(len(mine)):
                     mine[j] -= l0[j] * v0 + l1[j] * v1 + l2[j] * v2 + l3[j] * v3
                 at += 4 * own
-            at = tree.panel_start[f]
+            at = triangle_end
             for i in range(own - 1, -1, -1):
-                line = panels[at + i * own : at + i * own + i + 1]
+                at -= i + 1
+                line = panels[at : at + i + 1]
                 solved = mine[i] / line[i]
                 mine[i] = solved
                 for j in range(i):

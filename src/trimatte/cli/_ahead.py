@@ -1,0 +1,52 @@
+"""A fresh process: what the later stages need is loaded while the first picture is read and the subject found.
+
+Importing numba, loading kernels and opening the network for alpha take as long as the rest of the first picture, and a
+segmenter leaves Python free meanwhile.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
+
+from trimatte.runtime.threads import available_threads
+
+
+@contextmanager
+def loaded_ahead(picture: str, quality: str) -> Iterator[None]:
+    """Within this, another thread loads what a quality's method needs.
+
+    None does where there is one processor, nor for what is not a file of a picture, which ends soon.
+    """
+    from trimatte.images import header_size
+
+    atexit.register(gc.freeze)  # or the process ends with a look at all that was imported, a tenth of a second long
+    loading = None
+    if available_threads() > 1 and os.path.isfile(picture) and header_size(picture):
+        loading = Thread(target=_load, args=(quality,), name="ahead")
+        gc.disable()  # next to nothing that imports make is ever given up
+        loading.start()
+    try:
+        yield
+    finally:
+        if loading is not None:
+            loading.join()
+
+
+def _load(quality: str) -> None:
+    """Cut out a small scene whose trimap is given, so that no subject has to be found."""
+    # What goes wrong here goes wrong again where it is reported.
+    with suppress(Exception):
+        import numpy as np
+
+        from trimatte.cutout import cutout
+        from trimatte.trimap import make_trimap
+
+        y, x = np.ogrid[-32:32, -32:32]
+        disc = (np.hypot(y, x) < 20).astype(np.float32)
+        cutout(disc[..., None].repeat(3, axis=2), trimap=make_trimap(disc), quality=quality)
+    gc.enable()
