@@ -11,6 +11,7 @@ from threading import current_thread, main_thread
 import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
+from PIL import Image
 
 from trimatte import cutout, save_image
 from trimatte.cli import _ahead
@@ -65,13 +66,14 @@ def test_it_is_another_thread_that_loads_and_its_errors_are_left_to_the_picture(
     assert gc.isenabled()
 
 
-def test_nothing_is_loaded_on_one_processor_nor_for_what_is_no_file_of_a_picture(
+def test_nothing_is_loaded_on_one_processor_nor_for_what_is_large_or_no_file_of_a_picture(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str
 ) -> None:
     monkeypatch.setattr(_ahead, "_load", pytest.fail)
     (text := tmp_path / "text.jpg").write_text("text")
     os.mkfifo(pipe := tmp_path / "pipe.jpg")
-    for other in ("-", str(text), str(pipe), str(tmp_path / "none.jpg")):
+    Image.new("L", (2001, 2000)).save(large := tmp_path / "large.png")
+    for other in ("-", str(text), str(pipe), str(tmp_path / "none.jpg"), str(large)):
         with loaded_ahead(other, "fast"):
             assert gc.isenabled()
     monkeypatch.setattr(_ahead, "available_threads", lambda: 1)

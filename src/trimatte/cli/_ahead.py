@@ -11,22 +11,27 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import prod
 from threading import Thread
 
 from trimatte.runtime.threads import available_threads
+
+LARGE = 4_000_000
+"""Pictures of more pixels take so long that little is gained, and what another thread loads adds to their memory."""
 
 
 @contextmanager
 def loaded_ahead(picture: str, quality: str) -> Iterator[None]:
     """Within this, another thread loads what a quality's method needs.
 
-    None does where there is one processor, nor for what is not a file of a picture, which ends soon.
+    None does where there is one processor, nor for a large picture or what is no file of one, which ends soon.
     """
     from trimatte.images import header_size
 
     atexit.register(gc.freeze)  # or the process ends with a look at all that was imported, a tenth of a second long
     loading = None
-    if available_threads() > 1 and os.path.isfile(picture) and header_size(picture):
+    size = header_size(picture) if available_threads() > 1 and os.path.isfile(picture) else None
+    if size is not None and prod(size) <= LARGE:
         loading = Thread(target=_load, args=(quality,), name="ahead")
         gc.disable()  # next to nothing that imports make is ever given up
         loading.start()
