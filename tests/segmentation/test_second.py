@@ -16,10 +16,10 @@ from trimatte.errors import ModelError
 from trimatte.segmentation import onnx, registry
 from trimatte.segmentation.cards import read_card
 from trimatte.segmentation.prompts import read_prompts
-from trimatte.segmentation.second import LEAST, once, seconded
+from trimatte.segmentation.second import LEAST, SMALLEST, once, seconded
 
 ALWAYS = (-1.0, np.inf)
-PICTURE = np.random.default_rng(0).random((60, 80, 3), np.float32)
+PICTURE = np.random.default_rng(0).random((90, SMALLEST, 3), np.float32)
 SECOND = """
 [second]
 file = "second.onnx"
@@ -67,6 +67,12 @@ def test_a_second_is_built_once_and_asked_in_doubt_alone(value: float, asked: bo
     assert len(built) == asked
     for probability in results:
         assert (probability.max() > value + 0.01) == asked
+
+
+def test_small_pictures_are_the_first_s_alone() -> None:
+    run = seconded(saying(0.6), lambda: saying(0.9), 0.25, ALWAYS)
+    assert (run(PICTURE[:, :-1]) == np.float32(0.6)).all()
+    assert (run(PICTURE) > 0.6).all()
 
 
 def test_lite_plus_is_what_two_networks_say() -> None:

@@ -18,6 +18,9 @@ from trimatte.segmentation.doubt import is_in_doubt
 LEAST = 1e-3
 """Probabilities are kept so far from 0 and 1 before their logit is taken."""
 
+SMALLEST = 128
+"""Pixels of the long side of pictures that it is asked of: smaller ones it would see more than twice enlarged."""
+
 Segmenter = Callable[[np.ndarray], np.ndarray]
 
 
@@ -25,12 +28,13 @@ def seconded(first: Segmenter, second: Callable[[], Segmenter], weight: float, d
     """A segmenter by two: the first's logits and `weight` times the second's.
 
     The second, which `second` gives when it is first wanted, is asked of pictures whose `doubt`, the sum of 4 p (1 - p)
-    over the sum of p, lies between these: in less it could change little, and in more there hardly is a subject.
+    over the sum of p, lies between these: in less it could change little, and in more there hardly is a subject. It is
+    not asked of pictures smaller than `SMALLEST`.
     """
 
     def run(image: np.ndarray) -> np.ndarray:
         probability = first(image)
-        if not is_in_doubt(probability, *doubt):
+        if max(probability.shape) < SMALLEST or not is_in_doubt(probability, *doubt):
             return probability
         other = second()(image)
         for rows in strips(probability.shape):
