@@ -319,7 +319,7 @@ def _core(
         report.notes.append(f"no sure {name}: its innermost pixels were taken")
         return core
     if share < 1:
-        report.notes.append(f"{name} too narrow for the band: {share * half:.1f}, not {half:.1f} pixels there")
+        report.notes.append(f"{name} too narrow for the band, which takes {share:.1%} of its width there")
     return core
 
 

@@ -17,6 +17,7 @@ from trimatte import cutout, save_image
 from trimatte.cli import _ahead
 from trimatte.cli._ahead import loaded_ahead
 from trimatte.errors import SubjectNotFoundError
+from trimatte.runtime.compiling import announce, watched
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,22 @@ def test_it_is_another_thread_that_loads_and_its_errors_are_left_to_the_picture(
     ((thread, quality, looking),) = seen
     assert thread is not main_thread()
     assert (quality, looking) == ("fast", False)
+    assert gc.isenabled()
+
+
+def test_what_is_not_compiled_is_left_to_the_picture(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    reached: list[str] = []
+    shown: list[str] = []
+
+    def needs_a_kernel(*_: object, **__: object) -> None:
+        reached.append("before")
+        announce("kernel")
+        reached.append("after")
+
+    monkeypatch.setattr(sys.modules["trimatte.cutout"], "cutout", needs_a_kernel)
+    with loaded_ahead(file, "fast"), watched(shown.append):
+        announce("of the picture")
+    assert (reached, shown) == (["before"], ["of the picture"])
     assert gc.isenabled()
 
 

@@ -13,6 +13,7 @@ from tests.segmentation.test_contract import CARD
 
 import trimatte
 from trimatte.errors import ModelError
+from trimatte.runtime.onnx import embedded_session
 from trimatte.segmentation import onnx, registry
 from trimatte.segmentation.cards import read_card
 from trimatte.segmentation.prompts import read_prompts
@@ -166,6 +167,8 @@ def test_a_package_that_lacks_a_file_says_so() -> None:
     lacking = replace(lite, second=replace(lite.second, file="lost.onnx"))
     with pytest.raises(ModelError, match=r"lost\.onnx: a file of the package is missing"):
         registry.size(lacking)
+    with pytest.raises(ModelError, match=r"lost\.onnx: a file of the package is missing"):
+        embedded_session("alpha/weights/lost.onnx")
 
 
 def test_the_second_s_digest_is_told_as_well() -> None:

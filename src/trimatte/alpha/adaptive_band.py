@@ -49,7 +49,7 @@ def adaptive_trimap(
     probability : (H, W) float32 array in [0, 1]
         Of foreground.
     band, band_pixels : float, optional
-        Half width of the plain band, as of `trimatte.make_trimap`.
+        Half width of the plain band, as of `trimatte.make_trimap`; no less than a pixel of the small picture.
     speck : float, default 0
         As of `trimatte.make_trimap`.
     report : TrimapReport, optional

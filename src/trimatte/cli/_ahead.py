@@ -1,7 +1,7 @@
 """A fresh process: what the later stages need is loaded while the first picture is read and the subject found.
 
 Importing numba, loading kernels and opening the network for alpha take as long as the rest of the first picture, and a
-segmenter leaves Python free meanwhile.
+segmenter leaves Python free meanwhile. Nothing is compiled ahead: it would have to be waited for, needed or not.
 """
 
 from __future__ import annotations
@@ -12,38 +12,49 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import prod
-from threading import Thread
+from threading import Thread, current_thread
 
+from trimatte.runtime.compiling import watched
 from trimatte.runtime.threads import available_threads
 
 LARGE = 4_000_000
 """Pictures of more pixels take so long that little is gained, and what another thread loads adds to their memory."""
 
 
+class _NotCompiledError(Exception):
+    """A kernel is not in the cache."""
+
+
 @contextmanager
 def loaded_ahead(picture: str, quality: str) -> Iterator[None]:
-    """Within this, another thread loads what a quality's method needs.
+    """Within this, another thread loads what a quality's method needs, up to the first kernel that has to be compiled.
 
     None does where there is one processor, nor for a large picture or what is no file of one, which ends soon.
     """
     from trimatte.images import header_size
 
     atexit.register(gc.freeze)  # or the process ends with a look at all that was imported, a tenth of a second long
-    loading = None
     size = header_size(picture) if available_threads() > 1 and os.path.isfile(picture) else None
-    if size is not None and prod(size) <= LARGE:
-        loading = Thread(target=_load, args=(quality,), name="ahead")
-        gc.disable()  # next to nothing that imports make is ever given up
-        loading.start()
-    try:
+    if size is None or prod(size) > LARGE:
         yield
-    finally:
-        if loading is not None:
+        return
+    loading = Thread(target=_load, args=(quality,), name="ahead")
+
+    def stop(name: str) -> None:
+        if current_thread() is loading:
+            raise _NotCompiledError(name)
+
+    with watched(stop):
+        loading.start()
+        try:
+            yield
+        finally:
             loading.join()
 
 
 def _load(quality: str) -> None:
     """Cut out a small scene whose trimap is given, so that no subject has to be found."""
+    gc.disable()  # next to nothing that imports make is ever given up
     # What goes wrong here goes wrong again where it is reported.
     with suppress(Exception):
         import numpy as np

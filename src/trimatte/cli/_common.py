@@ -113,7 +113,8 @@ speck = click.option(
 adaptive_band = click.option(
     "--adaptive-band",
     is_flag=True,
-    help="Let the band be wide at hair and narrow at hard edges, as two methods see them on a small picture.",
+    help="Let the band be wide at hair and narrow at hard edges, as two methods see them on a small picture: half a "
+    "second and more.",
 )
 format = click.option(
     "--format",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -62,10 +64,19 @@ def _why_not(error: Exception, device: str) -> str:
     return f"not a network that onnxruntime can load: {words}"
 
 
+@contextmanager
+def shipped_file(file: str) -> Iterator[Path]:
+    """A network that the package ships: "alpha/weights/light.onnx" and the like. Raises `ModelError` if it lacks it."""
+    with as_file(files("trimatte").joinpath(*file.split("/"))) as path:
+        if not path.is_file():
+            raise ModelError(f"{path}: a file of the package is missing; install trimatte anew")
+        yield path
+
+
 @lru_cache(maxsize=5)
 def embedded_session(file: str) -> Any:
-    """The session, on the CPU, of a network that the package ships: "alpha/weights/light.onnx" and the like."""
-    with as_file(files("trimatte").joinpath(*file.split("/"))) as path:
+    """The session, on the CPU, of a network that the package ships (see `shipped_file`)."""
+    with shipped_file(file) as path:
         return open_session(path)
 
 

@@ -11,10 +11,9 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ import numpy as np
 
 from trimatte.errors import ArgumentError, ModelError
 from trimatte.files.atomic import atomic_write, reason, sha256
-from trimatte.runtime.onnx import open_session
+from trimatte.runtime.onnx import open_session, shipped_file
 from trimatte.runtime.plugins import check_name, known, meant, resolve, unknown
 from trimatte.segmentation import onnx
 from trimatte.segmentation.cards import Card, Second, is_name, is_shipped, read_card, shipped_card, shipped_cards
@@ -317,13 +316,9 @@ def network_file(chosen: Card) -> Iterator[Path]:
         yield _network(chosen.name)
 
 
-@contextmanager
-def weights_file(name: str) -> Iterator[Path]:
+def weights_file(name: str) -> AbstractContextManager[Path]:
     """A file of the embedded weights. Raises `ModelError` if the installation lacks it."""
-    with as_file(files("trimatte.segmentation").joinpath("weights", name)) as path:
-        if not path.is_file():
-            raise ModelError(f"{path}: a file of the package is missing; install trimatte anew")
-        yield path
+    return shipped_file(f"segmentation/weights/{name}")
 
 
 def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
