@@ -177,11 +177,7 @@ def report(cases: list[Case]) -> Iterator[str]:
 
 def whole(cases: list[Case]) -> Iterator[str]:
     """The trimaps themselves, and what plain distance misses with bands of the same mean area."""
-    yield from (
-        "",
-        "Trimaps as they are made, at their own areas; the ratio is to plain distance there.",
-        "",
-    )
+    yield from ("", "Trimaps as they are made, at their own areas; the ratio is to plain distance there.", "")
     yield "| `band` | " + " | ".join(f"{name}: area | missed | ratio" for name in MADE) + " |"
     yield "| --- |" + " --- |" * 3 * len(MADE)
     for band in BANDS:

@@ -91,15 +91,15 @@ def _closed(band: Band, rows: Rows) -> StencilSystem:
 
 
 @njit()
-def _inverse(S: np.ndarray) -> np.ndarray:
-    # K'K with K the inverse of the Cholesky factor L: the one way that stays definite where S nearly is not
-    L, K, G = np.zeros((4, 4)), np.zeros((4, 4)), np.zeros((4, 4))
+def inverse_factor(S: np.ndarray, ridge: float, K: np.ndarray) -> None:
+    """Fill the lower triangle of K (4, 4) with the inverse of S's Cholesky factor; `ridge` is added to each pivot."""
+    L = np.empty((4, 4))
     for j in range(4):
         for i in range(j, 4):
             total = S[i, j]
             for k in range(j):
                 total -= L[i, k] * L[j, k]
-            L[i, j] = np.sqrt(total) if i == j else total / L[j, j]
+            L[i, j] = np.sqrt(total + ridge) if i == j else total / L[j, j]
     for j in range(4):
         K[j, j] = 1.0 / L[j, j]
         for i in range(j + 1, 4):
@@ -107,6 +107,13 @@ def _inverse(S: np.ndarray) -> np.ndarray:
             for k in range(j, i):
                 total -= L[i, k] * K[k, j]
             K[i, j] = total / L[i, i]
+
+
+@njit()
+def _inverse(S: np.ndarray) -> np.ndarray:
+    # K'K with K the inverse of the Cholesky factor: the one way that stays definite where S nearly is not
+    K, G = np.zeros((4, 4)), np.zeros((4, 4))
+    inverse_factor(S, 0.0, K)
     for i in range(4):
         for j in range(4):
             for k in range(max(i, j), 4):

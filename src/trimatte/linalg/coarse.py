@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trimatte.linalg.assembly import inverse_factor
 from trimatte.linalg.band import Band
 from trimatte.linalg.dissection import Factor, factorise
 from trimatte.linalg.stencil import SLOTS, Matrix, StencilSystem
@@ -257,24 +258,10 @@ def _add(block: np.ndarray, k: np.uint64, w: float, q: Four) -> None:
 
 @njit()
 def _unit_basis(first: int, last: int, mass: np.ndarray, basis: np.ndarray) -> None:
-    """The inverses K of the Cholesky factors L of nodes' mass matrices; a ridge holds directions without mass."""
-    L = np.empty((4, 4))
+    """The inverses of the Cholesky factors of nodes' mass matrices; a ridge holds directions without mass."""
     for a in range(first, last):
-        S, K = mass[a], basis[a]
-        ridge = 1e-5 * (S[0, 0] + S[1, 1] + S[2, 2] + S[3, 3]) + 1e-12
-        for j in range(4):
-            for i in range(j, 4):
-                total = S[i, j]
-                for k in range(j):
-                    total -= L[i, k] * L[j, k]
-                L[i, j] = np.sqrt(total + ridge) if i == j else total / L[j, j]
-        for j in range(4):
-            K[j, j] = 1 / L[j, j]
-            for i in range(j + 1, 4):
-                total = 0.0
-                for k in range(j, i):
-                    total -= L[i, k] * K[k, j]
-                K[i, j] = total / L[i, i]
+        S = mass[a]
+        inverse_factor(S, 1e-5 * (S[0, 0] + S[1, 1] + S[2, 2] + S[3, 3]) + 1e-12, basis[a])
 
 
 def _symmetric_blocks(half: np.ndarray, basis: np.ndarray, grid: np.ndarray) -> np.ndarray:
