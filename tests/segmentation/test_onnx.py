@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from trimatte.errors import ModelError
 from trimatte.planes import resize
 from trimatte.segmentation.contract import Contract
-from trimatte.segmentation.onnx import LONGEST, check, network_size, segmenter
+from trimatte.segmentation.onnx import LONGEST, check, network_size, run_whole, segmenter
 
 Make = Callable[..., Path]
 GREY = Contract(mean=(0, 0, 0), std=(1, 1, 1), size=32, kind="probability")
@@ -82,6 +83,15 @@ def test_logits_get_a_sigmoid_and_a_temperature(make: Make) -> None:
         run = segmenter(path, replace(GREY, kind="logits", temperature=temperature))
         np.testing.assert_allclose(run(image), 1 / (1 + np.exp(-3 / temperature)), atol=1e-5)
     assert not segmenter(make(offset=-1000), replace(GREY, kind="logits"))(image).any()
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+def test_coarse_logits_are_enlarged_before_they_become_probabilities(fit: Literal["stretch", "letterbox"]) -> None:
+    contract = replace(GREY, kind="logits", size=64, fit=fit)
+    coarse = np.random.default_rng(0).normal(scale=9, size=(32, 32)).astype(np.float32)
+    probability = run_whole(lambda x: coarse, gradient(64, 64), contract)
+    logits = np.asarray(Image.fromarray(coarse).resize((64, 64), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
 def test_letterbox_keeps_the_aspect_and_the_whole_picture(make: Make) -> None:

@@ -90,7 +90,8 @@ def test_lite_asks_the_same_second_when_in_doubt() -> None:
     lite, plus = registry.card("lite").second, registry.card("lite-plus").second
     assert lite is not None
     assert plus is not None
-    assert replace(lite, doubt=(0.0, lite.doubt[1])) == plus
+    larger = replace(lite.contract, size=plus.contract.size)
+    assert replace(lite, doubt=(0.0, lite.doubt[1]), contract=larger) == plus
     assert lite.doubt[0] > 0
     with registry.network_file(registry.card("lite")) as one, registry.weights_file(lite.file) as two:
         assert registry.size(registry.card("lite")) == one.stat().st_size + two.stat().st_size

@@ -13,7 +13,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from trimatte.cli.train_glance import command  # noqa: E402
 from trimatte.networks.glance import Glance  # noqa: E402
-from trimatte.networks.lite import Lite  # noqa: E402
+from trimatte.networks.lite import Lite, doubled  # noqa: E402
 from trimatte.training.export import FULL, TAPS, export_lite  # noqa: E402
 from trimatte.training.glance import ELSEWHERE, export_focus, loss, weight_of  # noqa: E402
 
@@ -73,7 +73,8 @@ def test_both_files_together_are_the_network(network, tmp_path):
         for name in ("lite", "glance")
     ]
     logits, *maps = sessions[0].run(["logits", *TAPS], {"image": x.numpy()})
-    given = {"image": x.numpy(), "logits": logits, **dict(zip(TAPS, maps, strict=True))}
+    large = doubled(torch.from_numpy(logits)).numpy()
+    given = {"image": x.numpy(), "logits": large, **dict(zip(TAPS, maps, strict=True))}
     with torch.no_grad():
         for got, want in zip(sessions[1].run(None, given), network(x), strict=True):
             np.testing.assert_allclose(got, want.numpy(), atol=1e-4)

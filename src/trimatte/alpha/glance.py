@@ -66,4 +66,4 @@ def _segmenter() -> tuple[Any, Contract]:
     """The session of the segmenter's file, and its contract with a longer side."""
     card = registry.card("lite")
     with registry.network_file(card) as path:
-        return open_session(path), replace(card.contract, long_side=LONG_SIDE)
+        return open_session(path, outputs=MAPS), replace(card.contract, long_side=LONG_SIDE)

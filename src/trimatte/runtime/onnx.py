@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import as_file, files
@@ -12,10 +12,11 @@ from typing import Any
 
 from trimatte.errors import ArgumentError, ModelError
 from trimatte.runtime.device import PROVIDERS, chosen_device, onnx_device
+from trimatte.runtime.onnx_file import giving_only
 from trimatte.runtime.threads import available_threads
 
 
-def open_session(path: Path, *, called: str = "", device: str = "cpu") -> Any:
+def open_session(path: Path, *, called: str = "", device: str = "cpu", outputs: Sequence[str] = ()) -> Any:
     """An inference session of an ONNX file.
 
     Parameters
@@ -26,6 +27,8 @@ def open_session(path: Path, *, called: str = "", device: str = "cpu") -> Any:
         What messages call it.
     device : str, default "cpu"
         A name of `trimatte.runtime.device.DEVICES`; "auto" takes what the user chose for all, or a GPU that works.
+    outputs : sequence of str, optional
+        Names of the only outputs that will be asked for: what none of them needs is not computed. Else all can be.
 
     Raises
     ------
@@ -42,7 +45,8 @@ def open_session(path: Path, *, called: str = "", device: str = "cpu") -> Any:
     place = onnx_device(device)
     providers = list(dict.fromkeys([PROVIDERS[place], PROVIDERS["cpu"]]))
     try:
-        session = onnxruntime.InferenceSession(str(path), _options(place), providers=providers)
+        model = giving_only(path.read_bytes(), outputs) if outputs else str(path)
+        session = onnxruntime.InferenceSession(model, _options(place), providers=providers)
     except Exception as error:
         raise ModelError(f"{called or path.name}: {_why_not(error, place)}") from error
     # A provider whose libraries are missing is left out without an error.

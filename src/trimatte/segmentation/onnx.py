@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,14 @@ LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
 
-def segmenter(path: Path, contract: Contract, device: str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
-    """Build a segmenter from an ONNX file. Raises `ModelError` if the file does not fit the contract."""
-    network = open_network(path, contract, device=device)
+def segmenter(
+    path: Path, contract: Contract, device: str = "cpu", *, outputs: Sequence[str] = ()
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Build a segmenter from an ONNX file, of whose `outputs`, or all, no others are computed.
+
+    Raises `ModelError` if the file does not fit the contract.
+    """
+    network = open_network(path, contract, device=device, outputs=outputs)
     return lambda image: run_whole(network.infer, image, contract)
 
 
@@ -72,8 +77,10 @@ def _predict_refined(infer: Infer, image: np.ndarray, contract: Contract) -> np.
 def _predict(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
     """Probability (H, W) of a picture (H, W, 3), the mean over all sizes at which the network takes it."""
     answers = [_output_for(infer, image, each) for each in contract.passes()]
-    largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
-    mean = np.stack([resized(answer, largest) for answer in answers]).mean(axis=0)
+    mean = answers[0]
+    if len(answers) > 1:
+        largest = max((answer.shape for answer in answers), key=lambda shape: shape[0] * shape[1])
+        mean = np.mean([resized(answer, largest) for answer in answers], axis=0)
     probability: np.ndarray = resized(as_probability(mean, contract), image.shape[:2])
     return np.clip(probability, 0, 1, out=probability)
 
@@ -108,7 +115,9 @@ def _trial(network: Network, contract: Contract) -> list[np.ndarray]:
     return [network.infer(*tensors(picture, trimap, contract, (0, side, 0, side)))]
 
 
-def open_network(path: Path, contract: Contract, *, called: str = "", device: str = "cpu") -> Network:
+def open_network(
+    path: Path, contract: Contract, *, called: str = "", device: str = "cpu", outputs: Sequence[str] = ()
+) -> Network:
     """Open an ONNX file: a function from its inputs, each (1, C, h, w) float32, to one plane (h', w') float32.
 
     The function raises `MemoryError` where the device has too little.
@@ -121,7 +130,7 @@ def open_network(path: Path, contract: Contract, *, called: str = "", device: st
         For a device that is not there.
     """
     called = called or path.name
-    session = open_session(path, called=called, device=device)
+    session = open_session(path, called=called, device=device, outputs=outputs)
     inputs = _inputs(session, contract, called)
     fixed = _fixed(session, contract, called)
     output = _output(session, contract, called)
@@ -246,7 +255,9 @@ def _output_for(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarr
     answer = infer(x)
     if contract.flip:
         answer = (answer + infer(x[..., ::-1])[..., ::-1]) / 2
-    return resized(answer, x.shape[2:])[box] if contract.fit != "stretch" else answer
+    # Logits are enlarged as such: their probabilities would blur the edge.
+    whole = contract.fit == "stretch" and contract.kind == "probability"
+    return answer if whole else resized(answer, x.shape[2:])[box]
 
 
 def network_input(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:

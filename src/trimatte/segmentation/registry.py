@@ -325,7 +325,7 @@ def _built(chosen: Card) -> Callable[[np.ndarray], np.ndarray]:
     with network_file(chosen) as path:
         if chosen.name not in EMBEDDED:
             return onnx.segmenter(path, chosen.contract, "auto")
-        run = onnx.segmenter(path, chosen.contract)
+        run = onnx.segmenter(path, chosen.contract, outputs=["logits"])
     return Embedded(run, chosen, once(partial(_second, chosen.second)) if chosen.second else None)
 
 

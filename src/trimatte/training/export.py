@@ -44,14 +44,23 @@ CHECKED = ((320, 224), (224, 320), (64, 96))
 
 
 def export_lite(weights: Path, out: Path, *, variant: int, bits: int = 8) -> float:
-    """Write the segmenter of `weights` as ONNX: `image` (1, 3, h, w), multiples of 32, to `logits` (1, 1, h, w).
+    """Write the segmenter of `weights` as ONNX: `image` (1, 3, h, w), multiples of 32, to `logits` at half the size.
 
     It gives the maps `TAPS` and `DEEPER`, too, on which the decoders of "glance" and of clicks draw.
     """
-    off = export(Lite(variant=variant), weights, out, inputs={"image": (3, 1)}, outputs=["logits"], bits=bits)
+    inputs, network = {"image": (3, 1)}, _Drawn(variant=variant)
+    off = export(network, weights, out, inputs=inputs, outputs=["logits"], bits=bits, stride=2)
     for path in (out, out.with_suffix(FULL)):
         onnx.save(tapped(onnx.load(path)), path)
     return off
+
+
+class _Drawn(Lite):
+    """The segmenter without the doubling of its logits, for which onnxruntime takes a tenth of the time."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.heads[0](self.draw(self.encoder(x))[0])
+        return logits
 
 
 def tapped(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from trimatte.networks.clicks import Clicks
-from trimatte.networks.lite import Lite, doubled
+from trimatte.networks.lite import Lite
 from trimatte.training import clicks, segmenter
 from trimatte.training.resident import Batch
 from trimatte.training.steps import averaging, checked, save_state
@@ -131,7 +131,7 @@ class Pair:
         x, *rest = photos
         found = self.lite.encoder(x.contiguous(memory_format=torch.channels_last))
         half, *drawn = self.lite.draw(found)
-        logits = doubled(self.lite.heads[0](half).detach())
+        logits = self.lite.heads[0](half).detach()
         return clicks.Targets([*found[1:], half, *drawn[:-1]], clicks.answer_before(logits), *rest)
 
     def save(self) -> None:
