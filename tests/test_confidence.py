@@ -14,6 +14,7 @@ from trimatte.cutout import find_trimap
 from trimatte.images import load_picture
 from trimatte.planes import resize
 from trimatte.segmentation import registry
+from trimatte.segmentation.doubt import found_and_doubt
 from trimatte.stages import Stages
 from trimatte.trimap import BOUND, TrimapReport
 
@@ -101,6 +102,24 @@ def test_what_a_segmenter_is_mostly_in_doubt_of_is_no_subject(monkeypatch: pytes
     assert cut.report.trust == pytest.approx(5 / 13)
     with pytest.raises(trimatte.errors.SubjectNotFoundError):
         trimatte.cutout(photo, segmenter="doubter", strict=True)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.float16, np.float32, np.float64])
+def test_a_mask_of_any_type_is_beyond_doubt(kind: type[np.generic]) -> None:
+    mask = np.zeros((300, 700), kind)
+    mask[60:200, 100:600] = 1
+    assert found_and_doubt(mask) == pytest.approx((mask.sum(dtype=float) / mask.size, 0.0), abs=1e-6)
+    assert subject_trust(mask) == 1.0
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_doubt_is_what_its_definition_says(turned: bool) -> None:
+    p = np.random.default_rng(0).random((700, 1100), np.float32) ** 3
+    p = p.T if turned else p
+    apart = p[::2, ::2].astype(np.float64)
+    expected = apart.mean(), (4 * apart * (1 - apart)).mean()
+    np.testing.assert_allclose(found_and_doubt(p), expected, rtol=1e-5)
+    assert np.isnan(found_and_doubt(np.full((3, 3), np.nan, np.float32))).all()
 
 
 def test_a_pictures_own_alpha_bounds_what_is_in_doubt_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,19 @@ def test_every_kind_of_field_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [b"no model", b"\x3a", b"\x3a\x05\x0a\x01", b"\x08\x80", b"\x3a\x02\x62\x05", b"\x11\x00", b"\x0b"]
+    "model",
+    [
+        b"no model",
+        b"\x3a",
+        b"\x3a\x05\x0a\x01",
+        b"\x08\x80",
+        b"\x3a\x02\x62\x05",
+        b"\x11\x00",
+        b"\x0b",
+        bytes(5_000_000),
+        b"\xff" * 5_000_000,
+    ],
+    ids=lambda model: model[:4].hex(),
 )
 def test_what_is_no_model_is_refused(model: bytes, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="protocol buffer"):
@@ -48,6 +60,11 @@ def test_what_is_no_model_is_refused(model: bytes, tmp_path: Path) -> None:
     path.write_bytes(model)
     with pytest.raises(ModelError, match=r"network\.onnx: not a network that onnxruntime can load"):
         open_session(path, outputs=["logits"])
+
+
+def test_an_output_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="no output 'nope'"):
+        giving_only(LITE.read_bytes(), ["logits", "nope"])
 
 
 def test_a_session_answers_the_same_with_fewer_outputs(tmp_path: Path) -> None:

@@ -94,6 +94,12 @@ def test_coarse_logits_are_enlarged_before_they_become_probabilities(fit: Litera
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
+def test_logits_finer_than_what_the_network_sees_stay_so() -> None:
+    stripes = np.tile(np.float32([[-8, 8]]), (256, 128))
+    probability = run_whole(lambda x: stripes, gradient(256, 256), replace(GREY, kind="logits", size=64))
+    np.testing.assert_allclose(probability, 1 / (1 + np.exp(-stripes)), atol=1e-6)
+
+
 def test_letterbox_keeps_the_aspect_and_the_whole_picture(make: Make) -> None:
     for height, width in ((20, 80), (80, 20), (33, 64)):
         image = np.full((height, width, 3), 0.8, np.float32)

@@ -19,7 +19,7 @@ _COUNTED = 2
 def giving_only(model: bytes, names: Collection[str]) -> bytes:
     """A model without its other outputs than those of these names; onnxruntime leaves out what only they need.
 
-    Raises `ValueError` for bytes that are no model.
+    Raises `ValueError` for bytes that are no model, and for a name that is none of its outputs'.
     """
     return b"".join(
         _counted(GRAPH, _graph(value, names)) if number == GRAPH else field for number, field, value in _fields(model)
@@ -27,7 +27,10 @@ def giving_only(model: bytes, names: Collection[str]) -> bytes:
 
 
 def _graph(graph: memoryview, names: Collection[str]) -> bytes:
-    return b"".join(field for number, field, value in _fields(graph) if number != OUTPUT or _name(value) in names)
+    fields = [(field, _name(value) if number == OUTPUT else None) for number, field, value in _fields(graph)]
+    if missing := set(names).difference(name for _, name in fields if name):
+        raise ValueError(f"it has no output {min(missing)!r}")
+    return b"".join(field for field, name in fields if name is None or name in names)
 
 
 def _name(output: memoryview) -> str:
@@ -41,6 +44,8 @@ def _fields(message: bytes | memoryview) -> Iterator[tuple[int, memoryview, memo
         begin = place
         key, place = _number(view, place)
         kind = key & 7
+        if key < 8:
+            raise ValueError("no protocol buffer: a field without a number")
         if kind == 0:
             value, place = place, _number(view, place)[1]
         elif kind == _COUNTED:
@@ -56,15 +61,15 @@ def _fields(message: bytes | memoryview) -> Iterator[tuple[int, memoryview, memo
 
 
 def _number(view: memoryview, place: int) -> tuple[int, int]:
-    """A whole number, seven bits a byte, the least first; and the place behind it."""
+    """A whole number, seven bits a byte, the least first, ten bytes at most; and the place behind it."""
     total = shift = 0
-    while place < len(view):
+    while place < len(view) and shift < 70:
         byte = view[place]
         total |= (byte & 127) << shift
         place, shift = place + 1, shift + 7
         if byte < 128:
             return total, place
-    raise ValueError("a protocol buffer that ends too soon")
+    raise ValueError("no protocol buffer: a number without an end")
 
 
 def _counted(number: int, value: bytes) -> bytes:

@@ -13,9 +13,9 @@ SEEN = 512
 def found_and_doubt(probability: np.ndarray) -> tuple[float, float]:
     """Means of p and of 4 p (1 - p) over a plane (H, W) in [0, 1]."""
     step = max(1, max(probability.shape) // SEEN)
-    p = probability[::step, ::step]
+    p = probability[::step, ::step].astype(np.float32, copy=False)
     found = float(p.sum(dtype=np.float64))
-    return found / p.size, max(0.0, 4 * (found - float(np.vdot(p, p))) / p.size)
+    return found / p.size, max(4 * (found - float(np.vdot(p, p))) / p.size, 0.0)
 
 
 def is_in_doubt(probability: np.ndarray, least: float, most: float = np.inf) -> bool:

@@ -255,9 +255,9 @@ def _output_for(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarr
     answer = infer(x)
     if contract.flip:
         answer = (answer + infer(x[..., ::-1])[..., ::-1]) / 2
-    # Logits are enlarged as such: their probabilities would blur the edge.
-    whole = contract.fit == "stretch" and contract.kind == "probability"
-    return answer if whole else resized(answer, x.shape[2:])[box]
+    # Coarse logits are enlarged as such: their probabilities would blur the edge.
+    coarse = contract.kind == "logits" and answer.shape[0] < x.shape[2]
+    return resized(answer, x.shape[2:])[box] if coarse or contract.fit != "stretch" else answer
 
 
 def network_input(image: np.ndarray, contract: Contract) -> tuple[np.ndarray, Box]:
