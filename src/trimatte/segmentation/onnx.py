@@ -45,7 +45,7 @@ LONGEST = 4
 def segmenter(
     path: Path, contract: Contract, device: str = "cpu", *, outputs: Sequence[str] = ()
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Build a segmenter from an ONNX file, of whose `outputs`, or all, no others are computed.
+    """Build a segmenter from an ONNX file; with `outputs`, only these of the file are computed.
 
     Raises `ModelError` if the file does not fit the contract.
     """
@@ -120,7 +120,7 @@ def open_network(
 ) -> Network:
     """Open an ONNX file: a function from its inputs, each (1, C, h, w) float32, to one plane (h', w') float32.
 
-    The function raises `MemoryError` where the device has too little.
+    The function raises `MemoryError` where the device has too little. With `outputs`, only these are computed.
 
     Raises
     ------
