@@ -23,17 +23,6 @@ def test_gaussian_is_that_of_scipy_to_the_bit(shape: tuple[int, ...], sigma: flo
         np.testing.assert_array_equal(blurred, expected)
 
 
-@pytest.mark.parametrize("radius", [1, 6, 8])
-@pytest.mark.parametrize("shape", [(37, 50), (8, 160), (1, 5)])
-def test_mean_is_that_of_scipy(shape: tuple[int, int], radius: int) -> None:
-    plane = np.random.default_rng(1).random(shape).astype(np.float32)
-    averaged = filters.mean(plane, radius)
-    assert averaged.dtype == np.float32
-    np.testing.assert_allclose(
-        averaged, ndimage.uniform_filter(plane, 2 * radius + 1, mode="nearest"), rtol=3e-7, atol=1e-8
-    )
-
-
 @settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 99), height=st.integers(1, 12), width=st.integers(1, 12), radius=st.integers(0, 14))
 def test_dilated_is_that_of_scipy(seed: int, height: int, width: int, radius: int) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from trimatte.images.arrays import bounding_box
+from trimatte.images.arrays import bounding_box, read_only
 from trimatte.planes.distance import squared_distance
+from trimatte.runtime.jit import njit, side_by_side
 from trimatte.runtime.onnx import embedded_session
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
@@ -93,18 +94,66 @@ def distances(trimap: np.ndarray) -> np.ndarray:
     for plane, value in zip(away, (FOREGROUND, BACKGROUND), strict=True):
         np.divide(squared_distance(trimap == value, FAR), np.float32(FAR**2), out=plane)
         np.minimum(plane, 1, out=plane)
-        np.power(plane, np.float32(0.25), out=plane)
+        for _ in range(2):
+            np.sqrt(plane, out=plane)
     return away
 
 
-def pair_planes(image: np.ndarray, pairs: np.ndarray, share: np.ndarray, unknown: np.ndarray) -> list[np.ndarray]:
+def pair_planes(
+    image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, share: np.ndarray | None = None
+) -> np.ndarray:
     """What a pair of sampled colours (H, W, 6), foreground and background, says of each pixel that is unknown.
 
-    By how much both differ from the pixel's colour (six planes); how far the pair, mixed with `share` of its
-    foreground, misses that colour, times 4; how far apart the pair is.
+    Parameters
+    ----------
+    share : (H, W) array, optional
+        Of the foreground in the pixel; by default that of the place on the line between the pair that is nearest to its
+        colour, and 0 or 1 where known.
+
+    Returns
+    -------
+    (9, H, W) float32 array
+        The share; then, 0 where known: by how much foreground and background differ from the pixel's colour; how far
+        the two, mixed by the share, miss it, times 4; how far apart they are.
     """
-    pair, own = pairs * unknown[..., None], image * unknown[..., None]
-    mixed = share[..., None] * pair[..., :3] + (1 - share[..., None]) * pair[..., 3:]
-    missed = np.abs(mixed - own).sum(-1)
-    apart = np.abs(pair[..., :3] - pair[..., 3:]).sum(-1)
-    return [*np.moveaxis(pair - np.concatenate([own, own], -1), -1, 0), 4 * missed, apart]
+    planes = np.empty((9, *trimap.shape), np.float32)
+    given = share is not None
+    floats = (image, pairs, share if share is not None else np.empty((0, 0)))
+    seen = [read_only(np.asarray(array, np.float32)) for array in floats]
+    side_by_side(_compare, len(trimap), read_only(trimap), *seen, given, planes, least=16)
+    return planes
+
+
+@njit()
+def _compare(
+    first: int,
+    last: int,
+    trimap: np.ndarray,
+    image: np.ndarray,
+    pairs: np.ndarray,
+    share: np.ndarray,
+    given: bool,
+    out: np.ndarray,
+) -> None:
+    """`pair_planes` of rows `first` to `last`."""
+    none, one = np.float32(0), np.float32(1)
+    for y in range(first, last):
+        for x in range(trimap.shape[1]):
+            out[0, y, x] = share[y, x] if given else np.float32(trimap[y, x] == FOREGROUND)
+            if trimap[y, x] != UNKNOWN:
+                out[1:, y, x] = none
+                continue
+            along, length = none, none
+            missed, apart = none, none
+            for c in range(3):
+                line = pairs[y, x, c] - pairs[y, x, 3 + c]
+                along += (image[y, x, c] - pairs[y, x, 3 + c]) * line
+                length += line * line
+            if not given:
+                out[0, y, x] = min(max(along / max(length, np.float32(1e-3)), none), one)
+            for c in range(3):
+                front, back = pairs[y, x, c], pairs[y, x, 3 + c]
+                out[1 + c, y, x], out[4 + c, y, x] = front - image[y, x, c], back - image[y, x, c]
+                missed += abs(back + out[0, y, x] * (front - back) - image[y, x, c])
+                apart += abs(front - back)
+            out[7, y, x], out[8, y, x] = np.float32(4) * missed, apart

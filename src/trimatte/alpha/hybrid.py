@@ -178,7 +178,7 @@ def features(image: np.ndarray, trimap: np.ndarray, ingredients: Ingredients, aw
     Colour; known foreground and background; the four alphas; by how much the sampled foreground and background differ
     from the pixel's colour; how far the sampled pair misses it, and how far apart the pair is; the distances `away`.
     """
-    pair = pair_planes(image, ingredients.pairs, ingredients.alphas[SHARED], trimap == UNKNOWN)
+    pair = pair_planes(image, trimap, ingredients.pairs, ingredients.alphas[SHARED])[1:]
     planes = [trimap == FOREGROUND, trimap == BACKGROUND, *ingredients.alphas]
     stack = [*np.moveaxis(image, -1, 0), *planes, *pair, *away]
     out: np.ndarray = np.stack(stack).astype(np.float32, copy=False)

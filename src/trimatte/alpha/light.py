@@ -15,7 +15,7 @@ from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.shared import shared_samples
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import timed
-from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from trimatte.trimap import BACKGROUND, FOREGROUND
 
 CHANNELS = 16
 MULTIPLE = 32
@@ -58,20 +58,9 @@ def predict(
 def features(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> np.ndarray:
     """What the network sees of (a part of) a picture, (16, H, W) float32.
 
-    Colour; known foreground and background; the distances `away` to both; where the pixel's colour lies between its
-    sampled pair's, and what `pair_planes` says of the pair.
+    Colour; known foreground and background; the distances `away` to both; what `pair_planes` says of the sampled pair.
     """
-    share = _between(image, pairs)
-    share[trimap != UNKNOWN] = trimap[trimap != UNKNOWN] == FOREGROUND
-    pair = pair_planes(image, pairs, share, trimap == UNKNOWN)
-    planes = [*np.moveaxis(image, -1, 0), trimap == FOREGROUND, trimap == BACKGROUND, *away, share, *pair]
+    known = trimap == FOREGROUND, trimap == BACKGROUND
+    planes = [*np.moveaxis(image, -1, 0), *known, *away, *pair_planes(image, trimap, pairs)]
     out: np.ndarray = np.stack(planes).astype(np.float32, copy=False)
     return out
-
-
-def _between(image: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """The share of the foreground at the place on the line between a pair that is nearest to the pixel (H, W)."""
-    line = pairs[..., :3] - pairs[..., 3:]
-    along = ((image - pairs[..., 3:]) * line).sum(-1) / np.maximum(np.square(line).sum(-1), 1e-3)
-    share: np.ndarray = np.clip(along, 0, 1)
-    return share

@@ -18,8 +18,7 @@ from PIL import Image
 
 from trimatte.alpha import Matte, quiet_matte
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
-from trimatte.planes import filters
-from trimatte.planes.regression import colour_slopes
+from trimatte.planes.regression import affine_planes
 from trimatte.planes.resize import resized, strips
 from trimatte.runtime.measure import timed
 from trimatte.runtime.threads import available_threads
@@ -128,17 +127,10 @@ def affine(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     planes = np.empty((4, *alpha.shape), np.float32)
     for rows in strips(alpha.shape):
         top, bottom = max(0, rows.start - 2), rows.stop + 2  # the windows of a fit, and of the mean over fits
-        fitted = _fitted(image[top:bottom], alpha[top:bottom])
-        for plane, part in zip(planes, fitted, strict=True):
-            plane[rows] = part[rows.start - top : rows.stop - top]
+        fitted = affine_planes(image[top:bottom], alpha[top:bottom], 1, EDGE)[:, rows.start - top : rows.stop - top]
+        planes[1:, rows] = fitted[1:]
+        planes[0, rows] = alpha[rows] - np.einsum("cij,ijc->ij", fitted[1:], image[rows])
     return planes
-
-
-def _fitted(image: np.ndarray, alpha: np.ndarray) -> list[np.ndarray]:
-    """`affine` of a picture that is small, in float64."""
-    slope = [filters.mean(plane, 1) for plane in colour_slopes(image, alpha, 1, EDGE)]
-    offset = alpha - sum(plane * colour for plane, colour in zip(slope, np.moveaxis(image, -1, 0), strict=True))
-    return [offset, *slope]
 
 
 def _strips(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:

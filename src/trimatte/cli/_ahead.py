@@ -53,16 +53,19 @@ def loaded_ahead(picture: str, quality: str) -> Iterator[None]:
 
 
 def _load(quality: str) -> None:
-    """Cut out a small scene whose trimap is given, so that no subject has to be found."""
+    """Cut out a small scene whose trimap is given, so that no subject has to be found; decide what is unsure of it."""
     gc.disable()  # next to nothing that imports make is ever given up
     # What goes wrong here goes wrong again where it is reported.
     with suppress(Exception):
         import numpy as np
 
         from trimatte.cutout import cutout
+        from trimatte.segmentation.decide import decided
         from trimatte.trimap import make_trimap
 
         y, x = np.ogrid[-32:32, -32:32]
         disc = (np.hypot(y, x) < 20).astype(np.float32)
-        cutout(disc[..., None].repeat(3, axis=2), trimap=make_trimap(disc), quality=quality)
+        scene = disc[..., None].repeat(3, axis=2)
+        decided(scene, disc)
+        cutout(scene, trimap=make_trimap(disc), quality=quality)
     gc.enable()

@@ -33,19 +33,6 @@ def gaussian(plane: np.ndarray, sigma: float, mode: str = "symmetric") -> np.nda
     return plane
 
 
-def mean(plane: np.ndarray, radius: int) -> np.ndarray:
-    """The mean over a window of this radius about each pixel (H, W); the border's pixels are repeated beyond it."""
-    size = 2 * radius + 1
-    rows, columns = (np.clip(np.arange(-radius, length + radius), 0, length - 1) for length in plane.shape)
-    sums = np.zeros((len(rows) + 1, len(columns) + 1))
-    sums[1:, 1:] = plane[rows[:, None], columns]
-    np.cumsum(sums, axis=0, out=sums)
-    np.cumsum(sums, axis=1, out=sums)
-    bands = sums[size:] - sums[:-size]
-    averaged: np.ndarray = ((bands[:, size:] - bands[:, :-size]) / size**2).astype(plane.dtype)
-    return averaged
-
-
 def dilated(mask: np.ndarray, radius: int = 1, axes: tuple[int, ...] | None = None) -> np.ndarray:
     """A mask grown by so many pixels along axes, by default all: by a square, or a cube."""
     for axis in range(mask.ndim) if axes is None else axes:

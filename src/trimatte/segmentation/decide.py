@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.planes import filters
-from trimatte.planes.regression import colour_slopes
+from trimatte.planes.regression import affine_planes
 from trimatte.planes.resize import downsampled, resized, strips
 from trimatte.runtime.onnx import embedded_session
 
@@ -134,13 +134,9 @@ def _between(volume: np.ndarray, place: list[np.ndarray]) -> np.ndarray:
 
 def guided(image: np.ndarray, plane: np.ndarray, radius: int) -> np.ndarray:
     """A plane (H, W) smoothed along the edges of image (H, W, 3): in each window an affine function of colour."""
-
-    slopes, channels = colour_slopes(image, plane, radius, EDGE), np.moveaxis(image, -1, 0)
-    level = filters.mean(plane, radius)
-    level = level - sum(s * filters.mean(a, radius) for s, a in zip(slopes, channels, strict=True))
-    smooth = filters.mean(level, radius)
-    for s, a in zip(slopes, channels, strict=True):
-        smooth += filters.mean(s, radius) * a
+    smooth, *slopes = affine_planes(image, plane, radius, EDGE)
+    for slope, channel in zip(slopes, np.moveaxis(image, -1, 0), strict=True):
+        smooth += slope * channel
     return smooth.astype(np.float32)
 
 
