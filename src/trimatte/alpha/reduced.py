@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from trimatte.alpha import Matte, quiet_matte
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
 from trimatte.planes.regression import affine_planes
-from trimatte.planes.resize import resized, strips
+from trimatte.planes.resize import block_means, resized, strips
 from trimatte.runtime.measure import timed
 from trimatte.runtime.threads import available_threads
 
@@ -83,21 +83,22 @@ def reduction(trimap: np.ndarray, pixels: int) -> tuple[int, np.ndarray]:
 
 def reduced_image(image: np.ndarray, factor: int) -> np.ndarray:
     """Means (h, w, 3) over blocks of `factor` rows and columns; the last blocks may be smaller."""
-    channels = (Image.fromarray(np.ascontiguousarray(channel)) for channel in np.moveaxis(image, -1, 0))
-    means: np.ndarray = np.stack([np.asarray(channel.reduce(factor)) for channel in channels], axis=-1)
-    np.clip(means, 0, 1, out=means)
-    return means
+    means: np.ndarray = np.ascontiguousarray(block_means(image, factor, factor))
+    return np.clip(means, 0, 1, out=means)
 
 
 def reduced_trimap(trimap: np.ndarray, factor: int) -> np.ndarray:
     """Known where all of a block's pixels are known and agree."""
-    more = [(0, -side % factor) for side in trimap.shape]
-    blocks = np.pad(trimap, more, mode="edge").reshape(
-        (trimap.shape[0] + more[0][1]) // factor, factor, (trimap.shape[1] + more[1][1]) // factor, factor
-    )
-    low, high = blocks.min((1, 3)), blocks.max((1, 3))
-    coarse: np.ndarray = np.where(low == high, low, UNKNOWN).astype(np.uint8)
-    return coarse
+    whole = np.pad(trimap, [(0, -side % factor) for side in trimap.shape], mode="edge")
+    low, high = (_over_blocks(extreme, whole, factor) for extreme in (np.minimum, np.maximum))
+    return np.where(low == high, low, np.uint8(UNKNOWN))
+
+
+def _over_blocks(extreme: np.ufunc, plane: np.ndarray, factor: int) -> np.ndarray:
+    """The least or greatest of each block of a plane whose sides are multiples of `factor`."""
+    rows: np.ndarray = reduce(extreme, (plane[first::factor] for first in range(factor)))
+    blocks: np.ndarray = reduce(extreme, (rows[:, first::factor] for first in range(factor)))
+    return blocks
 
 
 def enlarged(alpha: np.ndarray, small: np.ndarray, image: np.ndarray, trimap: np.ndarray, factor: int) -> np.ndarray:

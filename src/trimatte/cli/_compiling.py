@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import subprocess
 
 _MODULES = [
-    f"trimatte.{name}" for name in ("planes.distance", "planes.regions", "alpha.shared", "foreground.multilevel")
+    f"trimatte.{name}"
+    for name in ("planes.regression", "planes.distance", "planes.regions", "alpha.light", "foreground.multilevel")
 ]
 """Those with the kernels of the usual way."""
 

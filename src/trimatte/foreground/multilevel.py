@@ -25,7 +25,9 @@ import math
 import numpy as np
 
 from trimatte.linalg.report import SolveReport
+from trimatte.planes.resize import strips
 from trimatte.runtime.jit import njit, side_by_side
+from trimatte.runtime.threads import for_each
 
 TILE = 16
 PIXELS = 4096
@@ -47,7 +49,12 @@ def multilevel(image: np.ndarray, alpha: np.ndarray, report: SolveReport) -> np.
     """
     report.solver = "levels from one pixel to full size"
     foreground, _ = both_layers(image, alpha)
-    np.copyto(foreground, image, where=(alpha == 1)[..., None])
+
+    def keep(rows: slice) -> None:
+        opaque = np.flatnonzero(alpha[rows] == 1)
+        foreground[rows].reshape(-1, 3)[opaque] = image[rows].reshape(-1, 3).take(opaque, axis=0)
+
+    for_each(keep, strips(alpha.shape))
     return foreground
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimatte.images.arrays import read_only
 from trimatte.runtime.jit import njit, side_by_side
 
 FEW = 4000
@@ -32,8 +31,9 @@ def affine_planes(image: np.ndarray, plane: np.ndarray, radius: int, edge: float
     (4, H, W) float64 array
         The offset, then the slopes for red, green and blue.
     """
-    image, plane = (read_only(np.asarray(array, np.float32)) for array in (image, plane))
-    fits, means = np.empty((2, 4, *plane.shape))
+    image, plane = (np.array(array, np.float32, order="C") for array in (image, plane))  # kernels of one type
+    fits: np.ndarray = np.empty((4, *plane.shape))
+    means = np.empty_like(fits)
     height, width = plane.shape
     least = max(1, FEW // width)
     side_by_side(_fit, height, image, plane, radius, edge, fits, least=least)

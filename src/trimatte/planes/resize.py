@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from trimatte.runtime.threads import for_each
+
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -55,10 +57,17 @@ def resized(
         return array
     planes = array[..., None] if array.ndim == 2 else array
     out = np.empty((planes.shape[2], height, width), array.dtype)
-    for channel, plane in enumerate(out):
+
+    def fill(channel: int) -> None:
         picture = Image.fromarray(np.ascontiguousarray(planes[..., channel]))
         for rows, part in _parts(size[:2], array.shape[:2], box):
-            plane[rows] = np.asarray(picture.resize((width, rows.stop - rows.start), FILTERS[how], part))
+            out[channel, rows] = np.asarray(picture.resize((width, rows.stop - rows.start), FILTERS[how], part))
+
+    if max(array.size, out.size) > STRIP:
+        for_each(fill, range(len(out)))
+    else:
+        for channel in range(len(out)):
+            fill(channel)
     if clip and array.dtype != np.uint8 and how in ("bicubic", "lanczos"):
         np.clip(out, 0, 1, out=out)
     return out[0] if array.ndim == 2 else out.transpose(1, 2, 0)
@@ -90,8 +99,13 @@ def downsampled(image: Planes, size: tuple[int, int], how: str = "bilinear", *, 
     They are then still `gap` times as large as wanted, or more.
     """
     high, wide = (max(1, int(have / wanted / gap)) for have, wanted in zip(image.shape, size, strict=False))
-    smaller = _averaged(_averaged(image, high).swapaxes(0, 1), wide).swapaxes(0, 1)
+    smaller = block_means(image, high, wide)
     return resized(smaller, size, how, box=(0, 0, image.shape[1] / wide, image.shape[0] / high))
+
+
+def block_means(image: Planes, high: int, wide: int) -> Planes:
+    """Means (h, w, 3) over blocks of so many rows and columns of (H, W, 3) float32; the last blocks may be smaller."""
+    return _averaged(_averaged(image, high).swapaxes(0, 1), wide).swapaxes(0, 1)
 
 
 def _averaged(rows: Planes, count: int) -> Planes:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.planes import filters
-from trimatte.planes.regression import affine_planes
 from trimatte.planes.resize import downsampled, resized, strips
 from trimatte.runtime.onnx import embedded_session
 
@@ -134,10 +133,13 @@ def _between(volume: np.ndarray, place: list[np.ndarray]) -> np.ndarray:
 
 def guided(image: np.ndarray, plane: np.ndarray, radius: int) -> np.ndarray:
     """A plane (H, W) smoothed along the edges of image (H, W, 3): in each window an affine function of colour."""
+    from trimatte.planes.regression import affine_planes  # brings numba
+
     smooth, *slopes = affine_planes(image, plane, radius, EDGE)
     for slope, channel in zip(slopes, np.moveaxis(image, -1, 0), strict=True):
         smooth += slope * channel
-    return smooth.astype(np.float32)
+    result: np.ndarray = smooth.astype(np.float32)
+    return result
 
 
 def _blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
