@@ -18,7 +18,6 @@ import numpy as np
 
 from trimatte.alpha import Matte, quiet_matte
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
-from trimatte.planes.regression import affine_planes
 from trimatte.planes.resize import block_means, resized, strips
 from trimatte.runtime.measure import timed
 from trimatte.runtime.threads import available_threads
@@ -125,6 +124,8 @@ def affine(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
     At the pixel itself the function gives its alpha. Large pictures are fitted strip by strip, which takes less memory.
     """
+    from trimatte.planes.regression import affine_planes  # brings numba
+
     planes = np.empty((4, *alpha.shape), np.float32)
     for rows in strips(alpha.shape):
         top, bottom = max(0, rows.start - 2), rows.stop + 2  # the windows of a fit, and of the mean over fits
