@@ -32,7 +32,7 @@ from trimatte.runtime.threads import for_each
 TILE = 16
 PIXELS = 4096
 """Fewer are no work for another thread."""
-BLOCK = 16
+BLOCK = 8
 """A block of so many tiles squared is one thread's work at a time."""
 REGULARIZATION = 1e-5
 SMALL = 32
