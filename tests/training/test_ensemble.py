@@ -29,6 +29,8 @@ def written(path, weights, outputs=("alpha", "doubt")):
 def test_the_mean_of_what_each_sees(tmp_path):
     members = [(written(tmp_path / "a.onnx", [1, 2, 3]), [0, 1, 2]), (written(tmp_path / "b.onnx", [5, 7]), [2, 0])]
     together(members, tmp_path / "both.onnx")
+    taken = [node for node in onnx.load(tmp_path / "both.onnx").graph.node if node.op_type == "Gather"]
+    assert len(taken) == 1  # the first sees all channels as they are
     session = onnxruntime.InferenceSession(str(tmp_path / "both.onnx"), providers=["CPUExecutionProvider"])
     x = np.random.default_rng(0).random((1, 3, 4, 5), np.float32)
     alpha, doubt = session.run(None, {"features": x})

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 from click.testing import CliRunner  # noqa: E402
+from torch import nn  # noqa: E402
 
 from trimatte.alpha.hybrid import ALPHAS, CHANNELS, METHODS  # noqa: E402
 from trimatte.cli.train_hybrid import command  # noqa: E402
 from trimatte.errors import ModelError  # noqa: E402
-from trimatte.networks.hybrid import FLOOR, Hybrid  # noqa: E402
+from trimatte.networks.hybrid import FLOOR, Block, Halving, Hybrid, weighed  # noqa: E402
 from trimatte.training.alpha_data import find_cutouts  # noqa: E402
 from trimatte.training.export import FULL, OUTPUTS, export  # noqa: E402
 from trimatte.training.fit import Recipe, loss  # noqa: E402
@@ -89,6 +90,21 @@ def test_untrained_it_is_the_mean():
     assert len(METHODS) == network.methods
 
 
+def test_halving_is_a_convolution_of_four_pixels_as_channels():
+    halving, block = Halving(3, 5).eval(), Block(12, 5).eval()
+    block.load_state_dict({**halving.state_dict(), "0.weight": nn.functional.pixel_unshuffle(halving[0].weight, 2)})
+    x = torch.randn(2, 3, 8, 10)
+    with torch.no_grad():
+        torch.testing.assert_close(halving(x), block(nn.functional.pixel_unshuffle(x, 2)))
+
+
+def test_planes_are_weighed_by_a_softmax():
+    planes, logits = torch.rand(2, 4, 5, 6), torch.randn(2, 4, 5, 6)
+    logits[:, :, 0] *= 1e4
+    wanted = (torch.softmax(logits, 1) * planes).sum(1, keepdim=True)
+    torch.testing.assert_close(weighed(planes, logits), wanted)
+
+
 def test_what_is_easier_is_drawn_more_often(samples):
     sample = load_sample(samples[0])
     exact, near, off = (
@@ -148,6 +164,8 @@ def test_a_run_repeats_and_its_network_exports(samples, tmp_path, request):
     weights = tmp_path / "run" / "best.pt"
     assert export(Hybrid(CHANNELS, ALPHAS), weights, out, inputs=inputs, outputs=OUTPUTS, bits=16) < 0.02
     assert out.stat().st_size < 0.6 * out.with_suffix(FULL).stat().st_size
+    # What onnxruntime is slow at.
+    assert not {"Transpose", "Softmax"} & {node.op_type for node in onnx.load(out).graph.node}
 
 
 def test_steps_lower_the_loss_of_a_batch(samples):

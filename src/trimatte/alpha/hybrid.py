@@ -118,7 +118,7 @@ def _predicted(x: np.ndarray, colours: tuple[int, ...], turned: tuple[int, ...])
     for first in COLOURS:
         channels[first : first + 3] = first + np.array(colours)
     outputs = network_session("hybrid").run(
-        None, {"features": np.ascontiguousarray(np.flip(x[channels], turned))[None]}
+        None, {"features": np.ascontiguousarray(np.flip(x, turned)[channels])[None]}
     )
     answer: np.ndarray = np.flip(np.concatenate([output[0] for output in outputs]), turned)
     return answer

@@ -18,6 +18,8 @@ from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND
 
 CHANNELS = 16
+MEAN, DEVIATION = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)[..., None, None]
+"""Of colours, as the weights with which the encoder's training began want them."""
 MULTIPLE = 32
 """The network wants sides that are multiples of this."""
 NARROW_MARGIN = 64
@@ -58,9 +60,11 @@ def predict(
 def features(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> np.ndarray:
     """What the network sees of (a part of) a picture, (16, H, W) float32.
 
-    Colour; known foreground and background; the distances `away` to both; what `pair_planes` says of the sampled pair.
+    Colour, less `MEAN`, by `DEVIATION`; known foreground and background; the distances `away` to both; what
+    `pair_planes` says of the sampled pair.
     """
     known = trimap == FOREGROUND, trimap == BACKGROUND
     planes = [*np.moveaxis(image, -1, 0), *known, *away, *pair_planes(image, trimap, pairs)]
     out: np.ndarray = np.stack(planes).astype(np.float32, copy=False)
+    out[:3] = (out[:3] - MEAN) / DEVIATION
     return out

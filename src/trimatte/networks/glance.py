@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trimatte.networks.hybrid import FLOOR, Block, Residual
+from trimatte.networks.hybrid import FLOOR, Block, Halving, Residual
 from trimatte.networks.lite import Lite, doubled
 
 WIDTH = 32
@@ -28,7 +28,7 @@ class Focus(nn.Module):
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(count, WIDTH, 1) for count in channels)
         self.merge = Residual(WIDTH)
-        self.enter = Block(4 * 4, WIDTH)
+        self.enter = Halving(4, WIDTH)
         self.refine = nn.Sequential(Block(2 * WIDTH, WIDTH), Residual(WIDTH))
         self.leave = nn.Conv2d(WIDTH, 8, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
@@ -41,7 +41,7 @@ class Focus(nn.Module):
             lateral(level) for lateral, level in zip(self.lateral, (half, quarter, eighth), strict=True)
         )
         middle = self.merge(torch.relu(middle + doubled(deep)))
-        edges = self.enter(nn.functional.pixel_unshuffle(torch.cat([x, torch.tanh(logits / 8)], 1), 2))
+        edges = self.enter(torch.cat([x, torch.tanh(logits / 8)], 1))
         drawn = self.refine(torch.cat([torch.relu(fine + doubled(middle)), edges], 1))
         out = nn.functional.pixel_shuffle(self.leave(drawn), 2).float()
         first = torch.sigmoid(logits.float()).clamp(FLOOR, 1 - FLOOR)

@@ -2,7 +2,7 @@
 
 In the spirit of Deep Image Matting (Xu et al., CVPR 2017), an encoder, a decoder and a refinement by what the encoder
 has lost, but light: an EfficientNet-Lite encoder that begins with ImageNet's weights, a slim decoder, and nothing
-computed above half the resolution. The refinement sees each 2 x 2 pixels as channels and gives 2 x 2 as channels
+computed above half the resolution. The refinement sees 6 x 6 pixels about each 2 x 2 and gives 2 x 2 as channels
 (Shi et al., CVPR 2016), so that no detail is lost.
 """
 
@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from trimatte.networks.efficientnet_lite import EfficientNetLite, load_imagenet
-from trimatte.networks.hybrid import Block, Residual
+from trimatte.networks.hybrid import Block, Halving, Residual
 from trimatte.networks.lite import doubled
-
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Light(nn.Module):
@@ -27,9 +25,6 @@ class Light(nn.Module):
     is not imposed.
     """
 
-    mean: Tensor
-    deviation: Tensor
-
     def __init__(
         self, channels: int, widths: tuple[int, ...] = (32, 32, 48, 64, 96), *, imagenet: bool = False
     ) -> None:
@@ -38,12 +33,10 @@ class Light(nn.Module):
         if imagenet:
             load_imagenet(self.encoder)
         self._widen_stem(channels)
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1), persistent=False)
         self.lateral = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(self.encoder.channels, widths, strict=True))
         self.descend = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.merge = nn.ModuleList(Residual(width) for width in widths[:-1])
-        self.enter = Block(4 * channels, widths[0])
+        self.enter = Halving(channels, widths[0])
         self.refine = nn.Sequential(Block(2 * widths[0], widths[0]), Residual(widths[0]))
         self.leave = nn.Conv2d(widths[0], 8, 3, padding=1)
 
@@ -57,12 +50,11 @@ class Light(nn.Module):
         self.encoder._conv_stem = wide
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        inputs = torch.cat([(x[:, :3] - self.mean) / self.deviation, x[:, 3:]], 1)
-        maps = [lateral(level) for lateral, level in zip(self.lateral, self.encoder(inputs), strict=True)]
+        maps = [lateral(level) for lateral, level in zip(self.lateral, self.encoder(x), strict=True)]
         deep = maps[-1]
         for skip, descend, merge in reversed(list(zip(maps, self.descend, self.merge, strict=False))):
             up = doubled(descend(deep))
             deep = merge(torch.relu(skip + up))
-        fine = self.enter(nn.functional.pixel_unshuffle(inputs, 2))
-        out = nn.functional.pixel_shuffle(self.leave(self.refine(torch.cat([deep, fine], 1))), 2).float()
+        drawn = self.refine(torch.cat([deep, self.enter(x)], 1))
+        out = nn.functional.pixel_shuffle(self.leave(drawn), 2).float()
         return torch.sigmoid(out[:, :1]), 0.5 * torch.sigmoid(out[:, 1:] - 2)

@@ -16,7 +16,8 @@ from onnx import compose, helper, numpy_helper
 def together(members: Sequence[tuple[Path, Sequence[int]]], out: Path) -> None:
     """Write networks as one; each comes with the channels of `out`'s input, in its own order, that it sees.
 
-    All have one input and the same outputs. Raises `ValueError` if their outputs differ.
+    All have one input and the same outputs. Raises `ValueError` if their outputs differ. To take some of the channels
+    costs time; a network that sees all as they are is given them so.
     """
     models = [compose.add_prefix(onnx.load(path), f"{i}.") for i, (path, _) in enumerate(members)]
     graphs = [model.graph for model in models]
@@ -26,7 +27,11 @@ def together(members: Sequence[tuple[Path, Sequence[int]]], out: Path) -> None:
     seen = graphs[0].input[0].name.partition(".")[2]
     constants = [tensor for graph in graphs for tensor in graph.initializer]
     nodes = []
+    count = 1 + max(max(channels) for _, channels in members)
     for i, (_, channels) in enumerate(members):
+        if list(channels) == list(range(count)):
+            _rename(graphs[i], graphs[i].input[0].name, seen)
+            continue
         constants.append(numpy_helper.from_array(np.array(channels, np.int64), f"{i}.channels"))
         nodes.append(helper.make_node("Gather", [seen, f"{i}.channels"], [graphs[i].input[0].name], axis=1))
     nodes += [node for graph in graphs for node in graph.node]
@@ -39,3 +44,9 @@ def together(members: Sequence[tuple[Path, Sequence[int]]], out: Path) -> None:
     model = helper.make_model(graph, opset_imports=list(models[0].opset_import), ir_version=models[0].ir_version)
     onnx.checker.check_model(model)
     onnx.save(model, out)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Let the nodes of a graph take another value."""
+    for node in graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
