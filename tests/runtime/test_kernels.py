@@ -11,7 +11,9 @@ import json, sys, warnings
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 import trimatte
+from trimatte.alpha.reduced import reduced_matte
 from trimatte.cli.doctor import _warm_up, warm_ups
+from trimatte.segmentation.decide import decided
 
 warnings.simplefilter("ignore")
 
@@ -43,6 +45,8 @@ prepared.solve()
 trimatte.estimate_foreground(codes, alpha)
 trimatte.estimate_foreground(codes, alpha, method="closed-form")
 trimatte.cutout(codes, trimap=trimap, foreground="multilevel")
+decided(photo[::-1].astype(np.float32), alpha[::-1].astype(np.float32))
+reduced_matte(photo.astype(np.float32), trimap, pixels=500, method="light")
 trimatte.make_trimap(alpha > 0.5)
 trimatte.make_trimap(alpha > 0.5, speck=0.002)
 print(json.dumps(sorted(compiled() - before)))

@@ -77,7 +77,7 @@ def warm_ups() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     compiled = [name for name, row in METHODS.items() if name in row.kernels]
     local = [name for name in compiled if METHODS[name].local]
-    return (*(name for name in compiled if name not in local), "foreground", "trimap"), ("coarse", *local)
+    return (*(name for name in compiled if name not in local), "foreground", "decide", "trimap"), ("coarse", *local)
 
 
 def compile_kernels() -> tuple[dict[str, str], list[str]]:
@@ -105,6 +105,7 @@ def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
     import numpy as np
 
     from trimatte.linalg.dissection import factorise
+    from trimatte.segmentation.decide import decided
     from trimatte.trimap import SPECK
 
     rng = np.random.default_rng(0)
@@ -120,6 +121,8 @@ def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
             warnings.simplefilter("always", CacheWarning)
             if name == "coarse":
                 factorise(np.arange(300, dtype=np.int32).reshape(15, 20), blocks).solve(np.ones((300, 4), np.float32))
+            elif name == "decide":
+                decided(image, probability)
             elif name == "trimap":
                 for speck in (0, SPECK):
                     trimatte.make_trimap(probability, speck=speck)
