@@ -89,3 +89,4 @@ def test_what_the_other_process_compiles_is_what_pictures_need(photo: np.ndarray
     matte = estimate_alpha(photo, trimap, method="light")
     estimate_foreground(photo, matte.alpha)
     assert [list(kernel.signatures) for kernel in (*last, *colours)] == before  # type: ignore[attr-defined]
+    assert [len(kernel.signatures) for kernel in last] == [1, 1]  # type: ignore[attr-defined]  # whatever ran before

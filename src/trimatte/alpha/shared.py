@@ -91,7 +91,7 @@ def _sampled(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> tupl
     report.predicted_bytes = 60 * trimap.size + 16 * report.unknown
     report.solver = "shared samples"
     known = trimap.copy()
-    pixels = np.argwhere((trimap == UNKNOWN) & dilated(trimap != UNKNOWN, EXPANSION))
+    pixels = _places((trimap == UNKNOWN) & dilated(trimap != UNKNOWN, EXPANSION))
     side_by_side(_expand, len(pixels), pixels, image, trimap, known, least=FEW)
     near, rows, means = dilated(known == UNKNOWN, RADIUS), _rows(known == UNKNOWN), _means(image, known)
     gathered, tiles = paged_zeros((*known.shape, 6)), _tiles(_rows(near))
@@ -122,7 +122,12 @@ def _rows(mask: np.ndarray) -> np.ndarray:
 
 def _tiles(rows: np.ndarray) -> np.ndarray:
     """First row and column (n, 2) of the tiles that have such rows."""
-    return np.argwhere(np.logical_or.reduceat(rows, np.arange(0, len(rows), ROWS), axis=0)) * (ROWS, LANES)
+    return _places(np.logical_or.reduceat(rows, np.arange(0, len(rows), ROWS), axis=0)) * (ROWS, LANES)
+
+
+def _places(mask: np.ndarray) -> np.ndarray:
+    """Row and column (n, 2) of set pixels, in the order of memory for which kernels are compiled."""
+    return np.ascontiguousarray(np.argwhere(mask))
 
 
 def _means(image: np.ndarray, known: np.ndarray) -> np.ndarray:
