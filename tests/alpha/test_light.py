@@ -11,7 +11,7 @@ from trimatte import estimate_alpha
 from trimatte.alpha import _network
 from trimatte.alpha._network import distances
 from trimatte.alpha.light import CHANNELS, DEVIATION, MEAN, features, predict
-from trimatte.alpha.shared import shared_samples
+from trimatte.alpha.shared import shared_pairs
 from trimatte.linalg.report import SolveReport
 
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -31,7 +31,7 @@ def test_an_edge_is_found() -> None:
 
 def test_features_are_what_they_say(noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge(20, 30)
-    pairs = shared_samples(image, trimap, SolveReport())[1]
+    pairs = shared_pairs(image, trimap, SolveReport())
     x = features(image, trimap, pairs, distances(trimap))
     assert x.shape == (CHANNELS, 20, 30)
     np.testing.assert_allclose(x[:3] * DEVIATION + MEAN, np.moveaxis(image, -1, 0), atol=1e-6)
@@ -51,7 +51,7 @@ def test_features_are_what_they_say(noisy_edge: Edge) -> None:
 
 def test_windows_are_near_the_whole(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     image, trimap, _ = noisy_edge(300, 320)
-    pairs = shared_samples(image, trimap, SolveReport())[1]
+    pairs = shared_pairs(image, trimap, SolveReport())
     whole, doubt = predict(image, trimap, pairs)
     monkeypatch.setattr(_network, "WINDOW", 160)
     parts, part_doubt = predict(image, trimap, pairs)

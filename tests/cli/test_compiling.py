@@ -82,10 +82,11 @@ def test_what_the_other_process_compiles_is_what_pictures_need(photo: np.ndarray
     from trimatte.foreground import multilevel
 
     _compiling.main()
-    last = [shared._settle, shared._smooth, shared._refine]
+    last = [shared._smooth, shared._refine]
     colours = [multilevel._mixed, multilevel._add_up, multilevel._start_level, multilevel._sweep]
     before = [list(kernel.signatures) for kernel in (*last, *colours)]  # type: ignore[attr-defined]
     assert all(before)
-    matte = estimate_alpha(photo, trimap, method="shared")
+    matte = estimate_alpha(photo, trimap, method="light")
     estimate_foreground(photo, matte.alpha)
     assert [list(kernel.signatures) for kernel in (*last, *colours)] == before  # type: ignore[attr-defined]
+    assert [len(kernel.signatures) for kernel in last] == [1, 1]  # type: ignore[attr-defined]  # whatever ran before

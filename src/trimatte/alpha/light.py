@@ -12,7 +12,7 @@ import numpy as np
 
 from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
-from trimatte.alpha.shared import shared_samples
+from trimatte.alpha.shared import shared_pairs
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND
@@ -33,7 +33,7 @@ def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndar
 
 def _light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
     with timed(report.seconds, "samples"):
-        pairs = shared_samples(image, trimap, report)[1]
+        pairs = shared_pairs(image, trimap, report)
     report.solver, report.device = "network", "cpu"
     with timed(report.seconds, "network"):
         return predict(image, trimap, pairs, narrow=narrow)[0]

@@ -8,10 +8,6 @@ of its neighbourhood; the result is smoothed where it is doubtful. Constants and
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
 import numpy as np
 
 from trimatte.images.arrays import UNKNOWN, read_only
@@ -19,18 +15,21 @@ from trimatte.linalg.report import SolveReport
 from trimatte.planes.distance import squared_distance
 from trimatte.planes.filters import dilated
 from trimatte.planes.paged import paged_zeros
-from trimatte.runtime.jit import njit
-from trimatte.runtime.threads import available_threads
+from trimatte.runtime.jit import njit, side_by_side
 
 EXPANSION, LIKENESS = 10, 0.02
 """An unknown pixel becomes known by one at most so many pixels and so much in colour away."""
 RAYS = 4
-TILE = 64
-FEW = 2000
-"""Fewer pixels are no work for several threads."""
+LANES = 16
+"""Of one vector: pixels of a row that are done together, or the pairs of what a pixel's rays meet."""
+ROWS = 32
+"""Of a tile, LANES wide. It and what is near are laid out as planes first: lanes then read one stretch of memory."""
+FEW = 500
+"""Fewer pixels are no work for another thread."""
 RADIUS = 5
 """Of the neighbourhoods in which pairs are shared and results smoothed."""
-SPREAD = (2 * RADIUS + 1) ** 2 / (9 * np.pi)
+SIDE = 2 * RADIUS + 1
+SPREAD = SIDE**2 / (9 * np.pi)
 """Squared deviation of the smoothing weights, in pixels."""
 FIT, ODDS, NEAR_FRONT, NEAR_BACK = 3, 2, 1, 4
 """Exponents of a pair's cost, with pymatting's defaults: of its colour error, its odds, and its colours' distances."""
@@ -38,14 +37,33 @@ DOUBT = 0.1
 """Colour error at which confidence has fallen to 1/e."""
 SIGHT = 254
 """Distances in pixels are told apart up to this one, so that they fit in a byte."""
-FAR = np.exp(-(np.arange(-RADIUS, RADIUS + 1)[:, None] ** 2 + np.arange(-RADIUS, RADIUS + 1) ** 2) / SPREAD)
+AWAY = np.arange(-RADIUS, RADIUS + 1) ** 2
+FAR = np.exp(-(AWAY[:, None] + AWAY) / SPREAD).astype(np.float32)
 """The smoothing weights by rows and columns away."""
 SCATTER = 99991
 """Odd, so that its multiples modulo 64 give each of 8 x 8 pixels a turn of its own. From column to column it is 23 of
 64 and from row to row 56, 7 and 8 sixteenths of the angle between rays: neighbours look elsewhere."""
 TURNS = np.arange(64)[:, None] * SCATTER % 64 / 64 * 2 * np.pi + np.arange(RAYS) * 2 * np.pi / RAYS
-DIRECTIONS = np.stack([np.sin(TURNS), np.cos(TURNS)], axis=2)
+POINT = 32
+"""Binary digits behind the point of places on a way. As whole numbers they take fewer cycles than as floats."""
+NUDGE = 2**10
+"""Added to such places, so that rounded steps do not end just below a whole number."""
+DIRECTIONS = np.rint(np.stack([np.sin(TURNS), np.cos(TURNS)], axis=2) * 2**POINT).astype(np.int64)
 """(64, RAYS, 2): rows and columns of a step along each ray, other directions for each of 8 x 8 pixels."""
+_SQUARE = np.argwhere(np.ones((2 * EXPANSION + 1, 2 * EXPANSION + 1))) - EXPANSION
+_ORDER = np.argsort(np.square(_SQUARE).sum(axis=1), kind="stable")
+NEAREST_FIRST = _SQUARE[_ORDER[1 : np.count_nonzero(np.square(_SQUARE).sum(axis=1) <= EXPANSION**2)]]
+"""Rows and columns (n, 2) to what is at most EXPANSION away, the nearest first."""
+ACROSS = LANES + 2 * RADIUS
+AREA = ACROSS * (ROWS + 2 * RADIUS)
+"""Pixels in a tile and RADIUS about it."""
+PLANE = tuple(np.uint64(number * AREA) for number in range(9))
+"""Where planes of them begin. Unsigned, for signed indices are tested for being negative wherever they are used."""
+ZERO, ONE, TINY = np.float32(0), np.float32(1), np.float32(1e-5)
+NOWHERE = np.float32(1e9)
+"""A colour that nothing is like."""
+NOTHING = NOWHERE.view(np.int32)
+"""The bits of a cost that only pairs of what lies outside the picture have."""
 
 
 def shared(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
@@ -56,316 +74,399 @@ def shared(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.nda
 def shared_samples(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> tuple[np.ndarray, np.ndarray]:
     """Alpha (H, W) and, for the unknown pixels, the pairs it rests on: foreground, then background (H, W, 6)."""
     image = read_only(np.asarray(image, np.float32))
-    known = trimap.copy()
-    unknown = trimap == UNKNOWN
+    known, refined, pairs = _sampled(image, trimap, report)
+    alpha, rows = known / np.float32(255), _rows(known == UNKNOWN)
+    tiles = _tiles(rows)
+    side_by_side(_settle, len(tiles), tiles, rows, image, known, refined, pairs, alpha)
+    return alpha, pairs
+
+
+def shared_pairs(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
+    """The pairs (H, W, 6) of `shared_samples` alone."""
+    return _sampled(read_only(np.asarray(image, np.float32)), trimap, report)[2]
+
+
+def _sampled(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The trimap with more known; the pair and alpha of unknown pixels and those near (H, W, 7); smoothed pairs."""
     report.predicted_bytes = 60 * trimap.size + 16 * report.unknown
-    with ThreadPoolExecutor(available_threads()) as pool:
-
-        def each(kernel: Callable[..., None], pixels: np.ndarray, *arrays: Any) -> None:
-            if len(pixels) < FEW:
-                kernel(pixels, *arrays)
-                return
-            list(pool.map(lambda part: kernel(part, *arrays), np.array_split(pixels, 8 * available_threads())))
-
-        each(_expand, _places(unknown), image, trimap, known)
-        pixels = _places(known == UNKNOWN)
-        alpha = known / np.float32(255)
-        near = dilated(known == UNKNOWN, RADIUS)
-        pairs = _known_pairs(image, known, near)
-        gathered = _copy_near(pairs, near)
-        each(_gather, pixels, image, _distances(known), pairs, gathered)
-        refined, coarse = pairs, alpha.copy()
-        each(_refine, pixels, image, gathered, refined, coarse)
-        final, weight = gathered, paged_zeros((*trimap.shape, 2))
-        each(_smooth, pixels, image, refined, coarse, final, alpha, weight)
-        doubtful = alpha.copy()
-        each(_settle, pixels, image, known, coarse, final, doubtful, weight, alpha)
     report.solver = "shared samples"
-    return alpha, final
+    known = trimap.copy()
+    pixels = _places((trimap == UNKNOWN) & dilated(trimap != UNKNOWN, EXPANSION))
+    side_by_side(_expand, len(pixels), pixels, image, trimap, known, least=FEW)
+    near, rows, means = dilated(known == UNKNOWN, RADIUS), _rows(known == UNKNOWN), _means(image, known)
+    gathered, tiles = paged_zeros((*known.shape, 6)), _tiles(_rows(near))
+    reach = _distances(known)
+    changes = np.empty(image.shape, np.float32)
+    side_by_side(_change, len(image), image, changes)
+    side_by_side(_gather, len(tiles), tiles, image, known, near, reach, changes, means, gathered)
+    del changes, reach
+    refined = paged_zeros((*known.shape, 7))
+    side_by_side(_refine, len(tiles), tiles, rows, image, known, near, gathered, refined)
+    side_by_side(_smooth, len(tiles), tiles, rows, known, refined, gathered)
+    return known, refined, gathered
 
 
 def compile_last() -> None:
     """Compile the kernels that a picture needs last, the last one first, for the types that pictures have."""
-    pixels, image = np.zeros((0, 2), np.int64), read_only(np.zeros((1, 1, 3), np.float32))
-    known, alpha = np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.float32)
-    pairs, weight = np.zeros((1, 1, 6), np.float32), np.zeros((1, 1, 2), np.float32)
-    _settle(pixels, image, known, alpha, pairs, alpha, weight, alpha)
-    _smooth(pixels, image, pairs, alpha, pairs, alpha, weight)
-    _refine(pixels, image, pairs, pairs, alpha)
+    tiles, image = np.zeros((0, 2), np.int64), read_only(np.zeros((1, 1, 3), np.float32))
+    known, near = np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.bool_)
+    pairs = np.zeros((1, 1, 6), np.float32)
+    _smooth(0, 0, tiles, near, known, pairs, pairs)
+    _refine(0, 0, tiles, near, image, known, near, pairs, pairs)
+
+
+def _rows(mask: np.ndarray) -> np.ndarray:
+    """Which rows of tiles hold set pixels: (H, W / LANES, rounded up) bool."""
+    return np.logical_or.reduceat(mask, np.arange(0, mask.shape[1], LANES), axis=1)
+
+
+def _tiles(rows: np.ndarray) -> np.ndarray:
+    """First row and column (n, 2) of the tiles that have such rows."""
+    return _places(np.logical_or.reduceat(rows, np.arange(0, len(rows), ROWS), axis=0)) * (ROWS, LANES)
 
 
 def _places(mask: np.ndarray) -> np.ndarray:
-    """Rows and columns (n, 2) of set pixels, tile by tile, since the rays of pixels nearby meet the same memory."""
-    places = np.argwhere(mask)
-    tiles = places // TILE
-    return np.ascontiguousarray(places[np.argsort(tiles[:, 0] * mask.shape[1] + tiles[:, 1], kind="stable")])
+    """Row and column (n, 2) of set pixels, in the order of memory for which kernels are compiled."""
+    return np.ascontiguousarray(np.argwhere(mask))
 
 
-def _known_pairs(image: np.ndarray, known: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Foreground and background (H, W, 6) near unknown ones: a known pixel's own colour, else the mean of its kind."""
-    # By places, since numpy is slower by a mask of two axes.
-    pairs, places, colours = paged_zeros((*known.shape, 6)), np.flatnonzero(near), image.reshape(-1, 3)
-    means, kinds = [], known.ravel().take(places)
-    for value in (255, 0):
-        chosen = colours.take(np.flatnonzero(known == value), axis=0)
-        means.append(chosen.mean(axis=0, dtype=np.float64))
-    pairs.reshape(-1, 6)[places] = np.concatenate(means).astype(np.float32)
-    for half, value in enumerate((255, 0)):
-        own = places[kinds == value]
-        pairs.reshape(-1, 3)[2 * own + half] = colours.take(own, axis=0)
-    return pairs
-
-
-def _copy_near(pairs: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """A copy of known pairs, which takes no memory far from unknown pixels, where they are zero."""
-    copy, places = paged_zeros(pairs.shape), np.flatnonzero(near)
-    copy.reshape(-1, 6)[places] = pairs.reshape(-1, 6).take(places, axis=0)
-    return copy
+def _means(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Mean colours (2, 3) of known foreground and background."""
+    # By places and channels, since numpy is slower by a mask of two axes and along a long first one.
+    colours = image.reshape(-1, 3)
+    chosen = [colours.take(np.flatnonzero(known == value), axis=0).T for value in (255, 0)]
+    return np.array([[channel.mean(dtype=np.float64) for channel in own] for own in chosen], np.float32)
 
 
 def _distances(known: np.ndarray) -> np.ndarray:
-    """(H, W, 2) uint8: how many pixels it is at least to the nearest known foreground, and to background."""
-    reach = np.empty((*known.shape, 2), np.uint8)
+    """(2, H, W) uint8: how many pixels it is at least to the nearest known foreground, and to background."""
+    reach = np.empty((2, *known.shape), np.uint8)
     for kind, value in enumerate((255, 0)):
-        reach[..., kind] = np.sqrt(squared_distance(known == value, SIGHT))
+        reach[kind] = np.sqrt(squared_distance(known == value, SIGHT))
     return reach
 
 
 @njit()
-def _expand(pixels: np.ndarray, image: np.ndarray, trimap: np.ndarray, known: np.ndarray) -> None:
+def _expand(
+    first: int, last: int, pixels: np.ndarray, image: np.ndarray, trimap: np.ndarray, known: np.ndarray
+) -> None:
     """Give an unknown pixel the value of the nearest known one of like colour, if there is any."""
-    height, width = trimap.shape
-    for n in range(len(pixels)):
-        y, x = pixels[n, 0], pixels[n, 1]
-        nearest = EXPANSION * EXPANSION + 1
-        for row in range(max(0, y - EXPANSION), min(height, y + EXPANSION + 1)):
-            for column in range(max(0, x - EXPANSION), min(width, x + EXPANSION + 1)):
-                v, u = np.uint64(row), np.uint64(column)
-                if trimap[v, u] != UNKNOWN:
-                    away = (row - y) ** 2 + (column - x) ** 2
-                    if away < nearest and _apart(image, y, x, v, u) <= LIKENESS**2:
-                        nearest, known[y, x] = away, trimap[v, u]
-
-
-@njit()
-def _gather(pixels: np.ndarray, image: np.ndarray, reach: np.ndarray, pairs: np.ndarray, out: np.ndarray) -> None:
-    """Of the colours that rays from a pixel meet first, the foreground and background that explain it best."""
-    height, width = reach.shape[:2]
-    found, costs = np.empty((2, RAYS, 2), np.int64), np.empty((2, RAYS))
-    near, errors = np.empty((3, 9), np.float32), np.empty(9)
-    colours, none = np.empty((2, RAYS, 3), np.float32), np.uint8(255)
-    for n in range(len(pixels)):
-        y, x = pixels[n, 0], pixels[n, 1]
-        fronts, backs = 0, 0
-        turn = x % 8 + y % 8 * 8
-        for ray in range(RAYS):
-            down, along = DIRECTIONS[turn, ray, 0], DIRECTIONS[turn, ray, 1]
-            front, back, step = True, True, 1  # whether they are still looked for
-            while front or back:
-                v, u = int(np.floor(y + step * down)), int(np.floor(x + step * along))
-                if v < 0 or u < 0 or v >= height or u >= width:
-                    break
-                to_front, to_back = reach[v, u, 0] if front else none, reach[v, u, 1] if back else none
-                if to_front == 0:
-                    front, found[0, fronts, 0], found[0, fronts, 1] = False, v, u
-                    fronts += 1
-                elif to_back == 0:
-                    back, found[1, backs, 0], found[1, backs, 1] = False, v, u
-                    backs += 1
-                else:
-                    step += max(0, min(int(to_front), int(to_back)) - 2)
-                step += 1
-        for kind in range(2):
-            for i in range(fronts if kind == 0 else backs):
-                v, u = found[kind, i, 0], found[kind, i, 1]
-                costs[kind, i] = _path_cost(image, y, x, v, u)
-                for c in range(3):
-                    colours[kind, i, c] = image[v, u, c]
-        for kind in range(2):
-            if (fronts if kind == 0 else backs) == 0:
-                for c in range(3):
-                    colours[kind, 0, c] = pairs[y, x, 3 * kind + c]
-        cheapest_front, cheapest_back = 0.0, 0.0
-        for i in range(fronts):
-            cheapest_front = min(costs[0, i], 1e9 if i == 0 else cheapest_front)
-        for j in range(backs):
-            cheapest_back = min(costs[1, j], 1e9 if j == 0 else cheapest_back)
-        belief = cheapest_back / (cheapest_front + cheapest_back + 1e-5)
-        for k in range(9):
-            v, u = min(max(y - 1 + k // 3, 0), height - 1), min(max(x - 1 + k % 3, 0), width - 1)
-            for c in range(3):
-                near[c, k] = image[v, u, c]
-        least = np.inf
-        for i in range(max(1, fronts)):
-            for j in range(max(1, backs)):
-                f0, f1, f2 = colours[0, i, 0], colours[0, i, 1], colours[0, i, 2]
-                b0, b1, b2 = colours[1, j, 0], colours[1, j, 1], colours[1, j, 2]
-                away_front = np.hypot(found[0, i, 0] - y, found[0, i, 1] - x) if fronts else 1.0
-                away_back = np.hypot(found[1, j, 0] - y, found[1, j, 1] - x) if backs else 1.0
-                for k in range(9):  # apart from their sum, which has an order, so that they are found side by side
-                    errors[k] = _error(near[0, k], near[1, k], near[2, k], f0, f1, f2, b0, b1, b2)
-                error = 0.0
-                for k in range(9):
-                    error += errors[k]
-                own = _alpha(near[0, 4], near[1, 4], near[2, 4], f0, f1, f2, b0, b1, b2)
-                odds = belief + (1 - 2 * belief) * own
-                cost = error**FIT * odds**ODDS * away_front**NEAR_FRONT * away_back**NEAR_BACK
-                if cost < least:
-                    least = cost
-                    for c in range(3):
-                        out[y, x, c], out[y, x, 3 + c] = colours[0, i, c], colours[1, j, c]
-
-
-@njit()
-def _refine(pixels: np.ndarray, image: np.ndarray, gathered: np.ndarray, out: np.ndarray, alpha: np.ndarray) -> None:
-    """The mean of the three pairs of the neighbourhood that explain a pixel best, and its alpha by it."""
-    height, width = alpha.shape
-    costs, places = np.empty(3), np.empty((3, 2), np.int64)
-    for n in range(len(pixels)):
+    height, width = np.uint64(trimap.shape[0]), np.uint64(trimap.shape[1])
+    likeness = np.float32(LIKENESS**2)
+    for n in range(first, last):
         y, x = pixels[n, 0], pixels[n, 1]
         c0, c1, c2 = image[y, x, 0], image[y, x, 1], image[y, x, 2]
-        costs[:] = np.inf
-        worst = 0
-        for v in range(max(0, y - RADIUS), min(height, y + RADIUS + 1)):
-            for u in range(max(0, x - RADIUS), min(width, x + RADIUS + 1)):
-                q, p = np.uint64(v), np.uint64(u)
-                cost = _error(
-                    c0, c1, c2, gathered[q, p, 0], gathered[q, p, 1], gathered[q, p, 2], gathered[q, p, 3],
-                    gathered[q, p, 4], gathered[q, p, 5],
-                )  # fmt: skip
-                if cost < costs[worst]:
-                    costs[worst], places[worst, 0], places[worst, 1] = cost, v, u
-                    worst = 0
-                    if costs[1] > costs[worst]:
-                        worst = 1
-                    if costs[2] > costs[worst]:
-                        worst = 2
-        for c in range(6):
-            total, count = 0.0, 0
-            for i in range(3):
-                if costs[i] < np.inf:
-                    total += gathered[places[i, 0], places[i, 1], c]
-                    count += 1
-            out[y, x, c] = total / count
-        alpha[y, x] = _alpha_at(image, out, y, x)
+        for i in range(len(NEAREST_FIRST)):
+            v, u = np.uint64(y + NEAREST_FIRST[i, 0]), np.uint64(x + NEAREST_FIRST[i, 1])  # vast where negative
+            if v < height and u < width and trimap[v, u] != UNKNOWN:
+                d0, d1, d2 = c0 - image[v, u, 0], c1 - image[v, u, 1], c2 - image[v, u, 2]
+                if d0 * d0 + d1 * d1 + d2 * d2 <= likeness:
+                    known[y, x] = trimap[v, u]
+                    break
 
 
 @njit()
-def _smooth(
-    pixels: np.ndarray,
-    image: np.ndarray,
-    refined: np.ndarray,
-    coarse: np.ndarray,
-    out: np.ndarray,
-    alpha: np.ndarray,
-    weight: np.ndarray,
-) -> None:
-    """Pairs averaged over the neighbourhood, and the weight w = alpha (1 - alpha), w |F - B| of each pixel."""
-    height, width = alpha.shape
-    for n in range(len(pixels)):
-        y, x = pixels[n, 0], pixels[n, 1]
-        a = coarse[y, x]
-        f0 = f1 = f2 = b0 = b1 = b2 = front_share = back_share = 0.0
-        for v in range(max(0, y - RADIUS), min(height, y + RADIUS + 1)):
-            for u in range(max(0, x - RADIUS), min(width, x + RADIUS + 1)):
-                q, p = np.uint64(v), np.uint64(u)
-                b = coarse[q, p]
-                w = FAR[v - y + RADIUS, u - x + RADIUS]
-                if v != y or u != x:
-                    w *= abs(a - b)
-                front, back = max(w * b, 1e-5), max(w * (1 - b), 1e-5)
-                front_share += front
-                back_share += back
-                f0 += front * refined[q, p, 0]
-                f1 += front * refined[q, p, 1]
-                f2 += front * refined[q, p, 2]
-                b0 += back * refined[q, p, 3]
-                b1 += back * refined[q, p, 4]
-                b2 += back * refined[q, p, 5]
-        out[y, x, 0], out[y, x, 1], out[y, x, 2] = f0 / front_share, f1 / front_share, f2 / front_share
-        out[y, x, 3], out[y, x, 4], out[y, x, 5] = b0 / back_share, b1 / back_share, b2 / back_share
-        alpha[y, x] = _alpha_at(image, out, y, x)
-        weight[y, x, 0] = a * (1 - a)
-        weight[y, x, 1] = a * (1 - a) * _span(out, y, x)
+def _change(first: int, last: int, image: np.ndarray, out: np.ndarray) -> None:
+    """How colours change about each pixel: sums over them of the slopes' squares, by columns, both, and by rows."""
+    height, width = image.shape[:2]
+    for y in range(first, last):
+        above, below = max(y - 1, 0), min(y + 1, height - 1)
+        for x in range(width):
+            left, right = max(x - 1, 0), min(x + 1, width - 1)
+            xx = xy = yy = ZERO
+            for c in range(3):
+                along, down = image[y, right, c] - image[y, left, c], image[below, x, c] - image[above, x, c]
+                xx, xy, yy = xx + along * along, xy + along * down, yy + down * down
+            out[y, x, 0], out[y, x, 1], out[y, x, 2] = xx, xy, yy
 
 
 @njit()
-def _settle(
-    pixels: np.ndarray,
+def _gather(
+    first: int,
+    last: int,
+    tiles: np.ndarray,
     image: np.ndarray,
     known: np.ndarray,
-    coarse: np.ndarray,
-    final: np.ndarray,
-    sharp: np.ndarray,
-    weight: np.ndarray,
+    near: np.ndarray,
+    reach: np.ndarray,
+    changes: np.ndarray,
+    means: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Of the colours that rays from a pixel meet first, the foreground and background that explain it best.
+
+    A known pixel near has its own colour and the mean of the other kind.
+    """
+    height, width = known.shape
+    counts, cheapest, away = np.empty(2, np.int64), np.empty(2), np.empty((2, RAYS))
+    colours, errors, own = np.empty((2, RAYS, 3), np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    pairs = np.empty(7 * LANES, np.float32)
+    for n in range(first, last):
+        top, left = tiles[n, 0], tiles[n, 1]
+        for y in range(top, min(top + ROWS, height)):
+            for x in range(left, min(left + LANES, width)):
+                if not near[y, x]:
+                    continue
+                for kind in range(2):
+                    for c in range(3):
+                        colours[kind, 0, c] = means[kind, c]
+                if known[y, x] != UNKNOWN:
+                    for c in range(3):
+                        colours[0 if known[y, x] else 1, 0, c] = image[y, x, c]
+                        out[y, x, c], out[y, x, 3 + c] = colours[0, 0, c], colours[1, 0, c]
+                    continue
+                for kind in range(2):
+                    count, least = 0, np.inf
+                    for ray in range(RAYS):
+                        place = _meet(reach, kind, y, x, ray)
+                        if place >= 0:
+                            v, u = place // width, place % width
+                            away[kind, count] = np.sqrt((v - y) ** 2 + (u - x) ** 2)
+                            least = min(least, _path_cost(changes, y, x, v, u, away[kind, count]))
+                            for c in range(3):
+                                colours[kind, count, c] = image[v, u, c]
+                            count += 1
+                    counts[kind], cheapest[kind] = count, least
+                    if count == 0:
+                        counts[kind], cheapest[kind], away[kind, 0] = 1, 0.0, 1.0
+                belief = cheapest[1] / (cheapest[0] + cheapest[1] + 1e-5)
+                for lane in range(LANES):
+                    i, j = min(lane // RAYS, counts[0] - 1), min(lane % RAYS, counts[1] - 1)
+                    length = TINY
+                    for c in range(3):
+                        line = colours[0, i, c] - colours[1, j, c]
+                        pairs[c * LANES + lane], pairs[(3 + c) * LANES + lane] = line, colours[1, j, c]
+                        length += line * line
+                    pairs[6 * LANES + lane], errors[lane] = ONE / length, ZERO
+                for k in range(9):
+                    v, u = min(max(y - 1 + k // 3, 0), height - 1), min(max(x - 1 + k % 3, 0), width - 1)
+                    c0, c1, c2 = image[v, u, 0], image[v, u, 1], image[v, u, 2]
+                    for lane in range(LANES):
+                        d0, d1, d2 = pairs[lane], pairs[LANES + lane], pairs[2 * LANES + lane]
+                        e0, e1, e2 = (
+                            c0 - pairs[3 * LANES + lane],
+                            c1 - pairs[4 * LANES + lane],
+                            c2 - pairs[5 * LANES + lane],
+                        )
+                        a = min(max((e0 * d0 + e1 * d1 + e2 * d2) * pairs[6 * LANES + lane], ZERO), ONE)
+                        e0, e1, e2 = e0 - a * d0, e1 - a * d1, e2 - a * d2
+                        errors[lane] += e0 * e0 + e1 * e1 + e2 * e2
+                        own[lane] = a if k == 4 else own[lane]
+                least, front, back = np.inf, 0, 0
+                for i in range(counts[0]):
+                    for j in range(counts[1]):
+                        odds = belief + (1 - 2 * belief) * own[RAYS * i + j]
+                        cost = float(errors[RAYS * i + j]) ** FIT * odds**ODDS
+                        cost *= away[0, i] ** NEAR_FRONT * away[1, j] ** NEAR_BACK
+                        if cost < least:
+                            least, front, back = cost, i, j
+                for c in range(3):
+                    out[y, x, c], out[y, x, 3 + c] = colours[0, front, c], colours[1, back, c]
+
+
+@njit()
+def _meet(reach: np.ndarray, kind: int, y: int, x: int, ray: int) -> int:
+    """The place of the known pixel of a kind that a ray from a pixel meets first, y * width + x, or -1."""
+    height, width = reach.shape[1:]
+    down, along = DIRECTIONS[x % 8 + y % 8 * 8, ray, 0], DIRECTIONS[x % 8 + y % 8 * 8, ray, 1]
+    row, column, step = y << POINT, x << POINT, 1
+    while True:
+        v, u = (row + step * down) >> POINT, (column + step * along) >> POINT
+        if v < 0 or u < 0 or v >= height or u >= width:
+            return -1
+        far = int(reach[kind, np.uint64(v), np.uint64(u)])
+        if far == 0:
+            place: int = v * width + u
+            return place
+        step += far - 1 if far > 2 else 1
+
+
+@njit()
+def _refine(
+    first: int,
+    last: int,
+    tiles: np.ndarray,
+    rows: np.ndarray,
+    image: np.ndarray,
+    known: np.ndarray,
+    near: np.ndarray,
+    gathered: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """The mean of the three pairs of the neighbourhood that explain a pixel best, and its alpha by it (H, W, 7)."""
+    height, width = known.shape
+    planes, colours = np.empty(7 * AREA, np.float32), np.empty(3 * LANES, np.float32)
+    costs, best = np.empty(LANES, np.float32), np.empty(3 * LANES, np.int32)
+    bits, number_apart = costs.view(np.int32), np.int32(~127)  # numbers of neighbours take the lowest bits
+    for n in range(first, last):
+        top, left = tiles[n, 0], tiles[n, 1]
+        for k in range(AREA):
+            v, u = top - RADIUS + k // ACROSS, left - RADIUS + k % ACROSS
+            inside, length = 0 <= v < height and 0 <= u < width, TINY
+            for c in range(3):
+                b = gathered[v, u, 3 + c] if inside else NOWHERE
+                d = gathered[v, u, c] - b if inside else ZERO
+                planes[c * AREA + k], planes[(3 + c) * AREA + k] = d, b
+                length += d * d
+            planes[6 * AREA + k] = ONE / length
+        for y in range(top, min(top + ROWS, height)):
+            for x in range(left, min(left + LANES, width)):
+                for c in range(3):
+                    colours[c * LANES + x - left] = image[y, x, c]
+                if near[y, x]:
+                    for c in range(6):
+                        out[y, x, c] = gathered[y, x, c]
+                    out[y, x, 6] = known[y, x] != 0
+            if not rows[y, left // LANES]:
+                continue
+            for k in range(3 * LANES):
+                best[k] = NOTHING
+            for number in range(SIDE * SIDE):
+                start = np.uint64((y - top + number // SIDE) * ACROSS + number % SIDE)
+                for lane in range(LANES):
+                    q = start + np.uint64(lane)
+                    d0, d1, d2 = planes[q], planes[q + PLANE[1]], planes[q + PLANE[2]]
+                    e0, e1 = colours[lane] - planes[q + PLANE[3]], colours[LANES + lane] - planes[q + PLANE[4]]
+                    e2 = colours[2 * LANES + lane] - planes[q + PLANE[5]]
+                    a = min(max((e0 * d0 + e1 * d1 + e2 * d2) * planes[q + PLANE[6]], ZERO), ONE)
+                    e0, e1, e2 = e0 - a * d0, e1 - a * d1, e2 - a * d2
+                    costs[lane] = e0 * e0 + e1 * e1 + e2 * e2
+                for lane in range(LANES):
+                    key = bits[lane] & number_apart | np.int32(number)
+                    b0, b1, b2 = best[lane], best[LANES + lane], best[2 * LANES + lane]
+                    best[lane] = min(b0, key)
+                    key = max(b0, key)
+                    best[LANES + lane] = min(b1, key)
+                    best[2 * LANES + lane] = min(b2, max(b1, key))
+            for x in range(left, min(left + LANES, width)):
+                if known[y, x] != UNKNOWN:
+                    continue
+                for c in range(6):
+                    total, count = ZERO, 0
+                    for i in range(3):
+                        key = best[i * LANES + x - left]
+                        if key < NOTHING:
+                            number = key & 127
+                            total += gathered[y - RADIUS + number // SIDE, x - RADIUS + number % SIDE, c]
+                            count += 1
+                    out[y, x, c] = total / count
+                out[y, x, 6] = _alpha(image, out, y, x)
+
+
+@njit(fastmath=True)
+def _smooth(
+    first: int,
+    last: int,
+    tiles: np.ndarray,
+    rows: np.ndarray,
+    known: np.ndarray,
+    refined: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Pairs averaged over the neighbourhood."""
+    height, width = known.shape
+    planes, sums = np.empty(9 * AREA, np.float32), np.empty(8 * LANES, np.float32)
+    for n in range(first, last):
+        top, left = tiles[n, 0], tiles[n, 1]
+        for k in range(AREA):
+            v, u = top - RADIUS + k // ACROSS, left - RADIUS + k % ACROSS
+            inside = 0 <= v < height and 0 <= u < width
+            for c in range(7):
+                planes[c * AREA + k] = refined[v, u, c] if inside else ZERO
+            planes[7 * AREA + k] = ONE - planes[6 * AREA + k] if inside else ZERO
+            planes[8 * AREA + k] = TINY if inside else ZERO
+        for y in range(top, min(top + ROWS, height)):
+            if not rows[y, left // LANES]:
+                continue
+            for k in range(8 * LANES):
+                sums[k] = 0
+            centre = np.uint64((y - top + RADIUS) * ACROSS + RADIUS) + PLANE[6]
+            for number in range(SIDE * SIDE):
+                start = np.uint64((y - top + number // SIDE) * ACROSS + number % SIDE)
+                far, itself = FAR[number // SIDE, number % SIDE], ONE if number == SIDE * SIDE // 2 else ZERO
+                for lane in range(LANES):
+                    q = start + np.uint64(lane)
+                    b, least = planes[q + PLANE[6]], planes[q + PLANE[8]]
+                    w = far * abs(planes[centre + np.uint64(lane)] - b) + itself
+                    front, back = max(w * b, least), max(w * planes[q + PLANE[7]], least)
+                    sums[lane] += front * planes[q]
+                    sums[LANES + lane] += front * planes[q + PLANE[1]]
+                    sums[2 * LANES + lane] += front * planes[q + PLANE[2]]
+                    sums[3 * LANES + lane] += back * planes[q + PLANE[3]]
+                    sums[4 * LANES + lane] += back * planes[q + PLANE[4]]
+                    sums[5 * LANES + lane] += back * planes[q + PLANE[5]]
+                    sums[6 * LANES + lane] += front
+                    sums[7 * LANES + lane] += back
+            for x in range(left, min(left + LANES, width)):
+                if known[y, x] == UNKNOWN:
+                    for c in range(6):
+                        out[y, x, c] = sums[c * LANES + x - left] / sums[(6 + c // 3) * LANES + x - left]
+
+
+@njit(fastmath=True)
+def _settle(
+    first: int,
+    last: int,
+    tiles: np.ndarray,
+    rows: np.ndarray,
+    image: np.ndarray,
+    known: np.ndarray,
+    refined: np.ndarray,
+    pairs: np.ndarray,
     alpha: np.ndarray,
 ) -> None:
     """The pixel's own alpha, weighted by its pair's confidence, and the mean of its neighbourhood for the rest."""
     height, width = alpha.shape
-    for n in range(len(pixels)):
-        y, x = pixels[n, 0], pixels[n, 1]
-        apart, apart_weight, mean, mean_weight = 0.0, 1e-5, 0.0, 0.0
-        for v in range(max(0, y - RADIUS), min(height, y + RADIUS + 1)):
-            for u in range(max(0, x - RADIUS), min(width, x + RADIUS + 1)):
-                q, p = np.uint64(v), np.uint64(u)
-                apart += weight[q, p, 1]
-                apart_weight += weight[q, p, 0]
-                w = FAR[v - y + RADIUS, u - x + RADIUS] + (known[q, p] != UNKNOWN)
-                mean += w * coarse[q, p]
-                mean_weight += w
-        trust = min(1.0, _span(final, y, x) / (apart / apart_weight + 1e-5))
-        error = _error(
-            image[y, x, 0], image[y, x, 1], image[y, x, 2], final[y, x, 0], final[y, x, 1], final[y, x, 2],
-            final[y, x, 3], final[y, x, 4], final[y, x, 5],
-        )  # fmt: skip
-        trust *= np.exp(-np.sqrt(error) / DOUBT)
-        alpha[y, x] = trust * sharp[y, x] + (1 - trust) * mean / mean_weight
+    planes, sums = np.empty(5 * AREA, np.float32), np.empty(4 * LANES, np.float32)
+    for n in range(first, last):
+        top, left = tiles[n, 0], tiles[n, 1]
+        for k in range(AREA):
+            v, u = top - RADIUS + k // ACROSS, left - RADIUS + k % ACROSS
+            inside = 0 <= v < height and 0 <= u < width
+            a = refined[v, u, 6] if inside else ZERO
+            planes[k], planes[AREA + k] = a, a * (ONE - a)
+            planes[2 * AREA + k] = a * (ONE - a) * _span(pairs, v, u) if inside else ZERO
+            planes[3 * AREA + k] = ONE if inside else ZERO
+            planes[4 * AREA + k] = ONE if inside and known[v, u] != UNKNOWN else ZERO
+        for y in range(top, min(top + ROWS, height)):
+            if not rows[y, left // LANES]:
+                continue
+            for k in range(4 * LANES):
+                sums[k] = 0
+            for number in range(SIDE * SIDE):
+                start, far = (
+                    np.uint64((y - top + number // SIDE) * ACROSS + number % SIDE),
+                    FAR[number // SIDE, number % SIDE],
+                )
+                for lane in range(LANES):
+                    q = start + np.uint64(lane)
+                    w = far * planes[q + PLANE[3]] + planes[q + PLANE[4]]
+                    sums[lane] += w * planes[q]
+                    sums[LANES + lane] += w
+                    sums[2 * LANES + lane] += planes[q + PLANE[1]]
+                    sums[3 * LANES + lane] += planes[q + PLANE[2]]
+            for x in range(left, min(left + LANES, width)):
+                if known[y, x] != UNKNOWN:
+                    continue
+                lane = x - left
+                mean = sums[lane] / sums[LANES + lane]
+                apart = sums[3 * LANES + lane] / (TINY + sums[2 * LANES + lane])
+                own, error = _alpha(image, pairs, y, x), 0.0
+                for c in range(3):
+                    error += (own * pairs[y, x, c] + (1 - own) * pairs[y, x, 3 + c] - image[y, x, c]) ** 2
+                trust = min(1.0, _span(pairs, y, x) / (apart + 1e-5)) * np.exp(-np.sqrt(error) / DOUBT)
+                alpha[y, x] = trust * own + (1 - trust) * mean
 
 
 @njit()
-def _alpha(
-    c0: float,
-    c1: float,
-    c2: float,
-    f0: float,
-    f1: float,
-    f2: float,
-    b0: float,
-    b1: float,
-    b2: float,
-) -> float:
-    """Position of a colour's projection on the line from background b to foreground f, within [0, 1]."""
-    d0, d1, d2 = f0 - b0, f1 - b1, f2 - b2
-    along = 0.0 + (c0 - b0) * d0 + (c1 - b1) * d1 + (c2 - b2) * d2
-    length = 1e-5 + d0 * d0 + d1 * d1 + d2 * d2
+def _alpha(image: np.ndarray, pairs: np.ndarray, y: int, x: int) -> float:
+    """Where the projection of a pixel's colour lies between its pair, from background 0 to foreground 1."""
+    along, length = 0.0, 1e-5
+    for c in range(3):
+        line = float(pairs[y, x, c] - pairs[y, x, 3 + c])
+        along += float(image[y, x, c] - pairs[y, x, 3 + c]) * line
+        length += line * line
     return max(0.0, min(1.0, along / length))
-
-
-@njit()
-def _error(
-    c0: float,
-    c1: float,
-    c2: float,
-    f0: float,
-    f1: float,
-    f2: float,
-    b0: float,
-    b1: float,
-    b2: float,
-) -> float:
-    """Squared distance of a colour from the nearest mixture of a pair."""
-    a = _alpha(c0, c1, c2, f0, f1, f2, b0, b1, b2)
-    e0, e1, e2 = a * f0 + (1 - a) * b0 - c0, a * f1 + (1 - a) * b1 - c1, a * f2 + (1 - a) * b2 - c2
-    return e0 * e0 + e1 * e1 + e2 * e2
-
-
-@njit()
-def _alpha_at(image: np.ndarray, pairs: np.ndarray, y: int, x: int) -> float:
-    """Alpha of a pixel by its pair."""
-    return _alpha(
-        image[y, x, 0], image[y, x, 1], image[y, x, 2], pairs[y, x, 0], pairs[y, x, 1], pairs[y, x, 2],
-        pairs[y, x, 3], pairs[y, x, 4], pairs[y, x, 5],
-    )  # fmt: skip
 
 
 @njit()
@@ -379,29 +480,16 @@ def _span(pairs: np.ndarray, y: int, x: int) -> float:
 
 
 @njit()
-def _apart(image: np.ndarray, y: int, x: int, v: np.uint64, u: np.uint64) -> float:
-    """Squared distance of the colours of two pixels."""
-    total = 0.0
-    for c in range(3):
-        total += float(image[y, x, c] - image[v, u, c]) ** 2
-    return total
-
-
-@njit()
-def _path_cost(image: np.ndarray, y: int, x: int, v: int, u: int) -> float:
-    """Change of colour met on the straight way from one pixel to another, in at most ten steps."""
-    height, width = image.shape[:2]
-    steps = max(1, min(10, int(np.ceil(np.hypot(v - y, u - x)))))
+def _path_cost(changes: np.ndarray, y: int, x: int, v: int, u: int, away: float) -> float:
+    """Change of colour met on the straight way from one pixel to another, so far away, in at most ten steps."""
+    steps = max(1, min(10, int(np.ceil(away))))
     down, along = (v - y) / steps, (u - x) / steps
-    total = 0.0
-    for i in range(steps + 1):
-        row, column = int(y + i * down), int(x + i * along)
-        q, p = np.uint64(row), np.uint64(column)
-        above, below = np.uint64(max(row - 1, 0)), np.uint64(min(row + 1, height - 1))
-        left, right = np.uint64(max(column - 1, 0)), np.uint64(min(column + 1, width - 1))
-        change = 0.0
-        for c in range(3):
-            slope = along * (image[q, right, c] - image[q, left, c]) + down * (image[below, p, c] - image[above, p, c])
-            change += (0.5 * slope) ** 2
-        total += np.sqrt(change)
-    return total
+    xx, xy, yy = np.float32(along * along), np.float32(2 * along * down), np.float32(down * down)
+    row, column = (y << POINT) + NUDGE, (x << POINT) + NUDGE
+    down_step, along_step = int(down * 2**POINT), int(along * 2**POINT)
+    total = ZERO
+    for _ in range(steps + 1):
+        q, p = np.uint64(row >> POINT), np.uint64(column >> POINT)
+        total += np.sqrt(max(ZERO, xx * changes[q, p, 0] + xy * changes[q, p, 1] + yy * changes[q, p, 2]))
+        row, column = row + down_step, column + along_step
+    return float(total) / 2

@@ -36,11 +36,14 @@ def gaussian(plane: np.ndarray, sigma: float, mode: str = "symmetric") -> np.nda
 def dilated(mask: np.ndarray, radius: int = 1, axes: tuple[int, ...] | None = None) -> np.ndarray:
     """A mask grown by so many pixels along axes, by default all: by a square, or a cube."""
     for axis in range(mask.ndim) if axes is None else axes:
-        line, grown = np.moveaxis(mask, axis, 0), np.moveaxis(mask.copy(), axis, 0)
-        for k in range(1, min(radius, len(line) - 1) + 1):
-            grown[k:] |= line[:-k]
-            grown[:-k] |= line[k:]
-        mask = np.moveaxis(grown, 0, axis)
+        reached, most = 0, min(radius, mask.shape[axis] - 1)
+        while reached < most:  # what has grown moves by as much as leaves no gap
+            step = min(2 * reached + 1, most - reached)
+            grown = mask.copy()
+            line, moved = np.moveaxis(mask, axis, 0), np.moveaxis(grown, axis, 0)
+            moved[step:] |= line[:-step]
+            moved[:-step] |= line[step:]
+            mask, reached = grown, reached + step
     return mask
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from scipy.ndimage import binary_closing, gaussian_filter
 
 from trimatte.alpha.hybrid import KNN_PIXELS, LIGHT_PIXELS, Ingredients, solutions
-from trimatte.alpha.shared import shared_samples
+from trimatte.alpha.shared import shared_pairs
 from trimatte.foreground import estimate_foreground
 from trimatte.images import as_alpha, load_image, load_picture
 from trimatte.images.arrays import UNKNOWN
@@ -101,7 +101,7 @@ def sampled(image: Floats, trimap: NDArray[np.uint8]) -> Ingredients:
     """The pairs of colours that shared matting finds, black where there is no known one to sample; nobody's alpha."""
     pairs = np.zeros((*trimap.shape, 6), np.float32)
     if {0, 255} <= set(np.unique(trimap)):
-        pairs = shared_samples(image, trimap, SolveReport())[1]
+        pairs = shared_pairs(image, trimap, SolveReport())
     return Ingredients(np.zeros((0, *trimap.shape), np.float32), pairs)
 
 
