@@ -108,10 +108,10 @@ def test_gather_takes_the_cheapest_pair_that_rays_meet(scene: Scene) -> None:
 
     def path_cost(y: int, x: int, v: int, u: int) -> float:
         steps = max(1, min(10, int(np.ceil(np.hypot(v - y, u - x)))))
-        total = 0.0
+        total: float = 0.0
         for i in range(steps + 1):
             q, p = (y * steps + i * (v - y)) // steps, (x * steps + i * (u - x)) // steps
-            total += np.linalg.norm((u - x) / steps * along[q, p] + (v - y) / steps * down[q, p]) / 2
+            total += float(np.linalg.norm((u - x) / steps * along[q, p] + (v - y) / steps * down[q, p])) / 2
         return total
 
     for y, x in some:
