@@ -13,7 +13,7 @@ from toy_batch import write_photo
 
 from toy_pool import ThisProcess
 from trimatte.batch import BatchSummary, run_batch
-from trimatte.batch.tasks import Outcome, Settings, Task, perform
+from trimatte.batch.tasks import KEPT_BYTES, Outcome, Settings, Task, perform
 from trimatte.batch.watch import PATIENCE, SETTLED, Watch
 
 
@@ -190,3 +190,18 @@ def test_what_has_arrived_and_is_damaged_fails_at_once(tmp_path: Path, photo: by
     (tmp_path / "a.jpg").write_bytes(photo[:-100])
     task = Task("a.jpg", "a.png", str(tmp_path / "a.jpg"), "", str(tmp_path / "0.png"))
     assert perform(task, settings, lambda size: None).state == "failed"
+
+
+def test_each_picture_gives_back_what_it_left(
+    tmp_path: Path, photo: bytes, quick: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds: list[int] = []
+    monkeypatch.setattr("trimatte.batch.tasks.give_back_memory", lambda *, above: bounds.append(above))
+    settings = Settings.of({"segmenter": quick, "method": quick, "foreground": "keep", "format": "png"})
+    states = []
+    for content in (photo, b"no picture"):
+        (tmp_path / "a.jpg").write_bytes(content)
+        task = Task("a.jpg", "a.png", str(tmp_path / "a.jpg"), "", str(tmp_path / "0.png"))
+        states.append(perform(task, settings, lambda size: None).state)
+    assert states == ["done", "failed"]
+    assert bounds == [KEPT_BYTES, KEPT_BYTES]

@@ -62,7 +62,10 @@ def encode(
     if chroma not in _CHROMA:
         raise ArgumentError(f"chroma: got {chroma!r}; wanted one of {', '.join(_CHROMA)}")
     said = Said(metadata or Metadata(), (codes.shape[1], codes.shape[0]), profile is None or icc.is_srgb(profile))
-    samples = np.ascontiguousarray(codes) if alpha is None else np.dstack([codes, alpha])
+    samples = np.ascontiguousarray(codes)
+    if alpha is not None:
+        samples = np.empty((*codes.shape[:2], codes.shape[2] + 1), codes.dtype)
+        samples[..., :-1], samples[..., -1] = codes, alpha
     try:
         if format == "TIFF":
             _write_tiff(stream, samples, profile, said)

@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from trimatte.errors import message_of
-from trimatte.runtime.measure import give_back_memory
+from trimatte.runtime.measure import give_back_memory, resident_bytes
 from trimatte.runtime.processes import offer_to_the_system
 from trimatte.runtime.report import plain
 
@@ -122,16 +121,6 @@ class Worker:
     def resident(self) -> int:
         """Bytes of memory that the process holds, 0 where the system does not tell."""
         return resident_bytes(self.process.pid or 0)
-
-
-def resident_bytes(process: int | str = "self") -> int:
-    """Bytes of memory that a process holds, 0 where the system does not tell."""
-    try:
-        import resource
-
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
-    except (OSError, ImportError, IndexError):
-        return 0
 
 
 def _main(connection: Connection, module: str, threads: int) -> None:
