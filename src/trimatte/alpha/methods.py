@@ -102,14 +102,14 @@ METHODS: dict[str, AlphaMethod] = {
         cost=8,
     ),
     "shared": AlphaMethod(
-        function="trimatte.alpha.shared:shared", label="Shared sampling", kernels=("shared",), cost=8
+        function="trimatte.alpha.shared:shared", label="Shared sampling", kernels=("shared",), cost=3.5
     ),
     "light": AlphaMethod(
         function="trimatte.alpha.light:light",
         label="Light network",
         refines=True,
         kernels=("shared", "light"),
-        cost=18,
+        cost=9.5,
         bounded=SEEN_SMALLER,
     ),
     "hybrid": AlphaMethod(
@@ -117,7 +117,7 @@ METHODS: dict[str, AlphaMethod] = {
         label="Hybrid",
         refines=True,
         kernels=("closed-form", "knn", "shared", "light"),
-        cost=32,
+        cost=23,
         bounded=SEEN_SMALLER,
     ),
     "deep-image-matting": AlphaMethod(
