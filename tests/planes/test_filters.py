@@ -33,6 +33,15 @@ def test_dilated_is_that_of_scipy(seed: int, height: int, width: int, radius: in
     np.testing.assert_array_equal(mask, before)
 
 
+@pytest.mark.parametrize("place", [(0, 0), (19, 23), (0, 11), (7, 23)])
+def test_dilated_leaves_no_gap_at_the_border(place: tuple[int, int]) -> None:
+    mask = np.zeros((20, 24), bool)
+    mask[place] = True
+    for radius in range(26):
+        away = np.maximum(*(abs(along - at) for along, at in zip(np.ogrid[:20, :24], place, strict=True)))
+        np.testing.assert_array_equal(filters.dilated(mask, radius), away <= radius)
+
+
 def test_dilated_along_some_axes() -> None:
     cube = np.random.default_rng(2).random((7, 8, 9)) < 0.02
     plate = np.ones((3, 1, 3), bool)

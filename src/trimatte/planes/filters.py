@@ -37,8 +37,8 @@ def dilated(mask: np.ndarray, radius: int = 1, axes: tuple[int, ...] | None = No
     """A mask grown by so many pixels along axes, by default all: by a square, or a cube."""
     for axis in range(mask.ndim) if axes is None else axes:
         reached, most = 0, min(radius, mask.shape[axis] - 1)
-        while reached < most:  # what has grown moves by as much as leaves no gap
-            step = min(2 * reached + 1, most - reached)
+        while reached < most:  # what has grown, on one side at the border, moves by as much as leaves no gap
+            step = min(reached + 1, most - reached)
             grown = mask.copy()
             line, moved = np.moveaxis(mask, axis, 0), np.moveaxis(grown, axis, 0)
             moved[step:] |= line[:-step]
