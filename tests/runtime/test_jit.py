@@ -138,3 +138,13 @@ def test_a_forked_process_has_helpers_of_its_own() -> None:
             os._exit(1)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_limit_is_kept_in_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[int] = set()
+    monkeypatch.setattr("numba.get_num_threads", lambda: 4)
+    monkeypatch.setattr("trimatte.runtime.jit.available_threads", lambda: 1)
+    other = threading.Thread(target=side_by_side, args=(lambda first, last: seen.add(threading.get_ident()), 100))
+    other.start()
+    other.join()
+    assert seen == {other.ident}

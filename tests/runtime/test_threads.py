@@ -13,6 +13,7 @@ from trimatte.runtime import threads
 @pytest.fixture(autouse=True)
 def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_limit", None)
+    monkeypatch.setattr(threads, "_quota", threads._quota.__wrapped__)
 
 
 def system(root: Path, membership: str, files: dict[str, str]) -> Path:

@@ -22,6 +22,7 @@ import numba
 
 from trimatte.runtime.compiler import KernelCache, KernelCompiler
 from trimatte.runtime.compiling import kernels
+from trimatte.runtime.threads import available_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +45,7 @@ def side_by_side(kernel: Callable[..., object], over: int | range, *arguments: A
     least : int
         What a piece has at least.
     """
-    threads = numba.get_num_threads()
+    threads = min(numba.get_num_threads(), available_threads())  # numba's limit is that of the calling thread alone
     start, count = (over.start, len(over)) if isinstance(over, range) else (0, over)
     pieces = min(count // least, PIECES * threads)
     if threads == 1 or pieces < 2:

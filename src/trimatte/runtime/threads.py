@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,7 @@ _limit: int | None = None
 def available_threads() -> int:
     """Processors that this process may run on, cut to a container's CPU quota and `limit_threads`; at least 1."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # Rounded down: with more threads than the quota has processors, all are halted for the rest of each period.
-    quota = int(min(_quotas(Path("/")), default=count))
-    return max(1, min(count, quota, _limit or count))
+    return max(1, min(count, _quota() or count, _limit or count))
 
 
 def for_each(work: Callable[[Any], None], parts: Iterable[Any]) -> None:
@@ -30,6 +29,16 @@ def for_each(work: Callable[[Any], None], parts: Iterable[Any]) -> None:
         return
     with ThreadPoolExecutor(available_threads()) as pool:
         list(pool.map(work, parts))
+
+
+@cache
+def _quota() -> int | None:
+    """Processors of this process's CPU quota when it is first asked for, since files tell it; None without one.
+
+    Rounded down: with more threads than the quota has processors, all are halted for the rest of each period.
+    """
+    quota = min(_quotas(Path("/")), default=None)
+    return None if quota is None else max(1, int(quota))
 
 
 def _quotas(root: Path) -> Iterator[float]:
