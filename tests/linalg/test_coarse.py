@@ -160,6 +160,6 @@ def test_same_bits_for_any_number_of_threads(
         space = coarse_space(image, system, 3)
         out = np.empty_like(r)
         space.correct(r, out)
-        found.append((space.basis, space.factor.panels, out))
+        found.append((space.basis, *space.factor.panels, out))
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)

@@ -87,9 +87,9 @@ def test_solves_definite_systems(shape: str) -> None:
     blocks, matrix = random_blocks(grid, 2)
     x = np.random.default_rng(3).normal(size=len(matrix))
     values = solved(grid, blocks, (matrix @ x).reshape(-1, 4))
-    # float32: the error of x is bounded by the condition, that of Ax hardly depends on it
-    np.testing.assert_allclose(matrix @ values.ravel(), matrix @ x, atol=2e-5 * np.abs(matrix).sum(axis=1).max())
-    assert np.linalg.norm(values.ravel() - x) <= 1e-6 * np.linalg.cond(matrix) * np.linalg.norm(x)
+    # 16 bits: the error of x is bounded by the condition, that of Ax hardly depends on it
+    np.testing.assert_allclose(matrix @ values.ravel(), matrix @ x, atol=2e-4 * np.abs(matrix).sum(axis=1).max())
+    assert np.linalg.norm(values.ravel() - x) <= 1e-5 * np.linalg.cond(matrix) * np.linalg.norm(x)
 
 
 @settings(max_examples=25, deadline=None)
@@ -99,10 +99,12 @@ def test_solves_on_any_grid(seed: int, rows: int, columns: int, density: float) 
     active[0, 0] = True
     grid = grid_of(active, seed)
     blocks, matrix = random_blocks(grid, seed, hold=1.0)
-    values = np.random.default_rng(seed).normal(size=(len(blocks), 4))
-    expected = np.linalg.solve(matrix, values.ravel())
-    values = solved(grid, blocks, values)
-    np.testing.assert_allclose(values.ravel(), expected, atol=1e-4 * np.abs(expected).max())
+    wanted = np.random.default_rng(seed).normal(size=4 * len(blocks))
+    expected = np.linalg.solve(matrix, wanted)
+    found = np.zeros_like(wanted)
+    for error in (1e-3, 1e-6):  # what is kept in 16 bits is exact enough to start from
+        found += solved(grid, blocks, (wanted - matrix @ found).reshape(-1, 4)).ravel()
+        np.testing.assert_allclose(found, expected, atol=error * np.abs(expected).max())
     check_tree(grid)
 
 
@@ -146,8 +148,8 @@ def check_tree(grid: np.ndarray) -> None:
             np.testing.assert_array_equal(np.array(places)[into], border)
         else:
             assert len(border) == 0
-    own = 4 * (tree.end - tree.start)
-    sizes = own * (own + 1) // 2 + own * 4 * np.array([len(b) for b in below])
+    later = [range(own + len(b) - 1, len(b) - 1, -1) for own, b in zip(tree.end - tree.start, below, strict=True)]
+    sizes = [sum(4 * 8 * -(-4 * nodes // 8) for nodes in front) for front in later]
     np.testing.assert_array_equal(np.diff(tree.panel_start), sizes)
     # each front is in one subtree or above them, and a subtree holds all that lies below its root
     runs = [f for low, root in tree.subtrees for f in range(low, root + 1)]
@@ -212,7 +214,7 @@ def test_same_bits_for_any_number_of_threads(with_threads: Callable[[int], None]
         factor = factorise(grid, blocks.astype(np.float32))
         values = np.random.default_rng(9).normal(size=(grid.size, 4)).astype(np.float32)
         factor.solve(values)
-        found.append((factor.panels, values))
+        found.append((*factor.panels, values))
     assert len(factor.tree.top) > 4
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)

@@ -3,7 +3,7 @@
 The nodes are split by lines of nodes, the separators, again and again (George, SIAM J. Numer. Anal. 1973), each time
 where the band is thin. Eliminating leaves first and separators last keeps the fill small and dense: every part
 becomes one dense front (Duff and Reid, ACM Trans. Math. Softw. 1983), and fronts of one depth are independent.
-Fronts are factored and kept in float32, since the factor serves as a preconditioner.
+Fronts are factored in float32 and kept in 16 bits, since the factor serves as a preconditioner.
 """
 
 from __future__ import annotations
@@ -29,9 +29,15 @@ ROWS = 32
 """Rows of a large front that are updated at a time; a multiple of the four that are updated together."""
 SUBTREES = 16
 """Parts of the tree that are worked on side by side; fixed, so that results do not depend on the number of threads."""
+PAD = 4
+"""What rows of fronts have more than they need, so that all lines can be a multiple of 8 long."""
+LEAST_WORTH = np.float32(1e-9)
+"""Rows whose largest number is below this are kept less exactly."""
+WHOLE = np.float32(32767)
+"""What the largest number of a row becomes in 16 bits."""
 LEAST_PIVOT = 1e-6
 """An unknown whose pivot falls below this share of its diagonal entry is left at zero: the matrix does not hold it."""
-DROPPED = 1e18
+DROPPED = np.float32(1e18)
 """Stands for the pivot of an unknown that is left at zero."""
 
 
@@ -59,7 +65,7 @@ class Tree(NamedTuple):
     top : ndarray
         int64; the fronts above them.
     panel_start : (f + 1,) int64 array
-        Where each front's columns begin in the factor.
+        Where each front's columns begin in `Panels.lines`.
     """
 
     order: np.ndarray
@@ -117,11 +123,33 @@ class Remainder(NamedTuple):
     kept: np.ndarray
 
 
+class Panels(NamedTuple):
+    """The columns of a factor: of each node, in the order of elimination, a corner and the four lines below it.
+
+    A line goes through the front's later rows, padded to a multiple of 8. It is kept as whole numbers, and for each row
+    of a front what one of them is worth: half of the memory, and as good a preconditioner. Floating point numbers of 16
+    bits would cost some iterations, one worth for each line would cost twice as many as there are.
+
+    Attributes
+    ----------
+    lines : int16 array
+    worth, border_worth : float32 array
+        Of the rows of the nodes, (4 m,), and of the fronts' borders.
+    corner : (m, 4, 4) float32 array
+        The inverse of the node's own part of the factor, lower triangular.
+    """
+
+    lines: np.ndarray
+    worth: np.ndarray
+    border_worth: np.ndarray
+    corner: np.ndarray
+
+
 class Factor(NamedTuple):
     """Cholesky factor of a block matrix over a node grid."""
 
     tree: Tree
-    panels: np.ndarray
+    panels: Panels
 
     def solve(self, x: np.ndarray) -> None:
         """Overwrite x (m, 4) float32, nodes in the order of elimination, with the solution for it."""
@@ -145,7 +173,12 @@ def factorise(grid: np.ndarray, blocks: np.ndarray) -> Factor:
     """
     matrix = Matrix(grid, *_node_places(grid, len(blocks)), blocks)
     tree = _tree(matrix)
-    panels = np.empty(int(tree.panel_start[-1]), np.float32)
+    panels = Panels(
+        np.empty(int(tree.panel_start[-1]), np.int16),
+        np.empty(4 * len(blocks), np.float32),
+        np.empty(4 * len(tree.border), np.float32),
+        np.empty((len(blocks), 4, 4), np.float32),
+    )
     remainder = _remainder(tree)
     side_by_side(_factor_subtrees, len(tree.subtrees), tree, matrix, remainder, panels)
     for f in tree.top:
@@ -163,18 +196,19 @@ def _remainder(tree: Tree) -> Remainder:
     return Remainder(at, np.empty(ends[-1] if len(ends) else 0, np.float32))
 
 
-def _factor_front(f: int, tree: Tree, matrix: Matrix, remainder: Remainder, panels: np.ndarray) -> None:
+def _factor_front(f: int, tree: Tree, matrix: Matrix, remainder: Remainder, panels: Panels) -> None:
     """Factor one large front, all threads on its rows."""
     own = 4 * int(tree.end[f] - tree.start[f])
     size = own + 4 * int(tree.border_start[f + 1] - tree.border_start[f])
-    front, turned = np.zeros((size, size), np.float32), np.empty((PANEL, size), np.float32)
-    least = np.empty(own, np.float32)
+    front, least = np.empty((size, size + PAD), np.float32), np.empty(own, np.float32)
     _assemble_front(f, tree, matrix, remainder.at, remainder.kept, front, least)
+    corners = panels.corner[tree.start[f] : tree.end[f]]
     for column in range(0, own, PANEL):
         stop = min(own, column + PANEL)
-        _eliminate_panel(front, column, stop, turned, least)
-        side_by_side(_update_rows, -(-(size - stop) // ROWS), front, column, stop, turned)
-    _store_front(front, own, panels, int(tree.panel_start[f]), remainder.kept, int(remainder.at[f]))
+        _eliminate_panel(front, column, stop, least, corners)
+        side_by_side(_update_rows, -(-(size - stop) // ROWS), front, column, stop)
+    _keep_lines(f, front, tree, panels, np.empty(size + PAD, np.float32))
+    _keep_rest(front, own, remainder.kept, int(remainder.at[f]))
 
 
 def dissect(grid: np.ndarray, count: int) -> Tree:
@@ -196,10 +230,17 @@ def _tree(matrix: Matrix) -> Tree:
     border_start, border = _borders(matrix, tree)
     fronts = np.repeat(count * np.arange(len(parent)), np.diff(border_start))
     tree = tree._replace(border_start=border_start, border=np.sort(fronts + border) - fronts)
-    own = 4 * (end - start)
-    panel_start = np.concatenate([[0], np.cumsum(own * (own + 1) // 2 + own * 4 * np.diff(border_start))])
+    panel_start = np.concatenate([[0], np.cumsum(_panel_sizes(end - start, np.diff(border_start)))])
     subtrees, top = _subtrees(np.diff(panel_start), parent, tree)
     return tree._replace(into=_into_parent(tree, parent), subtrees=subtrees, top=top, panel_start=panel_start)
+
+
+def _panel_sizes(own: np.ndarray, border: np.ndarray) -> np.ndarray:
+    """Numbers in the lines of fronts with so many nodes of their own and in the border."""
+    later = own * (own - 1) // 2 + own * border  # nodes, summed over a front's own ones
+    odd = (own + (own + border - 1) % 2) // 2  # how often their number is odd, and padded
+    sizes: np.ndarray = 16 * (later + odd)
+    return sizes
 
 
 def _children(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -393,17 +434,19 @@ def _assemble_front(
     front: np.ndarray,
     least: np.ndarray,
 ) -> None:
-    """Lower triangle of a front: the matrix's own blocks, and what the children's elimination left in `below`.
+    """Upper triangle of a front: the matrix's own blocks, and what the children's elimination left in `below`.
 
-    least = the smallest pivots that count.
+    Blocks on the diagonal are whole, but only their upper triangle counts. least = the smallest pivots that count.
     """
     start, end, first, last = tree.start[f], tree.end[f], tree.border_start[f], tree.border_start[f + 1]
     grid, blocks, border, into = matrix.grid, matrix.blocks, tree.border, tree.into
+    for row in range(len(front)):
+        front[row, row // 4 * 4 :] = 0.0
     for p in range(start, end):
         a = tree.order[p]
-        column = 4 * (p - start)
+        row = 4 * (p - start)
         for i in range(4):
-            least[column + i] = LEAST_PIVOT * blocks[a, 0, i, i]
+            least[row + i] = LEAST_PIVOT * blocks[a, 0, i, i]
         for dy in range(-1, 2):
             for dx in range(-1, 2):
                 y, x = matrix.ny[a] + dy, matrix.nx[a] + dx
@@ -413,26 +456,27 @@ def _assemble_front(
                 q = tree.place[b]
                 if q < p:
                     continue
-                row = 4 * (q - start if q < end else end - start + _found(border, first, last, q))
+                column = 4 * (q - start if q < end else end - start + _found(border, first, last, q))
                 later = dy > 0 or (dy == 0 and dx >= 0)
                 slot = (dx if dy == 0 else 3 + dx) if later else (-dx if dy == 0 else 3 - dx)
                 for i in range(4):
                     for j in range(4):
-                        front[row + i, column + j] = blocks[a, slot, j, i] if later else blocks[b, slot, i, j]
+                        front[row + i, column + j] = blocks[a, slot, i, j] if later else blocks[b, slot, j, i]
     for c in range(tree.children_start[f], tree.children_start[f + 1]):
         child = tree.children[c]
         low, high = tree.border_start[child], tree.border_start[child + 1]
         size = 4 * (high - low)
         offset = below_at[child]
         for e in range(low, high):
-            row = 4 * into[e]
             for i in range(4):
-                line = offset + (4 * (e - low) + i) * size
-                for g in range(low, e + 1):
+                line = front[4 * into[e] + i]
+                at = offset + (4 * (e - low) + i) * size + 4 * (e - low)
+                for g in range(e, high):
                     column = 4 * into[g]
-                    at = line + 4 * (g - low)
-                    for j in range(4):
-                        front[row + i, column + j] += below[at + j]
+                    more, there = below[at : at + 4], line[column : column + 4]
+                    f0, f1, f2, f3 = there[0] + more[0], there[1] + more[1], there[2] + more[2], there[3] + more[3]
+                    there[0], there[1], there[2], there[3] = f0, f1, f2, f3  # see `_add` of `coarse`
+                    at += 4
 
 
 @njit()
@@ -448,91 +492,138 @@ def _found(values: np.ndarray, first: int, last: int, value: int) -> int:
     return low - first
 
 
-@njit(fastmath=True)
-def _eliminate_panel(front: np.ndarray, first: int, last: int, turned: np.ndarray, least: np.ndarray) -> None:
-    """Columns first to last of the lower Cholesky factor; turned = their rows from `last` on, transposed."""
-    size, width = len(front), last - first
-    for j in range(first, last):
-        pivot = front[j, j]
-        for k in range(first, j):
-            pivot -= front[j, k] * front[j, k]
-        pivot = np.sqrt(pivot) if pivot > least[j] else DROPPED
-        front[j, j] = pivot
-        for i in range(j + 1, last):
-            total = front[i, j]
-            for k in range(first, j):
-                total -= front[i, k] * front[j, k]
-            front[i, j] = total / pivot
-    for i in range(last, size):
-        row = front[i, first:last]
-        for j in range(width):
-            turned[j, i] = row[j]
-    for j in range(width):
-        line = turned[j, last:size]
-        for k in range(j):
-            a = front[first + j, first + k]
-            other = turned[k, last:size]
-            for i in range(len(line)):
-                line[i] -= a * other[i]
-        a = 1.0 / front[first + j, first + j]
-        for i in range(len(line)):
-            line[i] *= a
-    for i in range(last, size):
-        row = front[i, first:last]
-        for j in range(width):
-            row[j] = turned[j, i]
-
-
-@njit(fastmath=True)
-def _update_rows(first: int | np.int64, last: int, front: np.ndarray, low: int, high: int, turned: np.ndarray) -> None:
-    """front[i, high:] -= sum over a panel's columns low <= k < high of front[i, k] front[:, k]', for `ROWS` rows i at a
-    time from `high` on.
-
-    Four rows and four columns at once; unsigned, as an index that may be negative keeps a loop from being vectorised.
-    """
-    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
-    for n in range(high + ROWS * first, min(len(front), high + ROWS * last), 4):
-        a, stop = np.uint64(n), np.uint64(n + 4)
-        b, c, d = a + one, a + two, a + three
-        for m in range(0, high - low, 4):
-            k, t = np.uint64(low + m), np.uint64(m)
-            a0, a1, a2, a3 = front[a, k], front[a, k + one], front[a, k + two], front[a, k + three]
-            b0, b1, b2, b3 = front[b, k], front[b, k + one], front[b, k + two], front[b, k + three]
-            c0, c1, c2, c3 = front[c, k], front[c, k + one], front[c, k + two], front[c, k + three]
-            d0, d1, d2, d3 = front[d, k], front[d, k + one], front[d, k + two], front[d, k + three]
-            for j in range(np.uint64(high), stop):
-                u0, u1, u2, u3 = turned[t, j], turned[t + one, j], turned[t + two, j], turned[t + three, j]
-                front[a, j] -= a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3
-                front[b, j] -= b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3
-                front[c, j] -= c0 * u0 + c1 * u1 + c2 * u2 + c3 * u3
-                front[d, j] -= d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3
+@njit()
+def _eliminate_panel(front: np.ndarray, first: int, last: int, least: np.ndarray, corners: np.ndarray) -> None:
+    """Rows first to last of a front become those of its upper factor, but for the corners (n, 4, 4) of its n nodes."""
+    for row in range(first, last, 4):
+        corner, stop = corners[row // 4], _padded(front, row + 4)
+        _invert_corner(front[row : row + 4, row : row + 4], least[row : row + 4], corner)
+        one, two = front[row, row + 4 : stop], front[row + 1, row + 4 : stop]
+        three, four = front[row + 2, row + 4 : stop], front[row + 3, row + 4 : stop]
+        _multiply(corner, one, two, three, four)
+        for later in range(row + 4, last, 4):
+            _update(front, later, row, row + 4)
 
 
 @njit()
-def _store_front(
-    front: np.ndarray, own: int, panels: np.ndarray, panel_at: int, schur: np.ndarray, schur_at: int
-) -> None:
-    """Keep the factor's columns, a triangle and rows of `own` numbers, and what the parent gets, whole 4x4 blocks."""
-    size = len(front)
-    rest, at = size - own, panel_at
-    for i in range(size):
-        filled = min(own, i + 1)
-        row, line = front[i, :filled], panels[at : at + filled]
-        for j in range(filled):
-            line[j] = row[j]
-        at += filled
-    for i in range(rest):
-        row, line = front[own + i, own:size], schur[schur_at + i * rest : schur_at + (i + 1) * rest]
-        for j in range(i + 1):
-            line[j] = row[j]
-        for j in range(i + 1, (i // 4 + 1) * 4):
-            line[j] = front[own + j, own + i]
+def _padded(front: np.ndarray, start: int) -> int:
+    """Where a front's lines from `start` on end, so that they are a multiple of 8 long."""
+    return len(front) + ((len(front) - start) & PAD)
 
 
 @njit()
-def _factor_subtrees(
-    first: int, last: int, tree: Tree, matrix: Matrix, remainder: Remainder, panels: np.ndarray
-) -> None:
+def _invert_corner(corner: np.ndarray, least: np.ndarray, inverse: np.ndarray) -> None:
+    """The inverse of the Cholesky factor of a symmetric matrix (4, 4) whose upper triangle is given."""
+    factor = np.empty((4, 4), np.float32)
+    inverse[:] = 0.0
+    for j in range(4):
+        for i in range(j, 4):
+            total = corner[j, i]
+            for k in range(j):
+                total -= factor[i, k] * factor[j, k]
+            if i > j:
+                factor[i, j] = total / factor[j, j]
+            else:
+                factor[j, j] = np.sqrt(total) if total > least[j] else DROPPED
+        inverse[j, j] = 1.0 / factor[j, j]
+        for i in range(j):
+            total = np.float32(0.0)
+            for k in range(i, j):
+                total -= factor[j, k] * inverse[k, i]
+            inverse[j, i] = total * inverse[j, j]
+
+
+@njit(fastmath=True)
+def _multiply(corner: np.ndarray, one: np.ndarray, two: np.ndarray, three: np.ndarray, four: np.ndarray) -> None:
+    """Four lines become the corner, lower triangular, times them."""
+    a0, b0, b1, c0, c1, c2 = corner[0, 0], corner[1, 0], corner[1, 1], corner[2, 0], corner[2, 1], corner[2, 2]
+    d0, d1, d2, d3 = corner[3, 0], corner[3, 1], corner[3, 2], corner[3, 3]
+    for j in range(len(one)):
+        r0, r1, r2, r3 = one[j], two[j], three[j], four[j]
+        one[j] = a0 * r0
+        two[j] = b0 * r0 + b1 * r1
+        three[j] = c0 * r0 + c1 * r1 + c2 * r2
+        four[j] = d0 * r0 + d1 * r1 + d2 * r2 + d3 * r3
+
+
+@njit(fastmath=True)
+def _update(front: np.ndarray, row: int, low: int, high: int) -> None:
+    """Four rows lose what rows low <= k < high, of the factor by now, take from them."""
+    stop = _padded(front, row)
+    a, b, c, d = front[row, row:stop], front[row + 1, row:stop], front[row + 2, row:stop], front[row + 3, row:stop]
+    for k in range(low, high, 4):
+        u, v, w, z = front[k, row:stop], front[k + 1, row:stop], front[k + 2, row:stop], front[k + 3, row:stop]
+        a0, a1, a2, a3 = u[0], v[0], w[0], z[0]
+        b0, b1, b2, b3 = u[1], v[1], w[1], z[1]
+        c0, c1, c2, c3 = u[2], v[2], w[2], z[2]
+        d0, d1, d2, d3 = u[3], v[3], w[3], z[3]
+        for j in range(len(a)):
+            u0, u1, u2, u3 = u[j], v[j], w[j], z[j]
+            a[j] -= a0 * u0 + a1 * u1 + a2 * u2 + a3 * u3
+            b[j] -= b0 * u0 + b1 * u1 + b2 * u2 + b3 * u3
+            c[j] -= c0 * u0 + c1 * u1 + c2 * u2 + c3 * u3
+            d[j] -= d0 * u0 + d1 * u1 + d2 * u2 + d3 * u3
+
+
+@njit()
+def _update_rows(first: int | np.int64, last: int, front: np.ndarray, low: int, high: int) -> None:
+    """`_update` by a panel's rows low <= k < high, for `ROWS` rows at a time from `high` on."""
+    for row in range(high + ROWS * first, min(len(front), high + ROWS * last), 4):
+        _update(front, row, low, high)
+
+
+@njit(fastmath=True)
+def _keep_lines(f: int, front: np.ndarray, tree: Tree, panels: Panels, scale: np.ndarray) -> None:
+    """Keep the lines of a front that is eliminated as whole numbers; `scale` is room for a row."""
+    start, own, at = 4 * tree.start[f], 4 * (tree.end[f] - tree.start[f]), tree.panel_start[f]
+    scale[:] = LEAST_WORTH
+    for row in range(0, own, 4):
+        stop = _padded(front, row + 4)
+        one, two = front[row, row + 4 : stop], front[row + 1, row + 4 : stop]
+        three, four, largest = front[row + 2, row + 4 : stop], front[row + 3, row + 4 : stop], scale[row + 4 : stop]
+        for j in range(len(largest)):
+            low, high = max(abs(one[j]), abs(two[j])), max(abs(three[j]), abs(four[j]))
+            largest[j] = max(largest[j], max(low, high))
+    panels.worth[start : start + own] = scale[:own] / WHOLE
+    panels.border_worth[4 * tree.border_start[f] : 4 * tree.border_start[f + 1]] = scale[own : len(front)] / WHOLE
+    for i in range(len(scale)):
+        scale[i] = WHOLE / scale[i]
+    for row in range(0, own, 4):
+        stop = _padded(front, row + 4)
+        one, two = front[row, row + 4 : stop], front[row + 1, row + 4 : stop]
+        three, four, up = front[row + 2, row + 4 : stop], front[row + 3, row + 4 : stop], scale[row + 4 : stop]
+        n = len(up)
+        l0, l1, l2, l3 = _lines(panels.lines, at, n)
+        for j in range(n):
+            l0[j], l1[j] = _rounded(one[j] * up[j]), _rounded(two[j] * up[j])
+            l2[j], l3[j] = _rounded(three[j] * up[j]), _rounded(four[j] * up[j])
+        at += 4 * n
+
+
+@njit()
+def _lines(lines: np.ndarray, at: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A node's four lines of n numbers."""
+    two, three, four = at + n, at + 2 * n, at + 3 * n
+    return lines[at:two], lines[two:three], lines[three:four], lines[four : four + n]
+
+
+@njit(fastmath=True)
+def _rounded(value: float) -> np.int32:
+    """The whole number in 16 bits that is nearest: above zero it is found by cutting, eight of them at a time."""
+    return np.int32(value + np.float32(32768.5)) - np.int32(32768)
+
+
+@njit()
+def _keep_rest(front: np.ndarray, own: int, schur: np.ndarray, at: int) -> None:
+    """What the parent gets: the rows below the front's own, from the block on the diagonal on."""
+    rest = len(front) - own
+    for row in range(rest):
+        filled = row // 4 * 4
+        schur[at + row * rest + filled : at + (row + 1) * rest] = front[own + row, own + filled : own + rest]
+
+
+@njit()
+def _factor_subtrees(first: int, last: int, tree: Tree, matrix: Matrix, remainder: Remainder, panels: Panels) -> None:
     """A subtree's fronts one after the other, in a workspace of its own."""
     at = remainder.at
     for s in range(first, last):
@@ -547,24 +638,26 @@ def _factor_subtrees(
                 at[f] = height
                 height += edge * edge
                 highest = max(highest, height)
-        space, turned = np.empty(most * most, np.float32), np.empty((PANEL, most), np.float32)
+        space = np.empty(most * (most + PAD), np.float32)
         stack, least = np.empty(highest, np.float32), np.empty(most, np.float32)
+        scale = np.empty(most + PAD, np.float32)
         for f in range(low, root + 1):
             own = 4 * (tree.end[f] - tree.start[f])
             size = own + 4 * (tree.border_start[f + 1] - tree.border_start[f])
-            front = space[: size * size].reshape((size, size))
-            front[:] = 0.0
+            front = space[: size * (size + PAD)].reshape((size, size + PAD))
             _assemble_front(f, tree, matrix, at, stack, front, least)
+            corners = panels.corner[tree.start[f] : tree.end[f]]
             for column in range(0, own, PANEL):
                 stop = min(own, column + PANEL)
-                _eliminate_panel(front, column, stop, turned, least)
-                _update_rows(np.int64(0), (size - stop + ROWS - 1) // ROWS, front, column, stop, turned)
-            _store_front(front, own, panels, tree.panel_start[f], remainder.kept if f == root else stack, at[f])
+                _eliminate_panel(front, column, stop, least, corners)
+                _update_rows(np.int64(0), (size - stop + ROWS - 1) // ROWS, front, column, stop)
+            _keep_lines(f, front, tree, panels, scale[: size + PAD])
+            _keep_rest(front, own, remainder.kept if f == root else stack, at[f])
 
 
 @njit(fastmath=True)
 def _forward(
-    first: int, last: int, runs: np.ndarray, tree: Tree, panels: np.ndarray, x: np.ndarray, carry: np.ndarray
+    first: int, last: int, runs: np.ndarray, tree: Tree, panels: Panels, x: np.ndarray, carry: np.ndarray
 ) -> None:
     """Runs of fronts (from, to) on the way up.
 
@@ -572,65 +665,84 @@ def _forward(
     """
     border_start, into, children = tree.border_start, tree.into, tree.children
     for r in range(first, last):
+        space = _space(tree, runs[r, 0], runs[r, 1])
         for f in range(runs[r, 0], runs[r, 1] + 1):
-            own = 4 * (tree.end[f] - tree.start[f])
-            mine = x[4 * tree.start[f] : 4 * tree.end[f]]
-            edge = carry[4 * border_start[f] : 4 * border_start[f + 1]]
+            start, own, low, high = tree.start[f], tree.end[f] - tree.start[f], border_start[f], border_start[f + 1]
+            mine, edge, count = x[4 * start : 4 * (start + own)], carry[4 * low : 4 * high], own + high - low
             edge[:] = 0.0
             for c in range(tree.children_start[f], tree.children_start[f + 1]):
-                child = children[c]
-                for e in range(border_start[child], border_start[child + 1]):
+                for e in range(border_start[children[c]], border_start[children[c] + 1]):
                     row = 4 * into[e]
                     for i in range(4):
-                        if row < own:
+                        if row < 4 * own:
                             mine[row + i] += carry[4 * e + i]
                         else:
-                            edge[row - own + i] += carry[4 * e + i]
-            at = tree.panel_start[f]
-            for i in range(own):
-                line = panels[at : at + i + 1]
-                total = mine[i]
-                for j in range(i):
-                    total -= line[j] * mine[j]
-                mine[i] = total / line[i]
-                at += i + 1
-            for i in range(0, len(edge), 4):
-                line = panels[at : at + 4 * own]
-                l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
-                t0 = t1 = t2 = t3 = np.float32(0.0)
-                for j in range(len(mine)):
-                    value = mine[j]
-                    t0, t1, t2, t3 = t0 + l0[j] * value, t1 + l1[j] * value, t2 + l2[j] * value, t3 + l3[j] * value
-                edge[i] -= t0
-                edge[i + 1] -= t1
-                edge[i + 2] -= t2
-                edge[i + 3] -= t3
-                at += 4 * own
+                            edge[row - 4 * own + i] += carry[4 * e + i]
+            at, taken = tree.panel_start[f], space[: 4 * count + PAD]
+            taken[:] = 0.0
+            for node in range(own):
+                row, corner, worth = 4 * node, panels.corner[start + node], panels.worth[4 * (start + node) :]
+                r0, r1 = mine[row] - worth[0] * taken[row], mine[row + 1] - worth[1] * taken[row + 1]
+                r2, r3 = mine[row + 2] - worth[2] * taken[row + 2], mine[row + 3] - worth[3] * taken[row + 3]
+                r3 = corner[3, 0] * r0 + corner[3, 1] * r1 + corner[3, 2] * r2 + corner[3, 3] * r3
+                r2 = corner[2, 0] * r0 + corner[2, 1] * r1 + corner[2, 2] * r2
+                r1 = corner[1, 0] * r0 + corner[1, 1] * r1
+                r0 = corner[0, 0] * r0
+                mine[row], mine[row + 1], mine[row + 2], mine[row + 3] = r0, r1, r2, r3
+                later = taken[row + 4 : row + 4 + _line(count - node - 1)]
+                l0, l1, l2, l3 = _lines(panels.lines, at, len(later))
+                for j in range(len(later)):
+                    one = np.float32(l0[j]) * r0 + np.float32(l1[j]) * r1
+                    later[j] += one + np.float32(l2[j]) * r2 + np.float32(l3[j]) * r3
+                at += 4 * len(later)
+            for i in range(len(edge)):
+                edge[i] -= panels.border_worth[4 * low + i] * taken[4 * own + i]
 
 
 @njit(fastmath=True)
-def _backward(first: int, last: int, runs: np.ndarray, tree: Tree, panels: np.ndarray, x: np.ndarray) -> None:
+def _backward(first: int, last: int, runs: np.ndarray, tree: Tree, panels: Panels, x: np.ndarray) -> None:
     """The same runs on the way down, from the last front to the first: each takes off what its border has come to."""
-    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
     for r in range(last - 1, first - 1, -1):
+        space = _space(tree, runs[r, 0], runs[r, 1])
         for f in range(runs[r, 1], runs[r, 0] - 1, -1):
-            own = 4 * (tree.end[f] - tree.start[f])
-            mine = x[4 * tree.start[f] : 4 * tree.end[f]]
-            triangle_end = tree.panel_start[f] + own * (own + 1) // 2
-            at = triangle_end
-            for e in range(tree.border_start[f], tree.border_start[f + 1]):
-                b = np.uint64(4 * tree.border[e])
-                v0, v1, v2, v3 = x[b], x[b + one], x[b + two], x[b + three]  # not in the loop, where `mine` might be x
-                line = panels[at : at + 4 * own]
-                l0, l1, l2, l3 = line[:own], line[own : 2 * own], line[2 * own : 3 * own], line[3 * own :]
-                for j in range(len(mine)):
-                    mine[j] -= l0[j] * v0 + l1[j] * v1 + l2[j] * v2 + l3[j] * v3
-                at += 4 * own
-            at = triangle_end
-            for i in range(own - 1, -1, -1):
-                at -= i + 1
-                line = panels[at : at + i + 1]
-                solved = mine[i] / line[i]
-                mine[i] = solved
-                for j in range(i):
-                    mine[j] -= line[j] * solved
+            start, own = tree.start[f], tree.end[f] - tree.start[f]
+            low, high = tree.border_start[f], tree.border_start[f + 1]
+            mine, count = x[4 * start : 4 * (start + own)], own + high - low
+            at, worths = tree.panel_start[f + 1], space[: 4 * count + PAD]  # worth of a row times its solution
+            worths[4 * count :] = 0.0
+            for e in range(low, high):
+                row = 4 * (own + e - low)
+                for i in range(4):
+                    worths[row + i] = panels.border_worth[4 * e + i] * x[4 * tree.border[e] + i]
+            for node in range(own - 1, -1, -1):
+                row, corner, worth = 4 * node, panels.corner[start + node], panels.worth[4 * (start + node) :]
+                later = worths[row + 4 : row + 4 + _line(count - node - 1)]
+                at -= 4 * len(later)
+                l0, l1, l2, l3 = _lines(panels.lines, at, len(later))
+                t0 = t1 = t2 = t3 = np.float32(0.0)
+                for j in range(len(later)):
+                    value = later[j]
+                    t0, t1 = t0 + np.float32(l0[j]) * value, t1 + np.float32(l1[j]) * value
+                    t2, t3 = t2 + np.float32(l2[j]) * value, t3 + np.float32(l3[j]) * value
+                t0, t1, t2, t3 = mine[row] - t0, mine[row + 1] - t1, mine[row + 2] - t2, mine[row + 3] - t3
+                mine[row] = corner[0, 0] * t0 + corner[1, 0] * t1 + corner[2, 0] * t2 + corner[3, 0] * t3
+                mine[row + 1] = corner[1, 1] * t1 + corner[2, 1] * t2 + corner[3, 1] * t3
+                mine[row + 2] = corner[2, 2] * t2 + corner[3, 2] * t3
+                mine[row + 3] = corner[3, 3] * t3
+                for i in range(4):
+                    worths[row + i] = worth[i] * mine[row + i]
+
+
+@njit()
+def _line(nodes: int) -> int:
+    """Length of a line through the rows of so many nodes."""
+    return 4 * nodes + (4 * nodes & PAD)
+
+
+@njit()
+def _space(tree: Tree, low: int, high: int) -> np.ndarray:
+    """Room for the rows of any front from low to high."""
+    most = 0
+    for f in range(low, high + 1):
+        most = max(most, tree.end[f] - tree.start[f] + tree.border_start[f + 1] - tree.border_start[f])
+    return np.empty(4 * most + PAD, np.float32)

@@ -42,10 +42,10 @@ class Coarse(Protocol):
 
 
 def predicted_bytes(unknown: int, spacing: int) -> int:
-    """Memory of a solve over `unknown` pixels: the system, and a coarse factor of some 500 numbers a node."""
+    """Memory of a solve over `unknown` pixels: the system, and a coarse factor of some 500 16-bit numbers a node."""
     nodes = 1.3 * unknown / (spacing - 0.3) ** 2
     fill = 37 * math.log2(max(nodes, 2))
-    return round(unknown * BYTES_PER_UNKNOWN + nodes * (1.4 * 4 * fill + 9 * 128 + 640))
+    return round(unknown * BYTES_PER_UNKNOWN + nodes * (3.6 * fill + 9 * 128 + 640))
 
 
 def plan_spacing(unknown: int, max_memory: int | None) -> int:
