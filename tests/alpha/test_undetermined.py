@@ -9,7 +9,7 @@ import pytest
 
 import trimatte
 from trimatte.alpha import ready_methods
-from trimatte.alpha.undetermined import LIKENESS, _mixed, undetermined
+from trimatte.alpha.undetermined import LEVELS, LIKENESS, NEAR, _bins, _count_colours, _mixed, undetermined
 from trimatte.errors import ConvergenceWarning, SolverError, SubjectWarning
 
 SIZE = 72
@@ -84,6 +84,21 @@ def test_a_glint_is_not_counted() -> None:
     for side, counted in ((4, 0), (8, 64)):
         image[240 : 240 + side, 300 : 300 + side] = (0.9, 0.1, 0.1)
         assert np.count_nonzero(undetermined(image, trimap, local=True)) == counted
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_colours_are_counted_as_by_masks(step: int) -> None:
+    rng = np.random.default_rng(1)
+    image, trimap = rng.random((50, 70, 3), np.float32), rng.choice(np.array([0, 128, 255], np.uint8), (50, 70))
+    image[:9] = rng.integers(0, LEVELS + 1, (9, 70, 3)) / np.float32(LEVELS)  # at the borders of bins
+    blocks = rng.random((4, 5)) < 0.5
+    counted = np.zeros((50, 70), bool)
+    counted[::step, ::step] = np.kron(blocks, np.ones((NEAR, NEAR), bool))[:50:step, :70:step]
+    counts = np.zeros((3, LEVELS**3), np.int64)
+    _count_colours(image, trimap, blocks, step, counts)
+    masks = (trimap == 0) & counted, trimap == 128, (trimap == 255) & counted
+    for kind, mask in enumerate(masks):
+        np.testing.assert_array_equal(counts[kind], np.bincount(_bins(image, mask), minlength=LEVELS**3))
 
 
 def test_mixes_are_found_as_by_the_formula() -> None:

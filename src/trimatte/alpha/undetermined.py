@@ -14,7 +14,8 @@ import numpy as np
 
 from trimatte.images.arrays import bounding_box, grown
 from trimatte.planes.filters import dilated
-from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from trimatte.runtime.jit import njit
+from trimatte.trimap import FOREGROUND, UNKNOWN
 
 LEVELS = 16
 """Colours are told apart in so many steps a channel."""
@@ -47,22 +48,21 @@ def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.nd
         Whether only known pixels near unknown ones count.
     """
     none, unknown = np.zeros(trimap.shape, bool), trimap == UNKNOWN
-    bins = _bins(image, unknown)
-    counts = np.bincount(bins, minlength=LEVELS**3)
     step = max(1, isqrt(unknown.size // READ_PIXELS))
-    few = np.s_[::step, ::step]
-    near = _near(unknown, step) if local else True
-    known = [_known_bins(image[few], (trimap[few] == value) & near) for value in (FOREGROUND, BACKGROUND)]
-    strange = (counts > 0) & ~_alike(known[0] | known[1])
-    least = max(LEAST, LEAST_SHARE * len(bins))
+    blocks = _near(unknown) if local else np.ones([-(-size // NEAR) for size in unknown.shape], bool)
+    counts = np.zeros((3, LEVELS**3), np.int64)
+    _count_colours(image, trimap, blocks, step, counts)
+    of_unknown, known = counts[1], [counts[2] > 0, counts[0] > 0]
+    strange = (of_unknown > 0) & ~_alike(known[0] | known[1])
+    least = max(LEAST, LEAST_SHARE * of_unknown.sum())
     if not all(side.any() for side in known):
         return none
     for samples in (FEW, SAMPLES):
-        if counts[strange].sum() < least:
+        if of_unknown[strange].sum() < least:
             return none
         strange[strange] = ~_mixed(_centres(strange), _centres(known[0]), _centres(known[1]), samples)
     found = none
-    found[unknown] = strange[bins]
+    found[unknown] = strange[_bins(image, unknown)]
     box = bounding_box(found)
     if box is not None:
         part = grown(box, (1, 1), found.shape)
@@ -79,21 +79,31 @@ def _bins(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def _known_bins(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The bins (LEVELS**3,) bool in which colours of a mask lie."""
-    bins = np.zeros(LEVELS**3, bool)
-    bins[_bins(image, mask)] = True
-    return bins
+@njit()
+def _count_colours(image: np.ndarray, trimap: np.ndarray, blocks: np.ndarray, step: int, counts: np.ndarray) -> None:
+    """How many colours of the background, of unknown pixels and of the foreground lie in each bin: counts (3, bins).
+
+    Of known pixels only each `step`th counts, in the blocks of NEAR x NEAR pixels that are set.
+    """
+    levels = np.float32(LEVELS)
+    for y in range(trimap.shape[0]):
+        for x in range(trimap.shape[1]):
+            kind = 1
+            if trimap[y, x] != UNKNOWN:
+                if y % step or x % step or not blocks[y // NEAR, x // NEAR]:
+                    continue
+                kind = 2 if trimap[y, x] == FOREGROUND else 0
+            number = 0
+            for c in range(3):
+                number = number * LEVELS + min(int(image[y, x, c] * levels), LEVELS - 1)
+            counts[kind, number] += 1
 
 
-def _near(unknown: np.ndarray, step: int) -> np.ndarray:
-    """Whether the block of NEAR x NEAR pixels about a pixel, or one next to it, has unknown ones; of each `step`th."""
+def _near(unknown: np.ndarray) -> np.ndarray:
+    """The blocks of NEAR x NEAR pixels that have unknown ones, or are next to one that has."""
     # Row by row of blocks, since numpy's own reductions by blocks are four times as slow.
     rows = np.array([unknown[top : top + NEAR].any(axis=0) for top in range(0, len(unknown), NEAR)])
-    blocks = dilated(np.logical_or.reduceat(rows, np.arange(0, unknown.shape[1], NEAR), axis=1))
-    down, across = (np.arange(0, size, step) // NEAR for size in unknown.shape)
-    near: np.ndarray = blocks[:, across][down]
-    return near
+    return dilated(np.logical_or.reduceat(rows, np.arange(0, unknown.shape[1], NEAR), axis=1))
 
 
 def _alike(bins: np.ndarray) -> np.ndarray:
