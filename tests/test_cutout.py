@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 import trimatte
 from trimatte.cutout import SubjectWarning
 from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError
+from trimatte.runtime.measure import KEPT_BYTES
 from trimatte.sheet import make_sheet
 
 
@@ -42,6 +44,17 @@ def test_foreground_colours_are_the_subjects(photo: np.ndarray, trimap: np.ndarr
     assert np.abs(result.foreground[soft] - subject).mean() < 0.5 * np.abs(result.image[soft] - subject).mean()
     kept = trimatte.cutout(photo, trimap=trimap, foreground="keep")
     np.testing.assert_array_equal(kept.foreground, kept.image)
+
+
+def test_colours_are_found_with_what_the_stages_before_left_given_back(
+    photo: np.ndarray, trimap: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds: list[int] = []
+    module = import_module("trimatte.cutout")
+    monkeypatch.setattr(module, "give_back_memory", lambda *, above: bounds.append(above))
+    monkeypatch.setattr(module, "_colours", lambda stages, picture, alpha, report: picture.image * len(bounds))
+    assert trimatte.cutout(photo, trimap=trimap).foreground.any()
+    assert bounds == [KEPT_BYTES]
 
 
 def test_ones_own_trimap_needs_no_segmenter(photo: np.ndarray, trimap: np.ndarray) -> None:

@@ -28,7 +28,7 @@ from trimatte.output.finish import Finished, finished, write_cutout, write_matte
 from trimatte.output.framing import visible_box
 from trimatte.output.options import output_of, with_preset
 from trimatte.quality import USUAL
-from trimatte.runtime.measure import peak_bytes, timed
+from trimatte.runtime.measure import KEPT_BYTES, give_back_memory, peak_bytes, timed
 from trimatte.runtime.options import check_number
 from trimatte.runtime.report import PlainReport
 from trimatte.segmentation import segment
@@ -446,6 +446,7 @@ def quiet_cutout(matting: Matting, image: Any, stages: Stages) -> Cutout:
         report.confidence = picture_confidence(alpha, probability, known)
     if not report.subject:
         alpha, report.confidence = np.zeros(size, np.float32), 0.0
+    give_back_memory(above=KEPT_BYTES)  # of the stages before; the colours of a large picture take most of all
     with timed(report.seconds, "foreground"):
         if keyed is not None and stages.foreground != "keep" and alpha.any():
             colours = keyed.foreground

@@ -13,8 +13,9 @@ from toy_batch import write_photo
 
 from toy_pool import ThisProcess
 from trimatte.batch import BatchSummary, run_batch
-from trimatte.batch.tasks import KEPT_BYTES, Outcome, Settings, Task, perform
+from trimatte.batch.tasks import Outcome, Settings, Task, perform
 from trimatte.batch.watch import PATIENCE, SETTLED, Watch
+from trimatte.runtime.measure import KEPT_BYTES
 
 
 class Folder:

@@ -25,7 +25,7 @@ from trimatte.errors import ImageReadError, ImageTooLargeError, ImageWriteError,
 from trimatte.files import store
 from trimatte.files.addresses import is_remote
 from trimatte.files.jsonl import finite
-from trimatte.runtime.measure import give_back_memory
+from trimatte.runtime.measure import KEPT_BYTES, give_back_memory
 
 State = Literal["done", "unchanged", "kept", "failed", "failed before", "again", "taken", "stop", "unfinished"]
 Ask = Callable[[int], None]
@@ -35,9 +35,6 @@ BASE_BYTES = 300_000_000
 """What a worker process takes without a picture: libraries, network and compiled kernels. Measured: 240 MB."""
 BYTES_PER_PIXEL = 400
 """Of a cut-out from reading to encoding. Measured: up to 350 where half of the picture is unknown."""
-KEPT_BYTES = 500_000_000
-"""A process that holds more after a picture gives back what is free of it, so that thousands of pictures, of which each
-leaves gaps of its own, take no more memory than ten."""
 BYTES_PER_PIXEL_OF_FRAMES = 8
 """Of each frame of an animation more: its colours, and those with alpha that are written."""
 _NAMES = {"way", "method", "segmenter", "foreground", "refine", "output", "frames"}

@@ -69,8 +69,7 @@ def both_layers(image: np.ndarray, alpha: np.ndarray, *, everywhere: bool = Fals
     foreground, background = _means(image, alpha).astype(np.float32).reshape(2, 1, 1, 3)
     for shape, active in zip(shapes, active_tiles, strict=True):
         rows, columns = _source(alpha.shape[0], shape[0]), _source(alpha.shape[1], shape[1])
-        full = shape == alpha.shape
-        near = _dilated(active) if full else np.ones_like(active)
+        near = _dilated(active)
         coarse = foreground, background
         foreground, background = np.empty((*shape, 3), np.float32), np.empty((*shape, 3), np.float32)
         arrays = foreground, background, *coarse, image, alpha, rows, columns, active, near

@@ -39,6 +39,11 @@ def resident_bytes(process: int | str = "self") -> int:
         return 0
 
 
+KEPT_BYTES = 500_000_000
+"""A process that holds more gives back what is free of it before colours and after each picture of a batch: thousands
+of pictures, of which each leaves gaps of its own, then take no more memory than ten."""
+
+
 def give_back_memory(*, above: int = 0) -> None:
     """Let glibc return to the system what it keeps of arrays that are gone, if the process holds more than so much.
 
