@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.errors import ArgumentError
-from trimatte.images.arrays import UNKNOWN
+from trimatte.images.arrays import FOREGROUND, UNKNOWN
 
 
 def keep_known(alpha: NDArray[np.float32], trimap: NDArray[np.uint8] | None) -> NDArray[np.float32]:
@@ -33,5 +33,6 @@ def narrow_trimap(
     unknown = trimap == UNKNOWN
     unsure = unknown & (alpha > 1 - sure) & (alpha < sure)
     keep = unknown & (squared_distance(unsure, margin) <= margin**2)
-    settled = np.where(alpha >= 0.5, 255, 0)
-    return np.where(keep, 128, np.where(unknown, settled, trimap)).astype(np.uint8)
+    narrow = trimap.copy()
+    np.multiply(alpha >= 0.5, np.uint8(FOREGROUND), out=narrow, where=unknown & ~keep)
+    return narrow
