@@ -9,7 +9,7 @@ import pytest
 
 import trimatte
 from trimatte.alpha import ready_methods
-from trimatte.alpha.undetermined import LEVELS, LIKENESS, NEAR, _bins, _count_colours, _mixed, undetermined
+from trimatte.alpha.undetermined import LEVELS, LIKENESS, NEAR, _count_colours, _mark, _mixed, undetermined
 from trimatte.errors import ConvergenceWarning, SolverError, SubjectWarning
 
 SIZE = 72
@@ -96,9 +96,14 @@ def test_colours_are_counted_as_by_masks(step: int) -> None:
     counted[::step, ::step] = np.kron(blocks, np.ones((NEAR, NEAR), bool))[:50:step, :70:step]
     counts = np.zeros((3, LEVELS**3), np.int64)
     _count_colours(image, trimap, blocks, step, counts)
+    steps = np.minimum((image * LEVELS).astype(int), LEVELS - 1)
+    bins = np.ravel_multi_index(tuple(np.moveaxis(steps, -1, 0)), (LEVELS,) * 3)
     masks = (trimap == 0) & counted, trimap == 128, (trimap == 255) & counted
     for kind, mask in enumerate(masks):
-        np.testing.assert_array_equal(counts[kind], np.bincount(_bins(image, mask), minlength=LEVELS**3))
+        np.testing.assert_array_equal(counts[kind], np.bincount(bins[mask], minlength=LEVELS**3))
+    chosen, found = rng.random(LEVELS**3) < 0.3, np.zeros(trimap.shape, bool)
+    _mark(image, trimap, chosen, found)
+    np.testing.assert_array_equal(found, chosen[bins] & (trimap == 128))
 
 
 def test_mixes_are_found_as_by_the_formula() -> None:

@@ -33,6 +33,6 @@ def narrow_trimap(
     unknown = trimap == UNKNOWN
     unsure = unknown & (alpha > 1 - sure) & (alpha < sure)
     keep = unknown & (squared_distance(unsure, margin) <= margin**2)
-    narrow = trimap.copy()
+    narrow = trimap.astype(np.uint8)
     np.multiply(alpha >= 0.5, np.uint8(FOREGROUND), out=narrow, where=unknown & ~keep)
     return narrow

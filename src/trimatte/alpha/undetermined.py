@@ -62,7 +62,7 @@ def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.nd
             return none
         strange[strange] = ~_mixed(_centres(strange), _centres(known[0]), _centres(known[1]), samples)
     found = none
-    found[unknown] = strange[_bins(image, unknown)]
+    _mark(image, trimap, strange, found)
     box = bounding_box(found)
     if box is not None:
         part = grown(box, (1, 1), found.shape)
@@ -70,13 +70,13 @@ def undetermined(image: np.ndarray, trimap: np.ndarray, *, local: bool) -> np.nd
     return found
 
 
-def _bins(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Number of the bin of each colour of a mask, in raster order."""
-    # By their places, since numpy is ten times as slow by a mask of two axes.
-    colours = image.reshape(-1, 3).take(np.flatnonzero(mask), axis=0)
-    steps = np.minimum((colours * np.float32(LEVELS)).astype(np.int16), LEVELS - 1)
-    numbers: np.ndarray = (steps[:, 0] * LEVELS + steps[:, 1]) * LEVELS + steps[:, 2]
-    return numbers
+@njit()
+def _bin(image: np.ndarray, y: int, x: int) -> int:
+    """Number of the bin of a pixel's colour."""
+    number = 0
+    for c in range(3):
+        number = number * LEVELS + max(0, min(int(image[y, x, c] * np.float32(LEVELS)), LEVELS - 1))
+    return number
 
 
 @njit()
@@ -85,7 +85,6 @@ def _count_colours(image: np.ndarray, trimap: np.ndarray, blocks: np.ndarray, st
 
     Of known pixels only each `step`th counts, in the blocks of NEAR x NEAR pixels that are set.
     """
-    levels = np.float32(LEVELS)
     for y in range(trimap.shape[0]):
         for x in range(trimap.shape[1]):
             kind = 1
@@ -93,10 +92,16 @@ def _count_colours(image: np.ndarray, trimap: np.ndarray, blocks: np.ndarray, st
                 if y % step or x % step or not blocks[y // NEAR, x // NEAR]:
                     continue
                 kind = 2 if trimap[y, x] == FOREGROUND else 0
-            number = 0
-            for c in range(3):
-                number = number * LEVELS + min(int(image[y, x, c] * levels), LEVELS - 1)
-            counts[kind, number] += 1
+            counts[kind, _bin(image, y, x)] += 1
+
+
+@njit()
+def _mark(image: np.ndarray, trimap: np.ndarray, bins: np.ndarray, found: np.ndarray) -> None:
+    """Set in found (H, W) the unknown pixels whose colours lie in one of the bins."""
+    for y in range(trimap.shape[0]):
+        for x in range(trimap.shape[1]):
+            if trimap[y, x] == UNKNOWN:
+                found[y, x] = bins[_bin(image, y, x)]
 
 
 def _near(unknown: np.ndarray) -> np.ndarray:

@@ -31,8 +31,8 @@ SUBTREES = 16
 """Parts of the tree that are worked on side by side; fixed, so that results do not depend on the number of threads."""
 PAD = 4
 """What rows of fronts have more than they need, so that all lines can be a multiple of 8 long."""
-LEAST_WORTH = np.float32(1e-9)
-"""Rows whose largest number is below this are kept less exactly."""
+LEAST_LARGEST = np.float32(1e-9)
+"""Rows whose largest number is below this are kept less exactly, so that none is divided by zero."""
 WHOLE = np.float32(32767)
 """What the largest number of a row becomes in 16 bits."""
 LEAST_PIVOT = 1e-6
@@ -508,7 +508,7 @@ def _eliminate_panel(front: np.ndarray, first: int, last: int, least: np.ndarray
 @njit()
 def _padded(front: np.ndarray, start: int) -> int:
     """Where a front's lines from `start` on end, so that they are a multiple of 8 long."""
-    return len(front) + ((len(front) - start) & PAD)
+    return start + _line((len(front) - start) // 4)
 
 
 @njit()
@@ -576,7 +576,7 @@ def _update_rows(first: int | np.int64, last: int, front: np.ndarray, low: int, 
 def _keep_lines(f: int, front: np.ndarray, tree: Tree, panels: Panels, scale: np.ndarray) -> None:
     """Keep the lines of a front that is eliminated as whole numbers; `scale` is room for a row."""
     start, own, at = 4 * tree.start[f], 4 * (tree.end[f] - tree.start[f]), tree.panel_start[f]
-    scale[:] = LEAST_WORTH
+    scale[:] = LEAST_LARGEST
     for row in range(0, own, 4):
         stop = _padded(front, row + 4)
         one, two = front[row, row + 4 : stop], front[row + 1, row + 4 : stop]
@@ -609,7 +609,7 @@ def _lines(lines: np.ndarray, at: int, n: int) -> tuple[np.ndarray, np.ndarray, 
 
 @njit(fastmath=True)
 def _rounded(value: float) -> np.int32:
-    """The whole number in 16 bits that is nearest: above zero it is found by cutting, eight of them at a time."""
+    """The nearest whole number from -32767 to 32767: above zero it is found by cutting, eight of them at a time."""
     return np.int32(value + np.float32(32768.5)) - np.int32(32768)
 
 
@@ -735,7 +735,7 @@ def _backward(first: int, last: int, runs: np.ndarray, tree: Tree, panels: Panel
 
 @njit()
 def _line(nodes: int) -> int:
-    """Length of a line through the rows of so many nodes."""
+    """Length of a line through the rows of so many nodes; `_panel_sizes` sums it up."""
     return 4 * nodes + (4 * nodes & PAD)
 
 

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+KEPT_BYTES = 500_000_000
+"""A process that holds more gives back what is free of it before colours and after each picture of a batch: thousands
+of pictures, of which each leaves gaps of its own, then take no more memory than ten."""
+
 
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
@@ -37,11 +41,6 @@ def resident_bytes(process: int | str = "self") -> int:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
     except (OSError, ImportError, IndexError):
         return 0
-
-
-KEPT_BYTES = 500_000_000
-"""A process that holds more gives back what is free of it before colours and after each picture of a batch: thousands
-of pictures, of which each leaves gaps of its own, then take no more memory than ten."""
 
 
 def give_back_memory(*, above: int = 0) -> None:
