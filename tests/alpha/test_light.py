@@ -10,7 +10,7 @@ import pytest
 from trimatte import estimate_alpha
 from trimatte.alpha import _network
 from trimatte.alpha._network import distances
-from trimatte.alpha.light import CHANNELS, DEVIATION, MEAN, features, predict
+from trimatte.alpha.light import CHANNELS, DEVIATION, MEAN, features, follow_colours, predict
 from trimatte.alpha.shared import shared_pairs
 from trimatte.linalg.report import SolveReport
 
@@ -58,3 +58,22 @@ def test_windows_are_near_the_whole(noisy_edge: Edge, monkeypatch: pytest.Monkey
     assert np.abs(parts - whole).mean() < 0.01
     assert doubt.shape == part_doubt.shape == trimap.shape
     assert ((doubt > 0) == (trimap == 128)).all()
+
+
+def test_where_the_network_is_unsure_alpha_follows_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.random((40, 50, 3)).astype(np.float32)
+    truth = (0.1 + image @ np.array([0.3, 0.2, 0.4], np.float32)).astype(np.float32)
+    noisy = np.clip(truth + rng.normal(0, 0.05, truth.shape), 0, 1).astype(np.float32)
+    trimap = np.full(truth.shape, 128, np.uint8)
+    trimap[:, :5] = 0
+    sure = follow_colours(image, trimap, noisy, np.zeros(truth.shape, np.float32))
+    np.testing.assert_array_equal(sure, noisy)
+    unsure = follow_colours(image, trimap, noisy, np.ones(truth.shape, np.float32))
+    np.testing.assert_array_equal(unsure[:, :5], noisy[:, :5])
+    errors = [np.abs(alpha - truth)[:, 5:].mean() for alpha in (noisy, unsure)]
+    assert errors[1] < 0.4 * errors[0]
+    assert unsure.dtype == np.float32
+    monkeypatch.setattr("trimatte.planes.resize.STRIP", 350)
+    np.testing.assert_array_equal(follow_colours(image, trimap, noisy, np.ones(truth.shape, np.float32)), unsure)
+    assert 0 <= unsure.min() <= unsure.max() <= 1

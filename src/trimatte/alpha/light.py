@@ -1,6 +1,7 @@
 """Alpha from a photo and its trimap by a small network alone, run by onnxruntime.
 
-No system is solved. The network (`trimatte.networks.light`) runs over windows of the band. For each pixel its input has
+No system is solved. The network (`trimatte.networks.light`) runs over windows of the band. Where it is unsure its alpha
+follows the photo's colours (`follow_colours`). For each pixel its input has
 a foreground and a background colour that explain it, sampled as shared matting does (Gastal and Oliveira, 2010), so
 that it need not carry colours across the band itself. It is shipped; how it was trained is in
 `trimatte.training.light`, on what in `weights/light.toml`.
@@ -14,8 +15,10 @@ from trimatte.alpha._network import Part, distances, network_session, padded, pa
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.shared import shared_pairs
 from trimatte.linalg.report import SolveReport
+from trimatte.planes.regression import affine_planes
+from trimatte.planes.resize import strips
 from trimatte.runtime.measure import timed
-from trimatte.trimap import BACKGROUND, FOREGROUND
+from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 CHANNELS = 16
 MEAN, DEVIATION = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)[..., None, None]
@@ -24,6 +27,10 @@ MULTIPLE = 32
 """The network wants sides that are multiples of this."""
 NARROW_MARGIN = 64
 """Pixels that it sees about its part of a narrow band."""
+ROUNDS, RADIUS, EDGE = 2, 2, 1e-4
+"""How often alpha follows the colours of windows of what radius, in pixels, and what variance of colour is an edge."""
+SURE = 0.02
+"""Where the network expects this error, half of its alpha is replaced."""
 
 
 def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
@@ -36,7 +43,30 @@ def _light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow
         pairs = shared_pairs(image, trimap, report)
     report.solver, report.device = "network", "cpu"
     with timed(report.seconds, "network"):
-        return predict(image, trimap, pairs, narrow=narrow)[0]
+        alpha, doubt = predict(image, trimap, pairs, narrow=narrow)
+        return follow_colours(image, trimap, alpha, doubt)
+
+
+def follow_colours(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, doubt: np.ndarray) -> np.ndarray:
+    """Alpha (H, W) that, the more a network doubts its own (H, W), is the affine function of colour nearby.
+
+    That is what closed-form matting draws towards, for a hundredth of its time and without a kernel of its own: solved
+    with the network's alpha as a prior it gains twice as much.
+    """
+    for _ in range(ROUNDS):
+        followed = alpha.copy()
+        for rows in strips(alpha.shape):
+            unknown = trimap[rows] == UNKNOWN
+            if not unknown.any():
+                continue
+            seen = slice(max(0, rows.start - 2 * RADIUS), rows.stop + 2 * RADIUS)
+            inner = slice(rows.start - seen.start, rows.stop - seen.start)
+            offset, *slopes = affine_planes(image[seen], alpha[seen], RADIUS, EDGE)[:, inner]
+            fitted = offset + sum(slope * image[rows, :, c] for c, slope in enumerate(slopes))
+            share = unknown * (doubt[rows] ** 2 / (doubt[rows] ** 2 + SURE**2))
+            followed[rows] += share * (np.clip(fitted, 0, 1) - alpha[rows])
+        alpha = followed
+    return alpha
 
 
 def predict(
