@@ -50,8 +50,8 @@ def _light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow
 def follow_colours(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, doubt: np.ndarray) -> np.ndarray:
     """Alpha (H, W) that, the more a network doubts its own (H, W), is the affine function of colour nearby.
 
-    That is what closed-form matting draws towards, for a hundredth of its time and without a kernel of its own: solved
-    with the network's alpha as a prior it gains twice as much.
+    That is what closed-form matting draws towards. Solved with the network's alpha as a prior it gains more, but its
+    kernels would have to be compiled before the first cut-out.
     """
     for _ in range(ROUNDS):
         followed = alpha.copy()
