@@ -124,12 +124,11 @@ def affine(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
     At the pixel itself the function gives its alpha. Large pictures are fitted strip by strip, which takes less memory.
     """
-    from trimatte.planes.regression import affine_planes  # brings numba
+    from trimatte.planes.regression import affine_rows  # brings numba
 
     planes = np.empty((4, *alpha.shape), np.float32)
     for rows in strips(alpha.shape):
-        top, bottom = max(0, rows.start - 2), rows.stop + 2  # the windows of a fit, and of the mean over fits
-        fitted = affine_planes(image[top:bottom], alpha[top:bottom], 1, EDGE)[:, rows.start - top : rows.stop - top]
+        fitted = affine_rows(image, alpha, rows, 1, EDGE)
         planes[1:, rows] = fitted[1:]
         planes[0, rows] = alpha[rows] - np.einsum("cij,ijc->ij", fitted[1:], image[rows])
     return planes

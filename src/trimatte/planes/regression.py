@@ -41,6 +41,13 @@ def affine_planes(image: np.ndarray, plane: np.ndarray, radius: int, edge: float
     return means
 
 
+def affine_rows(image: np.ndarray, plane: np.ndarray, rows: slice, radius: int, edge: float) -> np.ndarray:
+    """`affine_planes` of some rows alone, (4, h, W), the same as of the whole: a large plane takes less memory so."""
+    top = max(0, rows.start - 2 * radius)  # the windows of a fit, and of the mean over fits
+    part = slice(top, rows.stop + 2 * radius)
+    return affine_planes(image[part], plane[part], radius, edge)[:, rows.start - top : rows.stop - top]
+
+
 @njit()
 def _fit(
     first: int, last: int, image: np.ndarray, plane: np.ndarray, radius: int, edge: float, out: np.ndarray
