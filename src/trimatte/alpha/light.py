@@ -15,7 +15,7 @@ from trimatte.alpha._network import Part, distances, network_session, padded, pa
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.shared import shared_pairs
 from trimatte.linalg.report import SolveReport
-from trimatte.planes.regression import affine_rows
+from trimatte.planes.regression import affine_rows, at_colours
 from trimatte.planes.resize import strips
 from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
@@ -59,8 +59,7 @@ def follow_colours(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, dou
             unknown = trimap[rows] == UNKNOWN
             if not unknown.any():
                 continue
-            offset, *slopes = affine_rows(image, alpha, rows, RADIUS, EDGE)
-            fitted = offset + sum(slope * image[rows, :, c] for c, slope in enumerate(slopes))
+            fitted = at_colours(image[rows], affine_rows(image, alpha, rows, RADIUS, EDGE))
             share = unknown * (doubt[rows] ** 2 / (doubt[rows] ** 2 + SURE**2))
             followed[rows] += share * (np.clip(fitted, 0, 1) - alpha[rows])
         alpha = followed

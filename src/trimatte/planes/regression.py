@@ -48,6 +48,15 @@ def affine_rows(image: np.ndarray, plane: np.ndarray, rows: slice, radius: int, 
     return affine_planes(image[part], plane[part], radius, edge)[:, rows.start - top : rows.stop - top]
 
 
+def at_colours(image: np.ndarray, fits: np.ndarray) -> np.ndarray:
+    """The values (H, W) that affine functions of colour, `affine_planes` (4, H, W), have at those of image (H, W, 3)."""
+    offset, *slopes = fits
+    values: np.ndarray = offset.copy()
+    for slope, channel in zip(slopes, np.moveaxis(image, -1, 0), strict=True):
+        values += slope * channel
+    return values
+
+
 @njit()
 def _fit(
     first: int, last: int, image: np.ndarray, plane: np.ndarray, radius: int, edge: float, out: np.ndarray

@@ -133,12 +133,9 @@ def _between(volume: np.ndarray, place: list[np.ndarray]) -> np.ndarray:
 
 def guided(image: np.ndarray, plane: np.ndarray, radius: int) -> np.ndarray:
     """A plane (H, W) smoothed along the edges of image (H, W, 3): in each window an affine function of colour."""
-    from trimatte.planes.regression import affine_planes  # brings numba
+    from trimatte.planes.regression import affine_planes, at_colours  # brings numba
 
-    smooth, *slopes = affine_planes(image, plane, radius, EDGE)
-    for slope, channel in zip(slopes, np.moveaxis(image, -1, 0), strict=True):
-        smooth += slope * channel
-    result: np.ndarray = smooth.astype(np.float32)
+    result: np.ndarray = at_colours(image, affine_planes(image, plane, radius, EDGE)).astype(np.float32)
     return result
 
 
