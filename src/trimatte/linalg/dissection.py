@@ -496,10 +496,9 @@ def _found(values: np.ndarray, first: int, last: int, value: int) -> int:
 def _eliminate_panel(front: np.ndarray, first: int, last: int, least: np.ndarray, corners: np.ndarray) -> None:
     """Rows first to last of a front become those of its upper factor, but for the corners (n, 4, 4) of its n nodes."""
     for row in range(first, last, 4):
-        corner, stop = corners[row // 4], _padded(front, row + 4)
+        corner = corners[row // 4]
         _invert_corner(front[row : row + 4, row : row + 4], least[row : row + 4], corner)
-        one, two = front[row, row + 4 : stop], front[row + 1, row + 4 : stop]
-        three, four = front[row + 2, row + 4 : stop], front[row + 3, row + 4 : stop]
+        one, two, three, four = _right_of(front, row)
         _multiply(corner, one, two, three, four)
         for later in range(row + 4, last, 4):
             _update(front, later, row, row + 4)
@@ -578,9 +577,8 @@ def _keep_lines(f: int, front: np.ndarray, tree: Tree, panels: Panels, scale: np
     start, own, at = 4 * tree.start[f], 4 * (tree.end[f] - tree.start[f]), tree.panel_start[f]
     scale[:] = LEAST_LARGEST
     for row in range(0, own, 4):
-        stop = _padded(front, row + 4)
-        one, two = front[row, row + 4 : stop], front[row + 1, row + 4 : stop]
-        three, four, largest = front[row + 2, row + 4 : stop], front[row + 3, row + 4 : stop], scale[row + 4 : stop]
+        one, two, three, four = _right_of(front, row)
+        largest = scale[row + 4 : row + 4 + len(one)]
         for j in range(len(largest)):
             low, high = max(abs(one[j]), abs(two[j])), max(abs(three[j]), abs(four[j]))
             largest[j] = max(largest[j], max(low, high))
@@ -589,15 +587,21 @@ def _keep_lines(f: int, front: np.ndarray, tree: Tree, panels: Panels, scale: np
     for i in range(len(scale)):
         scale[i] = WHOLE / scale[i]
     for row in range(0, own, 4):
-        stop = _padded(front, row + 4)
-        one, two = front[row, row + 4 : stop], front[row + 1, row + 4 : stop]
-        three, four, up = front[row + 2, row + 4 : stop], front[row + 3, row + 4 : stop], scale[row + 4 : stop]
-        n = len(up)
+        one, two, three, four = _right_of(front, row)
+        n = len(one)
+        up = scale[row + 4 : row + 4 + n]
         l0, l1, l2, l3 = _lines(panels.lines, at, n)
         for j in range(n):
             l0[j], l1[j] = _rounded(one[j] * up[j]), _rounded(two[j] * up[j])
             l2[j], l3[j] = _rounded(three[j] * up[j]), _rounded(four[j] * up[j])
         at += 4 * n
+
+
+@njit()
+def _right_of(front: np.ndarray, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The four rows of a node, each beyond the node itself."""
+    first, last = row + 4, _padded(front, row + 4)
+    return front[row, first:last], front[row + 1, first:last], front[row + 2, first:last], front[row + 3, first:last]
 
 
 @njit()
