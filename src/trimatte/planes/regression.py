@@ -49,7 +49,7 @@ def affine_rows(image: np.ndarray, plane: np.ndarray, rows: slice, radius: int, 
 
 
 def at_colours(image: np.ndarray, fits: np.ndarray) -> np.ndarray:
-    """The values (H, W) that affine functions of colour, `affine_planes` (4, H, W), have at those of image (H, W, 3)."""
+    """What affine functions of colour, `affine_planes` (4, H, W), are at the colours of image (H, W, 3): (H, W)."""
     offset, *slopes = fits
     values: np.ndarray = offset.copy()
     for slope, channel in zip(slopes, np.moveaxis(image, -1, 0), strict=True):
