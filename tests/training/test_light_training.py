@@ -14,15 +14,17 @@ pytest.importorskip("onnx")
 from click.testing import CliRunner  # noqa: E402
 
 from trimatte import estimate_alpha  # noqa: E402
+from trimatte.alpha.hybrid import METHODS, Ingredients  # noqa: E402
 from trimatte.alpha.light import CHANNELS  # noqa: E402
 from trimatte.cli.train_light import command  # noqa: E402
 from trimatte.errors import ArgumentError  # noqa: E402
 from trimatte.networks.light import Light  # noqa: E402
 from trimatte.training.alpha_data import find_cutouts  # noqa: E402
 from trimatte.training.fit import Recipe, loss  # noqa: E402
-from trimatte.training.hybrid_data import PATTERN, write_samples  # noqa: E402
+from trimatte.training.hybrid_data import PATTERN, Sample, sampled, write_samples  # noqa: E402
 from trimatte.training.light import crop, train  # noqa: E402
 from trimatte.training.photo_samples import Photo, find_photos, photo_sample, with_alpha  # noqa: E402
+from trimatte.training.taught_samples import taught, taught_photo, taught_sample  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 SMALL = Recipe(steps=2, batch=2, size=64)
@@ -89,6 +91,57 @@ def test_a_mask_of_another_size_is_refused(pictures, tmp_path):
         photo_sample([Photo(pictures / "image" / "a.png", tmp_path / "mask.png")], 0, 0)
 
 
+def test_the_networks_together_err_less_than_the_quick_one_alone(pictures):
+    sample = photo_sample(with_alpha(find_cutouts(pictures)), 0, 2)
+    alpha, ways = taught(sample.image, sample.trimap)
+    unknown = sample.trimap == 128
+    np.testing.assert_array_equal(alpha[~unknown], sample.trimap[~unknown] == 255)
+    alone = ways.alphas[METHODS.index("light")]
+    assert np.abs(alpha - sample.alpha)[unknown].mean() < 0.9 * np.abs(alone - sample.alpha)[unknown].mean()
+
+
+def test_a_photo_without_mask_is_taught(pictures, monkeypatch):
+    monkeypatch.setattr("trimatte.training.taught_samples.SMALLEST", 150)
+    photos = [pictures / "image" / "a.png", pictures / "image" / "b.png"]
+    sample, again = (taught_photo(photos, 0, 1) for _ in range(2))
+    np.testing.assert_array_equal(sample.alpha, again.alpha)
+    assert set(np.unique(sample.trimap)) == {0, 128, 255}
+    wanted, ways = taught(sample.image, sample.trimap)
+    np.testing.assert_array_equal(sample.alpha, wanted)
+    np.testing.assert_array_equal(sample.ingredients.pairs, ways.pairs)
+    assert sample.ingredients.alphas.shape == (0, *sample.trimap.shape)
+
+
+def test_photos_too_small_to_be_taught_are_refused(pictures, monkeypatch):
+    monkeypatch.setattr("trimatte.training.taught_samples.SMALLEST", 300)
+    with pytest.raises(ArgumentError, match="photos: none of 20 of them has a subject and is 300 pixels"):
+        taught_photo([pictures / "image" / "a.png"], 0, 0)
+
+
+def test_a_taught_sample_is_smaller_and_halfway_to_the_teacher(pictures, monkeypatch):
+    monkeypatch.setattr("trimatte.training.taught_samples.SMALLEST", 100)
+    make = partial(photo_sample, with_alpha(find_cutouts(pictures)), 0)
+    whole, sample = make(3), taught_sample(make, 0, 3)
+    assert 100 <= min(sample.trimap.shape) < min(whole.trimap.shape)
+    wanted, _ = taught(sample.image, sample.trimap)
+    truth = np.asarray(Image.fromarray(whole.alpha).resize(sample.trimap.shape[::-1], Image.Resampling.BOX))
+    np.testing.assert_allclose(sample.alpha, (wanted + truth) / 2, atol=1e-6)
+    known = sample.trimap != 128
+    np.testing.assert_allclose(sample.alpha[known], sample.trimap[known] == 255, atol=2e-3)
+
+
+def test_a_sample_that_knows_no_foreground_is_not_taught(pictures):
+    def make(index: int) -> Sample:
+        plane = np.full((200, 240), 0.25, np.float32)
+        trimap = np.where(np.arange(240) < 120, 0, 128).astype(np.uint8) + np.zeros((200, 1), np.uint8)
+        image = np.random.default_rng(index).random((200, 240, 3), np.float32)
+        return Sample(image, trimap, plane, Ingredients(np.zeros((0, 200, 240)), np.zeros((200, 240, 6))))
+
+    sample = taught_sample(make, 0, 0)
+    assert not sample.ingredients.pairs.any()
+    np.testing.assert_allclose(sample.alpha, 0.25, atol=1e-6)
+
+
 def test_crops_are_changed_together(samples):
     rng = np.random.default_rng(0)
     for _ in range(12):
@@ -142,10 +195,15 @@ def test_the_command_makes_samples_trains_and_exports(pictures, tmp_path, monkey
     monkeypatch.setattr("trimatte.training.light.SIZE", 120)
     monkeypatch.setattr("trimatte.training.light.CROP", 64)
     monkeypatch.setattr("trimatte.training.photo_samples.VARIANTS", 1)
-    options = ["--photos", pictures / "image", "--masks", pictures, "--out", tmp_path / "run"]
+    monkeypatch.setattr("trimatte.training.taught_samples.SMALLEST", 100)
+    quickly = lambda image, trimap: (np.float32(trimap / 255), sampled(image, trimap))  # noqa: E731
+    monkeypatch.setattr("trimatte.training.taught_samples.taught", quickly)
+    options = ["--photos", pictures / "image", "--masks", pictures, "--taught", pictures / "image"]
+    options += ["--out", tmp_path / "run"]
     told = CliRunner().invoke(command, [*map(str, options), "--samples", "20", "--steps", "1"])
     assert told.exit_code == 0, told.exception
     assert (tmp_path / "run" / "light.onnx").stat().st_size < 8e6
-    assert len(list((tmp_path / "run" / "samples" / "composites").glob(PATTERN))) == 20
+    found = {kind: len(list((tmp_path / "run" / "samples" / kind).glob(PATTERN))) for kind in ("composites", "taught")}
+    assert found == {"composites": 20, "taught": 2}
     again = CliRunner().invoke(command, list(map(str, options)))
     assert "holds a run already" in str(again.exception)

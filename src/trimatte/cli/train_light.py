@@ -21,12 +21,20 @@ from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options
     multiple=True,
     help="The folders image/ and mask/, to learn from the hybrid on; may be repeated.",
 )
+@click.option(
+    "--taught",
+    type=FOLDER,
+    multiple=True,
+    help="Photos, without alpha or mask: what all networks say together of them, and of the other samples, teaches. "
+    "May be repeated.",
+)
 @click.option("--samples", type=click.IntRange(20), default=6000, show_default=True, help="Composites to make.")
 @run_options(steps=2700)
 def command(
     photos: tuple[Path, ...],
     cutouts: tuple[Path, ...],
     masks: tuple[Path, ...],
+    taught: tuple[Path, ...],
     out: Path,
     samples: int,
     steps: int,
@@ -36,8 +44,8 @@ def command(
     """Train the network of the method "light".
 
     Samples are made once and kept in OUT/samples, from where a run that was cut off goes on: composites, about ten a
-    second, photos of cut-outs as they are, and photos with masks, about one a second. OUT gets best.pt, log.csv and
-    light.onnx.
+    second, photos of cut-outs as they are, and photos with masks, about one a second; with --taught each takes two
+    seconds. OUT gets best.pt, log.csv and light.onnx.
     """
     with needing("train"):
         from trimatte.alpha.light import CHANNELS
@@ -48,6 +56,7 @@ def command(
         from trimatte.training.hybrid_data import PATTERN, Sources, make_sample, write_samples
         from trimatte.training.light import CROP, RATE, SHARES, SIZE, train
         from trimatte.training.photo_samples import VARIANTS, find_photos, photo_sample, with_alpha
+        from trimatte.training.taught_samples import taught_photo, taught_sample
     check_new(out)
     found = [cutout for folder in cutouts for cutout in find_cutouts(folder)]
     sources = Sources([path for folder in photos for path in find_pictures(folder, "photos")], found)
@@ -58,6 +67,10 @@ def command(
         "photos": (partial(photo_sample, whole, seed), VARIANTS * len(whole)),
         "masked": (partial(photo_sample, masked, seed), len(masked)),
     }
+    if taught:
+        kinds = {kind: (partial(taught_sample, make, seed), count) for kind, (make, count) in kinds.items()}
+        any_photos = [path for folder in taught for path in find_pictures(folder, "taught")]
+        kinds["taught"] = partial(taught_photo, any_photos, seed), len(any_photos)
     with counted("sample", sum(count for _, count in kinds.values())) as made:
         for kind, (make, count) in kinds.items():
             write_samples(make, out / "samples" / kind, range(count), watch=made)

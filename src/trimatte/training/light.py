@@ -25,8 +25,9 @@ SIZE = 320
 """Side of the composites in pixels."""
 CROP = 256
 """Side of what the network sees of them, and of photos."""
-SHARES = {"composites": 0.6, "photos": 0.12, "masked": 0.28}
-"""Of composites, of photos whose alpha is known, and of photos whose alpha the hybrid has found, among the crops."""
+SHARES = {"composites": 0.6, "photos": 0.12, "masked": 0.28, "taught": 1.2}
+"""How often a crop is of a composite, of a photo whose alpha is known, of one whose alpha the hybrid has found, and, if
+there are any, of one whose alpha all networks have found together."""
 RATE = 1.5e-3
 SCALES = 0.7, 1.3
 """Crops of `Recipe.size` times this are resized to it."""
