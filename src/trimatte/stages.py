@@ -46,7 +46,8 @@ class Stages:
     @property
     def way(self) -> Way:
         """Segmenter and method, by the quality or by name. Raises `ArgumentError` for a quality that there is not."""
-        return chosen(self.quality, segmenter=self.segmenter, method=self.method)
+        drawn = self.trimap is not None
+        return chosen(self.quality, segmenter=self.segmenter, method=self.method, drawn=drawn)
 
     @property
     def pixels(self) -> int | None:

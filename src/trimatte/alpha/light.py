@@ -1,10 +1,13 @@
 """Alpha from a photo and its trimap by a small network alone, run by onnxruntime.
 
-No system is solved. The network (`trimatte.networks.light`) runs over windows of the band. Where it is unsure its alpha
-follows the photo's colours (`follow_colours`). For each pixel its input has
-a foreground and a background colour that explain it, sampled as shared matting does (Gastal and Oliveira, 2010), so
-that it need not carry colours across the band itself. It is shipped; how it was trained is in
-`trimatte.training.light`, on what in `weights/light.toml`.
+The network (`trimatte.networks.light`) runs over windows of the band. For each pixel its input has a foreground and a
+background colour that explain it, sampled as shared matting does (Gastal and Oliveira, 2010), so that it need not carry
+colours across the band itself. It is shipped; how it was trained is in `trimatte.training.light`, on what in
+`weights/light.toml`.
+
+The method "light" solves no system: where the network is unsure its alpha follows the photo's colours
+(`follow_colours`). "light-closed-form" takes the network's alpha as the prior of closed-form matting, the weaker the
+less sure the network is, and lets it see small pictures at twice their size.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
+from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.shared import shared_pairs
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.regression import affine_rows, at_colours
-from trimatte.planes.resize import strips
+from trimatte.planes.resize import block_means, resized, strips
 from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
@@ -31,27 +35,59 @@ ROUNDS, RADIUS, EDGE = 2, 2, 1e-4
 """How often alpha follows the colours of windows of what radius, in pixels, and what variance of colour is an edge."""
 SURE = 0.02
 """Where the network expects this error, half of its alpha is replaced."""
+STRENGTH, LEAST_DOUBT = 3e-4, 0.02
+"""The prior's weight is STRENGTH / (doubt + LEAST_DOUBT)^2."""
+SMALL = 250_000
+"""Pictures of no more pixels are seen at twice their size by "light-closed-form"."""
 
 
 def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W)."""
-    return coarse_to_fine(_light, image, trimap, report)
+    return coarse_to_fine(_followed, image, trimap, report)
 
 
-def _light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+def light_closed_form(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
+    """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W): closed-form matting with the network's as a prior."""
+    return coarse_to_fine(_solved, image, trimap, report)
+
+
+def _followed(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+    alpha, doubt = _seen(image, trimap, report, narrow=narrow)
+    with timed(report.seconds, "network"):
+        return follow_colours(image, trimap, alpha, doubt)
+
+
+def _solved(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+    if trimap.size <= SMALL:
+        alpha, doubt = (block_means(plane, 2, 2) for plane in _seen(*twice(image, trimap), report, narrow=narrow))
+    else:
+        alpha, doubt = _seen(image, trimap, report, narrow=narrow)
+    prior = np.ascontiguousarray(np.clip(alpha, 0, 1))
+    confidence = STRENGTH / (doubt + LEAST_DOUBT) ** 2
+    with timed(report.seconds, "solve"):
+        return closed_form(image, trimap, report, prior=prior, confidence=confidence, guess=prior, rtol=1e-4)
+
+
+def _seen(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The network's alpha and doubt, both (H, W)."""
     with timed(report.seconds, "samples"):
         pairs = shared_pairs(image, trimap, report)
     report.solver, report.device = "network", "cpu"
     with timed(report.seconds, "network"):
-        alpha, doubt = predict(image, trimap, pairs, narrow=narrow)
-        return follow_colours(image, trimap, alpha, doubt)
+        return predict(image, trimap, pairs, narrow=narrow)
+
+
+def twice(image: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image (2H, 2W, 3) and trimap (2H, 2W) of twice the size."""
+    large = resized(image, tuple(2 * side for side in trimap.shape), "bicubic")
+    return np.ascontiguousarray(large), trimap.repeat(2, 0).repeat(2, 1)
 
 
 def follow_colours(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, doubt: np.ndarray) -> np.ndarray:
     """Alpha (H, W) that, the more a network doubts its own (H, W), is the affine function of colour nearby.
 
     That is what closed-form matting draws towards. Solved with the network's alpha as a prior it gains more, but its
-    kernels would have to be compiled before the first cut-out.
+    kernels would have to be compiled before the first cut-out of all.
     """
     for _ in range(ROUNDS):
         followed = alpha.copy()

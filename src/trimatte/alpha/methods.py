@@ -112,6 +112,14 @@ METHODS: dict[str, AlphaMethod] = {
         cost=9.5,
         bounded=SEEN_SMALLER,
     ),
+    "light-closed-form": AlphaMethod(
+        function="trimatte.alpha.light:light_closed_form",
+        label="Light network, solved",
+        refines=True,
+        kernels=("shared", "light", "closed-form"),
+        cost=13,
+        bounded=SEEN_SMALLER,
+    ),
     "hybrid": AlphaMethod(
         function="trimatte.alpha.hybrid:hybrid",
         label="Hybrid",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.alpha.hybrid import METHODS, Ingredients, corrected, solutions
-from trimatte.alpha.light import predict
+from trimatte.alpha.light import predict, twice
 from trimatte.alpha.shared import shared_pairs
 from trimatte.errors import ArgumentError
 from trimatte.images import load_image
@@ -49,8 +49,7 @@ def taught(image: Floats, trimap: Trimap) -> tuple[Floats, Ingredients]:
     """Alpha (H, W) of image (H, W, 3) by all networks, and what the methods say, each once."""
     ways = solutions(image, trimap, SolveReport())
     own = _mean_of_views(image, trimap, ways.pairs, (None, 1, 0))
-    large = np.ascontiguousarray(resized(image, tuple(2 * side for side in trimap.shape), "bicubic"))
-    drawn = np.ascontiguousarray(trimap.repeat(2, 0).repeat(2, 1))
+    large, drawn = twice(image, trimap)
     pairs = shared_pairs(large, drawn, SolveReport())
     double = block_means(_mean_of_views(large, drawn, pairs, (None, 1)), 2, 2)
     alphas = ways.alphas.copy()
