@@ -79,6 +79,7 @@ OF_METHODS: dict[str, dict[str, list[Any]]] = {
     "large-kernel": {"rtol": OF_SYSTEM["rtol"], "radius": NO_COUNT, "epsilon": ["a", 0, float("inf")]},
     "shared": {},
     "light": {},
+    "light-closed-form": {},
     "hybrid": {},
     "glance": {},
     "pymatting:cf": {},

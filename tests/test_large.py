@@ -140,6 +140,8 @@ SIZES: dict[str, tuple[str, list[tuple[str, Any]]]] = {
     "stencils, beyond 300,000": ("learning-based", [("trimatte.linalg.solve.LARGE", 100)]),
     "hybrid, beyond 200,000": ("hybrid", [("trimatte.alpha.hybrid.KNN_PIXELS", 100)]),
     "hybrid, beyond a million": ("hybrid", [("trimatte.alpha.coarse_to_fine.MOST", 100)]),
+    "light-closed-form, beyond 250,000": ("light-closed-form", [("trimatte.alpha.light.SMALL", 100)]),
+    "light-closed-form, beyond a million": ("light-closed-form", [("trimatte.alpha.coarse_to_fine.MOST", 100)]),
     **{
         f"nodes {spacing} pixels apart": (method, [("trimatte.linalg.solve.QUICKEST", ((float("inf"), spacing),))])
         for spacing in (3, 4, 5, 6)
@@ -154,7 +156,8 @@ def test_branches_by_size(
 ) -> None:
     monkeypatch.undo()
     method, lowered = SIZES[size]
-    exact = trimatte.estimate_alpha(photo, trimap, method=method, **({} if method == "hybrid" else {"rtol": 1e-10}))
+    learnt = method in ("hybrid", "light-closed-form")
+    exact = trimatte.estimate_alpha(photo, trimap, method=method, **({} if learnt else {"rtol": 1e-10}))
     for name, value in lowered:
         monkeypatch.setattr(name, value)
     matte = trimatte.estimate_alpha(photo, trimap, method=method)
@@ -162,7 +165,7 @@ def test_branches_by_size(
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert type(matte.report.converged) is bool
     assert matte.report.converged
-    assert np.abs(matte.alpha - exact.alpha).max() < (0.1 if method == "hybrid" else 0.01)
+    assert np.abs(matte.alpha - exact.alpha).max() < (0.1 if learnt else 0.01)
     assert np.abs(matte.alpha - truth).mean() < 0.02
 
 

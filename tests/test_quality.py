@@ -11,12 +11,25 @@ import pytest
 import trimatte
 from trimatte.errors import ArgumentError
 from trimatte.quality import DRAWN, USUAL, WAYS, Way, apart, chosen
+from trimatte.stages import Stages
 
 
 def test_names_given_override_the_word() -> None:
     assert chosen("fast") == WAYS["fast"]
     assert chosen("best", method="knn") == Way(WAYS["best"].segmenter, "knn")
     assert chosen("best", segmenter="mine") == Way("mine", WAYS["best"].method, WAYS["best"].pixels)
+
+
+def test_a_drawn_trimap_may_have_a_method_of_its_own() -> None:
+    assert chosen("best", drawn=True) == Way("lite", "hybrid", WAYS["best"].pixels)
+    assert chosen("best", method="knn", drawn=True) == Way("lite", "knn")
+    assert chosen("balanced", drawn=True) == WAYS["balanced"]
+    photo, trimap = np.full((40, 40, 3), 0.4, np.float32), np.zeros((40, 40), np.uint8)
+    trimap[10:30, 10:30], trimap[15:25, 15:25] = 128, 255
+    photo[12:28, 12:28] = 0.9
+    assert trimatte.cutout(photo, trimap=trimap, quality="best").report.alpha.method == "hybrid"
+    stages = Stages(quality="best")
+    assert (stages.way.method, stages.pixels) == ("light-closed-form", WAYS["best"].pixels)
 
 
 @pytest.mark.parametrize("word", ["good", "", None, 90])
@@ -59,7 +72,7 @@ def test_the_report_says_what_a_word_came_to(word: str | None) -> None:
     trimap = np.where(np.abs(disc - 30) < 4, np.uint8(128), np.where(disc < 30, np.uint8(255), np.uint8(0)))
     report = trimatte.cutout(photo, trimap=trimap, **({} if word is None else {"quality": word})).report
     assert report.quality == (word or USUAL)
-    assert report.alpha.method == WAYS[word or USUAL].method
+    assert report.alpha.method == chosen(word or USUAL, drawn=True).method
 
 
 @pytest.mark.parametrize("options", [{"method": "closed-form"}, {"method": "light"}, {"refine": "light"}])

@@ -344,7 +344,7 @@ def test_not_added_says_how() -> None:
         trimatte.estimate_alpha(image, trimap, method="vitmatte-small")
     with pytest.raises(ModelError, match="'fba' is not added"):
         trimatte.cutout(image, refine="fba")
-    assert refiners() == ["light", "hybrid", "deep-image-matting"]
+    assert refiners() == ["light", "light-closed-form", "hybrid", "deep-image-matting"]
 
 
 def test_a_wrong_name_lists_what_was_added_and_suggests_a_card(tmp_path: Path) -> None:
@@ -492,7 +492,9 @@ def test_a_refiner_redoes_the_unsure_pixels_alone(tmp_path: Path, method: str) -
 
 def test_refining_by_what_cannot(tmp_path: Path) -> None:
     image = scene(32, 32)[0]
-    with pytest.raises(ArgumentError, match="refine: there is no 'knn', there are light, hybrid, deep-image-matting"):
+    with pytest.raises(
+        ArgumentError, match="refine: there is no 'knn', there are light, light-closed-form, hybrid, deep"
+    ):
         trimatte.cutout(image, refine="knn")
     file = network(tmp_path / "m.onnx", {"input": ("b", 3, "h", "w")}, {"input": [1.0, 1.0, 1.0]}, outputs=["output"])
     name = add_as("modnet-matting", file)

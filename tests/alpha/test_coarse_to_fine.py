@@ -24,7 +24,7 @@ def low(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
-@pytest.mark.parametrize("method", ["light", "hybrid"])
+@pytest.mark.parametrize("method", ["light", "light-closed-form", "hybrid"])
 def test_two_passes_are_near_one(method: str, noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     image, trimap, truth = noisy_edge(100, 140)
     one = estimate_alpha(image, trimap, method=method)

@@ -16,8 +16,8 @@ from trimatte.errors import ArgumentError
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 WEIGHTS = files("trimatte.alpha").joinpath("weights")
 SEGMENTER = files("trimatte.segmentation").joinpath("weights", "lite.onnx")
-with_trimap = pytest.mark.parametrize("method", ["light", "hybrid"])
-each = pytest.mark.parametrize("method", ["light", "hybrid", "glance"])
+with_trimap = pytest.mark.parametrize("method", ["light", "light-closed-form", "hybrid"])
+each = pytest.mark.parametrize("method", ["light", "light-closed-form", "hybrid", "glance"])
 
 
 @each
@@ -53,7 +53,7 @@ def test_an_option_it_lacks_is_refused(noisy_edge: Edge, method: str) -> None:
         estimate_alpha(image, trimap, method=method, radius=2)
 
 
-@each
+@pytest.mark.parametrize("method", ["light", "hybrid", "glance"])
 def test_the_card_is_of_the_weights(method: str) -> None:
     card = tomllib.loads(WEIGHTS.joinpath(f"{method}.toml").read_text("utf-8"))
     assert card["sha256"] == hashlib.sha256(WEIGHTS.joinpath(card["file"]).read_bytes()).hexdigest()

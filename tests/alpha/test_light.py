@@ -10,23 +10,57 @@ import pytest
 from trimatte import estimate_alpha
 from trimatte.alpha import _network
 from trimatte.alpha._network import distances
-from trimatte.alpha.light import CHANNELS, DEVIATION, MEAN, features, follow_colours, predict
+from trimatte.alpha.light import CHANNELS, DEVIATION, MEAN, features, follow_colours, predict, twice
 from trimatte.alpha.shared import shared_pairs
 from trimatte.linalg.report import SolveReport
 
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
-def test_an_edge_is_found() -> None:
+@pytest.fixture
+def disc() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A photo of a disc with noise, its trimap and its alpha."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:96, :128]
     truth = np.clip(30 - np.hypot(y - 48, x - 64), 0, 1)
     trimap = np.where(np.abs(np.hypot(y - 48, x - 64) - 30) < 9, 128, 255 * (truth > 0.5)).astype(np.uint8)
     colours = truth[..., None] * (0.8, 0.5, 0.2) + (1 - truth[..., None]) * (0.1, 0.2, 0.4)
-    image = np.clip(colours + rng.normal(0, 0.02, colours.shape), 0, 1).astype(np.float32)
+    return np.clip(colours + rng.normal(0, 0.02, colours.shape), 0, 1).astype(np.float32), trimap, truth
+
+
+def test_an_edge_is_found(disc: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    image, trimap, truth = disc
     matte = estimate_alpha(image, trimap, method="light", strict=True)
     assert np.abs(matte.alpha - truth)[trimap == 128].mean() < 0.08
     assert "network" in matte.report.seconds
+
+
+def test_solved_with_its_alpha_as_a_prior_it_errs_less(
+    disc: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, trimap, truth = disc
+    unknown = trimap == 128
+
+    def error(method: str) -> float:
+        matte = estimate_alpha(image, trimap, method=method, strict=True)
+        np.testing.assert_array_equal(matte.alpha[~unknown], trimap[~unknown] / 255)
+        return float(np.abs(matte.alpha - truth)[unknown].mean())
+
+    small = error("light-closed-form")
+    monkeypatch.setattr("trimatte.alpha.light.SMALL", image[..., 0].size - 1)
+    large = error("light-closed-form")
+    assert small != large
+    assert max(small, large) < error("light")
+
+
+def test_small_pictures_are_seen_at_twice_their_size(noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(21, 30)
+    large, drawn = twice(image, trimap)
+    assert large.shape == (42, 60, 3)
+    assert large.flags.c_contiguous
+    np.testing.assert_array_equal(drawn[::2, 1::2], trimap)
+    blocks = large.reshape(21, 2, 30, 2, 3).mean((1, 3))
+    assert np.abs(blocks - image).mean() < 0.02
 
 
 def test_features_are_what_they_say(noisy_edge: Edge) -> None:

@@ -32,7 +32,8 @@ noise = np.random.default_rng(0).normal(0, 0.02, (120, 160, 3))
 photo = np.clip(0.2 + 0.6 * alpha[..., None] + noise, 0, 1)
 trimap = np.where(alpha == 1, 255, np.where(alpha == 0, 0, 128)).astype(np.uint8)
 codes = np.round(255 * photo).astype(np.uint8)
-methods = ("closed-form", "knn", "learning-based", "large-kernel", "random-walk", "shared", "hybrid")
+methods = ("closed-form", "knn", "learning-based", "large-kernel", "random-walk", "shared")
+methods += ("light", "light-closed-form", "hybrid")
 for image in (codes, photo, np.asfortranarray(photo.astype(np.float32)), codes[::-1]):
     for method in methods:
         trimatte.estimate_alpha(image, trimap[::-1] if image.strides[0] < 0 else trimap, method=method)

@@ -297,7 +297,7 @@ def test_the_quality_s_own_reduction_is_no_matter_of_time(
         assert any("too long" in warning for warning in report.warnings) == told
 
 
-@pytest.mark.parametrize("method", ["hybrid", "light"])
+@pytest.mark.parametrize("method", ["hybrid", "light", "light-closed-form"])
 def test_a_method_that_sees_a_smaller_picture_first_has_time_for_any(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,7 +92,7 @@ def _sampled(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> tupl
     report.solver = "shared samples"
     known = trimap.copy()
     pixels = _places((trimap == UNKNOWN) & dilated(trimap != UNKNOWN, EXPANSION))
-    side_by_side(_expand, len(pixels), pixels, image, trimap, known, least=FEW)
+    side_by_side(_expand, len(pixels), pixels, image, read_only(trimap), known, least=FEW)
     near, rows, means = dilated(known == UNKNOWN, RADIUS), _rows(known == UNKNOWN), _means(image, known)
     gathered, tiles = paged_zeros((*known.shape, 6)), _tiles(_rows(near))
     reach = _distances(known)
