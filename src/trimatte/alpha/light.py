@@ -40,7 +40,7 @@ STRENGTH, LEAST_DOUBT = 3e-4, 0.02
 SMALL = 250_000
 """Pictures of no more pixels are seen at twice their size, too, by "light-closed-form"."""
 DOUBLE = 0.6
-"""The share of what is seen at twice the size: one that was made smaller is seen better so, one that is sharp is not."""
+"""The share of what is seen at twice the size: pictures made smaller are seen better so, sharp ones are not."""
 
 
 def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
