@@ -91,13 +91,38 @@ def test_a_mask_of_another_size_is_refused(pictures, tmp_path):
         photo_sample([Photo(pictures / "image" / "a.png", tmp_path / "mask.png")], 0, 0)
 
 
-def test_the_networks_together_err_less_than_the_quick_one_alone(pictures):
+def test_what_the_networks_say_is_joined(pictures, monkeypatch):
+    """The quick one sees the picture at its size and at twice that; the hybrid is given the mean of both."""
     sample = photo_sample(with_alpha(find_cutouts(pictures)), 0, 2)
+    shape, given = sample.trimap.shape, []
+
+    def predict(image, trimap, pairs):
+        assert image.shape == (*trimap.shape, 3)
+        assert pairs.shape == (*trimap.shape, 6)
+        return np.full(trimap.shape, 0.2 if trimap.shape == shape else 0.8, np.float32), None
+
+    def corrected(image, trimap, ways):
+        given.append(ways.alphas[METHODS.index("light")])
+        return np.full(shape, 0.5, np.float32), None
+
+    monkeypatch.setattr("trimatte.training.taught_samples.predict", predict)
+    monkeypatch.setattr("trimatte.training.taught_samples.corrected", corrected)
     alpha, ways = taught(sample.image, sample.trimap)
     unknown = sample.trimap == 128
     np.testing.assert_array_equal(alpha[~unknown], sample.trimap[~unknown] == 255)
-    alone = ways.alphas[METHODS.index("light")]
-    assert np.abs(alpha - sample.alpha)[unknown].mean() < 0.9 * np.abs(alone - sample.alpha)[unknown].mean()
+    np.testing.assert_allclose(alpha[unknown], ((0.4 * 0.2 + 0.6 * 0.8) + 0.5) / 2, atol=1e-6)
+    np.testing.assert_allclose(given[0], 0.5, atol=1e-6)
+    assert not np.allclose(ways.alphas[METHODS.index("light")][unknown], 0.5)
+
+
+def test_mirror_images_are_turned_back(pictures):
+    sample = photo_sample(with_alpha(find_cutouts(pictures)), 0, 2)
+    alpha, ways = taught(sample.image, sample.trimap)
+    turned, _ = taught(*(np.ascontiguousarray(plane[:, ::-1]) for plane in (sample.image, sample.trimap)))
+    unknown = sample.trimap == 128
+    assert np.abs(alpha - turned[:, ::-1])[unknown].mean() < 0.02
+    assert np.abs(alpha - sample.alpha)[unknown].mean() < 0.05
+    assert ways.alphas.shape == (len(METHODS), *unknown.shape)
 
 
 def test_a_photo_without_mask_is_taught(pictures, monkeypatch):
