@@ -15,7 +15,6 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
-from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.shared import shared_pairs
 from trimatte.linalg.report import SolveReport
@@ -60,6 +59,8 @@ def _followed(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, nar
 
 
 def _solved(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+    from trimatte.alpha.closed_form import closed_form  # and with it the solver, which "light" does without
+
     alpha, doubt = _seen(image, trimap, report, narrow=narrow)
     if trimap.size <= SMALL:
         double = (block_means(plane, 2, 2) for plane in _seen(*twice(image, trimap), report, narrow=narrow))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimatte.alpha.hybrid import METHODS, Ingredients, corrected, solutions
+from trimatte.alpha.known import keep_known
 from trimatte.alpha.light import predict, twice
 from trimatte.alpha.shared import shared_pairs
 from trimatte.errors import ArgumentError
@@ -56,7 +57,7 @@ def taught(image: Floats, trimap: Trimap) -> tuple[Floats, Ingredients]:
     alphas[METHODS.index("light")] = (own + double) / 2
     hybrid, _ = corrected(image, trimap, Ingredients(alphas, ways.pairs))
     mean = ((1 - DOUBLE) * own + DOUBLE * double + np.clip(hybrid, 0, 1)) / 2
-    return np.where(trimap == UNKNOWN, mean, trimap == FOREGROUND).astype(np.float32), ways
+    return keep_known(mean, trimap), ways
 
 
 def taught_photo(photos: list[Path], seed: int, index: int) -> Sample:
@@ -73,7 +74,7 @@ def taught_photo(photos: list[Path], seed: int, index: int) -> Sample:
         report = TrimapReport()
         trimap = make_trimap(decided(image, segment(image)), speck=SPECK, report=report)
         low, high = BAND
-        if report.subject and low <= np.mean(trimap == UNKNOWN) <= high and _holds_all(trimap):
+        if report.subject and low <= np.mean(trimap == UNKNOWN) <= high and np.unique(trimap).size == 3:
             alpha, ways = taught(image, trimap)
             return Sample(image, trimap, alpha, _pairs_alone(ways))
     raise ArgumentError(f"photos: none of {TRIES} of them has a subject and is {SMALLEST} pixels wide and high")
@@ -92,7 +93,7 @@ def taught_sample(make: Callable[[int], Sample], seed: int, index: int) -> Sampl
     trimap = np.full(size, UNKNOWN, np.uint8)
     for share, value in zip(shares, (FOREGROUND, BACKGROUND), strict=True):
         trimap[share > 0.999] = value
-    if not _holds_all(trimap):
+    if np.unique(trimap).size < 3:
         return Sample(image, trimap, truth, sampled(image, trimap))
     alpha, ways = taught(image, trimap)
     return Sample(image, trimap, (alpha + truth) / 2, _pairs_alone(ways))
@@ -116,10 +117,6 @@ def _of_long_side(image: Floats, long_side: float) -> Floats:
     size = tuple(max(1, round(side * scale)) for side in image.shape[:2])
     smaller: Floats = np.ascontiguousarray(resized(image, size, "lanczos"))
     return smaller
-
-
-def _holds_all(trimap: Trimap) -> bool:
-    return all((trimap == value).any() for value in (BACKGROUND, UNKNOWN, FOREGROUND))
 
 
 def _pairs_alone(ways: Ingredients) -> Ingredients:
