@@ -6,9 +6,10 @@
 alphamatting and Composition-1k are folders of photos and alpha, `input` and `gt` or `image` and `alpha`. Composites are
 of cut-outs (RGBA, or `image` and `alpha`) over backgrounds, of which always the same are kept aside by their names, as
 training keeps them aside; synthetic scenes need nothing. Beside ours U2NetP as rembg uses it: its map as it is, and
-with pymatting's closed-form matting from the map's trimap as `rembg -a` makes it. A subject is found where the
-intersection over union of alpha and truth, both above 0.5, is at least 0.8. The results go to benchmarks/results/whole-
-way.md, or with --limit to runs/.
+with pymatting's closed-form matting from the map's trimap as `rembg -a` makes it. Other rows know a part of the truth,
+and so tell which stage loses what: what is left of the error when all behind the trimap is right, when the mask it was
+made from is, too, and when the trimap is. A subject is found where the intersection over union of alpha and truth, both
+above 0.5, is at least 0.8. The results go to benchmarks/results/whole-way.md, or with --limit to runs/.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ from trimatte.segmentation import segment
 from trimatte.segmentation.decide import decided
 from trimatte.synthetic import KINDS, scene
 from trimatte.training.held_out import split
+from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN, make_trimap
 
 FOUND, WORSE = 0.8, 1.05
 SIDE = 480
@@ -44,17 +47,29 @@ MEANING = """Means over the whole picture, alpha in 8 bits: SAD, Grad and Conn d
 an IoU of 0.8 and more. Interior: 1 - alpha where the true alpha is 1, of the found. Worse: the share of the found whose
 MSE is more than 5 % above that of the segmenter's own map."""
 
+STAGES = """By stage, what is wrong if the rest is right: of the rows that know a part of the truth the first has its
+alpha in the unknown pixels of the trimap of balanced (the segmenter's share and the trimap's); the second that, too,
+and the trimap is made of the true mask (the trimap's share); the others the set's narrow trimap, or one of 8 pixels
+about what is mixed (the method's share)."""
+METHODS = ("closed-form", "light", "light-closed-form", "hybrid")
+MARGIN = 8
+"""Half the width of the true trimap's band in pixels, for sets that have none."""
+
 Planes = np.ndarray
-Row = Callable[[Planes], Planes]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo (H, W, 3) and its alpha (H, W), float32 in [0, 1]; and the subject's own colours, if they are known."""
+    """A photo (H, W, 3) and its alpha (H, W), float32 in [0, 1]; the subject's own colours, if they are known; and the
+    true trimap (H, W), if the set has one."""
 
     image: Planes
     truth: Planes
     colours: Planes = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
+    drawn: Planes | None = None
+
+
+Row = Callable[[Picture], Planes]
 
 
 def main() -> None:
@@ -71,7 +86,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     rows = {name: row for name, row in ways(given.u2netp).items() if not given.rows or name in given.rows}
     lines = [*heading("From photo to alpha: the whole way")]
-    lines += ["", MEANING]
+    lines += ["", MEANING, "", STAGES]
     folder = RESULTS if given.limit is None else RUNS
     folder.mkdir(exist_ok=True)
     for title, pictures in sets(given).items():
@@ -84,20 +99,53 @@ def main() -> None:
 def ways(u2netp: Path | None) -> dict[str, Row]:
     """All rows by name, the segmenter's own map first."""
     rows: dict[str, Row] = {
-        "the segmenter's map": lambda image: segment(image),
-        "the map, decided by colour": lambda image: decided(image, segment(image)),
+        "the segmenter's map": lambda picture: segment(picture.image),
+        "the map, decided by colour": lambda picture: decided(picture.image, segment(picture.image)),
         **{
-            word: (lambda image, word=word: trimatte.cutout(image, quality=word, foreground="keep").alpha)
+            word: (lambda picture, word=word: trimatte.cutout(picture.image, quality=word, foreground="keep").alpha)
             for word in WAYS
         },
+        "its trimap, then the truth": lambda picture: filled(picture, cut_trimap(picture.image)),
+        "the true mask's trimap, then the truth": lambda picture: filled(picture, make_trimap(picture.truth >= 0.5)),
+        **{f"the true trimap, {method}": partial(from_true_trimap, method) for method in METHODS},
     }
     if u2netp is not None:
         see = theirs(u2netp)
-        rows |= {"U2NetP's map": see, "U2NetP's map, as rembg -a": lambda image: rembg_matting(image, see(image))}
+        rows |= {
+            "U2NetP's map": lambda picture: see(picture.image),
+            "U2NetP's map, as rembg -a": lambda picture: rembg_matting(picture.image, see(picture.image)),
+        }
     return rows
 
 
-def theirs(file: Path) -> Row:
+def cut_trimap(image: Planes) -> Planes:
+    """The trimap of an ordinary cut-out."""
+    trimap = trimatte.cutout(image, foreground="keep").trimap
+    assert trimap is not None
+    return trimap
+
+
+def from_true_trimap(method: str, picture: Picture) -> Planes:
+    return trimatte.estimate_alpha(picture.image, true_trimap(picture), method=method).alpha
+
+
+def filled(picture: Picture, trimap: Planes) -> Planes:
+    """What a trimap says, and the truth where it says nothing."""
+    return np.where(trimap == UNKNOWN, picture.truth, trimap / np.float32(255))
+
+
+def true_trimap(picture: Picture) -> Planes:
+    """The set's, or a band about what is mixed, and about hard edges."""
+    if picture.drawn is not None:
+        return picture.drawn
+    solid = picture.truth >= 0.5
+    mixed = (picture.truth > 0) & (picture.truth < 1)
+    edge = solid != ndimage.minimum_filter(solid, 3)
+    unknown = ndimage.distance_transform_edt(~(mixed | edge)) <= MARGIN
+    return np.where(unknown, UNKNOWN, np.where(solid, FOREGROUND, BACKGROUND)).astype(np.uint8)
+
+
+def theirs(file: Path) -> Callable[[Planes], Planes]:
     """U2NetP as rembg uses it."""
     from trimatte.runtime.onnx import open_session
 
@@ -146,11 +194,14 @@ def sets(given: argparse.Namespace) -> dict[str, Iterator[Picture]]:
 
 
 def pairs(folder: Path) -> Iterator[Picture]:
-    """Photos and alpha of equal names."""
-    image, alpha = ("input", "gt") if (folder / "input").is_dir() else ("image", "alpha")
+    """Photos, alpha and narrow trimaps of equal names."""
+    image, alpha, trimap = ("input", "gt", "trimap1") if (folder / "input").is_dir() else ("image", "alpha", "trimap")
     for file in sorted((folder / image).iterdir()):
-        truth = np.asarray(Image.open(next((folder / alpha).glob(f"{file.stem}.*"))).convert("L"), np.float32) / 255
-        yield Picture(load_image(file), truth)
+        truth, drawn = (
+            np.asarray(Image.open(next((folder / name).glob(f"{file.stem}.*"))).convert("L"))
+            for name in (alpha, trimap)
+        )
+        yield Picture(load_image(file), truth / np.float32(255), drawn=drawn)
 
 
 def composites(given: argparse.Namespace) -> Iterator[Picture]:
@@ -201,7 +252,7 @@ def table(title: str, pictures: Iterator[Picture], rows: dict[str, Row], limit: 
     for count, picture in enumerate(pictures, 1):
         for name, row in rows.items():
             start = time.perf_counter()
-            alpha = row(picture.image)
+            alpha = row(picture)
             seconds = time.perf_counter() - start
             results[name].append({**judged(alpha, picture.truth), "seconds": seconds})
         if count == limit:
