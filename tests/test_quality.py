@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import trimatte
+from trimatte.alpha import Matte, quiet_matte
 from trimatte.errors import ArgumentError
 from trimatte.quality import DRAWN, USUAL, WAYS, Way, apart, chosen
 from trimatte.stages import Stages
@@ -30,6 +31,28 @@ def test_a_drawn_trimap_may_have_a_method_of_its_own() -> None:
     assert trimatte.cutout(photo, trimap=trimap, quality="best").report.alpha.method == "hybrid"
     stages = Stages(quality="best")
     assert (stages.way.method, stages.pixels) == ("light-closed-form", WAYS["best"].pixels)
+
+
+@pytest.mark.parametrize("word", WAYS)
+def test_networks_see_the_map_that_a_trimap_was_derived_from(
+    word: str, photo: np.ndarray, bright: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+
+    def matte(*args: object, probability: np.ndarray | None = None, **settings: object) -> Matte:
+        told.append(probability)
+        return quiet_matte(*args, **settings)
+
+    monkeypatch.setattr("trimatte.alpha.reduced.quiet_matte", matte)
+    cut = trimatte.cutout(photo, quality=word, segmenter=bright)
+    trimatte.cutout(photo, quality=word, trimap=cut.trimap)
+    assert cut.probability is not None
+    first, drawn = told
+    assert drawn is None
+    if word == "fast":
+        assert first is None
+    else:
+        np.testing.assert_array_equal(first, cut.probability)
 
 
 @pytest.mark.parametrize("word", ["good", "", None, 90])

@@ -49,7 +49,7 @@ from trimatte.trimap import (
     without_subject,
 )
 
-Matting = Callable[[np.ndarray, np.ndarray | None], Matte]
+Matting = Callable[[np.ndarray, np.ndarray | None, np.ndarray | None], Matte]
 """Alpha from an image and, where there is one, its trimap."""
 
 
@@ -375,7 +375,10 @@ def cutout(
 
 
 def matting_of(stages: Stages, *, most: int | None = None, **options: Any) -> Matting:
-    """The function that estimates alpha, for about `most` unknown pixels at most (see `trimatte.alpha.reduced`)."""
+    """The function that estimates alpha from an image, its trimap and the map that this was derived from, if it was.
+
+    For about `most` unknown pixels at most (see `trimatte.alpha.reduced`).
+    """
     settings = {
         "method": stages.way.method,
         "strict": stages.strict,
@@ -383,15 +386,21 @@ def matting_of(stages: Stages, *, most: int | None = None, **options: Any) -> Ma
         **options,
     }
     bounds = [bound for bound in (most, None if options else stages.pixels) if bound is not None]
-    if not bounds:
-        return partial(quiet_matte, **settings)
-    from trimatte.alpha.reduced import reduced_matte
+    estimate: Callable[..., Matte] = partial(quiet_matte, **settings)
+    if bounds:
+        from trimatte.alpha.reduced import reduced_matte
 
-    return partial(reduced_matte, pixels=min(bounds), **settings)
+        estimate = partial(reduced_matte, pixels=min(bounds), **settings)
+    sees_map = find_method(stages.way.method).sees_map and "probability" not in options
+
+    def matting(image: np.ndarray, trimap: np.ndarray | None, probability: np.ndarray | None) -> Matte:
+        return estimate(image, trimap, probability=probability) if sees_map else estimate(image, trimap)
+
+    return matting
 
 
 def cutout_by(matting: Matting, image: Any, stages: Stages) -> Cutout:
-    """`cutout` with any function from image and trimap to alpha.
+    """`cutout` with any function from image, trimap and what this was derived from, if it was, to alpha.
 
     Where the method of `stages` needs no trimap, only a given one is known.
     """
@@ -436,7 +445,7 @@ def quiet_cutout(matting: Matting, image: Any, stages: Stages) -> Cutout:
         known = None if known is None else np.where(own > 0, known, np.uint8(BACKGROUND))
     alpha = np.zeros(size, np.float32)
     if report.subject:
-        alpha = keyed.alpha if keyed is not None else _alpha(matting, picture.image, known, report)
+        alpha = keyed.alpha if keyed is not None else _alpha(matting, picture.image, known, probability, report)
         if stages.refine is not None and keyed is None:
             alpha = _refined(stages, picture.image, known, alpha, report)
         if keyed is None and probability is not None and known is not None:
@@ -460,10 +469,11 @@ def _alpha(
     matting: Matting,
     image: np.ndarray,
     known: np.ndarray | None,
+    probability: np.ndarray | None,
     report: CutoutReport,
 ) -> np.ndarray:
-    """Alpha by a function from image and trimap; what it has to say joins the report."""
-    matte = matting(image, known)
+    """Alpha by a function from image, trimap and map; what it has to say joins the report."""
+    matte = matting(image, known, probability)
     report.alpha = matte.report
     report.warnings.extend(remarks(matte.report))
     report.seconds.update(matte.report.seconds)

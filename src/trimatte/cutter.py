@@ -111,7 +111,7 @@ class Cutter:
 
         def cut(photo: Any) -> Cutout:
             with self._turn:
-                return cutout_by(matting, photo, self._stages)
+                return cutout_by(lambda image, trimap, _: matting(image, trimap), photo, self._stages)
 
         for photo in photos:
             yield _tried(cut, photo)

@@ -47,14 +47,18 @@ def test_the_second_pass_sees_what_the_first_leaves_mixed() -> None:
     trimap = np.broadcast_to(np.where(x < 20, 0, np.where(x >= 140, 255, 128)), (64, 160)).astype(np.uint8)
     seen = []
 
-    def estimate(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+    def estimate(
+        image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+    ) -> np.ndarray:
         assert narrow
+        assert probability is not None
+        np.testing.assert_allclose(probability, image[..., 0], atol=1e-6)
         assert report.unknown == np.count_nonzero(trimap == UNKNOWN)
         seen.append(trimap)
         return image[..., 0]
 
     report = SolveReport(unknown=int(np.count_nonzero(trimap == UNKNOWN)))
-    found = module.coarse_to_fine(estimate, image, trimap, report)
+    found = module.coarse_to_fine(estimate, image, trimap, report, probability=image[..., 0])
     small, full = seen
     assert small.shape == (22, 54)
     left = np.flatnonzero(full[32] == UNKNOWN)
@@ -69,7 +73,9 @@ def test_the_first_pass_is_kept_where_the_second_fails() -> None:
     trimap = np.broadcast_to(np.where(x < 20, 0, np.where(x >= 140, 255, 128)), (64, 160)).astype(np.uint8)
     passes = []
 
-    def estimate(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+    def estimate(
+        image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+    ) -> np.ndarray:
         passes.append(trimap)
         if len(passes) == 2:
             raise SolverError("max_memory")

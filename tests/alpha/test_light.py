@@ -12,6 +12,7 @@ from trimatte.alpha import _network
 from trimatte.alpha._network import distances
 from trimatte.alpha.light import CHANNELS, DEVIATION, MEAN, features, follow_colours, predict, twice
 from trimatte.alpha.shared import shared_pairs
+from trimatte.errors import ArgumentError
 from trimatte.linalg.report import SolveReport
 
 Edge = Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -81,6 +82,46 @@ def test_features_are_what_they_say(noisy_edge: Edge) -> None:
     known = trimap != 128
     np.testing.assert_array_equal(x[7][known], trimap[known] == 255)
     assert (x[8:, known] == 0).all()
+
+
+def test_the_map_is_the_last_feature(noisy_edge: Edge) -> None:
+    image, trimap, truth = noisy_edge(20, 30)
+    pairs = shared_pairs(image, trimap, SolveReport())
+    silent = features(image, trimap, pairs, distances(trimap))
+    told = features(image, trimap, pairs, distances(trimap), truth.astype(np.float32))
+    assert not silent[-1].any()
+    np.testing.assert_allclose(told[-1], 2 * truth - 1, atol=1e-6)
+    np.testing.assert_array_equal(told[:-1], silent[:-1])
+
+
+@pytest.mark.parametrize("method", ["light", "light-closed-form", "hybrid"])
+@pytest.mark.parametrize("passes", [1, 2])
+def test_the_map_decides_where_colours_do_not(method: str, passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wide band between two greys that differ by less than their noise; the map knows where the edge is."""
+    if passes == 2:
+        for name, value in (("MOST", 500), ("COARSE", 2000)):
+            monkeypatch.setattr(f"trimatte.alpha.coarse_to_fine.{name}", value)
+    rng = np.random.default_rng(0)
+    x = np.arange(160)
+    truth = np.broadcast_to(np.clip((x - 100) / 3 + 0.5, 0, 1), (96, 160)).astype(np.float32)
+    image = np.clip(0.45 + 0.02 * truth[..., None] + rng.normal(0, 0.04, (96, 160, 3)), 0, 1).astype(np.float32)
+    trimap = np.broadcast_to(np.where(x < 30, 0, np.where(x >= 130, 255, 128)), (96, 160)).astype(np.uint8)
+    unknown = trimap == 128
+
+    def error(**told: np.ndarray) -> float:
+        matte = estimate_alpha(image, trimap, method=method, **told)
+        np.testing.assert_array_equal(matte.alpha[~unknown], trimap[~unknown] / 255)
+        return float(np.abs(matte.alpha - truth)[unknown].mean())
+
+    assert error(probability=truth) < 0.8 * error()
+
+
+@pytest.mark.parametrize("bad", [np.zeros((5, 7)), np.full((20, 30), 2.0), np.full((20, 30), np.nan)])
+@pytest.mark.parametrize("method", ["light", "light-closed-form", "hybrid"])
+def test_a_map_of_another_shape_or_range_is_refused(method: str, bad: np.ndarray, noisy_edge: Edge) -> None:
+    image, trimap, _ = noisy_edge(20, 30)
+    with pytest.raises(ArgumentError, match="probability"):
+        estimate_alpha(image, trimap, method=method, probability=bad)
 
 
 def test_windows_are_near_the_whole(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimatte.alpha import quiet_matte
-from trimatte.alpha.reduced import affine, enlarged, reduced_image, reduced_matte, reduced_trimap
+from trimatte.alpha import Matte, quiet_matte
+from trimatte.alpha.reduced import affine, enlarged, reduced_image, reduced_matte, reduced_trimap, reduction
+from trimatte.errors import ArgumentError
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.planes import resize
 
@@ -72,6 +73,24 @@ def test_a_matte_by_a_smaller_picture_is_near_that_of_the_whole_and_exact_where_
     assert matte.report.unknown == int((~known).sum())
     assert matte.report.solver.endswith(", at 1/2 of the size")
     assert "enlarge" in matte.report.seconds
+
+
+@pytest.mark.parametrize("pixels", [10_000, 1000])
+def test_the_map_is_made_smaller_with_the_photo(pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trimap, alpha = stripes(61, 98)
+    seen: list[np.ndarray] = []
+
+    def matte(image: np.ndarray, trimap: np.ndarray, *, probability: np.ndarray, **settings: Any) -> Matte:
+        seen.append(probability)
+        return quiet_matte(image, trimap, **settings)
+
+    monkeypatch.setattr("trimatte.alpha.reduced.quiet_matte", matte)
+    factor = reduction(trimap, pixels)[0]
+    reduced_matte(image, trimap, pixels=pixels, probability=alpha, **SETTINGS)
+    np.testing.assert_allclose(seen[0], reduced_image(alpha, factor), atol=1e-6)
+    assert (factor > 1) == (pixels == 1000)
+    with pytest.raises(ArgumentError, match="probability"):
+        reduced_matte(image, trimap, pixels=1000, probability=alpha[1:], **SETTINGS)
 
 
 def test_few_unknown_pixels_are_solved_as_they_are() -> None:

@@ -12,6 +12,7 @@ from scipy.ndimage import binary_dilation
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 from click.testing import CliRunner  # noqa: E402
+from torch import nn  # noqa: E402
 
 from trimatte import estimate_alpha  # noqa: E402
 from trimatte.alpha.hybrid import METHODS, Ingredients  # noqa: E402
@@ -20,7 +21,7 @@ from trimatte.cli.train_light import command  # noqa: E402
 from trimatte.errors import ArgumentError  # noqa: E402
 from trimatte.networks.light import Light  # noqa: E402
 from trimatte.training.alpha_data import find_cutouts  # noqa: E402
-from trimatte.training.fit import Recipe, loss  # noqa: E402
+from trimatte.training.fit import Recipe, fit, loss  # noqa: E402
 from trimatte.training.hybrid_data import PATTERN, Sample, sampled, write_samples  # noqa: E402
 from trimatte.training.light import crop, train  # noqa: E402
 from trimatte.training.photo_samples import Photo, find_photos, photo_sample, with_alpha  # noqa: E402
@@ -208,6 +209,25 @@ def test_steps_lower_the_loss_of_a_batch(samples):
         optimizer.step()
         values.append(float(value.detach()))
     assert values[-1] < 0.7 * values[0]
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_half_precision_is_for_processors_that_have_it(half, tmp_path, monkeypatch):
+    seen = []
+
+    class Level(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.value = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return torch.sigmoid(self.value + 0 * x), torch.sigmoid(self.value + 0 * x)
+
+    plane = torch.ones(1, 1, 16, 16)
+    monkeypatch.setattr("trimatte.training.fit.computes_in_half", lambda device: half)
+    fit(Level(), Recipe(steps=1), (batch for batch in [(plane, plane, plane)]), tmp_path)
+    assert seen == [half]
 
 
 def test_samples_too_small_are_refused(samples, tmp_path):

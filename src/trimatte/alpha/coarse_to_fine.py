@@ -27,26 +27,42 @@ SURE, MARGIN = 0.95, 8
 
 
 class Estimate(Protocol):
-    """Alpha (h, w) of image (h, w, 3) and trimap (h, w); `narrow` says that the band of unknown pixels is."""
+    """Alpha (h, w) of image (h, w, 3), trimap (h, w) and, if there is one, the map of foreground (h, w) that the trimap
+    was derived from; `narrow` says that the band of unknown pixels is."""
 
-    def __call__(self, image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray: ...
+    def __call__(
+        self,
+        image: np.ndarray,
+        trimap: np.ndarray,
+        report: SolveReport,
+        *,
+        narrow: bool,
+        probability: np.ndarray | None,
+    ) -> np.ndarray: ...
 
 
-def coarse_to_fine(estimate: Estimate, image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
+def coarse_to_fine(
+    estimate: Estimate,
+    image: np.ndarray,
+    trimap: np.ndarray,
+    report: SolveReport,
+    *,
+    probability: np.ndarray | None = None,
+) -> np.ndarray:
     """Alpha (H, W) by `estimate`, in two passes where more than `MOST` pixels of the trimap (H, W) are unknown.
 
     Where the second raises `SolverError`, alpha is that of the first.
     """
     unknown = report.unknown
     if unknown <= MOST:
-        return estimate(image, trimap, report, narrow=False)
-    coarse = _of_at_most(COARSE, estimate, image, trimap, report)
+        return estimate(image, trimap, report, narrow=False, probability=probability)
+    coarse = _of_at_most(COARSE, estimate, image, trimap, report, probability)
     give_back_memory()
     narrow = narrow_trimap(trimap, coarse, sure=SURE, margin=MARGIN)
     fine = coarse
     if (narrow == UNKNOWN).any():
         try:
-            fine = _of_at_most(FINE, estimate, image, narrow, report)
+            fine = _of_at_most(FINE, estimate, image, narrow, report, probability)
         except SolverError as error:
             report.fallbacks.append(f"the second pass failed, the first one's alpha is kept: {error}")
     report.unknown = unknown
@@ -55,13 +71,19 @@ def coarse_to_fine(estimate: Estimate, image: np.ndarray, trimap: np.ndarray, re
 
 
 def _of_at_most(
-    pixels: int, estimate: Estimate, image: np.ndarray, trimap: np.ndarray, report: SolveReport
+    pixels: int,
+    estimate: Estimate,
+    image: np.ndarray,
+    trimap: np.ndarray,
+    report: SolveReport,
+    probability: np.ndarray | None,
 ) -> np.ndarray:
     """Alpha (H, W) in [0, 1] by a picture reduced to about so many unknown pixels."""
     factor, small_trimap = reduction(trimap, pixels)
     small = image if factor == 1 else reduced_image(image, factor)
+    told = probability if factor == 1 or probability is None else reduced_image(probability, factor)
     report.unknown = int(np.count_nonzero(small_trimap == UNKNOWN))
-    alpha: np.ndarray = np.clip(estimate(small, small_trimap, report, narrow=True), 0, 1)
+    alpha: np.ndarray = np.clip(estimate(small, small_trimap, report, narrow=True, probability=told), 0, 1)
     if factor == 1:
         return alpha
     with timed(report.seconds, "enlarge"):

@@ -12,18 +12,21 @@ less sure the network is, and lets it see small pictures at twice their size, to
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.shared import shared_pairs
+from trimatte.images import as_alpha
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.regression import affine_rows, at_colours
 from trimatte.planes.resize import block_means, resized, strips
 from trimatte.runtime.measure import timed
 from trimatte.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
-CHANNELS = 16
+CHANNELS = 17
 MEAN, DEVIATION = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)[..., None, None]
 """Of colours, as the weights with which the encoder's training began want them."""
 MULTIPLE = 32
@@ -42,28 +45,51 @@ DOUBLE = 0.6
 """The share of what is seen at twice the size: pictures made smaller are seen better so, sharp ones are not."""
 
 
-def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
-    """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W)."""
-    return coarse_to_fine(_followed, image, trimap, report)
+def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probability: Any = None) -> np.ndarray:
+    """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W).
+
+    Parameters
+    ----------
+    probability : (H, W) array in [0, 1], optional
+        Of foreground, which the trimap was derived from: a band so made is wide, and the network then sees more than
+        the trimap says. Not for a trimap that somebody has drawn.
+    """
+    return coarse_to_fine(_followed, image, trimap, report, probability=as_map(probability, trimap))
 
 
-def light_closed_form(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
-    """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W): closed-form matting with the network's as a prior."""
-    return coarse_to_fine(_solved, image, trimap, report)
+def light_closed_form(
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probability: Any = None
+) -> np.ndarray:
+    """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W): closed-form matting with the network's as a prior.
+
+    `probability` as of `light`.
+    """
+    return coarse_to_fine(_solved, image, trimap, report, probability=as_map(probability, trimap))
 
 
-def _followed(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
-    alpha, doubt = _seen(image, trimap, report, narrow=narrow)
+def as_map(probability: Any, trimap: np.ndarray) -> np.ndarray | None:
+    """The map of foreground (H, W) float32, if there is one. Raises `ArgumentError` for a wrong shape or range."""
+    return None if probability is None else as_alpha(probability, name="probability", shape=trimap.shape)
+
+
+def _followed(
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+) -> np.ndarray:
+    alpha, doubt = _seen(image, trimap, report, narrow=narrow, probability=probability)
     with timed(report.seconds, "network"):
         return follow_colours(image, trimap, alpha, doubt)
 
 
-def _solved(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+def _solved(
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+) -> np.ndarray:
     from trimatte.alpha.closed_form import closed_form  # and with it the solver, which "light" does without
 
-    alpha, doubt = _seen(image, trimap, report, narrow=narrow)
+    alpha, doubt = _seen(image, trimap, report, narrow=narrow, probability=probability)
     if trimap.size <= SMALL:
-        double = (block_means(plane, 2, 2) for plane in _seen(*twice(image, trimap), report, narrow=narrow))
+        told = None if probability is None else _doubled(probability)
+        seen = _seen(*twice(image, trimap), report, narrow=narrow, probability=told)
+        double = (block_means(plane, 2, 2) for plane in seen)
         alpha, doubt = (
             (1 - DOUBLE) * once + DOUBLE * twofold for once, twofold in zip((alpha, doubt), double, strict=True)
         )
@@ -73,19 +99,25 @@ def _solved(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narro
         return closed_form(image, trimap, report, prior=prior, confidence=confidence, guess=prior, rtol=1e-4)
 
 
-def _seen(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> tuple[np.ndarray, np.ndarray]:
+def _seen(
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The network's alpha and doubt, both (H, W)."""
     with timed(report.seconds, "samples"):
         pairs = shared_pairs(image, trimap, report)
     report.solver, report.device = "network", "cpu"
     with timed(report.seconds, "network"):
-        return predict(image, trimap, pairs, narrow=narrow)
+        return predict(image, trimap, pairs, probability=probability, narrow=narrow)
 
 
 def twice(image: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Image (2H, 2W, 3) and trimap (2H, 2W) of twice the size."""
-    large = resized(image, tuple(2 * side for side in trimap.shape), "bicubic")
-    return np.ascontiguousarray(large), trimap.repeat(2, 0).repeat(2, 1)
+    return _doubled(image), trimap.repeat(2, 0).repeat(2, 1)
+
+
+def _doubled(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W[, 3]) at twice the size."""
+    return np.ascontiguousarray(resized(picture, tuple(2 * side for side in picture.shape[:2]), "bicubic"))
 
 
 def follow_colours(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, doubt: np.ndarray) -> np.ndarray:
@@ -108,31 +140,40 @@ def follow_colours(image: np.ndarray, trimap: np.ndarray, alpha: np.ndarray, dou
 
 
 def predict(
-    image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, *, narrow: bool = False
+    image: np.ndarray,
+    trimap: np.ndarray,
+    pairs: np.ndarray,
+    *,
+    probability: np.ndarray | None = None,
+    narrow: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The network's alpha (H, W) and its expected absolute error (H, W), both float32 and exact where known.
 
-    `pairs` (H, W, 6) are the foreground and the background colour sampled for each unknown pixel. `narrow` says that
-    the band of them is.
+    `pairs` (H, W, 6) are the foreground and the background colour sampled for each unknown pixel, `probability` (H, W)
+    the map of foreground that the trimap was derived from. `narrow` says that the band of unknown pixels is.
     """
     away = distances(trimap)
 
     def infer(seen: Part) -> np.ndarray:
-        x = padded(features(image[seen], trimap[seen], pairs[seen], away[:, seen[0], seen[1]]), MULTIPLE)
+        known = None if probability is None else probability[seen]
+        x = padded(features(image[seen], trimap[seen], pairs[seen], away[:, seen[0], seen[1]], known), MULTIPLE)
         planes: np.ndarray = np.concatenate(network_session("light").run(None, {"features": x[None]}))[:, 0]
         return planes
 
     return predict_in_windows(trimap, MULTIPLE, infer, margin=NARROW_MARGIN if narrow else None)
 
 
-def features(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """What the network sees of (a part of) a picture, (16, H, W) float32.
+def features(
+    image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, away: np.ndarray, probability: np.ndarray | None = None
+) -> np.ndarray:
+    """What the network sees of (a part of) a picture, (17, H, W) float32.
 
     Colour, less `MEAN`, by `DEVIATION`; known foreground and background; the distances `away` to both; what
-    `pair_planes` says of the sampled pair.
+    `pair_planes` says of the sampled pair; from -1 to 1 what the probability of foreground is, 0 if nobody says.
     """
     known = trimap == FOREGROUND, trimap == BACKGROUND
-    planes = [*np.moveaxis(image, -1, 0), *known, *away, *pair_planes(image, trimap, pairs)]
+    told = np.zeros(trimap.shape, np.float32) if probability is None else 2 * probability - 1
+    planes = [*np.moveaxis(image, -1, 0), *known, *away, *pair_planes(image, trimap, pairs), told]
     out: np.ndarray = np.stack(planes).astype(np.float32, copy=False)
     out[:3] = (out[:3] - MEAN) / DEVIATION
     return out

@@ -42,6 +42,8 @@ class AlphaMethod:
     local : bool
         Whether it can solve for a part of the picture, or go on from another alpha: it takes the options `known` and
         `guess`.
+    sees_map : bool
+        Whether it takes the map of foreground that a trimap was derived from, as the option `probability`.
     refines : bool
         Whether it may redo another method's alpha where that is unsure, as networks can that take a trimap.
     kernels : tuple of str
@@ -58,6 +60,7 @@ class AlphaMethod:
     needs_weights: bool = False
     needs_samples: bool = True
     local: bool = False
+    sees_map: bool = False
     refines: bool = False
     kernels: tuple[str, ...] = ()
     cost: float = 0.0
@@ -108,6 +111,7 @@ METHODS: dict[str, AlphaMethod] = {
     "light": AlphaMethod(
         function="trimatte.alpha.light:light",
         label="Light network",
+        sees_map=True,
         refines=True,
         kernels=("shared", "light"),
         cost=9.5,
@@ -116,6 +120,7 @@ METHODS: dict[str, AlphaMethod] = {
     "light-closed-form": AlphaMethod(
         function="trimatte.alpha.light:light_closed_form",
         label="Light network, solved",
+        sees_map=True,
         refines=True,
         kernels=("shared", "light", "closed-form"),
         cost=13,
@@ -124,6 +129,7 @@ METHODS: dict[str, AlphaMethod] = {
     "hybrid": AlphaMethod(
         function="trimatte.alpha.hybrid:hybrid",
         label="Hybrid",
+        sees_map=True,
         refines=True,
         kernels=("closed-form", "knn", "shared", "light"),
         cost=23,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from trimatte.alpha import Matte, quiet_matte
+from trimatte.images import as_alpha
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN, bounding_box
 from trimatte.planes.resize import block_means, resized, strips
 from trimatte.runtime.measure import timed
@@ -42,7 +43,7 @@ def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **setti
     pixels : int
         The picture is made smaller by a whole number until no more of its pixels are unknown than that.
     **settings : Any
-        Of `quiet_matte`; options of the method that are planes have no place here.
+        Of `quiet_matte`; of the method's options that are planes there may be `probability` alone.
 
     Returns
     -------
@@ -54,6 +55,9 @@ def reduced_matte(image: np.ndarray, trimap: np.ndarray, *, pixels: int, **setti
     if factor == 1:
         return quiet_matte(image, trimap, **settings)
     small = reduced_image(image, factor)
+    if settings.get("probability") is not None:
+        told = as_alpha(settings["probability"], name="probability", shape=trimap.shape)
+        settings["probability"] = reduced_image(told, factor)
     matte = quiet_matte(small, coarse, **settings)
     report = matte.report
     report.reduction = factor
@@ -81,7 +85,7 @@ def reduction(trimap: np.ndarray, pixels: int) -> tuple[int, np.ndarray]:
 
 
 def reduced_image(image: np.ndarray, factor: int) -> np.ndarray:
-    """Means (h, w, 3) over blocks of `factor` rows and columns; the last blocks may be smaller."""
+    """Means (h, w[, 3]) over blocks of `factor` rows and columns; the last blocks may be smaller."""
     means: np.ndarray = np.ascontiguousarray(block_means(image, factor, factor))
     return np.clip(means, 0, 1, out=means)
 

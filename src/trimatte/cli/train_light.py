@@ -28,6 +28,14 @@ from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options
     help="Photos, without alpha or mask: what all networks say together of them, and of the other samples, teaches. "
     "May be repeated.",
 )
+@click.option(
+    "--derived",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="So many scenes of the cut-outs, and as many photos with masks, in the bands that a cut-out derives for them, "
+    "with the map of foreground that it derives them from.",
+)
 @click.option("--samples", type=click.IntRange(20), default=6000, show_default=True, help="Composites to make.")
 @run_options(steps=2700)
 def command(
@@ -35,6 +43,7 @@ def command(
     cutouts: tuple[Path, ...],
     masks: tuple[Path, ...],
     taught: tuple[Path, ...],
+    derived: int,
     out: Path,
     samples: int,
     steps: int,
@@ -51,11 +60,13 @@ def command(
         from trimatte.alpha.light import CHANNELS
         from trimatte.networks.light import Light
         from trimatte.training.alpha_data import find_cutouts, find_pictures
+        from trimatte.training.derived_samples import derived_photo, derived_scene
         from trimatte.training.export import OUTPUTS, export
         from trimatte.training.fit import Recipe
         from trimatte.training.hybrid_data import PATTERN, Sources, make_sample, write_samples
         from trimatte.training.light import CROP, RATE, SHARES, SIZE, train
         from trimatte.training.photo_samples import VARIANTS, find_photos, photo_sample, with_alpha
+        from trimatte.training.scenes import Things
         from trimatte.training.taught_samples import taught_photo, taught_sample
     check_new(out)
     found = [cutout for folder in cutouts for cutout in find_cutouts(folder)]
@@ -71,6 +82,13 @@ def command(
         kinds = {kind: (partial(taught_sample, make, seed), count) for kind, (make, count) in kinds.items()}
         any_photos = [path for folder in taught for path in find_pictures(folder, "taught")]
         kinds["taught"] = partial(taught_photo, any_photos, seed), len(any_photos)
+    if derived:
+        things = Things(
+            [plain] if (plain := [cutout.colours for cutout in found if cutout.alpha is None]) else [], sources.photos
+        )
+        kinds["scenes"] = partial(derived_scene, things, seed), derived
+        if masked:
+            kinds["derived"] = partial(derived_photo, masked, seed), derived
     with counted("sample", sum(count for _, count in kinds.values())) as made:
         for kind, (make, count) in kinds.items():
             write_samples(make, out / "samples" / kind, range(count), watch=made)

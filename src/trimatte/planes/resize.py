@@ -104,7 +104,7 @@ def downsampled(image: Planes, size: tuple[int, int], how: str = "bilinear", *, 
 
 
 def block_means(image: Planes, high: int, wide: int) -> Planes:
-    """Means (h, w, 3) over blocks of so many rows and columns of (H, W, 3) float32; the last blocks may be smaller."""
+    """Means (h, w[, 3]) over blocks of so many rows and columns of (H, W[, 3]) float32; the last may be smaller."""
     return _averaged(_averaged(image, high).swapaxes(0, 1), wide).swapaxes(0, 1)
 
 

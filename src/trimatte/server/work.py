@@ -161,8 +161,8 @@ def matting_in_time(stages: Stages, seconds: float) -> Matting:
     if most is None or (stages.pixels is not None and stages.pixels <= most):
         return matting
 
-    def estimate(image: np.ndarray, trimap: np.ndarray | None) -> Matte:
-        matte = matting(image, trimap)
+    def estimate(image: np.ndarray, trimap: np.ndarray | None, probability: np.ndarray | None) -> Matte:
+        matte = matting(image, trimap, probability)
         report = matte.report
         if report.reduction > 1:
             report.fallbacks.append(
@@ -190,7 +190,7 @@ def _alpha(files: Files, values: Values) -> Product:
     picture = without_hidden(load_picture(files["image"], max_pixels=limit))
     known = read_trimap(files["trimap"], shape=picture, max_pixels=limit)
     stages = Stages(method=values["method"], trimap=known, strict=values["strict"], max_pixels=limit)
-    matte = matting_in_time(stages, values["work_seconds"])(picture.image, known)
+    matte = matting_in_time(stages, values["work_seconds"])(picture.image, known, None)
     solve = matte.report
     report = Report(
         warnings=remarks(solve),

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trimatte.training.steps import averaging, checked, save_state
+from trimatte.training.steps import averaging, checked, computes_in_half, save_state
 
 Floats = NDArray[np.float32]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -105,6 +105,7 @@ def fit(
     averaged = averaging(network, recipe.average)
     own = [p for name, p in network.named_parameters() if not name.startswith("encoder.")]
     slow = [p for name, p in network.named_parameters() if name.startswith("encoder.")]
+    half = computes_in_half(torch.device("cpu"))
     groups = [{"params": own, "share": 1.0}, {"params": slow, "share": recipe.slow}]
     optimizer = torch.optim.AdamW(groups, recipe.rate, weight_decay=recipe.decay)
     # Closed here, the process that makes batches ends before this one does.
@@ -120,7 +121,7 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = group["share"] * rate
             network.train()
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 alpha, other = network(x.contiguous(memory_format=torch.channels_last))
             total = loss(alpha, other, target, unknown)
             value = checked(total, step)

@@ -67,12 +67,16 @@ class Sources:
 
 @dataclass(frozen=True)
 class Sample:
-    """image (H, W, 3), trimap (H, W) uint8 and alpha (H, W), and what the methods say; those not asked are left out."""
+    """image (H, W, 3), trimap (H, W) uint8 and alpha (H, W), and what the methods say; those not asked are left out.
+
+    Where a segmenter's map made the trimap, `probability` (H, W) is it.
+    """
 
     image: Floats
     trimap: NDArray[np.uint8]
     alpha: Floats
     ingredients: Ingredients
+    probability: Floats | None = None
 
 
 def make_sample(sources: Sources, size: int, seed: int, index: int, *, solved: bool = True) -> Sample:
@@ -125,12 +129,13 @@ def write_samples(
         if not file.exists():
             sample = make(index)
             part = file.with_suffix(".part.npz")
+            told = {} if sample.probability is None else {"probability": sample.probability}
             np.savez(
                 part,
                 image=np.rint(255 * sample.image).astype(np.uint8),
                 trimap=sample.trimap,
                 alpha=sample.alpha.astype(np.float16),
-                **{name: array.astype(np.float16) for name, array in vars(sample.ingredients).items()},
+                **{name: array.astype(np.float16) for name, array in {**vars(sample.ingredients), **told}.items()},
             )
             part.rename(file)
         if watch is not None:
@@ -189,7 +194,7 @@ def _composite(sources: Sources, size: int, rng: Rng) -> Layer:
     if rng.random() < 0.5:
         sigma = float(rng.uniform(0.3, 0.9))
         light, alpha = gaussian_filter(light, (sigma, sigma, 0)), gaussian_filter(alpha, sigma)
-    return _photographed(np.clip(light, 0, 1) ** (1 / gamma), rng), np.clip(alpha, 0, 1)
+    return photographed(np.clip(light, 0, 1) ** (1 / gamma), rng), np.clip(alpha, 0, 1)
 
 
 def _subject(sources: Sources, size: int, rng: Rng) -> Layer:
@@ -276,7 +281,7 @@ def _graded(colours: Floats, rng: Rng) -> Floats:
     return graded
 
 
-def _photographed(image: Floats, rng: Rng) -> Floats:
+def photographed(image: Floats, rng: Rng) -> Floats:
     """Exposure, noise that may be blurred, JPEG now and then; of eight bits."""
     if rng.random() < 0.3:
         image = (image * np.float32(rng.uniform(0.45, 1.0))).astype(np.float32)

@@ -25,10 +25,13 @@ SIZE = 320
 """Side of the composites in pixels."""
 CROP = 256
 """Side of what the network sees of them, and of photos."""
-SHARES = {"composites": 0.6, "photos": 0.12, "masked": 0.28, "taught": 1.2}
+SHARES = {"composites": 0.6, "photos": 0.12, "masked": 0.28, "taught": 1.2, "scenes": 1.2, "derived": 0.9}
 """How often a crop is of a composite, of a photo whose alpha is known, of one whose alpha the hybrid has found, and, if
-there are any, of one whose alpha all networks have found together."""
+there are any, of one whose alpha all networks have found together, of a scene in the band that a cut-out derives for it
+and of a photo with a mask in such a band."""
 RATE = 1.5e-3
+TOLD = 0.7
+"""How often the network sees the probability of foreground of a sample that has one."""
 SCALES = 0.7, 1.3
 """Crops of `Recipe.size` times this are resized to it."""
 
@@ -65,24 +68,30 @@ def _shape(file: Path) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Stored:
-    """A sample as it stays in memory, all uint8: image (H, W, 3), trimap and alpha (H, W), sampled pairs (H, W, 6)."""
+    """A sample as it stays in memory, all uint8: image (H, W, 3), trimap and alpha (H, W), sampled pairs (H, W, 6), and
+    the probability of foreground (H, W) if it has one."""
 
     image: Bytes
     trimap: Bytes
     alpha: Bytes
     pairs: Bytes
+    probability: Bytes | None = None
 
 
 @lru_cache(maxsize=12000)
 def load_sample(file: Path) -> Stored:
     """A sample that `write_samples` wrote, about 1.1 MB."""
     with np.load(file) as data:
-        bytes_of = {name: np.rint(255 * data[name].astype(np.float32)).astype(np.uint8) for name in ("alpha", "pairs")}
+        names = [name for name in ("alpha", "pairs", "probability") if name in data]
+        bytes_of = {name: np.rint(255 * data[name].astype(np.float32)).astype(np.uint8) for name in names}
         return Stored(data["image"], data["trimap"], **bytes_of)
 
 
 def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
-    """Features (16, S, S), alpha and unknown (1, S, S) of a square, turned, recoloured and resized."""
+    """Features (17, S, S), alpha and unknown (1, S, S) of a square, turned, recoloured and resized.
+
+    Of a probability it is told `TOLD` of the time: a trimap that somebody has drawn comes without.
+    """
     sample = load_sample(file)
     low, high = (recipe.size * scale for scale in SCALES)
     side = recipe.size if rng.random() < 0.4 else int(min(rng.uniform(low, high), *sample.trimap.shape))
@@ -105,7 +114,10 @@ def crop(file: Path, recipe: Recipe, rng: np.random.Generator) -> Crop:
     )
     seen, pairs = _recoloured(image, np.concatenate(pair, -1) / np.float32(255), rng)
     drawn = trimap[..., 0].astype(np.uint8)
-    x = features(seen, drawn, pairs, distances(drawn))
+    told = None
+    if sample.probability is not None and rng.random() < TOLD:
+        told = _resized(sample.probability[part], recipe.size, smooth)[..., 0] / np.float32(255)
+    x = features(seen, drawn, pairs, distances(drawn), told)
     out = np.concatenate([x, truth[..., 0][None], (drawn == UNKNOWN)[None]]).astype(np.float32)
     out = np.rot90(out, int(rng.integers(4)), (1, 2)) if rng.random() < 0.5 else out
     if rng.random() < 0.5:

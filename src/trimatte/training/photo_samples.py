@@ -52,22 +52,22 @@ def photo_sample(photos: list[Photo], seed: int, index: int) -> Sample:
     """Sample number `index` of the run `seed`, of photo `index` modulo their number."""
     rng = np.random.default_rng([seed, index])
     photo = photos[index % len(photos)]
-    image, mask = _read(photo, float(rng.uniform(*LONG_SIDES)))
+    image, mask = read_photo(photo, float(rng.uniform(*LONG_SIDES)))
     alpha = mask if photo.level is None else (mask >= photo.level / 255).astype(np.float32)
     trimap = hand_drawn_trimap(alpha, rng)
     if photo.level is not None and np.unique(trimap).size == 3:
-        alpha = estimate_alpha(image, _narrowed(trimap, alpha), method="hybrid").alpha
+        alpha = estimate_alpha(image, narrowed(trimap, alpha), method="hybrid").alpha
     return Sample(image, trimap, alpha, sampled(image, trimap))
 
 
-def _narrowed(trimap: NDArray[np.uint8], mask: Floats) -> NDArray[np.uint8]:
+def narrowed(trimap: NDArray[np.uint8], mask: Floats) -> NDArray[np.uint8]:
     """The trimap with the mask's word for what lies far from its edge: the teacher is told more than the network."""
     reach = REACH * max(mask.shape)
     far = np.maximum(*distances(mask >= 0.5, reach)) > reach
     return np.where(far, np.rint(255 * mask).astype(np.uint8), trimap)
 
 
-def _read(photo: Photo, long_side: float) -> tuple[Floats, Floats]:
+def read_photo(photo: Photo, long_side: float) -> tuple[Floats, Floats]:
     """The photo upright and its mask, made smaller together. Raises `ArgumentError` for a mask of another size."""
     image = load_image(photo.image)
     mask = as_alpha(photo.mask, name=str(photo.mask), shape=image.shape[:2])

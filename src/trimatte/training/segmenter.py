@@ -39,7 +39,7 @@ from trimatte.training.augment import (
 from trimatte.training.items import Item, Labelled
 from trimatte.training.resident import Batch, Resident
 from trimatte.training.scenes import Things
-from trimatte.training.steps import averaging, checked, save_state
+from trimatte.training.steps import averaging, checked, computes_in_half, save_state
 from trimatte.training.views import MEAN, STD, kind_of, random_shape, shape_of
 
 DEEP_WEIGHTS = (1.0, 0.5, 0.4, 0.3, 0.2)
@@ -363,7 +363,7 @@ class Run:
             group["lr"] = group["peak"] * rate_at(step, self.recipe)
         self.network.train()
         keep_norms(self.network if self.recipe.tune else self.network.encoder.first(self.recipe.frozen))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_half(self.device)):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=computes_in_half(self.device)):
             outputs = self.network(photos)
         loss = deep_loss(outputs, masks, known, trusts)
         value = checked(loss, step + 1)
@@ -393,13 +393,6 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
-
-
-def _half(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16; a processor that has no instructions for it is several times slower."""
-    if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported())
-    return bool(torch.cuda.is_bf16_supported())
 
 
 def keep_norms(network: nn.Module) -> None:

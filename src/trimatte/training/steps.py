@@ -35,6 +35,13 @@ def _average(keep: float, average: Tensor, new: Tensor, count: Tensor | int) -> 
     return torch.lerp(average, new, 1 - min(keep, float((count + 1) / (count + 10))))
 
 
+def computes_in_half(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16; a processor that has no instructions for it is slower than in float32."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return bool(torch.cuda.is_bf16_supported())
+
+
 def save_state(state: dict[str, Any], file: Path) -> None:
     """Write what torch saves, whole or not at all."""
     with atomic_write(file) as handle:

@@ -23,10 +23,8 @@ from trimatte.images import load_image
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.resize import block_means, resized
-from trimatte.segmentation import segment
-from trimatte.segmentation.decide import decided
+from trimatte.training.derived_samples import derived
 from trimatte.training.hybrid_data import Floats, Sample, sampled
-from trimatte.trimap import SPECK, TrimapReport, make_trimap
 
 LONG_SIDES = 270, 460
 """Photos are made so large, at random."""
@@ -38,8 +36,6 @@ MOST_REDUCED = 2.0
 """Samples are made up to so much smaller: small pictures have the sharper edges."""
 DOUBLE = 0.6
 """The share of what is seen at twice the size in the light network's mean."""
-BAND = 0.01, 0.5
-"""Of a photo so much must be unknown, at least and at most."""
 TRIES = 20
 """Photos that are looked at for one sample."""
 
@@ -71,12 +67,10 @@ def taught_photo(photos: list[Path], seed: int, index: int) -> Sample:
         image = _of_long_side(image, min(float(rng.uniform(*LONG_SIDES)), max(image.shape[:2])))
         if min(image.shape[:2]) < SMALLEST:
             continue
-        report = TrimapReport()
-        trimap = make_trimap(decided(image, segment(image)), speck=SPECK, report=report)
-        low, high = BAND
-        if report.subject and low <= np.mean(trimap == UNKNOWN) <= high and np.unique(trimap).size == 3:
+        if found := derived(image):
+            probability, trimap = found
             alpha, ways = taught(image, trimap)
-            return Sample(image, trimap, alpha, _pairs_alone(ways))
+            return Sample(image, trimap, alpha, _pairs_alone(ways), probability)
     raise ArgumentError(f"photos: none of {TRIES} of them has a subject and is {SMALLEST} pixels wide and high")
 
 
