@@ -48,11 +48,10 @@ def test_the_second_pass_sees_what_the_first_leaves_mixed() -> None:
     seen = []
 
     def estimate(
-        image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+        image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, **planes: np.ndarray
     ) -> np.ndarray:
         assert narrow
-        assert probability is not None
-        np.testing.assert_allclose(probability, image[..., 0], atol=1e-6)
+        np.testing.assert_allclose(planes["probability"], image[..., 0], atol=1e-6)
         assert report.unknown == np.count_nonzero(trimap == UNKNOWN)
         seen.append(trimap)
         return image[..., 0]
@@ -74,7 +73,7 @@ def test_the_first_pass_is_kept_where_the_second_fails() -> None:
     passes = []
 
     def estimate(
-        image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+        image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, **planes: np.ndarray
     ) -> np.ndarray:
         passes.append(trimap)
         if len(passes) == 2:

@@ -6,7 +6,7 @@ shows as well. What is left is a narrow band, on which a network takes a fractio
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -26,43 +26,29 @@ SURE, MARGIN = 0.95, 8
 """See `trimatte.alpha.known.narrow_trimap`."""
 
 
-class Estimate(Protocol):
-    """Alpha (h, w) of image (h, w, 3), trimap (h, w) and, if there is one, the map of foreground (h, w) that the trimap
-    was derived from; `narrow` says that the band of unknown pixels is."""
-
-    def __call__(
-        self,
-        image: np.ndarray,
-        trimap: np.ndarray,
-        report: SolveReport,
-        *,
-        narrow: bool,
-        probability: np.ndarray | None,
-    ) -> np.ndarray: ...
+Estimate = Callable[..., np.ndarray]
+"""Alpha (h, w) of image (h, w, 3), trimap (h, w), a report to fill in, `narrow`, which says that the band of unknown
+pixels is, and by their names the planes (h, w) that it looks at beside."""
 
 
 def coarse_to_fine(
-    estimate: Estimate,
-    image: np.ndarray,
-    trimap: np.ndarray,
-    report: SolveReport,
-    *,
-    probability: np.ndarray | None = None,
+    estimate: Estimate, image: np.ndarray, trimap: np.ndarray, report: SolveReport, **planes: np.ndarray
 ) -> np.ndarray:
     """Alpha (H, W) by `estimate`, in two passes where more than `MOST` pixels of the trimap (H, W) are unknown.
 
-    Where the second raises `SolverError`, alpha is that of the first.
+    `planes` (H, W) go to it by their names, as large as the picture that it sees. Where the second pass raises
+    `SolverError`, alpha is that of the first.
     """
     unknown = report.unknown
     if unknown <= MOST:
-        return estimate(image, trimap, report, narrow=False, probability=probability)
-    coarse = _of_at_most(COARSE, estimate, image, trimap, report, probability)
+        return estimate(image, trimap, report, narrow=False, **planes)
+    coarse = _of_at_most(COARSE, estimate, image, trimap, report, planes)
     give_back_memory()
     narrow = narrow_trimap(trimap, coarse, sure=SURE, margin=MARGIN)
     fine = coarse
     if (narrow == UNKNOWN).any():
         try:
-            fine = _of_at_most(FINE, estimate, image, narrow, report, probability)
+            fine = _of_at_most(FINE, estimate, image, narrow, report, planes)
         except SolverError as error:
             report.fallbacks.append(f"the second pass failed, the first one's alpha is kept: {error}")
     report.unknown = unknown
@@ -76,14 +62,15 @@ def _of_at_most(
     image: np.ndarray,
     trimap: np.ndarray,
     report: SolveReport,
-    probability: np.ndarray | None,
+    planes: Mapping[str, np.ndarray],
 ) -> np.ndarray:
     """Alpha (H, W) in [0, 1] by a picture reduced to about so many unknown pixels."""
     factor, small_trimap = reduction(trimap, pixels)
-    small = image if factor == 1 else reduced_image(image, factor)
-    told = probability if factor == 1 or probability is None else reduced_image(probability, factor)
+    small = image
+    if factor > 1:
+        small, planes = reduced_image(image, factor), {name: reduced_image(p, factor) for name, p in planes.items()}
     report.unknown = int(np.count_nonzero(small_trimap == UNKNOWN))
-    alpha: np.ndarray = np.clip(estimate(small, small_trimap, report, narrow=True, probability=told), 0, 1)
+    alpha: np.ndarray = np.clip(estimate(small, small_trimap, report, narrow=True, **planes), 0, 1)
     if factor == 1:
         return alpha
     with timed(report.seconds, "enlarge"):

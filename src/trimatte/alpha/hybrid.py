@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -23,8 +22,8 @@ from trimatte.alpha._network import Part, distances, network_session, padded, pa
 from trimatte.alpha.closed_form import closed_form
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.knn import knn
-from trimatte.alpha.light import as_map, predict
-from trimatte.alpha.reduced import reduced_image, reduced_trimap
+from trimatte.alpha.light import predict
+from trimatte.alpha.reduced import reduced_trimap
 from trimatte.alpha.shared import shared_samples
 from trimatte.errors import SolverError
 from trimatte.linalg.report import SolveReport
@@ -70,26 +69,19 @@ class Ingredients:
     pairs: np.ndarray
 
 
-def hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probability: Any = None) -> np.ndarray:
+def hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W).
-
-    Parameters
-    ----------
-    probability : (H, W) array in [0, 1], optional
-        Of foreground, for the light network, as of `trimatte.alpha.light.light`.
 
     Raises
     ------
     SolverError
         If none of the methods gives a solution.
     """
-    return coarse_to_fine(_hybrid, image, trimap, report, probability=as_map(probability, trimap))
+    return coarse_to_fine(_hybrid, image, trimap, report)
 
 
-def _hybrid(
-    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
-) -> np.ndarray:
-    ingredients = solutions(image, trimap, report, probability=probability)
+def _hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool) -> np.ndarray:
+    ingredients = solutions(image, trimap, report)
     with timed(report.seconds, "network"):
         alpha, doubt = corrected(image, trimap, ingredients, narrow=narrow)
     report.device = "cpu"
@@ -140,13 +132,11 @@ def solutions(
     knn_pixels: int = KNN_PIXELS,
     light_pixels: int = LIGHT_PIXELS,
     span: float = 1.0,
-    probability: np.ndarray | None = None,
 ) -> Ingredients:
     """Closed-form, KNN, shared and light matting of image (H, W, 3) and trimap (H, W).
 
     KNN matting weighs places in units of the picture's sides; `span` is the share of a whole picture's that the image's
-    sides are, so that a crop is treated as it would be within its picture. The light network alone sees `probability`
-    (H, W).
+    sides are, so that a crop is treated as it would be within its picture.
 
     One that fails is replaced by the mean of the others, and the report says so; if all fail that is a `SolverError`.
     """
@@ -161,7 +151,7 @@ def solutions(
         "closed-form": lambda report: closed_form(image, trimap, report, rtol=1e-4),
         "knn": lambda report: _reduced_knn(image, trimap, report, knn_pixels, span),
         "shared": sampled,
-        "light": lambda _: _reduced_light(image, trimap, pairs, light_pixels, probability),
+        "light": lambda _: _reduced_light(image, trimap, pairs, light_pixels),
     }
     alphas = np.zeros((len(METHODS), *trimap.shape), np.float32)
     done = []
@@ -213,9 +203,7 @@ def _factor(trimap: np.ndarray, most: int) -> int:
     return factor
 
 
-def _reduced_light(
-    image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, most: int, probability: np.ndarray | None
-) -> np.ndarray:
+def _reduced_light(image: np.ndarray, trimap: np.ndarray, pairs: np.ndarray, most: int) -> np.ndarray:
     """The light network's alpha of the picture, reduced to at most this many unknown pixels.
 
     Of the pairs every second is kept, not the mean, which may be of two kinds.
@@ -224,14 +212,13 @@ def _reduced_light(
     while trimap.size > most * factor**2:
         factor *= 2
     if factor == 1:
-        return predict(image, trimap, pairs, probability=probability)[0]
+        return predict(image, trimap, pairs)[0]
     smaller, coarse = _reduced(image, trimap, factor)
     rows, columns = (
         np.minimum(np.arange(count) * factor + factor // 2, side - 1)
         for count, side in zip(coarse.shape, trimap.shape, strict=True)
     )
-    told = None if probability is None else reduced_image(probability, factor)
-    alpha = predict(smaller, coarse, pairs[rows[:, None], columns], probability=told)[0]
+    alpha = predict(smaller, coarse, pairs[rows[:, None], columns])[0]
     return resized(alpha, trimap.shape)
 
 

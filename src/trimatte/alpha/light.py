@@ -54,7 +54,7 @@ def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probabi
         Of foreground, which the trimap was derived from: a band so made is wide, and the network then sees more than
         the trimap says. Not for a trimap that somebody has drawn.
     """
-    return coarse_to_fine(_followed, image, trimap, report, probability=as_map(probability, trimap))
+    return coarse_to_fine(_followed, image, trimap, report, **_told(probability, trimap))
 
 
 def light_closed_form(
@@ -64,16 +64,18 @@ def light_closed_form(
 
     `probability` as of `light`.
     """
-    return coarse_to_fine(_solved, image, trimap, report, probability=as_map(probability, trimap))
+    return coarse_to_fine(_solved, image, trimap, report, **_told(probability, trimap))
 
 
-def as_map(probability: Any, trimap: np.ndarray) -> np.ndarray | None:
-    """The map of foreground (H, W) float32, if there is one. Raises `ArgumentError` for a wrong shape or range."""
-    return None if probability is None else as_alpha(probability, name="probability", shape=trimap.shape)
+def _told(probability: Any, trimap: np.ndarray) -> dict[str, np.ndarray]:
+    """The map of foreground (H, W) by its name, if there is one. Raises `ArgumentError` for a wrong shape or range."""
+    if probability is None:
+        return {}
+    return {"probability": as_alpha(probability, name="probability", shape=trimap.shape)}
 
 
 def _followed(
-    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None = None
 ) -> np.ndarray:
     alpha, doubt = _seen(image, trimap, report, narrow=narrow, probability=probability)
     with timed(report.seconds, "network"):
@@ -81,7 +83,7 @@ def _followed(
 
 
 def _solved(
-    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None = None
 ) -> np.ndarray:
     from trimatte.alpha.closed_form import closed_form  # and with it the solver, which "light" does without
 

@@ -129,7 +129,6 @@ METHODS: dict[str, AlphaMethod] = {
     "hybrid": AlphaMethod(
         function="trimatte.alpha.hybrid:hybrid",
         label="Hybrid",
-        sees_map=True,
         refines=True,
         kernels=("closed-form", "knn", "shared", "light"),
         cost=23,
