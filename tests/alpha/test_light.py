@@ -120,8 +120,9 @@ def test_the_map_tells_what_colours_do_not(method: str, passes: int, monkeypatch
 @pytest.mark.parametrize("method", ["light", "light-closed-form"])
 def test_a_map_of_another_shape_or_range_is_refused(method: str, bad: np.ndarray, noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge(20, 30)
-    with pytest.raises(ArgumentError, match="probability"):
-        estimate_alpha(image, trimap, method=method, probability=bad)
+    for drawn in (trimap, np.zeros_like(trimap)):  # of which the network does not see the second
+        with pytest.raises(ArgumentError, match="probability"):
+            estimate_alpha(image, drawn, method=method, probability=bad)
 
 
 def test_windows_are_near_the_whole(noisy_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,13 +18,14 @@ from trimatte import estimate_alpha  # noqa: E402
 from trimatte.alpha.hybrid import METHODS, Ingredients  # noqa: E402
 from trimatte.alpha.light import CHANNELS  # noqa: E402
 from trimatte.cli.train_light import command  # noqa: E402
-from trimatte.errors import ArgumentError  # noqa: E402
+from trimatte.errors import ArgumentError, ModelError  # noqa: E402
 from trimatte.networks.light import Light  # noqa: E402
 from trimatte.training.alpha_data import find_cutouts  # noqa: E402
 from trimatte.training.fit import Recipe, fit, loss  # noqa: E402
 from trimatte.training.hybrid_data import PATTERN, Sample, sampled, write_samples  # noqa: E402
 from trimatte.training.light import crop, train  # noqa: E402
 from trimatte.training.photo_samples import Photo, find_photos, photo_sample, with_alpha  # noqa: E402
+from trimatte.training.steps import begin_with  # noqa: E402
 from trimatte.training.taught_samples import taught, taught_photo, taught_sample  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
@@ -230,6 +231,28 @@ def test_half_precision_is_for_processors_that_have_it(half, tmp_path, monkeypat
     assert seen == [half]
 
 
+def test_weights_of_a_run_that_saw_less_begin_without_looking_at_the_rest(tmp_path):
+    torch.manual_seed(0)
+    before, network = Light(CHANNELS - 1).eval(), Light(CHANNELS).eval()
+    torch.save(before.state_dict(), tmp_path / "before.pt")
+    begin_with(network, tmp_path / "before.pt")
+    x = torch.rand(1, CHANNELS, 64, 32)
+    with torch.no_grad():
+        for a, b in zip(network(x), before(x[:, :-1]), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("kind", ["narrower", "other", "text", "missing"])
+def test_weights_of_another_network_are_refused(kind, tmp_path):
+    file = tmp_path / "weights.pt"
+    if kind == "text":
+        file.write_text("not weights")
+    elif kind != "missing":
+        torch.save((Light(CHANNELS + 1) if kind == "narrower" else nn.Linear(2, 3)).state_dict(), file)
+    with pytest.raises(ModelError, match=r"initial: weights\.pt has no weights of this network"):
+        begin_with(Light(CHANNELS), file)
+
+
 def test_samples_too_small_are_refused(samples, tmp_path):
     with pytest.raises(ArgumentError, match="samples: none of a set is 358 pixels"):
         train(Recipe(size=512), [(samples, 1.0)], tmp_path)
@@ -243,12 +266,23 @@ def test_the_command_makes_samples_trains_and_exports(pictures, tmp_path, monkey
     monkeypatch.setattr("trimatte.training.taught_samples.SMALLEST", 100)
     quickly = lambda image, trimap: (np.float32(trimap / 255), sampled(image, trimap))  # noqa: E731
     monkeypatch.setattr("trimatte.training.taught_samples.taught", quickly)
+    rgba = tmp_path / "rgba"
+    rgba.mkdir()
+    photo = Image.open(pictures / "image" / "b.png")
+    photo.putalpha(Image.open(pictures / "alpha" / "b.png"))
+    photo.crop((40, 20, 200, 180)).save(rgba / "b.png")
     options = ["--photos", pictures / "image", "--masks", pictures, "--taught", pictures / "image"]
-    options += ["--out", tmp_path / "run"]
+    options += ["--out", tmp_path / "run", "--derived", 1]
+    refused = CliRunner().invoke(command, list(map(str, options)))
+    assert "derived: no cut-out is RGBA" in str(refused.exception)
+    options += ["--cutouts", rgba]
     told = CliRunner().invoke(command, [*map(str, options), "--samples", "20", "--steps", "1"])
     assert told.exit_code == 0, told.exception
     assert (tmp_path / "run" / "light.onnx").stat().st_size < 8e6
-    found = {kind: len(list((tmp_path / "run" / "samples" / kind).glob(PATTERN))) for kind in ("composites", "taught")}
-    assert found == {"composites": 20, "taught": 2}
+    found = {
+        kind: len(list((tmp_path / "run" / "samples" / kind).glob(PATTERN)))
+        for kind in ("composites", "taught", "scenes", "derived")
+    }
+    assert found == {"composites": 20, "taught": 2, "scenes": 1, "derived": 1}
     again = CliRunner().invoke(command, list(map(str, options)))
     assert "holds a run already" in str(again.exception)

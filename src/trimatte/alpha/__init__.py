@@ -18,7 +18,7 @@ import numpy as np
 
 from trimatte.alpha.methods import ENTRY_POINTS, METHODS, AlphaMethod, alpha_methods, find_method, ready_methods
 from trimatte.errors import ArgumentError, ConvergenceWarning, SolverError
-from trimatte.images import read_trimap
+from trimatte.images import as_alpha, read_trimap
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.images.hidden import visible_image
 from trimatte.linalg.report import SolveReport
@@ -113,6 +113,8 @@ def quiet_matte(image: Any, trimap: Any, *, method: str, strict: bool, given: bo
     if known_trimap is None and row.needs_trimap:
         raise ArgumentError(f"trimap: got None, method {method!r} needs one of shape {image.shape[:2]}")
     check_options(method, function, options)
+    if row.sees_map and options.get("probability") is not None:
+        options["probability"] = as_alpha(options["probability"], name="probability", shape=image.shape[:2])
     spreads = row.needs_trimap and row.needs_samples and options.get("prior") is None
     if strict and given and spreads and known_trimap is not None:
         _check_kinds(known_trimap)

@@ -12,14 +12,11 @@ less sure the network is, and lets it see small pictures at twice their size, to
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.shared import shared_pairs
-from trimatte.images import as_alpha
 from trimatte.linalg.report import SolveReport
 from trimatte.planes.regression import affine_rows, at_colours
 from trimatte.planes.resize import block_means, resized, strips
@@ -45,7 +42,9 @@ DOUBLE = 0.6
 """The share of what is seen at twice the size: pictures made smaller are seen better so, sharp ones are not."""
 
 
-def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probability: Any = None) -> np.ndarray:
+def light(
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probability: np.ndarray | None = None
+) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W).
 
     Parameters
@@ -54,24 +53,22 @@ def light(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probabi
         Of foreground, which the trimap was derived from: a band so made is wide, and the network then sees more than
         the trimap says. Not for a trimap that somebody has drawn.
     """
-    return coarse_to_fine(_followed, image, trimap, report, **_told(probability, trimap))
+    return coarse_to_fine(_followed, image, trimap, report, **_told(probability))
 
 
 def light_closed_form(
-    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probability: Any = None
+    image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, probability: np.ndarray | None = None
 ) -> np.ndarray:
     """Alpha (H, W) float32 of image (H, W, 3) and trimap (H, W): closed-form matting with the network's as a prior.
 
     `probability` as of `light`.
     """
-    return coarse_to_fine(_solved, image, trimap, report, **_told(probability, trimap))
+    return coarse_to_fine(_solved, image, trimap, report, **_told(probability))
 
 
-def _told(probability: Any, trimap: np.ndarray) -> dict[str, np.ndarray]:
-    """The map of foreground (H, W) by its name, if there is one. Raises `ArgumentError` for a wrong shape or range."""
-    if probability is None:
-        return {}
-    return {"probability": as_alpha(probability, name="probability", shape=trimap.shape)}
+def _told(probability: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The map of foreground (H, W) by its name, if there is one."""
+    return {} if probability is None else {"probability": probability}
 
 
 def _followed(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options, stepped
+from trimatte.errors import ArgumentError
 
 
 @click.command()
@@ -33,8 +34,8 @@ from trimatte.cli._train import FOLDER, check_new, counted, needing, run_options
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="So many scenes of the cut-outs, and as many photos with masks, in the bands that a cut-out derives for them, "
-    "with the map of foreground that it derives them from.",
+    help="So many scenes of the cut-outs that are RGBA, and with --masks as many of those photos, in the bands that a "
+    "cut-out derives for them, with the map of foreground that it derives them from.",
 )
 @click.option("--samples", type=click.IntRange(20), default=6000, show_default=True, help="Composites to make.")
 @run_options(steps=2700)
@@ -54,7 +55,7 @@ def command(
 
     Samples are made once and kept in OUT/samples, from where a run that was cut off goes on: composites, about ten a
     second, photos of cut-outs as they are, and photos with masks, about one a second; with --taught each takes two
-    seconds. OUT gets best.pt, log.csv and light.onnx.
+    seconds, and of --derived there are about two a second. OUT gets best.pt, log.csv and light.onnx.
     """
     with needing("train"):
         from trimatte.alpha.light import CHANNELS
@@ -83,10 +84,9 @@ def command(
         any_photos = [path for folder in taught for path in find_pictures(folder, "taught")]
         kinds["taught"] = partial(taught_photo, any_photos, seed), len(any_photos)
     if derived:
-        things = Things(
-            [plain] if (plain := [cutout.colours for cutout in found if cutout.alpha is None]) else [], sources.photos
-        )
-        kinds["scenes"] = partial(derived_scene, things, seed), derived
+        if not (plain := [cutout.colours for cutout in found if cutout.alpha is None]):
+            raise ArgumentError("derived: no cut-out is RGBA, of which scenes are put together")
+        kinds["scenes"] = partial(derived_scene, Things([plain], sources.photos), seed), derived
         if masked:
             kinds["derived"] = partial(derived_photo, masked, seed), derived
     with counted("sample", sum(count for _, count in kinds.values())) as made:

@@ -35,7 +35,7 @@ from trimatte.training.items import Labelled
 from trimatte.training.pointed import Pointed, scene, target, upon
 from trimatte.training.scenes import Rng, Things
 from trimatte.training.segmenter import Pictures, structure_loss
-from trimatte.training.steps import averaging, checked, save_state
+from trimatte.training.steps import averaging, begin_with, checked, save_state
 from trimatte.training.unfold import embedded_file
 from trimatte.training.views import MEAN, STD, random_shape
 
@@ -299,7 +299,7 @@ def train(
     torch.manual_seed(recipe.seed)
     network = Clicks()
     if initial is not None:
-        network.load_state_dict(torch.load(initial, map_location="cpu", weights_only=True))
+        begin_with(network, initial)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = averaging(network, recipe.average)
     optimizer = torch.optim.AdamW(network.parameters(), recipe.rate, weight_decay=recipe.decay)

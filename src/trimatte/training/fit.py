@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trimatte.training.steps import averaging, checked, computes_in_half, save_state
+from trimatte.training.steps import averaging, begin_with, checked, computes_in_half, save_state
 
 Floats = NDArray[np.float32]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -95,12 +95,12 @@ def fit(
     """Train `network`, beginning with the weights of `initial`, on batches; it has two outputs, alpha the first.
 
     Returns the network of averaged weights, which `folder`/best.pt holds too. Raises `ModelError` for a loss that is no
-    number: what was saved stays.
+    number, what was saved then stays, and for an `initial` of another network.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     if initial is not None:
-        network.load_state_dict(torch.load(initial, map_location="cpu", weights_only=True))
+        begin_with(network, initial)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = averaging(network, recipe.average)
     own = [p for name, p in network.named_parameters() if not name.startswith("encoder.")]

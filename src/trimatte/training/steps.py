@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,25 @@ def checked(loss: Tensor, step: int) -> float:
     if not math.isfinite(value):
         raise ModelError(f"the loss is {value} at step {step}: the run has diverged; take a lower rate")
     return value
+
+
+def begin_with(network: nn.Module, initial: Path) -> None:
+    """Fill a network with the weights that a run has left.
+
+    Of one that saw fewer channels, what the network sees beside them is not looked at, at first. Raises `ModelError`
+    for a file that holds no weights, or those of another network.
+    """
+    try:
+        state: dict[str, Tensor] = torch.load(initial, map_location="cpu", weights_only=True)
+        network.load_state_dict({name: _widened(state[name], own) for name, own in network.state_dict().items()})
+    except (OSError, pickle.UnpicklingError, RuntimeError, LookupError, TypeError, AttributeError, EOFError) as error:
+        raise ModelError(f"initial: {initial.name} has no weights of this network: {error}") from None
+
+
+def _widened(weight: Tensor, own: Tensor) -> Tensor:
+    """Filters with zeros for the channels that they lack."""
+    lacks = own.shape[1] - weight.shape[1] if own.ndim == weight.ndim == 4 and own.shape[1] > weight.shape[1] else 0
+    return torch.cat([weight, weight.new_zeros(len(weight), lacks, *weight.shape[2:])], 1) if lacks else weight
 
 
 def averaging(network: nn.Module, keep: float) -> AveragedModel:
