@@ -139,9 +139,9 @@ SIZES: dict[str, tuple[str, list[tuple[str, Any]]]] = {
     "closed_form, far beyond": ("closed-form", [("trimatte.alpha.closed_form.VAST", 1)]),
     "stencils, beyond 300,000": ("learning-based", [("trimatte.linalg.solve.LARGE", 100)]),
     "hybrid, beyond 200,000": ("hybrid", [("trimatte.alpha.hybrid.KNN_PIXELS", 100)]),
-    "hybrid, beyond a million": ("hybrid", [("trimatte.alpha.coarse_to_fine.MOST", 100)]),
+    "hybrid, beyond 500,000": ("hybrid", [("trimatte.alpha.coarse_to_fine.MOST", 100)]),
     "light-closed-form, beyond 250,000": ("light-closed-form", [("trimatte.alpha.light.SMALL", 100)]),
-    "light-closed-form, beyond a million": ("light-closed-form", [("trimatte.alpha.coarse_to_fine.MOST", 100)]),
+    "light-closed-form, beyond 500,000": ("light-closed-form", [("trimatte.alpha.coarse_to_fine.MOST", 100)]),
     **{
         f"nodes {spacing} pixels apart": (method, [("trimatte.linalg.solve.QUICKEST", ((float("inf"), spacing),))])
         for spacing in (3, 4, 5, 6)

@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from trimatte.alpha.known import keep_known, narrow_trimap
-from trimatte.alpha.methods import SEEN_SMALLER
 from trimatte.alpha.reduced import enlarged, reduced_image, reduction
 from trimatte.errors import SolverError
 from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.measure import give_back_memory, timed
 
-MOST = SEEN_SMALLER
+MOST = 500_000
 """A band of more unknown pixels gets two passes."""
 COARSE, FINE = 350_000, 500_000
 """Either sees a picture small enough for about so many of them; what the first leaves is often fewer at full size."""

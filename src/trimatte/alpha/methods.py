@@ -18,8 +18,8 @@ from trimatte.runtime.plugins import check_name, known, load, resolve, unknown
 
 ENTRY_POINTS = "trimatte.alpha_methods"
 SEEN_SMALLER = 1_000_000
-"""With more unknown pixels `light`, `light-closed-form` and `hybrid` see a smaller picture first; see
-`trimatte.alpha.coarse_to_fine`."""
+"""More unknown pixels take `light`, `light-closed-form` and `hybrid` hardly longer: they see a smaller picture first.
+See `trimatte.alpha.coarse_to_fine`, whose two passes together see fewer than these."""
 
 
 @dataclass(frozen=True, kw_only=True)
