@@ -32,7 +32,8 @@ def begin_with(network: nn.Module, initial: Path) -> None:
     """
     try:
         state: dict[str, Tensor] = torch.load(initial, map_location="cpu", weights_only=True)
-        network.load_state_dict({name: _widened(state[name], own) for name, own in network.state_dict().items()})
+        own = network.state_dict()
+        network.load_state_dict({name: _widened(weight, own.get(name, weight)) for name, weight in state.items()})
     except (OSError, pickle.UnpicklingError, RuntimeError, LookupError, TypeError, AttributeError, EOFError) as error:
         raise ModelError(f"initial: {initial.name} has no weights of this network: {error}") from None
 
