@@ -16,7 +16,7 @@ from PIL import Image
 from trimatte.errors import ModelError
 from trimatte.planes import resize
 from trimatte.segmentation.contract import Contract
-from trimatte.segmentation.onnx import LONGEST, check, network_size, run_whole, segmenter
+from trimatte.segmentation.onnx import LONGEST, THUMBNAIL, check, network_size, run_whole, segmenter
 
 Make = Callable[..., Path]
 GREY = Contract(mean=(0, 0, 0), std=(1, 1, 1), size=32, kind="probability")
@@ -50,6 +50,9 @@ def test_small_pictures_are_enlarged_no_more_than_allowed() -> None:
     assert network_size(2, 3, contract) == (32, 32)  # of the least multiple in any case
     for height, width in ((63, 84), (400, 600)):
         assert network_size(height, width, contract) == network_size(height, width, replace(contract, enlarge=0))
+    least = replace(contract, least_side=256)
+    assert network_size(24, 32, least) == network_size(3, 4, least) == (192, 256)
+    assert network_size(60, 64, least) == network_size(60, 64, contract) == (288, 320)
 
 
 def test_mean_and_deviation_are_taken_off(make: Make) -> None:
@@ -176,6 +179,19 @@ def test_a_doubtful_picture_is_looked_at_a_third_time(make: Make, strip: int, mo
     looked = [segmenter(make(), replace(contract, third_look=x * doubt, third_side=96))(image) for x in (0.9, 1.1)]
     np.testing.assert_allclose(looked[0], expected, atol=2e-5)
     np.testing.assert_array_equal(looked[1], first)
+
+
+@pytest.mark.parametrize(("side", "looks"), [(THUMBNAIL, 1), (THUMBNAIL + 1, 2)])
+def test_a_thumbnail_is_not_looked_at_a_third_time(side: int, looks: int) -> None:
+    contract = replace(GREY, size=None, long_side=64, third_look=0.1, third_side=96)
+    seen = []
+
+    def infer(x: np.ndarray) -> np.ndarray:
+        seen.append(x.shape)
+        return np.full(x.shape[-2:], 0.5, np.float32)
+
+    run_whole(infer, np.full((side // 2, side, 3), 0.5, np.float32), contract)
+    assert len(seen) == looks
 
 
 def test_half_precision(make: Make) -> None:

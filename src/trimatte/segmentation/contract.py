@@ -69,12 +69,14 @@ class Contract:
     long_sides : tuple of int
         Take the mean over several sizes, instead of `long_side` alone.
     enlarge : float
-        The most times that a picture is enlarged for `long_side`: a blurred one shows a network nothing; 0 for any.
+        The most times that a picture is enlarged for `long_side`, if not for `least_side`; 0 for any.
+    least_side : int
+        A long side, up to `long_side`, that a picture gets however often it is enlarged: in less nothing is found.
     second_look : float
         A subject whose box takes no more than this share of the picture is inferred once more, by itself.
     third_look : float
         A picture in more doubt than this, the sum of 4 p (1 - p) over the sum of p, is inferred once more, whole,
-        mirrored and with its long side at `third_side`, and that counts twice; 0 for none.
+        mirrored and with its long side at `third_side`, and that counts twice; 0 for none. A thumbnail never is.
     """
 
     mean: tuple[float, float, float]
@@ -99,6 +101,7 @@ class Contract:
     flip: bool = False
     long_sides: tuple[int, ...] = ()
     enlarge: float = 0.0
+    least_side: int | None = None
     second_look: float = 0.0
     third_look: float = 0.0
     third_side: int | None = None
@@ -121,6 +124,10 @@ class Contract:
         _want("flip", self.flip, isinstance(self.flip, bool), "true or false")
         large = _number(self.enlarge) and (self.enlarge == 0 or (self.enlarge >= 1 and self.long_side is not None))
         _want("enlarge", self.enlarge, large, "a number of at least 1, with long_side")
+        if self.least_side is not None:
+            _want("least_side", self.least_side, _whole(self.least_side), "a number of pixels, with enlarge")
+            if not self.enlarge:
+                raise ModelError("least_side: goes with enlarge")
         share = _number(self.second_look) and 0 <= self.second_look <= 1
         _want("second_look", self.second_look, share, "a share of the picture, 0 to 1")
         doubt = _number(self.third_look) and self.third_look >= 0

@@ -38,6 +38,8 @@ class Network:
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 MARGIN = 0.25
 """A box is widened by this share of its sides for the second pass, so that the subject has surroundings."""
+THUMBNAIL = 32
+"""A picture whose long side has no more pixels is not looked at a third time: masks of such became no better by it."""
 LONGEST = 4
 """The most times a `short_side` that the long side may have: a strip of a picture must not fill the memory."""
 
@@ -56,7 +58,8 @@ def segmenter(
 def run_whole(infer: Infer, image: np.ndarray, contract: Contract) -> np.ndarray:
     """Probability or alpha (H, W) of a picture by a network that takes no trimap; `ask` gets all of it first."""
     probability = _predict_refined(infer, image, contract)
-    if contract.third_look and is_in_doubt(probability, contract.third_look):
+    large = max(probability.shape) > THUMBNAIL
+    if contract.third_look and large and is_in_doubt(probability, contract.third_look):
         second = _predict(lambda x: infer(x[..., ::-1])[..., ::-1], image, contract.in_doubt())
         for rows in strips(probability.shape):
             probability[rows] += 2 * second[rows]
@@ -295,9 +298,9 @@ def network_size(height: int, width: int, contract: Contract) -> tuple[int, int]
     if contract.size is not None:
         return contract.size, contract.size
     if contract.long_side is not None:
-        scale = contract.long_side / max(height, width)
-        if contract.enlarge:
-            scale = min(scale, contract.enlarge)
+        long = max(height, width)
+        most = max(contract.enlarge * long, contract.least_side or 0) or contract.long_side
+        scale = min(contract.long_side, most) / long
     else:
         short = contract.short_side or contract.multiple
         scale = min(short / min(height, width), LONGEST * short / max(height, width))
