@@ -12,8 +12,10 @@ pytest.importorskip("starlette")
 
 from PIL import Image
 
+import trimatte
 from trimatte.alpha import coarse_to_fine
 from trimatte.alpha.methods import METHODS
+from trimatte.cutout import Cutout
 from trimatte.errors import (
     ArgumentError,
     ImageFormatError,
@@ -21,6 +23,7 @@ from trimatte.errors import (
     ImageTooLargeError,
     SubjectNotFoundError,
 )
+from trimatte.quality import WAYS, chosen
 from trimatte.server import work
 from trimatte.server.operations import operations
 from trimatte.server.parameters import parse_parameters
@@ -255,8 +258,19 @@ def test_a_bomb_is_refused_by_its_header() -> None:
             run(task, {"image": bomb})
 
 
-def test_warm_up_uses_what_requests_use() -> None:
+def test_warm_up_uses_what_requests_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every quality, with a trimap and without: the first `best` of a service used to compile for a minute."""
+    used = []
+    cutout = trimatte.cutout
+
+    def noted(*given: np.ndarray, **options: Any) -> Cutout:
+        result = cutout(*given, **options)
+        used.append(result.report.alpha.method)
+        return result
+
+    monkeypatch.setattr(trimatte, "cutout", noted)
     work.warm_up()
+    assert {chosen(quality, drawn=drawn).method for quality in WAYS for drawn in (False, True)} == set(used)
 
 
 @pytest.mark.parametrize("task", ["cutout", "alpha"])

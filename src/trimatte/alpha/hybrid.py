@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimatte.alpha._network import Part, distances, network_session, padded, pair_planes, predict_in_windows
-from trimatte.alpha.closed_form import closed_form
+from trimatte.alpha.closed_form import closed_form, near_prior
 from trimatte.alpha.coarse_to_fine import coarse_to_fine
 from trimatte.alpha.knn import knn
 from trimatte.alpha.light import predict
@@ -53,8 +53,8 @@ KNN_PIXELS gets one pass."""
 SHRINKAGE = 0.2
 """So much of the prior is shared matting's: the networks, which have seen composites alone, trust themselves too much
 on photos."""
-STRENGTH, LEAST_DOUBT = 1e-2, 0.02
-"""The prior's weight is STRENGTH / (doubt + LEAST_DOUBT)^2."""
+STRENGTH = 1e-2
+"""Of the prior's pull on the last solution."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,7 @@ def _hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narro
     report.device = "cpu"
     prior = (1 - SHRINKAGE) * alpha + SHRINKAGE * ingredients.alphas[SHARED]
     del alpha, ingredients
-    confidence = STRENGTH / (doubt + LEAST_DOUBT) ** 2
-    del doubt
-    with timed(report.seconds, "solve"):
-        return closed_form(image, trimap, report, prior=prior, confidence=confidence, guess=prior, rtol=1e-4)
+    return near_prior(image, trimap, report, prior, doubt, strength=STRENGTH)
 
 
 def corrected(

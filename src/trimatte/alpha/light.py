@@ -34,8 +34,8 @@ ROUNDS, RADIUS, EDGE = 2, 2, 1e-4
 """How often alpha follows the colours of windows of what radius, in pixels, and what variance of colour is an edge."""
 SURE = 0.02
 """Where the network expects this error, half of its alpha is replaced."""
-STRENGTH, LEAST_DOUBT = 3e-4, 0.02
-"""The prior's weight is STRENGTH / (doubt + LEAST_DOUBT)^2."""
+STRENGTH = 3e-4
+"""Of the pull of the network's alpha on the last solution."""
 SMALL = 250_000
 """Pictures of no more pixels are seen at twice their size, too, by "light-closed-form"."""
 DOUBLE = 0.6
@@ -82,7 +82,7 @@ def _followed(
 def _solved(
     image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narrow: bool, probability: np.ndarray | None = None
 ) -> np.ndarray:
-    from trimatte.alpha.closed_form import closed_form  # and with it the solver, which "light" does without
+    from trimatte.alpha.closed_form import near_prior  # and with it the solver, which "light" does without
 
     alpha, doubt = _seen(image, trimap, report, narrow=narrow, probability=probability)
     if trimap.size <= SMALL:
@@ -92,10 +92,7 @@ def _solved(
         alpha, doubt = (
             (1 - DOUBLE) * once + DOUBLE * twofold for once, twofold in zip((alpha, doubt), double, strict=True)
         )
-    prior = np.ascontiguousarray(np.clip(alpha, 0, 1))
-    confidence = STRENGTH / (doubt + LEAST_DOUBT) ** 2
-    with timed(report.seconds, "solve"):
-        return closed_form(image, trimap, report, prior=prior, confidence=confidence, guess=prior, rtol=1e-4)
+    return near_prior(image, trimap, report, np.ascontiguousarray(np.clip(alpha, 0, 1)), doubt, strength=STRENGTH)
 
 
 def _seen(

@@ -16,7 +16,7 @@ from trimatte.cutout import Matting, cutout_by, find_trimap, matting_of
 from trimatte.errors import SubjectNotFoundError, for_users
 from trimatte.images import WRITTEN, Picture, load_picture, read_trimap, save_image
 from trimatte.images.hidden import without_hidden
-from trimatte.quality import USUAL, apart
+from trimatte.quality import USUAL, WAYS, apart
 from trimatte.runtime.report import PlainReport
 from trimatte.runtime.threads import available_threads
 from trimatte.server.operations import output_options
@@ -87,7 +87,7 @@ def run(task: str, files: Files, values: Values) -> Product:
 
 
 def warm_up() -> None:
-    """Cut out a small picture, so that no client waits for imports, the network or kernels."""
+    """Cut out a small picture by all qualities, so that no client waits for imports, the networks or kernels."""
     image = np.zeros((64, 96, 3), np.float32)
     image[16:48, 24:72] = 1
     known = np.full((64, 96), 128, np.uint8)
@@ -95,7 +95,8 @@ def warm_up() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trimatte.make_trimap(trimatte.segment(image), speck=SPECK)
-        trimatte.cutout(image, trimap=known)
+        for method in {name for way in WAYS.values() for name in (way.method, way.drawn) if name}:
+            trimatte.cutout(image, trimap=known, method=method)
 
 
 def _cutout(files: Files, values: Values) -> Product:
