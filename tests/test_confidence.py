@@ -14,7 +14,7 @@ from trimatte.cutout import find_trimap
 from trimatte.images import load_picture
 from trimatte.planes import resize
 from trimatte.segmentation import registry
-from trimatte.segmentation.doubt import found_and_doubt
+from trimatte.segmentation.doubt import doubt_of_outline, found_and_doubt
 from trimatte.stages import Stages
 from trimatte.trimap import BOUND, TrimapReport
 
@@ -68,7 +68,9 @@ def test_trust_is_what_is_found_over_that_and_the_doubt() -> None:
     assert subject_trust(np.eye(4)) == 1
     assert subject_trust(np.full((4, 4), 0.5)) == pytest.approx(0.5 / (0.5 + 1))
     plane = np.random.default_rng(0).random((6, 5))
-    assert subject_trust(np.kron(plane, np.ones((3, 3)))) == pytest.approx(subject_trust(plane))
+    down, right = np.pad(np.diff(plane, axis=0), ((0, 1), (0, 0))), np.pad(np.diff(plane, axis=1), ((0, 0), (0, 1)))
+    doubt = (4 * plane * (1 - plane)).sum() - 2 / 3 * np.sqrt(down**2 + right**2).sum()
+    assert subject_trust(plane) == pytest.approx(plane.sum() / (plane.sum() + doubt))
 
 
 def smeared(doubt: float) -> Callable[[], Callable[[np.ndarray], np.ndarray]]:
@@ -88,7 +90,7 @@ def a_doubter() -> Callable[[np.ndarray], np.ndarray]:
 
 
 def one_in_some_doubt() -> Callable[[np.ndarray], np.ndarray]:
-    return smeared(1.2)()
+    return smeared(2.4)()
 
 
 def test_what_a_segmenter_is_mostly_in_doubt_of_is_no_subject(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +101,7 @@ def test_what_a_segmenter_is_mostly_in_doubt_of_is_no_subject(monkeypatch: pytes
         cut = trimatte.cutout(photo, segmenter="doubter", quality="fast")
     assert not cut.report.subject
     assert not cut.alpha.any()
-    assert cut.report.trust == pytest.approx(5 / 13)
+    assert cut.report.trust == pytest.approx(500 / (500 + 800 - 2 / 3 * (40 + 120 / 2)), abs=0.005)
     with pytest.raises(trimatte.errors.SubjectNotFoundError):
         trimatte.cutout(photo, segmenter="doubter", strict=True)
 
@@ -110,6 +112,24 @@ def test_a_mask_of_any_type_is_beyond_doubt(kind: type[np.generic]) -> None:
     mask[60:200, 100:600] = 1
     assert found_and_doubt(mask) == pytest.approx((mask.sum(dtype=float) / mask.size, 0.0), abs=1e-6)
     assert subject_trust(mask) == 1.0
+
+
+@pytest.mark.parametrize("side", [12, 25, 1200])
+def test_the_outline_of_a_small_subject_is_no_doubt(side: int) -> None:
+    """A sure disc as a picture of any size has it; smeared, it is in doubt at any size."""
+    y, x = (np.mgrid[: 8 * side, : 8 * side] + 0.5) / (8 * side) - 0.5
+    disc = (np.hypot(y, x) < 0.3).reshape(side, 8, side, 8).mean((1, 3), dtype=np.float32)
+    assert subject_trust(disc) > 0.95
+    wide = np.clip(0.6 - np.hypot(y, x), 0, 1).reshape(side, 8, side, 8).mean((1, 3), dtype=np.float32)
+    assert subject_trust(wide) < LEAST_TRUST
+
+
+@pytest.mark.parametrize("side", [40, 700, 1100])
+def test_the_doubt_of_an_outline_is_its_length(side: int) -> None:
+    """That of a square, seen a pixel apart or two: two thirds of a pixel for each of its sides' pixels."""
+    square = np.zeros((side, side), np.float32)
+    square[side // 4 : 3 * side // 4, side // 4 : 3 * side // 4] = 1
+    assert doubt_of_outline(square) == pytest.approx(2 / 3 * 2 * side / side**2, rel=0.05)
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from trimatte.planes.resize import strips
-from trimatte.segmentation.doubt import found_and_doubt
+from trimatte.segmentation.doubt import doubt_of_outline, found_and_doubt
 from trimatte.trimap import UNKNOWN
 
 LEAST_TRUST = 0.53
@@ -71,7 +71,8 @@ def picture_confidence(
 def subject_trust(probability: np.ndarray) -> float:
     """Trust that there is a subject at all, in [0, 1]: what is found, over that and the doubt about it.
 
-    A segmenter outlines what it knows, and smears over a picture in which there is nothing to be found.
+    A segmenter outlines what it knows, and smears over a picture in which there is nothing to be found. The outline
+    itself is no doubt: in a small picture much of a subject lies on it.
 
     Parameters
     ----------
@@ -81,9 +82,10 @@ def subject_trust(probability: np.ndarray) -> float:
     Returns
     -------
     float
-        The sum of p over that of p + 4 p (1 - p); 1 for a mask, 0 for nothing.
+        The sum of p over that of p + 4 p (1 - p), less what an outline has of the latter; 1 for a mask, 0 for nothing.
     """
     found, doubt = found_and_doubt(probability)
+    doubt = max(0.0, doubt - doubt_of_outline(probability))
     return found / (found + doubt) if found > 0 else 0.0
 
 

@@ -49,6 +49,7 @@ def test_a_card_of_few_entries_has_defaults() -> None:
         ("size = 32", "size = 32\nlong_side = 32", "size: got .*, wanted one of them"),
         ("size = 32", "size = 0", "size: got 0"),
         ("size = 32", "size = 32\nenlarge = 5", "enlarge: got 5, wanted a number of at least 1, with long_side"),
+        ("size = 32", "long_side = 32\nenlarge = inf", "enlarge: got inf, wanted"),
         ("size = 32", "long_side = 32\nenlarge = 0.5", "enlarge: got 0.5, wanted"),
         ("size = 32", "long_side = 32\nenlarge = 5\nleast_side = 0.5", "least_side: got 0.5, wanted a number"),
         ("size = 32", "long_side = 32\nleast_side = 16", "least_side: goes with enlarge"),

@@ -50,9 +50,9 @@ NARROW_MARGIN = 32
 VIEWS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((0, 1, 2), ()), ((1, 2, 0), (2,)))
 """Orders of the colours and axes turned round; the network's answers to all are averaged. A band of more than
 KNN_PIXELS gets one pass."""
-SHRINKAGE = 0.2
-"""So much of the prior is shared matting's: the networks, which have seen composites alone, trust themselves too much
-on photos."""
+PLAIN = {"shared": 0.15, "light": 0.2}
+"""So much of the prior is what these say by themselves: the networks, which have seen composites alone, trust
+themselves too much on photos; light has learnt from photos."""
 STRENGTH = 1e-2
 """Of the prior's pull on the last solution."""
 
@@ -85,7 +85,9 @@ def _hybrid(image: np.ndarray, trimap: np.ndarray, report: SolveReport, *, narro
     with timed(report.seconds, "network"):
         alpha, doubt = corrected(image, trimap, ingredients, narrow=narrow)
     report.device = "cpu"
-    prior = (1 - SHRINKAGE) * alpha + SHRINKAGE * ingredients.alphas[SHARED]
+    prior = np.float32(1 - sum(PLAIN.values())) * alpha
+    for method, share in PLAIN.items():
+        prior += np.float32(share) * ingredients.alphas[METHODS.index(method)]
     del alpha, ingredients
     return near_prior(image, trimap, report, prior, doubt, strength=STRENGTH)
 

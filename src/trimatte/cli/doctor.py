@@ -104,6 +104,7 @@ def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
 
     import numpy as np
 
+    from trimatte.foreground import METHODS as foreground_methods
     from trimatte.linalg.dissection import factorise
     from trimatte.segmentation.decide import decided
     from trimatte.trimap import SPECK
@@ -127,7 +128,8 @@ def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
                 for speck in (0, SPECK):
                     trimatte.make_trimap(probability, speck=speck)
             elif name == "foreground":
-                trimatte.estimate_foreground(image, probability)
+                for method in foreground_methods:
+                    trimatte.estimate_foreground(image, probability, method=method)
             else:
                 trimatte.estimate_alpha(image, trimap, method=name)
         seconds[name] = time.perf_counter() - start

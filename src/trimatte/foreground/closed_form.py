@@ -11,20 +11,25 @@ B is where alpha is 0, and the layer that is not seen is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import scipy.sparse as sparse
 from scipy.ndimage import maximum_filter
 
+from trimatte.foreground.multigrid import coarser_grids, cycle, empty_grid
 from trimatte.foreground.multilevel import both_layers
+from trimatte.images.arrays import bounding_box
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.jit import njit, side_by_side
 from trimatte.runtime.options import check_number
 
 MARGIN = 8
 REGULARIZATION = 1e-5
-ITERATIONS = 5000
+ITERATIONS = 1000
+PIXELS = 8192
+"""Of the band, worth handing to another thread."""
+ROWS = 16
+"""Of the picture, likewise."""
+NEIGHBOURS = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])
 
 
 def closed_form(image: np.ndarray, alpha: np.ndarray, report: SolveReport, *, rtol: float = 1e-6) -> np.ndarray:
@@ -35,79 +40,161 @@ def closed_form(image: np.ndarray, alpha: np.ndarray, report: SolveReport, *, rt
     says if it was not reached.
     """
     check_number("rtol", rtol, above=0)
-    report.solver = "conjugate gradients, block Jacobi"
+    report.solver = "conjugate gradients, multigrid"
     foreground, background = both_layers(image, alpha)
     band = maximum_filter(((alpha > 0) & (alpha < 1)).view(np.uint8), 2 * MARGIN + 1) > 0
-    if band.any():
-        matrix, data, own = _system(image, alpha, band)
-        precondition = _block_jacobi(matrix)
-        for c in range(3):
-            layers = np.concatenate([foreground[band, c], background[band, c]]).astype(np.float64)
-            layers, iterations, residual = conjugate_gradients(
-                lambda p, out: np.copyto(out, matrix @ p),
-                data @ image[band, c].astype(np.float64) + own[c],
-                precondition,
-                rtol=rtol,
-                max_iterations=ITERATIONS,
-                x=layers,
-            )
-            report.iterations = max(report.iterations, iterations)
-            report.residual = max(report.residual, residual)
-            foreground[band, c] = np.clip(layers[: len(layers) // 2], 0, 1)
+    part = bounding_box(band)
+    if part is not None:
+        layers = foreground[part], background[part]
+        _solve(image[part], alpha[part].copy(), band[part], layers, report, rtol)
         report.converged = bool(report.residual <= rtol)
     np.copyto(foreground, image, where=(alpha == 1)[..., None])
     return foreground
 
 
-def _system(
-    image: np.ndarray, alpha: np.ndarray, band: np.ndarray
-) -> tuple[sparse.csr_array, sparse.csr_array, np.ndarray]:
-    """The normal equations of both layers, (2n, 2n): the matrix, what takes a channel to the right-hand side (2n, n),
-    and what the fixed pixels around add to that (3, 2n)."""
-    n = np.count_nonzero(band)
+def _solve(
+    image: np.ndarray,
+    alpha: np.ndarray,
+    band: np.ndarray,
+    layers: tuple[np.ndarray, np.ndarray],
+    report: SolveReport,
+    rtol: float,
+) -> None:
+    """Overwrite the first of the layers (H, W, 3) within the band with the solution; both are the first guess."""
+    places = np.flatnonzero(band)
     number = np.full(band.shape, -1, np.int32)
-    number[band] = np.arange(n)
-    inside = alpha[band].astype(np.float64)
-    diagonal, fixed = np.zeros((2, n)), np.zeros((3, 2, n))
-    rows, columns, weights = [], [], []
-    for here, there in _neighbours():
-        i, j = number[here].ravel(), number[there].ravel()
-        weight = 2 * (REGULARIZATION + np.abs(alpha[here].astype(np.float64) - alpha[there]).ravel())
-        both = (i >= 0) & (j >= 0)
-        rows.append(i[both])
-        columns.append(j[both])
-        weights.append(weight[both])
-        diagonal += np.bincount(i[both], weight[both], n)
-        colours, beyond = image[there].reshape(-1, 3), alpha[there].ravel()
-        for layer, opaque in enumerate((1, 0)):
-            edge = (i >= 0) & (j < 0) & (beyond == opaque)
-            diagonal[layer] += np.bincount(i[edge], weight[edge], n)
-            for c in range(3):
-                fixed[c, layer] += np.bincount(i[edge], weight[edge] * colours[edge, c], n)
-    edges = sparse.coo_array((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), (n, n))
-    diagonal += np.stack([inside**2, (1 - inside) ** 2])
-    mixed = sparse.diags_array(inside * (1 - inside))
-    layers = [sparse.diags_array(d) - edges for d in diagonal]
-    matrix = sparse.csr_array(sparse.block_array([[layers[0], mixed], [mixed, layers[1]]]))
-    data = sparse.csr_array(sparse.vstack([sparse.diags_array(inside), sparse.diags_array(1 - inside)]))
-    return matrix, data, fixed.reshape(3, 2 * n)
+    number[band] = np.arange(len(places), dtype=np.int32)
+    finest = empty_grid(*band.shape)
+    side_by_side(_fill, len(band), alpha, number, finest.matrix, least=ROWS)
+    grids = coarser_grids(finest)
 
-
-def _neighbours() -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """For each of the four directions, the pixels that have such a neighbour, and those neighbours."""
-    every, first, last = slice(None), slice(None, -1), slice(1, None)
-    pairs = [((first, every), (last, every)), ((every, first), (every, last))]
-    return pairs + [(there, here) for here, there in pairs]
-
-
-def _block_jacobi(matrix: sparse.csr_array) -> Callable[[np.ndarray, np.ndarray], None]:
-    """Solve for the two layers of each pixel by themselves."""
-    n = matrix.shape[0] // 2
-    f, b, mixed = matrix.diagonal()[:n], matrix.diagonal()[n:], matrix.diagonal(n)
-    determinant = f * b - mixed**2
+    def multiply(p: np.ndarray, out: np.ndarray) -> None:
+        side_by_side(
+            _multiply, len(places), alpha, number, places, p.reshape(-1, 2), out.reshape(-1, 2), least=PIXELS
+        )
 
     def precondition(r: np.ndarray, out: np.ndarray) -> None:
-        np.divide(b * r[:n] - mixed * r[n:], determinant, out=out[:n])
-        np.divide(f * r[n:] - mixed * r[:n], determinant, out=out[n:])
+        side_by_side(_spread, len(places), places, band.shape[1], r.reshape(-1, 2), finest.b, least=PIXELS)
+        cycle(grids)
+        side_by_side(_collect, len(places), places, band.shape[1], finest.x, out.reshape(-1, 2), least=PIXELS)
 
-    return precondition
+    for c in range(3):
+        guess = np.stack([layer[band, c] for layer in layers], axis=-1).astype(np.float64)
+        wanted = np.empty_like(guess)
+        colours = image[..., c].copy()  # so that kernels are compiled for one layout alone
+        side_by_side(_right_hand_side, len(places), colours, alpha, number, places, wanted, least=PIXELS)
+        solution, iterations, residual = conjugate_gradients(
+            multiply, wanted.ravel(), precondition, rtol=rtol, max_iterations=ITERATIONS, x=guess.ravel()
+        )
+        report.iterations = max(report.iterations, iterations)
+        report.residual = max(report.residual, residual)
+        layers[0][band, c] = np.clip(solution[::2], 0, 1)
+
+
+@njit(inline=True)
+def _weight(one: float, other: float) -> float:
+    """Of the edge between two pixels, by their alpha."""
+    return 2 * (REGULARIZATION + abs(np.float64(one) - np.float64(other)))
+
+
+@njit()
+def _fill(
+    first: int,
+    last: int,
+    alpha: np.ndarray,
+    number: np.ndarray,
+    matrix: np.ndarray,
+) -> None:
+    """The finest grid: what the data and the fixed pixels about the band give each pixel, and its edges."""
+    height, width = alpha.shape
+    for y in range(first, last):
+        for x in range(width):
+            if number[y, x] < 0:
+                continue
+            a = np.float64(alpha[y, x])
+            one, two = a * a, (1 - a) * (1 - a)
+            for k in range(4):
+                v, u = y + NEIGHBOURS[k, 0], x + NEIGHBOURS[k, 1]
+                if not (0 <= v < height and 0 <= u < width):
+                    continue
+                weight = _weight(a, alpha[v, u])
+                if number[v, u] < 0:
+                    one += weight * (alpha[v, u] == 1)
+                    two += weight * (alpha[v, u] == 0)
+                elif k == 0:
+                    matrix[3, y + 1, x + 1] = weight
+                elif k == 2:
+                    matrix[4, y + 1, x + 1] = weight
+            matrix[0, y + 1, x + 1], matrix[1, y + 1, x + 1], matrix[2, y + 1, x + 1] = one, two, a * (1 - a)
+
+
+@njit()
+def _spread(first: int, last: int, places: np.ndarray, width: int, r: np.ndarray, planes: np.ndarray) -> None:
+    """The band's pixels (n, 2) into the planes of a grid."""
+    for i in range(first, last):
+        y, x = divmod(places[i], width)
+        planes[0, y + 1, x + 1], planes[1, y + 1, x + 1] = r[i, 0], r[i, 1]
+
+
+@njit()
+def _collect(first: int, last: int, places: np.ndarray, width: int, planes: np.ndarray, out: np.ndarray) -> None:
+    """And back."""
+    for i in range(first, last):
+        y, x = divmod(places[i], width)
+        out[i, 0], out[i, 1] = planes[0, y + 1, x + 1], planes[1, y + 1, x + 1]
+
+
+@njit()
+def _multiply(
+    first: int,
+    last: int,
+    alpha: np.ndarray,
+    number: np.ndarray,
+    places: np.ndarray,
+    p: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """The matrix times both layers (n, 2) of the band's pixels."""
+    height, width = alpha.shape
+    for i in range(first, last):
+        y, x = divmod(places[i], width)
+        a = np.float64(alpha[y, x])
+        seen = a * p[i, 0] + (1 - a) * p[i, 1]
+        one, two = a * seen, (1 - a) * seen
+        for k in range(4):
+            v, u = y + NEIGHBOURS[k, 0], x + NEIGHBOURS[k, 1]
+            if not (0 <= v < height and 0 <= u < width):
+                continue
+            j, weight = number[v, u], _weight(a, alpha[v, u])
+            if j >= 0:
+                one += weight * (p[i, 0] - p[j, 0])
+                two += weight * (p[i, 1] - p[j, 1])
+            else:
+                one += weight * p[i, 0] * (alpha[v, u] == 1)
+                two += weight * p[i, 1] * (alpha[v, u] == 0)
+        out[i, 0], out[i, 1] = one, two
+
+
+@njit()
+def _right_hand_side(
+    first: int,
+    last: int,
+    colours: np.ndarray,
+    alpha: np.ndarray,
+    number: np.ndarray,
+    places: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """What a channel's colours (H, W) and the fixed pixels about the band ask for, (n, 2)."""
+    height, width = alpha.shape
+    for i in range(first, last):
+        y, x = divmod(places[i], width)
+        a = np.float64(alpha[y, x])
+        one, two = a * colours[y, x], (1 - a) * colours[y, x]
+        for k in range(4):
+            v, u = y + NEIGHBOURS[k, 0], x + NEIGHBOURS[k, 1]
+            if 0 <= v < height and 0 <= u < width and number[v, u] < 0:
+                colour = _weight(a, alpha[v, u]) * colours[v, u]
+                one += colour * (alpha[v, u] == 1)
+                two += colour * (alpha[v, u] == 0)
+        out[i, 0], out[i, 1] = one, two

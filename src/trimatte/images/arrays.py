@@ -71,7 +71,7 @@ def white_of(array: Array, name: str) -> int:
     if np.isnan(low):
         raise ArgumentError(f"{name}: got NaN; wanted floats in [0, 1]")
     if low < 0 or high > 1:
-        raise ArgumentError(f"{name}: got floats from {low:g} to {high:g}; wanted them in [0, 1]")
+        raise ArgumentError(f"{name}: got floats from {low:.9g} to {high:.9g}; wanted them in [0, 1]")
     return 1
 
 
