@@ -1,4 +1,4 @@
-"""The multigrid under closed-form colours, against dense matrices, and the system that it solves, against plain loops."""
+"""The multigrid under closed-form colours against dense matrices, and the system that it solves against plain loops."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
 
     import numpy as np
 
-    from trimatte.foreground import METHODS as foreground_methods
+    from trimatte.foreground import METHODS
     from trimatte.linalg.dissection import factorise
     from trimatte.segmentation.decide import decided
     from trimatte.trimap import SPECK
@@ -128,7 +128,7 @@ def _warm_up(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
                 for speck in (0, SPECK):
                     trimatte.make_trimap(probability, speck=speck)
             elif name == "foreground":
-                for method in foreground_methods:
+                for method in METHODS:
                     trimatte.estimate_foreground(image, probability, method=method)
             else:
                 trimatte.estimate_alpha(image, trimap, method=name)

@@ -69,9 +69,7 @@ def _solve(
     grids = coarser_grids(finest)
 
     def multiply(p: np.ndarray, out: np.ndarray) -> None:
-        side_by_side(
-            _multiply, len(places), alpha, number, places, p.reshape(-1, 2), out.reshape(-1, 2), least=PIXELS
-        )
+        side_by_side(_multiply, len(places), alpha, number, places, p.reshape(-1, 2), out.reshape(-1, 2), least=PIXELS)
 
     def precondition(r: np.ndarray, out: np.ndarray) -> None:
         side_by_side(_spread, len(places), places, band.shape[1], r.reshape(-1, 2), finest.b, least=PIXELS)
