@@ -2,9 +2,9 @@
 
 At each pixel the layers are coupled by a 2 x 2 matrix, the mass, and with each of the four neighbours both are coupled
 alike, by the weight of the edge to it. A grid of cells of 2 x 2 pixels is of the same kind: masses add up, and so do
-the weights of the edges between two cells, of which half is taken, since a step from cell to cell is twice as long as one
-from pixel to pixel (Braess, Computing 1995, on plain aggregates, whose coarse matrix is too stiff). A V-cycle has as
-many damped Jacobi sweeps on its way up as on its way down, so that it is a symmetric matrix.
+the weights of the edges between two cells, of which half is taken, since a step from cell to cell is twice as long as
+one from pixel to pixel (Braess, Computing 1995, on plain aggregates, whose coarse matrix is too stiff). A V-cycle has
+as many damped Jacobi sweeps on its way up as on its way down, so that it is a symmetric matrix.
 """
 
 from __future__ import annotations
