@@ -100,18 +100,23 @@ def band_by_loops(image: np.ndarray, alpha: np.ndarray, band: np.ndarray) -> np.
     return np.linalg.solve(matrix, wanted)[:n]
 
 
-def test_the_system_is_that_of_the_band_and_the_fixed_pixels_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closed_form, "MARGIN", 1)
+@pytest.mark.parametrize("hole", [False, True])
+@pytest.mark.parametrize("margin", [0, 1])
+def test_the_system_is_that_of_the_band_and_the_fixed_pixels_about_it(
+    margin: int, hole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closed_form, "MARGIN", margin)
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:30, :26]
     alpha = np.clip((9 - np.hypot(y - 12, x - 11)) / 3 + 0.5, 0, 1).astype(np.float32)
+    alpha = 1 - alpha if hole else alpha
     image = rng.random((30, 26, 3), np.float32)
-    soft = np.pad((alpha > 0) & (alpha < 1), 1)
-    band = np.lib.stride_tricks.sliding_window_view(soft, (3, 3)).any((2, 3))
+    soft, side = np.pad((alpha > 0) & (alpha < 1), margin), 2 * margin + 1
+    band = np.lib.stride_tricks.sliding_window_view(soft, (side, side)).any((2, 3))
     assert not band.all()
     found = estimate_foreground(image, alpha, method="closed-form", rtol=1e-9)
     expected = np.clip(band_by_loops(image, alpha, band), 0, 1)
-    seen = (alpha[band] > 0.01) & (alpha[band] < 1)
+    seen = (alpha[band] > 0) & (alpha[band] < 1)
     np.testing.assert_allclose(found[band][seen], expected[seen], atol=2e-4)
 
 

@@ -16,7 +16,7 @@ from scipy.ndimage import maximum_filter
 
 from trimatte.foreground.multigrid import coarser_grids, cycle, empty_grid
 from trimatte.foreground.multilevel import both_layers
-from trimatte.images.arrays import bounding_box
+from trimatte.images.arrays import bounding_box, grown
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit, side_by_side
@@ -43,8 +43,9 @@ def closed_form(image: np.ndarray, alpha: np.ndarray, report: SolveReport, *, rt
     report.solver = "conjugate gradients, multigrid"
     foreground, background = both_layers(image, alpha)
     band = maximum_filter(((alpha > 0) & (alpha < 1)).view(np.uint8), 2 * MARGIN + 1) > 0
-    part = bounding_box(band)
-    if part is not None:
+    box = bounding_box(band)
+    if box is not None:
+        part = grown(box, (1, 1), band.shape)  # with the fixed pixels about it
         layers = foreground[part], background[part]
         _solve(image[part], alpha[part].copy(), band[part], layers, report, rtol)
         report.converged = bool(report.residual <= rtol)
