@@ -134,3 +134,12 @@ def test_colours_are_the_same_bits_for_any_number_of_threads(monkeypatch: pytest
         results.append(estimate_foreground(image, alpha, method="closed-form"))
     numba.set_num_threads(before)
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("beside", [0.3, 0.0, 1.0])
+def test_large_areas_of_one_alpha_converge(beside: float) -> None:
+    """There the masses of coarse cells are all but singular: in 32 bits nothing was left of what makes them regular."""
+    alpha = np.full((200, 301), 0.3, np.float32)
+    alpha[:, 200:] = beside
+    image = np.random.default_rng(0).random((200, 301, 3), np.float32)
+    estimate_foreground(image, alpha, method="closed-form", strict=True)

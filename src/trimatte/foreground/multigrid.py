@@ -15,9 +15,9 @@ import numpy as np
 
 from trimatte.runtime.jit import njit, side_by_side
 
-STIFF = np.float32(0.5)
+STIFF = 0.5
 """The share of a coarse edge's weight that is taken."""
-DAMPING = np.float32(0.8)
+DAMPING = 0.8
 SWEEPS, LAST_SWEEPS = 2, 16
 """On the way down and up, and in place of a coarser grid, each an even number."""
 COARSEST = 8
@@ -27,7 +27,7 @@ ROWS = 16
 
 
 class Grid(NamedTuple):
-    """A symmetric matrix of 2 x 2 blocks over a grid of cells, and what a V-cycle needs there; all float32, with a rim.
+    """A symmetric matrix of 2 x 2 blocks over a grid of cells, and what a V-cycle needs there; all float64, with a rim.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Grid(NamedTuple):
 
 def empty_grid(height: int, width: int) -> Grid:
     """A grid without cells."""
-    planes = np.zeros((11, height + 2, width + 2), np.float32)
+    planes = np.zeros((11, height + 2, width + 2))
     return Grid(planes[:5], planes[5:7], planes[7:9], planes[9:])
 
 
@@ -105,7 +105,7 @@ def _sweep(first: int, last: int, matrix: np.ndarray, b: np.ndarray, values: np.
             r += east * one[x + 1] + west * one[x - 1] + south * one_below[x] + north * one_above[x]
             s += east * two[x + 1] + west * two[x - 1] + south * two_below[x] + north * two_above[x]
             determinant = p * q - m * m
-            share = DAMPING / (determinant if determinant > 0 else np.float32(1))
+            share = DAMPING / (determinant if determinant > 0 else 1.0)
             out[0, y, x] = one[x] + share * (q * r - m * s)
             out[1, y, x] = two[x] + share * (p * s - m * r)
 
