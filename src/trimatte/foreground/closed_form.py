@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from trimatte.foreground.multigrid import coarser_grids, cycle, empty_grid
+from trimatte.foreground.multigrid import coarser_grids, cycle, empty_grid, product
 from trimatte.foreground.multilevel import both_layers
 from trimatte.images.arrays import bounding_box, grown
 from trimatte.linalg.cg import conjugate_gradients
@@ -70,7 +70,9 @@ def _solve(
     grids = coarser_grids(finest)
 
     def multiply(p: np.ndarray, out: np.ndarray) -> None:
-        side_by_side(_multiply, len(places), alpha, number, places, p.reshape(-1, 2), out.reshape(-1, 2), least=PIXELS)
+        side_by_side(_spread, len(places), places, band.shape[1], p.reshape(-1, 2), finest.x, least=PIXELS)
+        product(finest)
+        side_by_side(_collect, len(places), places, band.shape[1], finest.other, out.reshape(-1, 2), least=PIXELS)
 
     def precondition(r: np.ndarray, out: np.ndarray) -> None:
         side_by_side(_spread, len(places), places, band.shape[1], r.reshape(-1, 2), finest.b, least=PIXELS)
@@ -141,37 +143,6 @@ def _collect(first: int, last: int, places: np.ndarray, width: int, planes: np.n
     for i in range(first, last):
         y, x = divmod(places[i], width)
         out[i, 0], out[i, 1] = planes[0, y + 1, x + 1], planes[1, y + 1, x + 1]
-
-
-@njit()
-def _multiply(
-    first: int,
-    last: int,
-    alpha: np.ndarray,
-    number: np.ndarray,
-    places: np.ndarray,
-    p: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """The matrix times both layers (n, 2) of the band's pixels."""
-    height, width = alpha.shape
-    for i in range(first, last):
-        y, x = divmod(places[i], width)
-        a = np.float64(alpha[y, x])
-        seen = a * p[i, 0] + (1 - a) * p[i, 1]
-        one, two = a * seen, (1 - a) * seen
-        for k in range(4):
-            v, u = y + NEIGHBOURS[k, 0], x + NEIGHBOURS[k, 1]
-            if not (0 <= v < height and 0 <= u < width):
-                continue
-            j, weight = number[v, u], _weight(a, alpha[v, u])
-            if j >= 0:
-                one += weight * (p[i, 0] - p[j, 0])
-                two += weight * (p[i, 1] - p[j, 1])
-            else:
-                one += weight * p[i, 0] * (alpha[v, u] == 1)
-                two += weight * p[i, 1] * (alpha[v, u] == 0)
-        out[i, 0], out[i, 1] = one, two
 
 
 @njit()

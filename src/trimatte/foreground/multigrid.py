@@ -81,6 +81,13 @@ def cycle(grids: list[Grid], level: int = 0) -> None:
     _smooth(grid, SWEEPS)
 
 
+def product(grid: Grid) -> None:
+    """The matrix times x, into `other`."""
+    grid.b.fill(0)
+    side_by_side(_residual, grid.rows, grid.matrix, grid.b, grid.x, grid.other, least=ROWS)
+    np.negative(grid.other, out=grid.other)
+
+
 def _smooth(grid: Grid, sweeps: int) -> None:
     """So many sweeps, an even number, so that x is where it was."""
     for k in range(sweeps):
