@@ -127,7 +127,7 @@ class _Heart:
     def __init__(self, address: str, token: str) -> None:
         self._address, self._token = address, token
         self._last, self._lost, self._ended = time.monotonic(), False, threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
