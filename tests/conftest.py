@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -23,6 +24,9 @@ import toy_kernels
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a suite that runs in the background; its children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("trimatte", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("trimatte")  # how long an example takes is no fault of the code on a busy machine
 
 HEIGHT, WIDTH = 72, 96
 

@@ -18,7 +18,7 @@ WHITE = np.ones((4, 5, 3), np.float32)
 FLOATS = st.floats(0, 1, width=32)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     hnp.arrays(np.float32, (3, 4, 3), elements=FLOATS),
     hnp.arrays(np.float32, (3, 4), elements=FLOATS),
@@ -105,7 +105,7 @@ def test_another_size_covers_and_keeps_its_middle(shape):
     np.testing.assert_allclose(image[..., 1][inner], expected_y[inner], atol=0.02)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(height=21, width=1, own_height=15, own_width=1)  # where rounding would cut beyond the border
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
 def test_any_size_keeps_range_and_flat_colour(height, width, own_height, own_width):
@@ -128,7 +128,7 @@ def test_bad_arrays():
         composite(WHITE, np.zeros((4, 5)), np.zeros((4, 5, 2)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 9))
 def test_checkerboard(height, width, size):
     board = checkerboard((height, width), size=size, colours=(0.25, 0.75))

@@ -91,7 +91,7 @@ def slow_connectivity(alpha, target, region, empty="no region"):
     return total / 1000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(mattes, mattes, trimaps)
 def test_connectivity_equals_its_slow_twin(alpha, target, trimap):
     got = metrics.connectivity_error(alpha, target, trimap=trimap)
@@ -122,14 +122,14 @@ def slow_gradient(alpha, target, region):
     return ((amplitude(alpha) - amplitude(target)) ** 2 * region).sum() / 1000
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(mattes, mattes, trimaps)
 def test_gradient_equals_its_slow_twin(alpha, target, trimap):
     got = metrics.gradient_error(alpha, target, trimap=trimap)
     assert got == pytest.approx(slow_gradient(alpha, target, trimap == 128), rel=1e-4, abs=1e-8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(mattes, mattes, trimaps)
 def test_sums_and_means(alpha, target, trimap):
     difference = np.abs(alpha.astype(float) - target) / 255
@@ -144,7 +144,7 @@ def test_sums_and_means(alpha, target, trimap):
         assert everything["connectivity"] == metrics.connectivity_error(alpha, target, trimap=trimap)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(mattes)
 def test_a_matte_has_no_error_against_itself(alpha):
     assert set(metrics.measure(alpha, alpha).values()) == {0.0}
@@ -230,7 +230,7 @@ def test_bad_trimap_and_variant():
 probabilities = arrays(np.float32, (6, 7), elements=st.sampled_from([np.float32(k / 255) for k in range(0, 256, 5)]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(probabilities, arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 127, 128, 255])))
 def test_mask_figures_equal_their_slow_twins(p, mask):
     truth = mask >= 128

@@ -72,7 +72,7 @@ def test_a_cut_out_that_is_cut_again_stays_what_it_is(photo: np.ndarray, trimap:
 
 
 @pytest.mark.filterwarnings("ignore::trimatte.SubjectWarning")
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1), depth=st.sampled_from([np.uint8, np.uint16]))
 def test_hidden_colours_never_count(seed: int, depth: type) -> None:
     rng = np.random.default_rng(seed)

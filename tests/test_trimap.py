@@ -33,7 +33,7 @@ def test_the_band_is_what_is_near_the_other_side(half: float) -> None:
     np.testing.assert_array_equal(make_trimap(probability, band_pixels=half), expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(half=st.floats(1, 20), seed=st.integers(0, 2**32 - 1))
 def test_the_band_is_symmetric(half: float, seed: int) -> None:
     probability = (np.random.default_rng(seed).random((24, 31)) > 0.5).repeat(4, 0).repeat(4, 1).astype(np.float32)
@@ -49,7 +49,7 @@ def test_an_adaptive_band_is_a_plain_one_where_all_is_alike(mixed: float, reach:
     np.testing.assert_array_equal(adaptive, make_trimap(probability, band_pixels=reach))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(half=st.floats(1, 4), share=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
 def test_what_is_more_mixed_is_more_often_unknown(half: float, share: float, seed: int) -> None:
     probability = disc(121, 40)
@@ -62,7 +62,7 @@ def test_what_is_more_mixed_is_more_often_unknown(half: float, share: float, see
     assert (unknown[1] <= most).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     height=st.integers(1, 30),
     width=st.integers(1, 30),

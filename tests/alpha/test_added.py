@@ -460,7 +460,7 @@ def test_the_report_of_a_run_that_was_short_of_memory(tmp_path: Path, monkeypatc
 
 
 @given(st.data(), st.integers(1, 700), st.sampled_from([1, 8, 32]), st.sampled_from([None, 128, 256]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_a_window_sees_holds_its_cell(more: st.DataObject, side: int, multiple: int, fixed: int | None) -> None:
     """The cell and `reach` about it, from a multiple to a multiple; as many pixels as the network takes."""
     reach = more.draw(st.integers(0, 16))

@@ -17,7 +17,7 @@ def distances(points: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(((points[:, None].astype(float) - points.astype(float)) ** 2).sum(axis=2)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 12 * LEAF),
@@ -97,7 +97,7 @@ def test_equal_points_are_found(n: int) -> None:
     assert all(len(set(row)) == 4 for row in found.tolist())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(2, 30 * LEAF),
@@ -126,7 +126,7 @@ def test_fixed_points_far_from_all_free_ones_are_spared() -> None:
     assert np.isinf(rivals(tree_of(points), tree_of(points[:500]), 10)).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(20, 30 * LEAF), free=st.floats(0.01, 0.9))
 def test_a_query_without_near_neighbours_that_matter_may_give_its_own_name_only(seed: int, n: int, free: float) -> None:
     points = np.random.default_rng(seed).random((n, 5)).astype(np.float32)

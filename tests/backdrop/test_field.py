@@ -25,7 +25,7 @@ def with_disc(behind: np.ndarray, colour: tuple[float, float, float]) -> np.ndar
     return np.where(disc[..., None], np.array(colour, np.float32), behind).astype(np.float32)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(-0.2, 0.2), st.floats(0, 0.02), st.sampled_from([(0.7, 0.7, 0.68), (0.1, 0.7, 0.2), (0.3, 0.3, 0.3)]))
 def test_the_field_under_the_subject_is_the_backdrops(
     slope: float, noise: float, colour: tuple[float, float, float]

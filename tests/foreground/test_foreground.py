@@ -60,7 +60,7 @@ def test_multilevel_is_the_plain_algorithm_wherever_it_is_seen(shape: tuple[int,
     np.testing.assert_allclose(foreground[seen], plain_loops(image, alpha)[seen], atol=1e-3)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 100), height=st.integers(1, 30), width=st.integers(1, 30))
 def test_multilevel_is_the_plain_algorithm_for_any_alpha(seed: int, height: int, width: int) -> None:
     image, _ = soft_disc(height, width, seed)

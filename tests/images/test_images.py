@@ -115,7 +115,7 @@ ARRAYS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ARRAYS)
 def test_doors_keep_their_input_and_their_range(x):
     before = x.copy()
@@ -770,7 +770,7 @@ def test_lossless_formats_keep_every_bit(tmp_path, bits, suffix, with_alpha):
         np.testing.assert_array_equal(picture.alpha, as_alpha(alpha))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([8, 16]), st.sampled_from(["png", "tiff"]), st.booleans(),
        st.integers(0, 2**32 - 1))  # fmt: skip
 def test_round_trip_of_any_size(height, width, bits, format, with_alpha, seed):

@@ -651,7 +651,7 @@ def test_credits_of_a_bigtiff_are_read(planar: Any) -> None:
     assert (picture.metadata.credits, picture.notes) == ({315: "Ann"}, ())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=40), st.integers(0, 60))
 def test_damaged_blocks_of_photoshop_are_left_out(noise: bytes, at: int) -> None:
     blocks = resources(IPTC)
@@ -801,7 +801,7 @@ def test_of_exif_without_its_mark_a_note_tells(format: str) -> None:
     assert read_picture(damaged).notes == (DAMAGED_TAGS,)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=300))
 def test_damaged_blocks_are_left_out(noise: bytes) -> None:
     source = Metadata(xmp=noise, iptc=IPTC[:20] + noise)

@@ -129,7 +129,7 @@ def test_walks(density: float, picture: np.ndarray, fixed: np.ndarray, random_ma
     check(walk_system(picture, fixed, band, 1 / 30), dense_walk(picture, 1 / 30), fixed, exact=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), height=st.integers(3, 9), width=st.integers(3, 9), density=st.floats(0.05, 1))
 def test_any_band_of_any_small_picture(random_mask: Maker, seed: int, height: int, width: int, density: float) -> None:
     rng = np.random.default_rng(seed)

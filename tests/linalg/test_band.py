@@ -70,7 +70,7 @@ def check(unknown: np.ndarray, least: int) -> None:
         assert np.all(i[crossing] >= band.tails[strip[i[crossing]]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),
     height=st.integers(1, 40),

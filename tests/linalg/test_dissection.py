@@ -92,7 +92,7 @@ def test_solves_definite_systems(shape: str) -> None:
     assert np.linalg.norm(values.ravel() - x) <= 1e-5 * np.linalg.cond(matrix) * np.linalg.norm(x)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 14), columns=st.integers(1, 14), density=st.floats(0.05, 1))
 def test_solves_on_any_grid(seed: int, rows: int, columns: int, density: float) -> None:
     active = np.random.default_rng(seed).random((rows, columns)) < density

@@ -35,7 +35,7 @@ def dense_twin(found: np.ndarray, fixed: int, ones: int) -> tuple[np.ndarray, np
     return laplacian[:n, :n], weight[:n, n : n + ones].sum(axis=1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), n=st.integers(1, 40), k=st.integers(1, 6))
 def test_symmetric_graph_is_its_dense_twin(seed: int, n: int, k: int) -> None:
     found = random_found(n, 5, k, seed, reach=4)

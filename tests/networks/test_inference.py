@@ -96,7 +96,7 @@ def test_known_parts_are_not_looked_at(monkeypatch):
     assert np.array_equal(alpha[trimap != 128], trimap[trimap != 128] / np.float32(255))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 300), st.integers(1, 300)),
     window=st.sampled_from([64, 65, 100, None]),
@@ -179,7 +179,7 @@ def test_gfm_unknown_sizing():
         inference.gfm_alpha(inference.Runner(gfm.GFM(gfm.TINY), CPU), scene(64, 64)[0], sizing="whole")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(old=st.integers(1, 20), new=st.integers(1, 20))
 def test_modnets_resampling(old, new):
     """Against the definition: the mean of all pixels that a new one touches, each with the same weight."""

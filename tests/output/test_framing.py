@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -213,7 +213,6 @@ def test_what_does_not_go_together_is_refused(options: dict[str, Any], match: st
         made(rectangle(), **options)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the first text of all takes seconds under load
 @given(text=st.text(max_size=80) | st.from_regex(r"[0-9.x:% ]{1,12}"))
 def test_any_text_is_taken_apart_or_refused(text: str) -> None:
     for parse in (parse_margins, parse_size, parse_aspect):

@@ -51,7 +51,7 @@ def test_the_matte_is_of_the_subject_alone() -> None:
     np.testing.assert_array_equal(matte, rectangle() * 255)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1000), bits=st.sampled_from([8, 16]))
 def test_over_a_background_layers_are_as_if_laid_one_by_one(seed: int, bits: int) -> None:
     rng = np.random.default_rng(seed)

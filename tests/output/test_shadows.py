@@ -175,7 +175,7 @@ def test_a_subject_that_goes_on_beyond_the_canvas_has_a_shadow_up_to_it() -> Non
     assert inside[82, 0] < 0.5 * inside[82, 20]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     softness=st.sampled_from([0, 0.005, 0.03, 0.5]),

@@ -19,7 +19,7 @@ def twin(target: np.ndarray, limit: int) -> np.ndarray:
     return np.minimum(np.round(distance_transform_edt(~target) ** 2), far)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 90),

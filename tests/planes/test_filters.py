@@ -23,7 +23,7 @@ def test_gaussian_is_that_of_scipy_to_the_bit(shape: tuple[int, ...], sigma: flo
         np.testing.assert_array_equal(blurred, expected)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 99), height=st.integers(1, 12), width=st.integers(1, 12), radius=st.integers(0, 14))
 def test_dilated_is_that_of_scipy(seed: int, height: int, width: int, radius: int) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < 0.1

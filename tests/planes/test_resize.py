@@ -12,7 +12,7 @@ from trimatte.planes import resize
 from trimatte.planes.resize import FILTERS, downsampled, resized, strips
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(1, 300), st.integers(1, 300)),
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),

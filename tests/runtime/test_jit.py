@@ -32,7 +32,7 @@ def count(first: int, last: int, seen: np.ndarray) -> None:
         seen[i] += 1
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(start=st.integers(0, 5), length=st.integers(0, 200), least=st.integers(1, 50))
 def test_each_number_of_a_range_is_done_once(start: int, length: int, least: int) -> None:
     seen = np.zeros(start + length + 3, np.int64)

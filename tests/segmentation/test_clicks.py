@@ -87,7 +87,7 @@ def test_undo_takes_back_click_by_click() -> None:
     assert not selection.prompts
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 63), st.integers(0, 47), st.booleans()), min_size=1, max_size=6))
 def test_what_was_clicked_is_as_it_was_said(clicks: list[tuple[int, int, bool]]) -> None:
     selection = trimatte.Selection(discs(48, 64), automatic=False)

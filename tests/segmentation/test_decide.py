@@ -76,7 +76,7 @@ def test_odd_pictures_have_a_defined_result(shape: tuple[int, int]) -> None:
     np.testing.assert_array_equal(result, np.clip(np.nan_to_num(result, nan=-1), 0, 1))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_evidence_changes_sign_with_the_sides(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -198,7 +198,7 @@ def test_bodies_that_are_refused(client: TestClient, content_type: str, body: by
     problem(client.post("/v1/cutout", content=body, headers={"content-type": content_type}), status, code)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(at=st.integers(0, 300), cut=st.integers(0, 40), put=st.binary(max_size=20))
 def test_damaged_forms_are_answered(client: TestClient, at: int, cut: int, put: bytes) -> None:
     files = {"image": ("a.jpg", b"photo"), "trimap": ("b.png", b"map")}

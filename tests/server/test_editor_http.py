@@ -127,7 +127,7 @@ def test_bad_strokes(
     assert set(http.get(f"{path}/marks").content) == {1}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(max_size=200), query=st.dictionaries(st.sampled_from("xy"), st.text(max_size=5)))
 def test_no_stroke_is_a_defect(http: TestClient, path: str, content: bytes, query: dict[str, str]) -> None:
     where = {"x": "0", "y": "0", "width": "4", "height": "4", "since": "0", **query}

@@ -96,14 +96,14 @@ def test_drawn_things_have_holes_or_leaves(draw, monkeypatch):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_cloths_and_pages_are_of_the_wanted_size(seed, width, height):
     rng = np.random.default_rng(seed)
     assert cloth_of(rng, (width, height)).size == page(rng, (width, height)).size == (width, height)
 
 
 @given(st.floats(0.01, 1), st.integers(1, 60), st.integers(1, 60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_fitted_things_stay_within(share, width, height):
     thing = fitted(Image.new("RGBA", (width, height)), (50, 40), share)
     assert 2 <= thing.width <= 50

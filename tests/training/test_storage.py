@@ -55,7 +55,7 @@ def test_a_stored_network_gives_the_same(bits, tolerance):
     np.testing.assert_array_equal(read["b2"], bias)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(nps.arrays(np.float32, (3, 8), elements=st.floats(-100, 100, width=32)))
 def test_bytes_are_no_worse_than_plain_rounding(weights):
     whole, scale = in_bytes(weights)
