@@ -137,6 +137,8 @@ def test_a_list_may_begin_with_a_byte_order_mark(trimatte: Trimatte, tmp_path: P
         (["photo.jpg", "--segmenter", "nothing"], "segmenter"),
         (["photo.jpg", "--refine", "nothing"], "refine"),
         (["photo.jpg", "--option", "nothing=1"], "nothing: no option of 'light'"),
+        (["photo.jpg", "--option", "probability=0.5"], "probability: got 0.5, wanted an array (H, W)"),
+        (["photo.jpg", "--method", "closed-form", "--option", "prior=true"], "prior: got True, wanted an array"),
         (["photo.jpg", "--band", "-1"], "band"),
         (["photo.jpg", "--backdrop", "nothing"], "backdrop"),
         (["photo.jpg", "--background", "nothing"], "background"),

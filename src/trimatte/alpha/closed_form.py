@@ -30,7 +30,7 @@ def closed_form(
     *,
     epsilon: float = 1e-7,
     radius: int = 1,
-    prior: Any = None,
+    prior: np.ndarray | None = None,
     confidence: Any = 0.01,
     rtol: float | None = None,
     max_memory: int | None = None,

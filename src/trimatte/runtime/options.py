@@ -80,14 +80,17 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Raise `ArgumentError` for an option that the function of that name does not take, listing those it takes."""
+    """Raise `ArgumentError` for an option that the function of that name does not take, listing those it takes, and for
+    a number where it takes an array."""
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
-    allowed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    for option in options:
+    allowed = {p.name: str(p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    for option, value in options.items():
         if option not in allowed:
             raise ArgumentError(f"{option}: no option of {name!r}, which has {', '.join(allowed) or 'none'}")
+        if allowed[option].startswith("np.ndarray") and isinstance(value, numbers.Number):
+            raise ArgumentError(f"{option}: got {value!r}, wanted an array (H, W)")
 
 
 def _is_flag(value: object) -> bool:
