@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import maximum_filter
 
 import trimatte
 from trimatte.cutout import SubjectWarning
@@ -34,6 +35,14 @@ def test_every_stage_is_there(photo: np.ndarray, truth: np.ndarray, bright: str)
     assert report.band > 0
     assert (report.quality, report.alpha.method) == ("balanced", "light")
     assert report.as_dict()["alpha"]["unknown"] == np.count_nonzero(result.trimap == 128)
+
+
+def test_what_is_opaque_in_the_file_has_the_photos_colours(photo: np.ndarray, truth: np.ndarray) -> None:
+    unknown = maximum_filter((truth > 0) & (truth < 1), 9)
+    result = trimatte.cutout(photo, trimap=np.where(unknown, 128, 255 * truth).astype(np.uint8))
+    opaque = result.alpha > 254.5 / 255
+    assert (result.alpha[opaque] < 1).any()
+    np.testing.assert_array_equal(result.foreground[opaque], result.image[opaque])
 
 
 def test_foreground_colours_are_the_subjects(photo: np.ndarray, trimap: np.ndarray, truth: np.ndarray) -> None:

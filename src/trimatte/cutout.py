@@ -21,7 +21,7 @@ from trimatte.errors import ArgumentError, SolverError, SubjectNotFoundError, Su
 from trimatte.foreground import complaint as foreground_complaint
 from trimatte.foreground import quiet_foreground
 from trimatte.images import MAX_PIXELS, Picture, output_format, read_picture, read_trimap
-from trimatte.images.arrays import grown
+from trimatte.images.arrays import bands, grown
 from trimatte.images.hidden import without_hidden
 from trimatte.linalg.report import SolveReport
 from trimatte.output.finish import Finished, finished, write_cutout, write_matte
@@ -31,6 +31,7 @@ from trimatte.quality import USUAL
 from trimatte.runtime.measure import KEPT_BYTES, give_back_memory, peak_bytes, timed
 from trimatte.runtime.options import check_number
 from trimatte.runtime.report import PlainReport
+from trimatte.runtime.threads import for_each
 from trimatte.segmentation import segment
 from trimatte.segmentation.decide import decided
 from trimatte.stages import Stages
@@ -49,6 +50,8 @@ from trimatte.trimap import (
     without_subject,
 )
 
+OPAQUE = 1 - 0.5 / 255
+"""Alphas from here on are 255 in a file of 8 bits."""
 Matting = Callable[[np.ndarray, np.ndarray | None, np.ndarray | None], Matte]
 """Alpha from an image and, where there is one, its trimap."""
 
@@ -461,6 +464,8 @@ def quiet_cutout(matting: Matting, image: Any, stages: Stages) -> Cutout:
             colours = keyed.foreground
         else:
             colours = _colours(stages, picture, alpha, report)
+        if colours is not picture.image:
+            _keep_opaque(colours, picture.image, alpha)
     report.peak_bytes = peak_bytes()
     return _settle_report(Cutout(picture.image, probability, known, alpha, colours, report, picture), stages.strict)
 
@@ -520,6 +525,16 @@ def _colours(stages: Stages, picture: Picture, alpha: np.ndarray, report: Cutout
         report.warnings.append(foreground_complaint(notes))
     report.warnings.extend(notes.fallbacks)
     return colours
+
+
+def _keep_opaque(colours: np.ndarray, image: np.ndarray, alpha: np.ndarray) -> None:
+    """Put the picture's own colours where alpha is opaque in 8 bits: they hold less than a step of any other."""
+
+    def keep(rows: slice) -> None:
+        opaque = (alpha[rows] >= OPAQUE) & (alpha[rows] < 1)  # where it is 1 they are there
+        colours[rows][opaque] = image[rows][opaque]
+
+    for_each(keep, bands(alpha.shape))
 
 
 def _already_cut(picture: Picture, report: CutoutReport) -> Cutout:

@@ -98,9 +98,9 @@ def make_trimap(
     probability : (H, W) array
         Of foreground, in [0, 1].
     band : float, optional
-        Half width of the band relative to the subject's size (the square root of its area); 0.05 by default.
+        Half width of the band relative to the subject's size (the square root of its area), up to 10; 0.05 by default.
     band_pixels : float, optional
-        Half width in pixels instead.
+        Half width in pixels instead, up to 100,000.
     mixed : (H, W) array in [0, 1], optional
         The probability that a pixel is neither foreground nor background alone, as `trimatte.alpha.glance.mixed_pixels`
         tells. The band is then adaptive: up to four times as wide where it is high, at hair, and down to a quarter
@@ -124,13 +124,13 @@ def make_trimap(
     Raises
     ------
     ArgumentError
-        A wrong shape or range, a width below 0, or two widths.
+        A wrong shape or range, or two widths.
     """
     probability = as_alpha(probability, name="probability")
     if mixed is not None:
         mixed = as_alpha(mixed, name="mixed", shape=probability.shape)
     check_widths(band=band, band_pixels=band_pixels, speck=speck)
-    check_number("speck", speck, least=0)
+    check_number("speck", speck)
     if not isinstance(report, (TrimapReport, type(None))):
         raise ArgumentError(f"report: got {report!r}, wanted a TrimapReport")
     check_number("sure", sure, above=0.5, most=1)
@@ -188,10 +188,10 @@ def half_width(band: float | None, band_pixels: float | None, size: float) -> fl
 
 
 def check_widths(*, band: float | None, band_pixels: float | None, speck: float | None) -> None:
-    """Raise `ArgumentError` for numbers below 0, and for two widths at once."""
-    for name, value in (("band", band), ("band_pixels", band_pixels), ("speck", speck)):
+    """Raise `ArgumentError` for numbers out of their range, and for two widths at once."""
+    for name, value, most in (("band", band, 10), ("band_pixels", band_pixels, 100_000), ("speck", speck, 1)):
         if value is not None:
-            check_number(name, value, least=0)
+            check_number(name, value, least=0, most=most)
     if band is not None and band_pixels is not None:
         raise ArgumentError(f"band_pixels: got {band_pixels}, but band is {band}; wanted one of them")
 

@@ -15,7 +15,6 @@ from trimatte.linalg.report import SolveReport
 from trimatte.linalg.solve import solve_stencil
 from trimatte.linalg.stencil import StencilSystem
 from trimatte.runtime.measure import timed
-from trimatte.runtime.options import check_number
 from trimatte.trimap import FOREGROUND, UNKNOWN
 
 Assemble = Callable[[np.ndarray, np.ndarray, Band], StencilSystem]
@@ -41,8 +40,6 @@ def alpha_of_stencil(
         known = as_alpha(known, name="known", shape=trimap.shape).copy()
     if settings.get("guess") is not None:
         settings["guess"] = as_alpha(settings["guess"], name="guess", shape=trimap.shape)
-    if settings.get("max_memory") is not None:
-        check_number("max_memory", settings["max_memory"], least=0)
     return fill_in(image, trimap == UNKNOWN, known, report, assemble, **settings)
 
 
@@ -102,13 +99,6 @@ def as_prior(prior: Any, confidence: Any, shape: tuple[int, int]) -> tuple[np.nd
     if weights.shape not in ((), shape) or not np.isfinite(weights).all() or (weights < 0).any():
         raise ArgumentError(f"confidence: wanted a number or an array {shape} of at least 0")
     return as_alpha(prior, name="prior", shape=shape), np.broadcast_to(weights, shape)
-
-
-def require_positive(**options: float | None) -> None:
-    """Refuse options that are neither None nor finite numbers above 0."""
-    for name, value in options.items():
-        if value is not None:
-            check_number(name, value, above=0)
 
 
 def _at_least_three(array: np.ndarray) -> np.ndarray:

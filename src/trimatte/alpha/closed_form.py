@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from trimatte.alpha._stencil import alpha_of_stencil, as_prior, require_positive
+from trimatte.alpha._stencil import alpha_of_stencil, as_prior
 from trimatte.errors import ArgumentError
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
 from trimatte.runtime.measure import timed
-from trimatte.runtime.options import check_number
+from trimatte.runtime.options import RESIDUAL, Bounds
 from trimatte.trimap import UNKNOWN
 
 VAST, VAST_RTOL, MOST_RTOL = 1_000_000, 3e-5, 5e-5
@@ -28,12 +28,12 @@ def closed_form(
     trimap: np.ndarray,
     report: SolveReport,
     *,
-    epsilon: float = 1e-7,
-    radius: int = 1,
+    epsilon: Annotated[float, Bounds(above=0, most=1)] = 1e-7,
+    radius: Annotated[int, Bounds(least=1, whole=True)] = 1,
     prior: np.ndarray | None = None,
     confidence: Any = 0.01,
-    rtol: float | None = None,
-    max_memory: int | None = None,
+    rtol: Annotated[float | None, RESIDUAL] = None,
+    max_memory: Annotated[int | None, Bounds(least=0)] = None,
     guess: np.ndarray | None = None,
     known: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -73,8 +73,6 @@ def closed_form(
     (H, W) float32 array
         Only the unknown pixels count.
     """
-    require_positive(epsilon=epsilon, rtol=rtol)
-    check_number("radius", radius, least=1, whole=True)
     if radius != 1:
         only = {"prior": prior, "guess": guess, "known": known, "max_memory": max_memory}
         for name, value in only.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -24,10 +25,9 @@ from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.graph import Graph, multigrid, symmetric_graph
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit
-from trimatte.runtime.options import check_number, check_sequence
+from trimatte.runtime.options import RESIDUAL, Bounds
 from trimatte.runtime.threads import available_threads
 
-ACCURACIES = ("exact", "fast")
 REACH = 1 / 60
 """In the fast form, known pixels up to this share of the longer side away from an unknown one are candidates,"""
 LEAST_REACH = 10
@@ -44,10 +44,10 @@ def knn(
     trimap: np.ndarray,
     report: SolveReport,
     *,
-    accuracy: str = "exact",
-    neighbours: Sequence[int] = (20, 10),
-    distance_weights: Sequence[float] = (2.0, 0.1),
-    rtol: float = 1e-4,
+    accuracy: Literal["exact", "fast"] = "exact",
+    neighbours: Annotated[Sequence[int], Bounds(least=2, whole=True, each=True)] = (20, 10),
+    distance_weights: Annotated[Sequence[float], Bounds(least=0, each=True)] = (2.0, 0.1),
+    rtol: Annotated[float, RESIDUAL] = 1e-4,
 ) -> np.ndarray:
     """Alpha (H, W) float64 of image (H, W, 3) and trimap (H, W).
 
@@ -73,7 +73,10 @@ def knn(
         For another accuracy, a number of neighbours below 2, a weight below 0, or another number of weights than of
         searches.
     """
-    _check(accuracy, neighbours, distance_weights, rtol)
+    if not len(neighbours):
+        raise ArgumentError(f"neighbours: got {tuple(neighbours)}, wanted numbers of 2 and more")
+    if len(distance_weights) != len(neighbours):
+        raise ArgumentError(f"distance_weights: got {len(distance_weights)}, wanted one a search, {len(neighbours)}")
     exact = accuracy == "exact"
     pixels, n, ones = _candidates(trimap, everywhere=exact)
     report.predicted_bytes = 220 * len(pixels) + 16 * n * sum(neighbours)
@@ -91,22 +94,6 @@ def knn(
     alpha = trimap / 255.0
     alpha.ravel()[pixels[:n]] = x[numbers[:n]]
     return alpha
-
-
-def _check(accuracy: str, neighbours: Sequence[int], distance_weights: Sequence[float], rtol: float) -> None:
-    if accuracy not in ACCURACIES:
-        raise ArgumentError(f"accuracy: got {accuracy!r}, wanted one of {', '.join(ACCURACIES)}")
-    check_number("rtol", rtol, above=0)
-    for name, values in (("neighbours", neighbours), ("distance_weights", distance_weights)):
-        check_sequence(name, values, "one for each search")
-    if not len(neighbours):
-        raise ArgumentError(f"neighbours: got {tuple(neighbours)}, wanted numbers of 2 and more")
-    for count in neighbours:
-        check_number("neighbours", count, least=2, whole=True)
-    for weight in distance_weights:
-        check_number("distance_weights", weight, least=0)
-    if len(distance_weights) != len(neighbours):
-        raise ArgumentError(f"distance_weights: got {len(distance_weights)}, wanted one a search, {len(neighbours)}")
 
 
 def _candidates(trimap: np.ndarray, *, everywhere: bool) -> tuple[np.ndarray, int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trimatte.errors import ArgumentError
 from trimatte.images.arrays import FOREGROUND, UNKNOWN
 
 
@@ -21,13 +20,8 @@ def narrow_trimap(
 ) -> NDArray[np.uint8]:
     """Shrink a trimap's unknown band to where `alpha` lies between `1 - sure` and `sure`, and `margin` pixels about it.
 
-    Pixels that leave the band become what alpha says they are. Raises `ArgumentError` for `sure` outside (0.5, 1] or a
-    negative `margin`.
+    Pixels that leave the band become what alpha says they are. `sure` is above 0.5 and at most 1, `margin` at least 0.
     """
-    if not 0.5 < sure <= 1:
-        raise ArgumentError(f"sure: got {sure}, wanted more than 0.5 and at most 1")
-    if margin < 0:
-        raise ArgumentError(f"margin: got {margin}, wanted no less than 0 pixels")
     from trimatte.planes.distance import squared_distance
 
     unknown = trimap == UNKNOWN

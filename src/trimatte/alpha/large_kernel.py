@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -22,7 +22,7 @@ from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit
-from trimatte.runtime.options import check_number
+from trimatte.runtime.options import RESIDUAL, Bounds, check_number
 from trimatte.runtime.threads import available_threads
 
 TILE = 64
@@ -38,10 +38,10 @@ def large_kernel(
     trimap: np.ndarray,
     report: SolveReport,
     *,
-    radius: int = 10,
-    epsilon: float = 1e-7,
+    radius: Annotated[int, Bounds(least=1, whole=True)] = 10,
+    epsilon: Annotated[float, Bounds(above=0, most=1)] = 1e-7,
     constraint: float = 100.0,
-    rtol: float = 1e-5,
+    rtol: Annotated[float, RESIDUAL] = 1e-5,
 ) -> np.ndarray:
     """Alpha (H, W) float64 of image (H, W, 3) and trimap (H, W).
 
@@ -64,9 +64,6 @@ def large_kernel(
     ArgumentError
         For a radius, an epsilon, a constraint or an rtol out of range.
     """
-    check_number("radius", radius, least=1, whole=True)
-    check_number("epsilon", epsilon, above=0)
-    check_number("rtol", rtol, above=0)
     if constraint != np.inf:
         check_number("constraint", constraint, above=0)
     alpha = trimap / 255.0

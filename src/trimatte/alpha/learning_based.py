@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
-from trimatte.alpha._stencil import alpha_of_stencil, require_positive
+from trimatte.alpha._stencil import alpha_of_stencil
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
+from trimatte.runtime.options import RESIDUAL, Bounds
 
 
 def learning_based(
@@ -15,9 +18,9 @@ def learning_based(
     trimap: np.ndarray,
     report: SolveReport,
     *,
-    epsilon: float = 1e-7,
-    rtol: float = 3e-6,
-    max_memory: int | None = None,
+    epsilon: Annotated[float, Bounds(above=0, most=1)] = 1e-7,
+    rtol: Annotated[float, RESIDUAL] = 3e-6,
+    max_memory: Annotated[int | None, Bounds(least=0)] = None,
     guess: np.ndarray | None = None,
     known: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -39,7 +42,6 @@ def learning_based(
     (H, W) float32 array
         Only the unknown pixels count.
     """
-    require_positive(epsilon=epsilon, rtol=rtol)
     from trimatte.linalg.assembly import LEARNING_BASED, window_system
 
     def assemble(image: np.ndarray, fixed: np.ndarray, band: Band) -> StencilSystem:

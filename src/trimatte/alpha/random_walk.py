@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
-from trimatte.alpha._stencil import alpha_of_stencil, require_positive
+from trimatte.alpha._stencil import alpha_of_stencil
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
 from trimatte.planes.filters import dilated
 from trimatte.planes.regions import regions
+from trimatte.runtime.options import POSITIVE, RESIDUAL, Bounds
 
 
 def random_walk(
@@ -18,9 +21,9 @@ def random_walk(
     trimap: np.ndarray,
     report: SolveReport,
     *,
-    sigma: float = 1 / 30,
-    rtol: float = 1e-9,
-    max_memory: int | None = None,
+    sigma: Annotated[float, POSITIVE] = 1 / 30,
+    rtol: Annotated[float, RESIDUAL] = 1e-9,
+    max_memory: Annotated[int | None, Bounds(least=0)] = None,
     guess: np.ndarray | None = None,
     known: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -43,7 +46,6 @@ def random_walk(
     (H, W) float32 array
         Only the unknown pixels count.
     """
-    require_positive(sigma=sigma, rtol=rtol)
     from trimatte.linalg.assembly import walk_system
     from trimatte.linalg.solve import solve_walk
 

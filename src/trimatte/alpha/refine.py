@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from trimatte.errors import ArgumentError
 from trimatte.images import as_alpha, as_image, read_trimap
 from trimatte.images.arrays import BACKGROUND, FOREGROUND, UNKNOWN
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.options import Bounds, check_options, signature_of
 from trimatte.runtime.plugins import check_name, known, resolve, unknown
 
 ENTRY_POINTS = "trimatte.refiners"
@@ -85,8 +86,15 @@ def refine_alpha(
     (H, W) float32 array
         The network's alpha where the narrowed trimap is unknown, the given one elsewhere; pixels that the given trimap
         knows are exactly 0 or 1.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown refiner or option, `sure` that is not above 0.5 and at most 1, or `margin` that is no whole
+        number of 0 to 10,000.
     """
     refine = find_refiner(method)
+    check_options(method, refine, {"sure": sure, "margin": margin, **options})
     return refine(image, trimap, alpha, report=report, sure=sure, margin=margin, **options)
 
 
@@ -94,8 +102,8 @@ def _by(name: str, row: AlphaMethod) -> Callable[..., NDArray[np.float32]]:
     """`_refined` by a method, with a signature that names the method's own options."""
     function = row.load()
     refine = partial(_refined, name, row, function)
-    own = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    shared = inspect.signature(refine).parameters.values()
+    own = [p for p in signature_of(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    shared = signature_of(refine).parameters.values()
     named = [p for p in shared if p.kind is not p.VAR_KEYWORD]
     refine.__signature__ = inspect.Signature([*named, *own])  # type: ignore[attr-defined]
     return refine
@@ -110,8 +118,8 @@ def _refined(
     alpha: Any,
     *,
     report: SolveReport | None = None,
-    sure: float = 0.98,
-    margin: int = 8,
+    sure: Annotated[float, Bounds(above=0.5, most=1)] = 0.98,
+    margin: Annotated[int, Bounds(least=0, most=10_000, whole=True)] = 8,
     **options: Any,
 ) -> NDArray[np.float32]:
     image = as_image(image)

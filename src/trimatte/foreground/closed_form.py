@@ -11,6 +11,8 @@ B is where alpha is 0, and the layer that is not seen is left out.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from scipy.ndimage import maximum_filter
 
@@ -20,7 +22,7 @@ from trimatte.images.arrays import bounding_box, grown
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit, side_by_side
-from trimatte.runtime.options import check_number
+from trimatte.runtime.options import RESIDUAL
 
 MARGIN = 8
 REGULARIZATION = 1e-5
@@ -32,14 +34,15 @@ ROWS = 16
 NEIGHBOURS = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])
 
 
-def closed_form(image: np.ndarray, alpha: np.ndarray, report: SolveReport, *, rtol: float = 1e-6) -> np.ndarray:
+def closed_form(
+    image: np.ndarray, alpha: np.ndarray, report: SolveReport, *, rtol: Annotated[float, RESIDUAL] = 1e-6
+) -> np.ndarray:
     """Foreground colours (H, W, 3) float32 in [0, 1] of image (H, W, 3) and alpha (H, W).
 
     Where alpha is 1 it is the image itself. The fast multi-level answer is the first guess, and stays where alpha is 0
     away from all others. `rtol` is the relative residual of the linear system, above 0; the report
     says if it was not reached.
     """
-    check_number("rtol", rtol, above=0)
     report.solver = "conjugate gradients, multigrid"
     foreground, background = both_layers(image, alpha)
     band = maximum_filter(((alpha > 0) & (alpha < 1)).view(np.uint8), 2 * MARGIN + 1) > 0

@@ -7,9 +7,41 @@ import json
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
 
 from trimatte.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What an option's number may be: metadata of its type, `Annotated`, to which `check_options` holds it.
+
+    Attributes
+    ----------
+    least, most, above, whole : optional
+        As of `check_number`.
+    each : bool
+        Whether they are those of each number of a sequence.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    whole: bool = False
+    each: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise `ArgumentError` for a value of that name that is out of bounds."""
+        if self.each:
+            check_sequence(name, value, "a list of numbers")
+        for number in value if self.each else [value]:
+            check_number(name, number, least=self.least, most=self.most, above=self.above, whole=self.whole)
+
+
+POSITIVE = Bounds(above=0)
+RESIDUAL = Bounds(above=0, most=0.5)
+"""Of a relative residual; with a larger one, what the iteration starts from is taken for the solution."""
 
 
 def parse_options(given: Iterable[str]) -> dict[str, Any]:
@@ -62,8 +94,8 @@ def check_number(
     if not good:
         bounds = [("at least", least), ("above", above), ("at most", most)]
         wanted = " and ".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
-        of = f" of {wanted}" if wanted else ""
-        raise ArgumentError(f"{name}: got {value!r}, wanted {'a whole number' if whole else 'a number'}{of}")
+        what = "a whole number" if whole else "a finite number"
+        raise ArgumentError(f"{name}: got {value!r}, wanted {what}{', ' if wanted else ''}{wanted}")
 
 
 def check_sequence(name: str, value: Any, wanted: str) -> None:
@@ -81,16 +113,35 @@ def check_flag(name: str, value: Any) -> None:
 
 def check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raise `ArgumentError` for an option that the function of that name does not take, listing those it takes, and for
-    a number where it takes an array."""
-    parameters = inspect.signature(function).parameters.values()
+    a value that is not of its type: a number out of its `Bounds`, a word that is none of a few, no array."""
+    parameters = signature_of(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
-    allowed = {p.name: str(p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    allowed = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
     for option, value in options.items():
         if option not in allowed:
             raise ArgumentError(f"{option}: no option of {name!r}, which has {', '.join(allowed) or 'none'}")
-        if allowed[option].startswith("np.ndarray") and isinstance(value, numbers.Number):
-            raise ArgumentError(f"{option}: got {value!r}, wanted an array (H, W)")
+        if not (value is None and allowed[option].default is None):
+            _check_type(option, value, allowed[option].annotation)
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """A function's signature with its types as such; as text if they name what is known to type checkers alone."""
+    try:
+        return inspect.signature(function, eval_str=True)
+    except NameError:
+        return inspect.signature(function)
+
+
+def _check_type(name: str, value: Any, wanted: Any) -> None:
+    for bounds in getattr(wanted, "__metadata__", ()):
+        if isinstance(bounds, Bounds):
+            bounds.check(name, value)
+    if get_origin(wanted) is Literal and value not in get_args(wanted):
+        raise ArgumentError(f"{name}: got {value!r}, wanted one of {', '.join(map(str, get_args(wanted)))}")
+    arrays = any(getattr(part, "__name__", "") == "ndarray" for part in get_args(wanted))
+    if arrays and isinstance(value, numbers.Number):
+        raise ArgumentError(f"{name}: got {value!r}, wanted an array (H, W)")
 
 
 def _is_flag(value: object) -> bool:
