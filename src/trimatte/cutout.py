@@ -290,6 +290,7 @@ def cutout(
     adaptive_band: bool = False,
     speck: float | None = None,
     foreground: str = "multilevel",
+    foreground_options: Mapping[str, Any] | None = None,
     refine: str | None = None,
     refine_options: Mapping[str, Any] | None = None,
     strict: bool = False,
@@ -329,6 +330,8 @@ def cutout(
         to keep all.
     foreground : str, default "multilevel"
         How its colours are estimated; "keep" leaves the photo's colours as they are, the background's too.
+    foreground_options : mapping, optional
+        Of that method (see `trimatte.estimate_foreground`), such as `rtol`.
     refine : str, optional
         Redo alpha where it is unsure, by "light", "hybrid", "deep-image-matting" or a matting network that was added;
         needs a trimap, the segmenter's or your own.
@@ -369,6 +372,7 @@ def cutout(
         speck=speck,
         foreground=foreground,
         refine=refine,
+        foreground_options=foreground_options,
         refine_options=refine_options,
         strict=strict,
         max_pixels=max_pixels,
@@ -520,7 +524,14 @@ def _colours(stages: Stages, picture: Picture, alpha: np.ndarray, report: Cutout
     if stages.foreground == "keep":
         return picture.image
     notes = SolveReport(method=stages.foreground)
-    colours = quiet_foreground(picture.image, alpha, method=stages.foreground, strict=stages.strict, report=notes)
+    colours = quiet_foreground(
+        picture.image,
+        alpha,
+        method=stages.foreground,
+        strict=stages.strict,
+        report=notes,
+        **(stages.foreground_options or {}),
+    )
     if not notes.converged:
         report.warnings.append(foreground_complaint(notes))
     report.warnings.extend(notes.fallbacks)

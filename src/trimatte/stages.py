@@ -38,6 +38,7 @@ class Stages:
     adaptive_band: bool = False
     speck: float | None = None
     foreground: str = "multilevel"
+    foreground_options: Mapping[str, Any] | None = None
     refine: str | None = None
     refine_options: Mapping[str, Any] | None = None
     strict: bool = False
@@ -82,6 +83,7 @@ class Stages:
         check_number("max_pixels", self.max_pixels, least=1, whole=True)
         check_widths(band=self.band, band_pixels=self.band_pixels, speck=self.speck)
         check_refine(self.refine, self.refine_options)
+        check_foreground(self.foreground, self.foreground_options)
         check_backdrop(self.backdrop, self.shadow)
         names = ["band", "band_pixels", "speck"] + ["adaptive_band"] * self.adaptive_band
         if self.pointed:
@@ -106,6 +108,16 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
         foreground_method(foreground)
     if refine is not None:
         find_refiner(refine)
+
+
+def check_foreground(foreground: str, options: Mapping[str, Any] | None) -> None:
+    """Raise `ArgumentError` for options unknown to the method of colours, or given where the photo's are kept."""
+    if not isinstance(options, (Mapping, type(None))):
+        raise ArgumentError(f"foreground_options: got {options!r}, wanted a mapping of names to values")
+    if options and foreground == "keep":
+        raise ArgumentError(f"foreground_options: got {', '.join(options)}, but the photo's colours are kept")
+    if options:
+        check_options(foreground, foreground_method(foreground), options)
 
 
 def check_refine(refine: str | None, options: Mapping[str, Any] | None) -> None:

@@ -155,15 +155,23 @@ def test_a_sheet_shows_every_stage(trimatte: Trimatte, photo_file: Path, bright:
 
 
 def test_colours_are_kept_on_request(trimatte: Trimatte, photo_file: Path, tmp_path: Path, bright: str) -> None:
-    for choice in ("--keep-colours", "--decontaminate"):
+    for choice in ("--keep-colours", "--decontaminate", "--foreground=closed-form"):
         assert (
             trimatte("cutout", photo_file, "--segmenter", bright, choice, "-o", tmp_path / f"{choice}.png").exit_code
             == 0
         )
     kept, clean = (pixels(tmp_path / f"{choice}.png") for choice in ("--keep-colours", "--decontaminate"))
+    exact = pixels(tmp_path / "--foreground=closed-form.png")
+    np.testing.assert_array_equal(exact[..., 3], clean[..., 3])
+    assert 0 < np.abs(exact[..., :3].astype(int) - clean[..., :3])[clean[..., 3] > 60].max() < 60
     np.testing.assert_array_equal(kept[..., :3], pixels(photo_file))
     soft = (kept[..., 3] > 60) & (kept[..., 3] < 200)
     assert clean[soft].mean() > kept[soft].mean() + 20  # the subject is lighter than the background
+
+
+def test_colours_cannot_be_kept_and_estimated(trimatte: Trimatte, photo_file: Path) -> None:
+    refused = trimatte("cutout", photo_file, "--keep-colours", "--foreground", "closed-form")
+    assert (refused.exit_code, "goes without --foreground" in refused.stderr) == (2, True)
 
 
 def test_a_photo_without_subject_is_transparent_with_a_warning_and_an_error_if_strict(

@@ -15,7 +15,7 @@ from PIL import Image
 import trimatte
 from trimatte.alpha import coarse_to_fine
 from trimatte.alpha.methods import METHODS
-from trimatte.cutout import Cutout
+from trimatte.cutout import Cutout, matting_of
 from trimatte.errors import (
     ArgumentError,
     ImageFormatError,
@@ -290,6 +290,18 @@ def test_what_would_take_too_long_is_done_smaller_and_said(
         told = f"hybrid would take too long for {unknown} unknown pixels: alpha was computed at 1/2 of the size"
         assert (told in warnings) == reduced
     assert run(task, files, method="closed-form").report.warnings == []  # which takes a tenth of the time
+
+
+def test_colours_that_would_take_too_long_are_multilevels(
+    photo_bytes: bytes, trimap_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"image": photo_bytes, "trimap": trimap_bytes}
+    assert run("cutout", files, foreground="closed-form").report.warnings == []
+    monkeypatch.setitem(LIMITS, "work_seconds", 1e-4)
+    monkeypatch.setattr(work, "matting_in_time", lambda stages, _: matting_of(stages))
+    short = run("cutout", files, foreground="closed-form")
+    assert any("closed-form would take too long for the colours" in warning for warning in short.report.warnings)
+    assert short.body == run("cutout", files, foreground="multilevel").body
 
 
 def test_the_quality_s_own_reduction_is_no_matter_of_time(

@@ -46,6 +46,11 @@ from trimatte.runtime.options import parse_options
     help="Whether the subject's colours are freed of the background's. With --keep-colours the photo's background "
     "stays in the file, hidden under transparency.  [default: decontaminate]",
 )
+@click.option(
+    "--foreground",
+    metavar="NAME",
+    help="By which method: multilevel, closed-form (slower), or keep, as --keep-colours.  [default: multilevel]",
+)
 @common.method_options
 @click.option(
     "--refine",
@@ -69,6 +74,7 @@ def command(
     trimap: str | None,
     force: bool,
     decontaminate: bool,
+    foreground: str | None,
     method_options: tuple[str, ...],
     refine: str | None,
     refine_option: tuple[str, ...],
@@ -94,7 +100,9 @@ def command(
     asked = {**options, **of_output}
     if asked.get("frames") == "all" and (sheet or asked.get("output", "cutout") != "cutout"):
         raise click.UsageError("--frames all goes with none of --sheet, --output matte and --output both.")
-    foreground = "multilevel" if decontaminate else "keep"
+    if foreground not in (None, "keep") and not decontaminate:
+        raise click.UsageError("--keep-colours goes without --foreground.")
+    foreground = foreground or ("multilevel" if decontaminate else "keep")
     names = {name: options[name] for name in ("segmenter", "method")}
     common.check(quality=options["way"], **names, foreground=foreground, refine=refine)
     of_batch = {name: options.pop(name) for name in batch.NAMES}

@@ -22,7 +22,7 @@ from trimatte.images.arrays import bounding_box, grown
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit, side_by_side
-from trimatte.runtime.options import RESIDUAL
+from trimatte.runtime.options import RESIDUAL, Bounds
 
 MARGIN = 8
 REGULARIZATION = 1e-5
@@ -35,19 +35,28 @@ NEIGHBOURS = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)])
 
 
 def closed_form(
-    image: np.ndarray, alpha: np.ndarray, report: SolveReport, *, rtol: Annotated[float, RESIDUAL] = 1e-6
+    image: np.ndarray,
+    alpha: np.ndarray,
+    report: SolveReport,
+    *,
+    rtol: Annotated[float, RESIDUAL] = 1e-6,
+    most: Annotated[int | None, Bounds(least=0, whole=True)] = None,
 ) -> np.ndarray:
     """Foreground colours (H, W, 3) float32 in [0, 1] of image (H, W, 3) and alpha (H, W).
 
     Where alpha is 1 it is the image itself. The fast multi-level answer is the first guess, and stays where alpha is 0
-    away from all others. `rtol` is the relative residual of the linear system, above 0; the report
-    says if it was not reached.
+    away from all others. `rtol` is the relative residual of the linear system; the report says if it was not reached.
+    With more than `most` pixels to be solved for, the multi-level answer stays everywhere, and the report says so.
     """
     report.solver = "conjugate gradients, multigrid"
     foreground, background = both_layers(image, alpha)
     band = maximum_filter(((alpha > 0) & (alpha < 1)).view(np.uint8), 2 * MARGIN + 1) > 0
-    box = bounding_box(band)
-    if box is not None:
+    box, report.unknown = bounding_box(band), int(np.count_nonzero(band))
+    if most is not None and report.unknown > most:
+        report.fallbacks.append(
+            f"closed-form would take too long for the colours of {report.unknown} pixels: multilevel's were taken"
+        )
+    elif box is not None:
         part = grown(box, (1, 1), band.shape)  # with the fixed pixels about it
         layers = foreground[part], background[part]
         _solve(image[part], alpha[part].copy(), band[part], layers, report, rtol)

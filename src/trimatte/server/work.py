@@ -30,6 +30,8 @@ Values = Mapping[str, Any]
 
 ALPHA_SHARE = 0.4
 """Of the time that a request may take, what alpha may: so much is left for slower processors and the other stages."""
+COLOURS_COST = 50
+"""Microseconds of a thread that closed-form colours take a pixel of their band, some 17 about a sharp edge."""
 
 
 @dataclass
@@ -115,6 +117,7 @@ def _cutout(files: Files, values: Values) -> Product:
         quality=apart(values)["way"] or USUAL,
         trimap=files.get("trimap"),
         max_pixels=values["max_pixels"],
+        foreground_options=colours_in_time(values["foreground"], values["work_seconds"]),
         **{name: values[name] for name in named},
         **prompts_of(values),
     )
@@ -150,6 +153,13 @@ def most_unknown(method: str, seconds: float) -> int | None:
         return None
     most = max(1, int(ALPHA_SHARE * seconds * available_threads() * 1e6 / found.cost))
     return None if found.bounded and most >= found.bounded else most
+
+
+def colours_in_time(foreground: str, seconds: float) -> dict[str, int] | None:
+    """Options with which a method of colours keeps to a request's time; closed-form's alone may take long."""
+    if foreground != "closed-form":
+        return None
+    return {"most": int(ALPHA_SHARE * seconds * available_threads() * 1e6 / COLOURS_COST)}
 
 
 def matting_in_time(stages: Stages, seconds: float) -> Matting:
