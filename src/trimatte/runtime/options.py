@@ -84,7 +84,7 @@ def check_number(
         Whether it must be an integer.
     """
     kind = numbers.Integral if whole else numbers.Real
-    good = not _is_flag(value) and isinstance(value, kind) and math.isfinite(value)
+    good = not _is_flag(value) and isinstance(value, kind) and _is_finite(value)
     if good and least is not None:
         good = value >= least
     if good and above is not None:
@@ -142,6 +142,14 @@ def _check_type(name: str, value: Any, wanted: Any) -> None:
     arrays = any(getattr(part, "__name__", "") == "ndarray" for part in get_args(wanted))
     if arrays and isinstance(value, numbers.Number):
         raise ArgumentError(f"{name}: got {value!r}, wanted an array (H, W)")
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a float can hold it."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _is_flag(value: object) -> bool:
