@@ -2,7 +2,7 @@
 
     python benchmarks/alphamatting.py FOLDER        (trimatte datasets list says how to get it)
 
-Also makes docs/reports/alphamatting.html, the report of our methods, classical, light and hybrid.
+Also makes docs/reports/alphamatting.html, the report of our methods, classical and with networks.
 """
 
 from common import OURS, PYMATTING, RESULTS, ROOT, arguments, measure, trimatte
@@ -21,6 +21,6 @@ if __name__ == "__main__":
         # From the records alone: the pictures of the set may not be published.
         trimatte(
             *("compare", str(RESULTS / "alphamatting.jsonl"), "--methods", ",".join(OURS)),
-            *("--title", "Six classical methods, a light network and the hybrid on alphamatting.com, two trimaps"),
+            *("--title", "Six classical methods and three with small networks on alphamatting.com, two trimaps"),
             *("-o", str(ROOT / "docs" / "reports" / "alphamatting.html")),
         )
