@@ -115,7 +115,7 @@ def check_foreground(foreground: str, options: Mapping[str, Any] | None) -> None
     if not isinstance(options, (Mapping, type(None))):
         raise ArgumentError(f"foreground_options: got {options!r}, wanted a mapping of names to values")
     if options and foreground == "keep":
-        raise ArgumentError(f"foreground_options: got {', '.join(options)}, but the photo's colours are kept")
+        raise ArgumentError(f"foreground_options: got {', '.join(map(str, options))}, but the photo's colours are kept")
     if options:
         check_options(foreground, foreground_method(foreground), options)
 

@@ -209,7 +209,7 @@ def test_first_guess_saves_iterations_and_changes_nothing(noisy_edge: Edge) -> N
         ("closed-form", {"epsilon": 0.0}, "epsilon: got 0.0"),
         ("closed-form", {"epsilon": float("inf")}, "epsilon: got inf"),
         ("closed-form", {"rtol": float("nan")}, "rtol: got nan"),
-        ("closed-form", {"prior": np.zeros((24, 30)), "confidence": -1.0}, "confidence: wanted"),
+        ("closed-form", {"prior": np.zeros((24, 30)), "confidence": -1.0}, "confidence: got -1.0, wanted"),
         ("closed-form", {"prior": np.zeros((24, 30)), "confidence": np.ones((3, 4))}, "confidence: wanted"),
         ("closed-form", {"prior": np.zeros((3, 4))}, "prior"),
         ("learning-based", {"epsilon": -1.0}, "epsilon: got -1.0"),

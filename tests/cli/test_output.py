@@ -139,16 +139,19 @@ def test_a_list_may_begin_with_a_byte_order_mark(trimatte: Trimatte, tmp_path: P
         (["photo.jpg", "--option", "nothing=1"], "nothing: no option of 'light'"),
         (["photo.jpg", "--option", "probability=0.5"], "probability: got 0.5, wanted an array (H, W)"),
         (["photo.jpg", "--method", "closed-form", "--option", "prior=true"], "prior: got True, wanted an array"),
-        (["photo.jpg", "--method", "closed-form", "--option", "epsilon=inf"], "epsilon: got 'inf', wanted a finite"),
+        (["photo.jpg", "--method", "closed-form", "--option", "epsilon=inf"], "epsilon: got inf, wanted a finite"),
         (["photo.jpg", "--method", "closed-form", "--option", "epsilon=1e400"], "epsilon: got inf, wanted a finite"),
-        (["photo.jpg", "--method", "closed-form", "--option", "rtol=1"], "rtol: got 1, wanted a finite number, above"),
+        (
+            ["photo.jpg", "--method", "closed-form", "--option", "rtol=1"],
+            "rtol: got 1, wanted a finite number, at least",
+        ),
         (
             ["photo.jpg", "--method", "closed-form", "--option", "radius=1e30"],
             "radius: got 1e+30, wanted a whole number",
         ),
         (
             ["photo.jpg", "--method", "random-walk", "--option", "sigma=0"],
-            "sigma: got 0, wanted a finite number, above 0",
+            "sigma: got 0, wanted a finite number, at least",
         ),
         (["photo.jpg", "--method", "knn", "--option", "neighbours=-1"], "neighbours: got -1, wanted a list of numbers"),
         (
@@ -159,6 +162,10 @@ def test_a_list_may_begin_with_a_byte_order_mark(trimatte: Trimatte, tmp_path: P
             ["photo.jpg", "--method", "knn", "--option", "accuracy=high"],
             "accuracy: got 'high', wanted one of exact, fast",
         ),
+        (["photo.jpg", "--method", "knn", "--option", "distance_weights=[1e30, 1]"], "distance_weights: got 1e+30"),
+        (["photo.jpg", "--method", "large-kernel", "--option", "constraint=-1"], "constraint: got -1"),
+        (["photo.jpg", "--method", "closed-form", "--option", "confidence=-1"], "confidence: got -1"),
+        (["photo.jpg", "--foreground", ""], "foreground"),
         (["photo.jpg", "--refine", "light", "--refine-option", "sure=0.5"], "sure: got 0.5, wanted a finite number"),
         (["photo.jpg", "--band", "-1"], "band"),
         (["photo.jpg", "--band", "1e9"], "band: got 1000000000.0, wanted a finite number, at least 0 and at most 10"),

@@ -45,3 +45,9 @@ def test_results_of_other_weights_are_not_taken_for_these(benchmark, tmp_path, m
 def test_an_option_without_a_value_is_refused() -> None:
     with pytest.raises(ArgumentError, match="NAME=VALUE"):
         resolve_methods(["closed-form:epsilon=1;radius"])
+
+
+@pytest.mark.parametrize("method", ["closed-form:epsilon=inf", "large-kernel:constraint=-1", "closed-form:zz=1"])
+def test_options_that_no_picture_can_mend_are_refused_before_any(method: str) -> None:
+    with pytest.raises(ArgumentError, match=r"epsilon: got inf|constraint: got -1|zz: no option"):
+        resolve_methods([method])

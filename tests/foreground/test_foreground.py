@@ -153,3 +153,16 @@ def test_opaque_pixels_are_the_picture_itself_and_a_flat_subject_keeps_its_colou
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ArgumentError, match="none"):
         estimate_foreground(np.zeros((2, 2, 3)), np.zeros((2, 2)), method="none")
+
+
+def test_what_a_plug_in_gives_is_copied_and_of_the_pictures_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, alpha = np.full((6, 5, 3), 0.25, np.float32), np.full((6, 5), 0.5, np.float32)
+    image.flags.writeable = False
+    for own in (lambda image, *_: image, lambda image, *_: np.broadcast_to(np.float64(0.25), image.shape)):
+        monkeypatch.setattr("trimatte.foreground.foreground_method", lambda *_, own=own, **__: own)
+        colours = estimate_foreground(image, alpha, method="theirs")
+        assert (colours.dtype, colours.flags.writeable) == (np.float32, True)
+        np.testing.assert_array_equal(colours, image)
+    monkeypatch.setattr("trimatte.foreground.foreground_method", lambda *_, **__: lambda image, *_: image[..., 0])
+    with pytest.raises(ArgumentError, match=r"'theirs' gave colours \(6, 5\), wanted \(6, 5, 3\)"):
+        estimate_foreground(image, alpha, method="theirs")

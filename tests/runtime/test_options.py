@@ -26,6 +26,8 @@ def solve(
     counts: Annotated[Sequence[int], Bounds(least=2, whole=True, each=True)] = (20, 10),
     accuracy: Literal["exact", "fast"] = "exact",
     guess: np.ndarray | None = None,
+    weight: Annotated[float | np.ndarray, Bounds(least=0)] = 0.01,
+    strength: Annotated[float, Bounds(above=0, infinite=True)] = 100.0,
     note: Any = None,
 ) -> None:
     """A method with options of every kind."""
@@ -33,6 +35,10 @@ def solve(
 
 def unreadable(*, thing: Fraction | None = None, rtol: Annotated[float, RESIDUAL] = 1e-6) -> None:
     """A plug-in whose types only type checkers know."""
+
+
+def misspelt(*, gain: np.nosuchthing = 1, rtol: float = 1e-6) -> None:  # type: ignore[name-defined]
+    """A plug-in whose types nobody knows."""
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,8 @@ def unreadable(*, thing: Fraction | None = None, rtol: Annotated[float, RESIDUAL
         {"guess": np.zeros((2, 2))},
         {"guess": [[0.0]]},
         {"guess": "guess.png"},
+        {"weight": np.full((2, 2), -1.0)},
+        {"weight": 0, "strength": math.inf},
         {"note": math.nan},
     ],
 )
@@ -58,13 +66,22 @@ def test_what_the_types_allow(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rtl": 1}, "rtl: no option of 'solve', which has rtol, most, counts, accuracy, guess, note"),
-        ({"rtol": 0}, "rtol: got 0, wanted a finite number, above 0 and at most 0.5"),
+        (
+            {"rtl": 1},
+            "rtl: no option of 'solve', which has rtol, most, counts, accuracy, guess",
+        ),
+        ({"rtol": 0}, "rtol: got 0, wanted a finite number, at least 1e-16 and at most 0.5"),
         ({"rtol": None}, "rtol: got None"),
         ({"rtol": "1e-3"}, "rtol: got '1e-3'"),
         ({"rtol": True}, "rtol: got True"),
         ({"most": -1}, "most: got -1, wanted a whole number, at least 0"),
-        ({"most": 10**400}, "most: got 1000"),
+        ({"most": 10**400}, r"most: got 10{39}\.\.\. \(401 characters\)"),
+        ({"most": 10**5000}, "most: got a number of thousands of digits"),
+        ({"weight": -1}, "weight: got -1, wanted a finite number, at least 0"),
+        ({"weight": "heavy"}, "weight: got 'heavy'"),
+        ({"strength": -math.inf}, "strength: got -inf"),
+        ({"strength": math.nan}, "strength: got nan"),
+        ({"counts": []}, "counts: got none"),
         ({"most": 1.0}, "most: got 1.0, wanted a whole number"),
         ({"counts": 5}, "counts: got 5, wanted a list of numbers"),
         ({"counts": "55"}, "counts: got '55', wanted a list of numbers"),
@@ -92,11 +109,16 @@ def test_bounds_let_through_finite_numbers_between_them(value: float, least: int
 
 def test_names_alone_are_checked_where_types_cannot_be_read() -> None:
     check_options("unreadable", unreadable, {"thing": 1, "rtol": 7})
+    check_options("misspelt", misspelt, {"gain": 1})
     with pytest.raises(ArgumentError, match="no option of 'unreadable'"):
         check_options("unreadable", unreadable, {"other": 1})
 
 
 def test_text_is_taken_for_numbers_and_truth_values() -> None:
+    assert parse_options(["a=inf", "b=-inf", "c=Infinity"]) == {"a": math.inf, "b": -math.inf, "c": math.inf}
+    assert math.isnan(parse_options(["a=nan"])["a"])
+    deep = "[" * 100_000
+    assert parse_options([f"a={deep}"]) == {"a": deep}
     given = ["rtol=1e-3", "most=4", "strict=true", "counts=[5, 3]", "weights=a=b.pth", "none=null"]
     assert parse_options(given) == {
         "rtol": 1e-3,

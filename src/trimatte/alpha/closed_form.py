@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
 from trimatte.runtime.measure import timed
-from trimatte.runtime.options import RESIDUAL, Bounds
+from trimatte.runtime.options import EPSILON, RESIDUAL, Bounds
 from trimatte.trimap import UNKNOWN
 
 VAST, VAST_RTOL, MOST_RTOL = 1_000_000, 3e-5, 5e-5
@@ -28,10 +28,10 @@ def closed_form(
     trimap: np.ndarray,
     report: SolveReport,
     *,
-    epsilon: Annotated[float, Bounds(above=0, most=1)] = 1e-7,
+    epsilon: Annotated[float, EPSILON] = 1e-7,
     radius: Annotated[int, Bounds(least=1, whole=True)] = 1,
     prior: np.ndarray | None = None,
-    confidence: Any = 0.01,
+    confidence: Annotated[float | np.ndarray, Bounds(least=0, most=1e12)] = 0.01,
     rtol: Annotated[float | None, RESIDUAL] = None,
     max_memory: Annotated[int | None, Bounds(least=0)] = None,
     guess: np.ndarray | None = None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from trimatte.alpha.known import keep_known
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
 from trimatte.linalg.report import SolveReport
+from trimatte.runtime.options import Bounds
 
 if TYPE_CHECKING:
     from trimatte.networks.checkpoints import Checkpoint, NetworkName
@@ -97,7 +98,7 @@ def deep_image_matting(
     device: str = "auto",
     precision: Literal["auto", "single", "half"] = "auto",
     skips: bool | None = None,
-    window: int = 512,
+    window: Annotated[int, Bounds(least=64, whole=True)] = 512,
     sizing: Literal["mirror", "own"] = "mirror",
 ) -> NDArray[np.float32]:
     """Deep Image Matting (Xu et al., CVPR 2017), in windows over the unknown band.

@@ -45,8 +45,8 @@ def knn(
     report: SolveReport,
     *,
     accuracy: Literal["exact", "fast"] = "exact",
-    neighbours: Annotated[Sequence[int], Bounds(least=2, whole=True, each=True)] = (20, 10),
-    distance_weights: Annotated[Sequence[float], Bounds(least=0, each=True)] = (2.0, 0.1),
+    neighbours: Annotated[Sequence[int], Bounds(least=2, most=1000, whole=True, each=True)] = (20, 10),
+    distance_weights: Annotated[Sequence[float], Bounds(least=0, most=1e6, each=True)] = (2.0, 0.1),
     rtol: Annotated[float, RESIDUAL] = 1e-4,
 ) -> np.ndarray:
     """Alpha (H, W) float64 of image (H, W, 3) and trimap (H, W).
@@ -73,8 +73,6 @@ def knn(
         For another accuracy, a number of neighbours below 2, a weight below 0, or another number of weights than of
         searches.
     """
-    if not len(neighbours):
-        raise ArgumentError(f"neighbours: got {tuple(neighbours)}, wanted numbers of 2 and more")
     if len(distance_weights) != len(neighbours):
         raise ArgumentError(f"distance_weights: got {len(distance_weights)}, wanted one a search, {len(neighbours)}")
     exact = accuracy == "exact"

@@ -22,7 +22,7 @@ from trimatte.images.arrays import UNKNOWN
 from trimatte.linalg.cg import conjugate_gradients
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.jit import njit
-from trimatte.runtime.options import RESIDUAL, Bounds, check_number
+from trimatte.runtime.options import EPSILON, RESIDUAL, Bounds
 from trimatte.runtime.threads import available_threads
 
 TILE = 64
@@ -39,8 +39,8 @@ def large_kernel(
     report: SolveReport,
     *,
     radius: Annotated[int, Bounds(least=1, whole=True)] = 10,
-    epsilon: Annotated[float, Bounds(above=0, most=1)] = 1e-7,
-    constraint: float = 100.0,
+    epsilon: Annotated[float, EPSILON] = 1e-7,
+    constraint: Annotated[float, Bounds(above=0, infinite=True)] = 100.0,
     rtol: Annotated[float, RESIDUAL] = 1e-5,
 ) -> np.ndarray:
     """Alpha (H, W) float64 of image (H, W, 3) and trimap (H, W).
@@ -64,8 +64,6 @@ def large_kernel(
     ArgumentError
         For a radius, an epsilon, a constraint or an rtol out of range.
     """
-    if constraint != np.inf:
-        check_number("constraint", constraint, above=0)
     alpha = trimap / 255.0
     unknown = trimap == UNKNOWN
     reach = min(radius, (trimap.shape[0] - 1) // 2), min(radius, (trimap.shape[1] - 1) // 2)

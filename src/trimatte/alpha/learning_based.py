@@ -10,7 +10,7 @@ from trimatte.alpha._stencil import alpha_of_stencil
 from trimatte.linalg.band import Band
 from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
-from trimatte.runtime.options import RESIDUAL, Bounds
+from trimatte.runtime.options import EPSILON, RESIDUAL, Bounds
 
 
 def learning_based(
@@ -18,7 +18,7 @@ def learning_based(
     trimap: np.ndarray,
     report: SolveReport,
     *,
-    epsilon: Annotated[float, Bounds(above=0, most=1)] = 1e-7,
+    epsilon: Annotated[float, EPSILON] = 1e-7,
     rtol: Annotated[float, RESIDUAL] = 3e-6,
     max_memory: Annotated[int | None, Bounds(least=0)] = None,
     guess: np.ndarray | None = None,

@@ -13,7 +13,7 @@ from trimatte.linalg.report import SolveReport
 from trimatte.linalg.stencil import StencilSystem
 from trimatte.planes.filters import dilated
 from trimatte.planes.regions import regions
-from trimatte.runtime.options import POSITIVE, RESIDUAL, Bounds
+from trimatte.runtime.options import RESIDUAL, Bounds
 
 
 def random_walk(
@@ -21,7 +21,7 @@ def random_walk(
     trimap: np.ndarray,
     report: SolveReport,
     *,
-    sigma: Annotated[float, POSITIVE] = 1 / 30,
+    sigma: Annotated[float, Bounds(least=1e-6, most=1e6)] = 1 / 30,
     rtol: Annotated[float, RESIDUAL] = 1e-9,
     max_memory: Annotated[int | None, Bounds(least=0)] = None,
     guess: np.ndarray | None = None,

@@ -102,7 +102,8 @@ def command(
         raise click.UsageError("--frames all goes with none of --sheet, --output matte and --output both.")
     if foreground not in (None, "keep") and not decontaminate:
         raise click.UsageError("--keep-colours goes without --foreground.")
-    foreground = foreground or ("multilevel" if decontaminate else "keep")
+    if foreground is None:
+        foreground = "multilevel" if decontaminate else "keep"
     names = {name: options[name] for name in ("segmenter", "method")}
     common.check(quality=options["way"], **names, foreground=foreground, refine=refine)
     of_batch = {name: options.pop(name) for name in batch.NAMES}

@@ -29,7 +29,7 @@ from trimatte.evaluation.pictures import Trial
 from trimatte.files.atomic import sha256
 from trimatte.images import as_alpha
 from trimatte.quality import USUAL, WAYS, chosen
-from trimatte.runtime.options import parse_options
+from trimatte.runtime.options import check_options, parse_options
 
 Given = Literal["photo", "trimap"]
 
@@ -117,6 +117,7 @@ def _by_name(name: str, method: str) -> Method:
         return Method(name, partial(_run_segmenter, detail or "lite"), given="photo")
     method, options = _with_options(method)
     _check(method=method)
+    check_options(method, find_method(method).load(), options)
     inputs = _no_inputs
     if "weights" in options:
         inputs = partial(_weights, str(options["weights"]))

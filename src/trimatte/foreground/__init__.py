@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trimatte.errors import ConvergenceWarning, SolverError
+from trimatte.errors import ArgumentError, ConvergenceWarning, SolverError
 from trimatte.images import as_alpha
 from trimatte.images.hidden import visible_image
 from trimatte.linalg.report import SolveReport
@@ -79,6 +79,10 @@ def quiet_foreground(
     image = visible_image(image)
     alpha = as_alpha(alpha, shape=image.shape[:2])
     foreground: np.ndarray = function(image, alpha, report, **options)
+    if method not in METHODS:
+        foreground = np.array(foreground, np.float32)  # a plug-in may give its input, or what it keeps
+        if foreground.shape != image.shape:
+            raise ArgumentError(f"foreground: {method!r} gave colours {foreground.shape}, wanted {image.shape}")
     if strict and not report.converged:
         raise SolverError(complaint(report))
     return foreground

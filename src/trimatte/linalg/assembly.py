@@ -63,7 +63,7 @@ def window_system(image: np.ndarray, fixed: np.ndarray, band: Band, model: int, 
     """
     rows = _empty(band)
     kernel = _assemble_closed_form if model == CLOSED_FORM else _assemble_learning_based
-    side_by_side(kernel, len(band.tails), image, fixed, band, epsilon, rows)
+    side_by_side(kernel, len(band.tails), image, fixed, band, float(epsilon), rows)
     return _closed(band, rows)
 
 
@@ -73,7 +73,7 @@ def walk_system(image: np.ndarray, fixed: np.ndarray, band: Band, sigma: float) 
     Beyond the picture's rim its pixels are repeated, so that edges along the rim count twice.
     """
     rows = _empty(band)
-    side_by_side(_assemble_walk, band.size, image, fixed, band, sigma, rows)
+    side_by_side(_assemble_walk, band.size, image, fixed, band, float(sigma), rows)
     return _closed(band, rows)
 
 

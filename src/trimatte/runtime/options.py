@@ -22,7 +22,9 @@ class Bounds:
     least, most, above, whole : optional
         As of `check_number`.
     each : bool
-        Whether they are those of each number of a sequence.
+        Whether they are those of each number of a sequence, which is not empty.
+    infinite : bool
+        Whether it may also be infinite.
     """
 
     least: float | None = None
@@ -30,22 +32,31 @@ class Bounds:
     above: float | None = None
     whole: bool = False
     each: bool = False
+    infinite: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Raise `ArgumentError` for a value of that name that is out of bounds."""
         if self.each:
             check_sequence(name, value, "a list of numbers")
+            if not len(value):
+                raise ArgumentError(f"{name}: got none, wanted a list of numbers")
         for number in value if self.each else [value]:
+            if self.infinite and isinstance(number, float) and number == math.inf:
+                continue
             check_number(name, number, least=self.least, most=self.most, above=self.above, whole=self.whole)
 
 
-POSITIVE = Bounds(above=0)
-RESIDUAL = Bounds(above=0, most=0.5)
+EPSILON = Bounds(least=1e-20, most=1)
+"""Of a regularisation, beside variances of colours in [0, 1]."""
+RESIDUAL = Bounds(least=1e-16, most=0.5)
 """Of a relative residual; with a larger one, what the iteration starts from is taken for the solution."""
 
 
+_NOT_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+
+
 def parse_options(given: Iterable[str]) -> dict[str, Any]:
-    """Options by name: numbers and truth values as such, all else as text.
+    """Options by name: numbers, lists and truth values as such, all else as text.
 
     Raises `ArgumentError` for one that is not NAME=VALUE.
     """
@@ -55,8 +66,8 @@ def parse_options(given: Iterable[str]) -> dict[str, Any]:
         if not (name and equals):
             raise ArgumentError(f"option: got {part!r}, wanted NAME=VALUE")
         try:
-            options[name] = json.loads(value)
-        except ValueError:
+            options[name] = _NOT_FINITE[value] if value in _NOT_FINITE else json.loads(value)
+        except (ValueError, RecursionError):
             options[name] = value
     return options
 
@@ -95,7 +106,7 @@ def check_number(
         bounds = [("at least", least), ("above", above), ("at most", most)]
         wanted = " and ".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
         what = "a whole number" if whole else "a finite number"
-        raise ArgumentError(f"{name}: got {value!r}, wanted {what}{', ' if wanted else ''}{wanted}")
+        raise ArgumentError(f"{name}: got {_shown(value)}, wanted {what}{', ' if wanted else ''}{wanted}")
 
 
 def check_sequence(name: str, value: Any, wanted: str) -> None:
@@ -129,19 +140,31 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """A function's signature with its types as such; as text if they name what is known to type checkers alone."""
     try:
         return inspect.signature(function, eval_str=True)
-    except NameError:
+    except Exception:  # whatever a plug-in's types raise
         return inspect.signature(function)
 
 
 def _check_type(name: str, value: Any, wanted: Any) -> None:
+    plain = getattr(wanted, "__origin__", wanted) if hasattr(wanted, "__metadata__") else wanted
+    arrays = any(getattr(part, "__name__", "") == "ndarray" for part in get_args(plain))
+    if arrays and not isinstance(value, (numbers.Number, str)):
+        return  # which is seen when the picture's shape is known
     for bounds in getattr(wanted, "__metadata__", ()):
         if isinstance(bounds, Bounds):
             bounds.check(name, value)
     if get_origin(wanted) is Literal and value not in get_args(wanted):
         raise ArgumentError(f"{name}: got {value!r}, wanted one of {', '.join(map(str, get_args(wanted)))}")
-    arrays = any(getattr(part, "__name__", "") == "ndarray" for part in get_args(wanted))
-    if arrays and isinstance(value, numbers.Number):
-        raise ArgumentError(f"{name}: got {value!r}, wanted an array (H, W)")
+    if arrays and plain is wanted and isinstance(value, numbers.Number):
+        raise ArgumentError(f"{name}: got {_shown(value)}, wanted an array (H, W)")
+
+
+def _shown(value: object) -> str:
+    """A value in a message, shortened."""
+    try:
+        text = repr(value)
+    except ValueError:  # of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
 def _is_finite(value: Any) -> bool:
