@@ -62,6 +62,19 @@ def test_is_the_dense_solution(
     assert matte.report.iterations > 0
 
 
+def test_is_the_dense_solution_where_windows_hold_shades_of_one_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photo in 8 bits, nearly grey: covariances are a millionth of the colours' squares, or nothing at all."""
+    monkeypatch.setattr(module, "GIVING", 20)
+    y, x = np.mgrid[:20, :30]
+    grey, tint = 120 + 4 * np.sin(x / 9) + 3 * np.cos(y / 7) + 60 * (x > 15), 0.3 * (y % 5 > 2)
+    trimap = np.where(x < 8, 0, np.where(x > 22, 255, 128)).astype(np.uint8)
+    image = np.dstack([grey, grey, grey + tint]).astype(np.uint8) / np.float32(255)
+    for radius in (2, 3):
+        matte = estimate_alpha(image, trimap, method="large-kernel", radius=radius, rtol=1e-9)
+        assert matte.report.converged
+        np.testing.assert_allclose(matte.alpha, dense_alpha(image, trimap, radius, 1e-7), atol=1e-4)
+
+
 def test_known_pixels_far_away_hardly_give_way(noisy_edge: Edge) -> None:
     image, trimap, _ = noisy_edge(24, 60)
     alpha = estimate_alpha(image, trimap, method="large-kernel", radius=3).alpha

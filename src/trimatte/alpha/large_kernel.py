@@ -170,7 +170,7 @@ def _statistics(tiles: np.ndarray, ry: int, rx: int, image: np.ndarray, epsilon:
             for x in range(patch.shape[1]):
                 # beyond the picture lie no windows: any colour will do
                 at = image[min(max(top + y - ry, 0), height - 1), min(max(left + x - rx, 0), width - 1)]
-                r, g, b = float(at[0]) - r0, float(at[1]) - g0, float(at[2]) - b0
+                r, g, b = np.float64(at[0]) - r0, np.float64(at[1]) - g0, np.float64(at[2]) - b0
                 patch[y, x, 0], patch[y, x, 1], patch[y, x, 2] = r, g, b
                 patch[y, x, 3], patch[y, x, 4], patch[y, x, 5] = r * r, r * g, r * b
                 patch[y, x, 6], patch[y, x, 7], patch[y, x, 8] = g * g, g * b, b * b
@@ -181,11 +181,17 @@ def _statistics(tiles: np.ndarray, ry: int, rx: int, image: np.ndarray, epsilon:
                 r, g, b = s[0] / area, s[1] / area, s[2] / area
                 rr, rg, rb = s[3] - s[0] * r + epsilon, s[4] - s[0] * g, s[5] - s[0] * b
                 gg, gb, bb = s[6] - s[1] * g + epsilon, s[7] - s[1] * b, s[8] - s[2] * b + epsilon
-                c0, c1, c2 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
-                scale = 1 / (rr * c0 + rg * c1 + rb * c2)
+                # The inverse from triangular factors, M' D^-1 M: by cofactors a window of greys would have hardly a
+                # correct digit. No pivot is less than epsilon, but by rounding.
+                m10, m20 = -rg / rr, -rb / rr
+                d1 = max(gg + m10 * rg, epsilon)
+                gb += m20 * rg
+                m21 = -gb / d1
+                d2 = max(bb + m20 * rb + m21 * gb, epsilon)
+                m20 += m21 * m10
                 v[0], v[1], v[2] = r + r0, g + g0, b + b0
-                v[3], v[4], v[5] = c0 * scale, c1 * scale, c2 * scale
-                v[6], v[7], v[8] = (rr * bb - rb * rb) * scale, (rg * rb - rr * gb) * scale, (rr * gg - rg * rg) * scale
+                v[3], v[4] = 1 / rr + m10 * m10 / d1 + m20 * m20 / d2, m10 / d1 + m20 * m21 / d2
+                v[6], v[5], v[7], v[8] = 1 / d1 + m21 * m21 / d2, m20 / d2, m21 / d2, 1 / d2
 
 
 @njit()
