@@ -87,6 +87,7 @@ def test_what_the_types_allow(options: dict[str, Any]) -> None:
         ({"counts": "55"}, "counts: got '55', wanted a list of numbers"),
         ({"counts": [5, 1]}, "counts: got 1, wanted a whole number, at least 2"),
         ({"accuracy": "high"}, "accuracy: got 'high', wanted one of exact, fast"),
+        ({"accuracy": np.array(["exact", "fast"])}, "accuracy: got array"),
         ({"accuracy": ["exact"]}, r"accuracy: got \['exact'\]"),
         ({"guess": 0.5}, r"guess: got 0.5, wanted an array \(H, W\)"),
     ],

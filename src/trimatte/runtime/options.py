@@ -152,8 +152,9 @@ def _check_type(name: str, value: Any, wanted: Any) -> None:
     for bounds in getattr(wanted, "__metadata__", ()):
         if isinstance(bounds, Bounds):
             bounds.check(name, value)
-    if get_origin(wanted) is Literal and value not in get_args(wanted):
-        raise ArgumentError(f"{name}: got {value!r}, wanted one of {', '.join(map(str, get_args(wanted)))}")
+    choices = get_args(wanted) if get_origin(wanted) is Literal else ()
+    if choices and not any(isinstance(value, type(choice)) and value == choice for choice in choices):
+        raise ArgumentError(f"{name}: got {_shown(value)}, wanted one of {', '.join(map(str, choices))}")
     if arrays and plain is wanted and isinstance(value, numbers.Number):
         raise ArgumentError(f"{name}: got {_shown(value)}, wanted an array (H, W)")
 
