@@ -112,8 +112,7 @@ def check_names(*, segmenter: str, method: str, foreground: str, refine: str | N
 
 def check_foreground(foreground: str, options: Mapping[str, Any] | None) -> None:
     """Raise `ArgumentError` for options unknown to the method of colours, or given where the photo's are kept."""
-    if not isinstance(options, (Mapping, type(None))):
-        raise ArgumentError(f"foreground_options: got {options!r}, wanted a mapping of names to values")
+    _check_mapping("foreground_options", options)
     if options and foreground == "keep":
         raise ArgumentError(f"foreground_options: got {', '.join(map(str, options))}, but the photo's colours are kept")
     if options:
@@ -122,9 +121,13 @@ def check_foreground(foreground: str, options: Mapping[str, Any] | None) -> None
 
 def check_refine(refine: str | None, options: Mapping[str, Any] | None) -> None:
     """Raise `ArgumentError` for options unknown to the refiner, or given without one."""
-    if not isinstance(options, (Mapping, type(None))):
-        raise ArgumentError(f"refine_options: got {options!r}, wanted a mapping of names to values")
+    _check_mapping("refine_options", options)
     if refine is not None:
         check_options(refine, find_refiner(refine), {k: v for k, v in (options or {}).items() if k != "report"})
     elif options:
-        raise ArgumentError(f"refine_options: got {', '.join(options)}, but no refine")
+        raise ArgumentError(f"refine_options: got {', '.join(map(str, options))}, but no refine")
+
+
+def _check_mapping(name: str, options: object) -> None:
+    if not isinstance(options, (Mapping, type(None))):
+        raise ArgumentError(f"{name}: got {options!r}, wanted a mapping of names to values")

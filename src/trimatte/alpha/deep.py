@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from trimatte.alpha.known import keep_known
 from trimatte.errors import ArgumentError, MissingExtraError, ModelError
+from trimatte.images.cells import OVERLAP
 from trimatte.linalg.report import SolveReport
 from trimatte.runtime.options import Bounds
 
@@ -98,7 +99,7 @@ def deep_image_matting(
     device: str = "auto",
     precision: Literal["auto", "single", "half"] = "auto",
     skips: bool | None = None,
-    window: Annotated[int, Bounds(least=64, whole=True)] = 512,
+    window: Annotated[int, Bounds(least=2 * OVERLAP, whole=True)] = 512,
     sizing: Literal["mirror", "own"] = "mirror",
 ) -> NDArray[np.float32]:
     """Deep Image Matting (Xu et al., CVPR 2017), in windows over the unknown band.

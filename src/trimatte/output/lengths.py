@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trimatte.errors import ArgumentError
+from trimatte.runtime.options import shown
 
 Length = tuple[float, str]
 """A number, and "px" or "%"."""
@@ -38,7 +39,7 @@ def parse_margins(value: Any) -> Margins:
     lengths = [(float(match[1].replace(",", ".")), match[2] or "px") for match in found if match]
     fits = all(number <= 100 if unit == "%" else number == int(number) for number, unit in lengths)
     if None in found or len(lengths) not in (1, 2, 4) or not fits:
-        raise ArgumentError(wanted.format(_short(value)))
+        raise ArgumentError(wanted.format(shown(value)))
     top, right, bottom, left = lengths * (4 // len(lengths))
     return top, right, bottom, left
 
@@ -81,7 +82,7 @@ def parse_size(value: Any) -> tuple[int, int]:
     good = isinstance(sides, Sequence) and len(sides) == 2 and all(type(side) is int for side in sides)
     if isinstance(sides, (str, bytes)) or not good or not all(1 <= side <= 65535 for side in sides):
         example = f'"{value}x{value}"' if type(value) is int and 1 <= value <= 65535 else "2000x1500"
-        raise ArgumentError(f"size: got {_short(value)}; wanted width x height such as {example}, up to 65535 each")
+        raise ArgumentError(f"size: got {shown(value)}; wanted width x height such as {example}, up to 65535 each")
     return sides[0], sides[1]
 
 
@@ -90,10 +91,5 @@ def parse_aspect(value: Any) -> float:
     match = _ASPECT.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
     share = float(match[1]) / float(match[2]) if match and float(match[2]) else value
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.01 <= share <= 100:
-        raise ArgumentError(f"aspect: got {_short(value)}; wanted width : height such as 4:5, from 1:100 to 100:1")
+        raise ArgumentError(f"aspect: got {shown(value)}; wanted width : height such as 4:5, from 1:100 to 100:1")
     return float(share)
-
-
-def _short(value: Any) -> str:
-    """A value as a message shows it."""
-    return repr(value)[:_LONGEST_TEXT]

@@ -8,7 +8,7 @@ import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from trimatte.errors import ArgumentError
 
@@ -106,7 +106,7 @@ def check_number(
         bounds = [("at least", least), ("above", above), ("at most", most)]
         wanted = " and ".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
         what = "a whole number" if whole else "a finite number"
-        raise ArgumentError(f"{name}: got {_shown(value)}, wanted {what}{', ' if wanted else ''}{wanted}")
+        raise ArgumentError(f"{name}: got {shown(value)}, wanted {what}{', ' if wanted else ''}{wanted}")
 
 
 def check_sequence(name: str, value: Any, wanted: str) -> None:
@@ -125,6 +125,8 @@ def check_flag(name: str, value: Any) -> None:
 def check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raise `ArgumentError` for an option that the function of that name does not take, listing those it takes, and for
     a value that is not of its type: a number out of its `Bounds`, a word that is none of a few, no array."""
+    if not options:
+        return
     parameters = signature_of(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
@@ -145,22 +147,22 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _check_type(name: str, value: Any, wanted: Any) -> None:
-    plain = getattr(wanted, "__origin__", wanted) if hasattr(wanted, "__metadata__") else wanted
+    plain, *notes = get_args(wanted) if get_origin(wanted) is Annotated else [wanted]
     arrays = any(getattr(part, "__name__", "") == "ndarray" for part in get_args(plain))
     if arrays and not isinstance(value, (numbers.Number, str)):
         return  # which is seen when the picture's shape is known
-    for bounds in getattr(wanted, "__metadata__", ()):
+    for bounds in notes:
         if isinstance(bounds, Bounds):
             bounds.check(name, value)
     choices = get_args(wanted) if get_origin(wanted) is Literal else ()
     if choices and not any(isinstance(value, type(choice)) and value == choice for choice in choices):
-        raise ArgumentError(f"{name}: got {_shown(value)}, wanted one of {', '.join(map(str, choices))}")
-    if arrays and plain is wanted and isinstance(value, numbers.Number):
-        raise ArgumentError(f"{name}: got {_shown(value)}, wanted an array (H, W)")
+        raise ArgumentError(f"{name}: got {shown(value)}, wanted one of {', '.join(map(str, choices))}")
+    if arrays and not notes and isinstance(value, numbers.Number):
+        raise ArgumentError(f"{name}: got {shown(value)}, wanted an array (H, W)")
 
 
-def _shown(value: object) -> str:
-    """A value in a message, shortened."""
+def shown(value: object) -> str:
+    """A value as a message shows it, shortened."""
     try:
         text = repr(value)
     except ValueError:  # of thousands of digits

@@ -29,7 +29,8 @@ Values = Mapping[str, Any]
 
 
 ALPHA_SHARE = 0.4
-"""Of the time that a request may take, what alpha may: so much is left for slower processors and the other stages."""
+"""Of the time that a request may take, what alpha may, and closed-form colours: so much is left for slower processors
+and the other stages."""
 COLOURS_COST = 50
 """Microseconds of a thread that closed-form colours take a pixel of their band, some 17 about a sharp edge."""
 
@@ -151,7 +152,7 @@ def most_unknown(method: str, seconds: float) -> int | None:
     found = find_method(method)
     if not found.cost:
         return None
-    most = max(1, int(ALPHA_SHARE * seconds * available_threads() * 1e6 / found.cost))
+    most = max(1, _pixels_in_time(seconds, found.cost))
     return None if found.bounded and most >= found.bounded else most
 
 
@@ -159,7 +160,12 @@ def colours_in_time(foreground: str, seconds: float) -> dict[str, int] | None:
     """Options with which a method of colours keeps to a request's time; closed-form's alone may take long."""
     if foreground != "closed-form":
         return None
-    return {"most": int(ALPHA_SHARE * seconds * available_threads() * 1e6 / COLOURS_COST)}
+    return {"most": _pixels_in_time(seconds, COLOURS_COST)}
+
+
+def _pixels_in_time(seconds: float, cost: float) -> int:
+    """How many pixels a stage can do in its share of a request's time, each for `cost` microseconds of a thread."""
+    return int(ALPHA_SHARE * seconds * available_threads() * 1e6 / cost)
 
 
 def matting_in_time(stages: Stages, seconds: float) -> Matting:
